@@ -1,0 +1,85 @@
+//! The disclosure state machine, pure: who may decide, when it is enough, and the [`Approval`] that a release
+//! demands (promise 8).
+//!
+//! ```text
+//! pending ──> partially-approved ──> approved ──> released ──> acknowledged
+//!    │                │                 │             └──────> expired
+//!    └────────────────┴─────────────────┴──> denied, withdrawn, expired
+//! ```
+//!
+//! Nothing leaves a final state. The rules, each held by the model in this room's tests:
+//!
+//! - a release needs every factor (a role and a number) of the agreement at once, by distinct people;
+//! - a person decides once, in one role, so that nobody counts for two factors;
+//! - neither the requesting system nor the official behind the request decides;
+//! - every decision carries the digest of exactly this request;
+//! - one denial ends the request, also after it was approved and before it is released;
+//! - the fields that leave are those that every approval grants.
+//!
+//! What this room relies on: the caller has verified the signatures and says truthfully who is eligible at this
+//! moment. Nothing here reads a clock, a key or a disk.
+
+mod canonical;
+mod decision;
+mod disclosure;
+mod factors;
+#[cfg(test)]
+mod model;
+mod refused;
+mod request;
+mod state;
+mod step;
+
+pub use decision::{Choice, Decision, DecisionParts, DecisionSignature, SignedDecision};
+pub use disclosure::{Approval, Decider, Disclosure, Transition};
+pub use factors::{DeciderRole, Factor, Factors};
+pub use refused::{Missing, Refused, ReplayError};
+pub use request::{AskParts, Fields, PartnerAsk, Request, RequestParts};
+pub use state::{DeciderStanding, Denial, Eligible, State};
+pub use step::{Event, Step};
+
+/// A part of a request or a decision that is not in its form.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormError {
+    /// A text that is empty, too long or holds control characters.
+    #[error(
+        "the {what} is empty, longer than {max} characters or holds control characters; shorten it to plain text"
+    )]
+    Text {
+        /// Which text.
+        what: &'static str,
+        /// The most characters it may have.
+        max: usize,
+    },
+    /// No field, or more than a request may name.
+    #[error("{given} fields are named; name at least one and at most {max}")]
+    FieldCount {
+        /// How many were named.
+        given: usize,
+        /// The most that may be named.
+        max: usize,
+    },
+    /// The same field twice.
+    #[error("the field `{0}` is named twice; name it once")]
+    FieldTwice(crate::ids::FieldName),
+    /// No factor at all, which would be an approval by nobody.
+    #[error("no approval factor is given; name at least one role and number")]
+    NoFactor,
+    /// The same role in two factors.
+    #[error("the role `{0}` stands in two approval factors; write one factor with the sum")]
+    FactorTwice(DeciderRole),
+    /// A role that does not decide about disclosures.
+    #[error(
+        "`{0}` does not decide about disclosures; use `approving-officer`, `examiner` or `privacy-officer`"
+    )]
+    Role(String),
+    /// A word that is not a state.
+    #[error("`{0}` is not a state of a disclosure; was it written by a newer version?")]
+    State(String),
+    /// A time to decide that ends before it begins.
+    #[error("the request is to be decided before it was received; check the agreement's clock")]
+    DecideBy,
+    /// Bytes that are not the canonical record of what they should be.
+    #[error("the bytes are not a canonical record of {0}; send the record as it was made")]
+    Record(&'static str),
+}
