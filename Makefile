@@ -1,0 +1,59 @@
+# Onebit: what can be done here. Every target works as root or not, with and without a terminal.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Builds outlive a checkout: a fresh clone finds the dependencies built, Faiss above all.
+ONEBIT_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/onebit
+CARGO_TARGET_DIR ?= $(ONEBIT_CACHE)/target
+ONEBIT_PYTHON ?= $(ONEBIT_CACHE)/venv/bin/python
+ONEBIT_BUF ?= $(CURDIR)/node_modules/.bin/buf
+export ONEBIT_CACHE CARGO_TARGET_DIR ONEBIT_PYTHON ONEBIT_BUF
+
+# Looked up when a recipe runs, because `setup` may have just installed it.
+CCACHE := if command -v ccache >/dev/null; then export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi;
+
+# Passed on: make test TEST=journal, make bench BENCH='-- search --quick', make demo DEMO=--help.
+TEST ?=
+BENCH ?=
+DEMO ?=
+
+.PHONY: help setup build verifier test demo bench lint ci fmt clean-demo
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: ## Install what is missing (Debian packages, a Python environment)
+	@.ci/setup
+
+build: setup ## Build the service and the offline verifier
+	@$(CCACHE) cargo build --release --locked --bins
+
+verifier: setup ## Build the offline verifier alone, from the few crates that it needs
+	@cargo build --release --locked --no-default-features --bin onebit-verify
+
+test: setup ## Run all tests
+	@$(CCACHE) cargo test --release --locked --no-fail-fast $(TEST)
+
+demo: build ## Show the whole story with synthetic people, on this machine alone
+	@$(CCACHE) cargo run --release --locked --quiet --bin onebit -- demo $(DEMO)
+
+bench: setup ## Run the benchmarks
+	@$(CCACHE) cargo bench --locked --bench onebit $(BENCH)
+
+lint: ## Check formatting, lints, dependencies and schemas
+	@.ci/setup lint
+	@$(CCACHE) .ci/lint
+
+ci: ## Run everything that has to pass before a change lands
+	@bash .ci/run </dev/null
+
+fmt: ## Format Rust code and schemas
+	@cargo fmt
+	@.ci/setup lint
+	@"$(ONEBIT_BUF)" format --write proto
+
+clean-demo: ## Remove what the demo left in ./demo
+	@rm -rf demo
