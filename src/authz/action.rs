@@ -1,0 +1,158 @@
+//! What is asked for: one action for each call of the interface.
+
+use std::fmt;
+
+macro_rules! actions {
+    ($($package:literal, $service:literal { $($variant:ident = $method:literal),+ $(,)? })+) => {
+        /// A call of the interface; every call is exactly one action.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Action {
+            $($(
+                #[doc = concat!("`", $package, ".", $service, "/", $method, "`")]
+                $variant,
+            )+)+
+        }
+
+        impl Action {
+            /// Every action, in the order of the documents.
+            pub const ALL: &'static [Self] = &[$($(Self::$variant,)+)+];
+
+            /// The action's id in rules and in the log, `partner.QueryService/AskQuery`.
+            #[must_use]
+            pub const fn id(self) -> &'static str {
+                match self {
+                    $($(Self::$variant => concat!($package, ".", $service, "/", $method),)+)+
+                }
+            }
+
+            /// The path of the call on the wire, `/onebit.partner.v1.QueryService/AskQuery`.
+            #[must_use]
+            pub const fn rpc_path(self) -> &'static str {
+                match self {
+                    $($(Self::$variant => concat!("/onebit.", $package, ".v1.", $service, "/", $method),)+)+
+                }
+            }
+
+            /// The package of the call: `partner`, `officer`, `oversight`, `enrolment` or `administration`.
+            #[must_use]
+            pub const fn package(self) -> &'static str {
+                match self {
+                    $($(Self::$variant => $package,)+)+
+                }
+            }
+        }
+    };
+}
+
+actions! {
+    "partner", "QueryService" {
+        AskQuery = "AskQuery",
+        AskQueries = "AskQueries",
+    }
+    "partner", "DisclosureService" {
+        RequestDisclosure = "RequestDisclosure",
+        GetDisclosure = "GetDisclosure",
+        ListDisclosures = "ListDisclosures",
+        FetchRelease = "FetchRelease",
+        AcknowledgeRelease = "AcknowledgeRelease",
+        WithdrawDisclosure = "WithdrawDisclosure",
+    }
+    "partner", "AgreementService" {
+        GetStanding = "GetStanding",
+        ListAgreements = "ListAgreements",
+        ListSchemes = "ListSchemes",
+        StartReleaseKey = "StartReleaseKey",
+        ProveReleaseKey = "ProveReleaseKey",
+    }
+    "partner", "JournalService" {
+        GetOwnCheckpoint = "GetCheckpoint",
+        ListOwnEntries = "ListEntries",
+    }
+    "officer", "CaseService" {
+        ListCases = "ListCases",
+        GetCase = "GetCase",
+        ViewField = "ViewField",
+        DecideCase = "DecideCase",
+    }
+    "oversight", "LogService" {
+        ListJournals = "ListJournals",
+        GetCheckpoint = "GetCheckpoint",
+        ListEntries = "ListEntries",
+        GetEntry = "GetEntry",
+        GetConsistencyProof = "GetConsistencyProof",
+        ExportJournal = "ExportJournal",
+    }
+    "enrolment", "EnrolmentService" {
+        StartBatch = "StartBatch",
+        EnrolSubjects = "EnrolSubjects",
+        GetBatch = "GetBatch",
+        GetSubject = "GetSubject",
+        AddRestriction = "AddRestriction",
+        EraseSubject = "EraseSubject",
+    }
+    "administration", "AdministrationService" {
+        ProposeChange = "ProposeChange",
+        ConfirmChange = "ConfirmChange",
+        RejectChange = "RejectChange",
+        ListChanges = "ListChanges",
+        SuspendPartner = "SuspendPartner",
+        SuspendPerson = "SuspendPerson",
+        ListPeople = "ListPeople",
+        ListPartners = "ListPartners",
+        GetPolicy = "GetPolicy",
+    }
+}
+
+impl Action {
+    /// The action of a call's path, or `None` for a path that is not one of ours: no action, no permission.
+    #[must_use]
+    pub fn from_rpc_path(path: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|action| action.rpc_path() == path)
+    }
+
+    /// The action with this id.
+    #[must_use]
+    pub fn from_id(id: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|action| action.id() == id)
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.id())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn actions_are_found_by_path_and_by_id() {
+        for action in Action::ALL {
+            assert_eq!(Action::from_rpc_path(action.rpc_path()), Some(*action));
+            assert_eq!(Action::from_id(action.id()), Some(*action));
+        }
+        assert_eq!(
+            Action::from_rpc_path("/onebit.partner.v1.QueryService/AskQuery").map(Action::id),
+            Some("partner.QueryService/AskQuery")
+        );
+    }
+
+    #[test]
+    fn ids_are_distinct() {
+        let ids: BTreeSet<_> = Action::ALL.iter().map(|action| action.id()).collect();
+        assert_eq!(ids.len(), Action::ALL.len());
+    }
+
+    #[test]
+    fn unknown_paths_are_no_action() {
+        for path in
+            ["", "/", "/onebit.partner.v2.QueryService/AskQuery", "/onebit.partner.v1.QueryService/askquery"]
+        {
+            assert_eq!(Action::from_rpc_path(path), None, "`{path}` must not be an action");
+        }
+    }
+}
