@@ -1,0 +1,21 @@
+//! The log: what an entry says, how it is hidden, and how anyone checks it. No I/O, no clock, no store.
+//!
+//! An [`event::Event`] states what happened. Partner and holder each get their own event of one happening;
+//! an [`entry::Entry`] commits to both without showing either, and an [`entry::Opening`] opens one side.
+//! Entries are the leaves of a [`tree`] (RFC 6962) per journal, whose head is signed as a
+//! [`checkpoint::Checkpoint`]; a [`receipt::Receipt`] ties an entry to one, so that it can be checked
+//! offline. Formats are those of C2SP: signed-note, tlog-checkpoint, tlog-tiles and tlog-proof.
+//!
+//! The offline verifier is built from this room alone.
+
+pub mod checkpoint;
+pub mod codec;
+pub mod entry;
+pub mod event;
+mod fact;
+pub mod journal;
+pub mod note;
+pub mod proof;
+pub mod receipt;
+pub mod tiles;
+pub mod tree;
