@@ -1,5 +1,7 @@
 //! One officer's decision about one request, signed.
 
+use std::ops::RangeInclusive;
+
 use super::FormError;
 use super::canonical::{Reader, Writer};
 use super::factors::DeciderRole;
@@ -81,7 +83,7 @@ impl Decision {
             reason,
             at,
         } = parts;
-        let reason = checked_text("reason", reason, REASON_MAX_CHARS)?;
+        let reason = checked_text("reason", reason, REASON_CHARS)?;
         Ok(Self {
             disclosure,
             request,
@@ -212,7 +214,7 @@ const DECISION_DOMAIN: &str = "onebit/decision/v1";
 const GRANT: &[u8] = b"grant";
 const DENY: &[u8] = b"deny";
 /// A page of text; 8,000 bytes at most, an eighth of the largest message (64 KiB).
-const REASON_MAX_CHARS: usize = 2_000;
+const REASON_CHARS: RangeInclusive<usize> = 1..=2_000;
 
 #[cfg(test)]
 mod tests {

@@ -41,13 +41,15 @@ pub use step::{Event, Step};
 /// A part of a request or a decision that is not in its form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormError {
-    /// A text that is empty, too long or holds control characters.
+    /// A text that is too short, too long or holds control characters.
     #[error(
-        "the {what} is empty, longer than {max} characters or holds control characters; shorten it to plain text"
+        "the {what} is not plain text of {min} to {max} characters; shorten or complete it and leave out control characters"
     )]
     Text {
         /// Which text.
         what: &'static str,
+        /// The fewest characters it may have, white space around it not counted.
+        min: usize,
         /// The most characters it may have.
         max: usize,
     },

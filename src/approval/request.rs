@@ -2,6 +2,7 @@
 //! that every decision carries the digest of.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use super::FormError;
 use super::canonical::{Reader, Writer};
@@ -85,11 +86,11 @@ pub struct AskParts {
     pub purpose: PurposeName,
     /// The fields asked for.
     pub fields: Fields,
-    /// Why they are needed, 1 to 4,000 characters.
+    /// Why they are needed, 20 to 4,000 characters.
     pub justification: String,
-    /// The provision it rests on, 1 to 500 characters.
+    /// The provision it rests on, 1 to 512 characters.
     pub legal_basis: String,
-    /// The partner's pseudonymous person behind it, 1 to 200 characters.
+    /// The partner's pseudonymous person behind it, 1 to 128 characters.
     pub official: String,
 }
 
@@ -147,9 +148,9 @@ impl PartnerAsk {
             query: parts.query,
             purpose: parts.purpose,
             fields: parts.fields,
-            justification: checked_text("justification", parts.justification, JUSTIFICATION_MAX_CHARS)?,
-            legal_basis: checked_text("legal basis", parts.legal_basis, LEGAL_BASIS_MAX_CHARS)?,
-            official: checked_text("official", parts.official, OFFICIAL_MAX_CHARS)?,
+            justification: checked_text("justification", parts.justification, JUSTIFICATION_CHARS)?,
+            legal_basis: checked_text("legal basis", parts.legal_basis, LEGAL_BASIS_CHARS)?,
+            official: checked_text("official", parts.official, OFFICIAL_CHARS)?,
         })
     }
 
@@ -428,10 +429,15 @@ pub(super) fn signed_bytes(domain: &str, digest: Digest) -> Vec<u8> {
 }
 
 /// Text that people wrote: not blank, not endless, nothing that moves a cursor or hides what follows.
-pub(super) fn checked_text(what: &'static str, text: String, max: usize) -> Result<String, FormError> {
+pub(super) fn checked_text(
+    what: &'static str,
+    text: String,
+    chars: RangeInclusive<usize>,
+) -> Result<String, FormError> {
+    let (min, max) = chars.into_inner();
     let control = |c: char| c.is_control() && c != '\n' && c != '\t';
-    if text.trim().is_empty() || text.chars().count() > max || text.contains(control) {
-        Err(FormError::Text { what, max })
+    if text.trim().chars().count() < min || text.chars().count() > max || text.contains(control) {
+        Err(FormError::Text { what, min, max })
     } else {
         Ok(text)
     }
@@ -441,12 +447,12 @@ const ASK_DOMAIN: &str = "onebit/disclosure-ask/v1";
 const REQUEST_DOMAIN: &str = "onebit/disclosure-request/v1";
 /// More than any record has; keeps the longest list of names (64 × 64 bytes) within 4 KiB.
 const FIELDS_MAX: usize = 64;
-/// Two pages of text; 16,000 bytes at most, a quarter of the largest message (64 KiB).
-const JUSTIFICATION_MAX_CHARS: usize = 4_000;
+/// From a sentence to two pages of text; 16,000 bytes at most, a quarter of the largest message (64 KiB).
+const JUSTIFICATION_CHARS: RangeInclusive<usize> = 20..=4_000;
 /// An Act, a section and what it says in a sentence.
-const LEGAL_BASIS_MAX_CHARS: usize = 500;
+const LEGAL_BASIS_CHARS: RangeInclusive<usize> = 1..=512;
 /// A pseudonym, with room for a partner's own scheme of them.
-const OFFICIAL_MAX_CHARS: usize = 200;
+const OFFICIAL_CHARS: RangeInclusive<usize> = 1..=128;
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -530,9 +536,9 @@ pub(super) mod tests {
             Fields::new([name.clone(), name.clone()]),
             Err(FormError::FieldTwice(name))
         );
-        for bad in ["", " \n", "a\u{7}", &"a".repeat(OFFICIAL_MAX_CHARS + 1)] {
+        for bad in ["", " \n", "a\u{7}", &"a".repeat(129)] {
             assert!(
-                checked_text("official", bad.to_owned(), OFFICIAL_MAX_CHARS).is_err(),
+                checked_text("official", bad.to_owned(), OFFICIAL_CHARS).is_err(),
                 "{bad:?}"
             );
         }
