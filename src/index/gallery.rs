@@ -249,7 +249,7 @@ impl Change {
         let pieces = self.pieces.entry(compartment).or_default();
         match pieces.last_mut() {
             Some(Piece::Changed(entries)) if entries.len() < SEGMENT_TEMPLATES => {
-                entries.push((slot, template))
+                entries.push((slot, template));
             }
             _ => pieces.push(Piece::Changed(vec![(slot, template)])),
         }

@@ -129,12 +129,13 @@ mod tests {
     use super::*;
     use crate::template::synthetic;
 
+    /// The last template has slot 0: where positions decide between equals, the highest slot wins.
     fn segment(values: &[Vec<f32>]) -> Segment {
         let dimension = u16::try_from(values[0].len()).unwrap();
         let transform = synthetic::transform(dimension, 1);
-        let entries = values.iter().zip(0..);
-        let entries =
-            entries.map(|(values, slot)| (Slot(slot), Arc::new(synthetic::protected(values, &transform))));
+        let slots = (0..u64::try_from(values.len()).unwrap()).rev().map(Slot);
+        let templates = values.iter().map(|values| Arc::new(synthetic::protected(values, &transform)));
+        let entries = slots.zip(templates);
         Segment::build(SegmentId(0), Compartment(3), transform.dimension(), entries.collect()).unwrap()
     }
 
@@ -156,14 +157,22 @@ mod tests {
     #[test]
     fn a_crowd_within_the_error_of_the_search_is_compared_exactly() {
         let mut rng = synthetic::rng(2);
-        let person = synthetic::unit(&mut rng, 16);
-        // 500 people within 1e-7 of one another: far below what 32-bit cosines tell apart.
-        let crowd: Vec<Vec<f32>> = (0..500).map(|_| synthetic::mate(&mut rng, &person, 1.0 - 1e-8)).collect();
+        let person = synthetic::unit(&mut rng, 4096);
+        // At this dimension one step of one component moves a cosine by 3e-8, less than 32-bit sums can tell.
+        let crowd: Vec<Vec<f32>> =
+            (0..300).map(|_| synthetic::mate(&mut rng, &person, 1.0 - 1e-15)).collect();
         let segment = segment(&crowd);
         for _ in 0..20 {
             let probe = synthetic::mate(&mut rng, &person, 0.6);
-            let protected = synthetic::protected(&probe, &synthetic::transform(16, 1));
-            assert_eq!(found(&segment, &probe).slot, segment.exact(&protected).unwrap().slot);
+            let protected = [synthetic::protected(&probe, &synthetic::transform(4096, 1))];
+            let rows = Rows::of(protected[0].dimension(), protected.iter()).unwrap();
+            let nearest = segment.flat.nearest(&rows, &(0..1), CANDIDATES).unwrap();
+            let best = segment.exact(&protected[0]).unwrap();
+            assert!(
+                !segment.is_beyond_doubt(best.similarity, &nearest[0]),
+                "when candidates are closer than the search can tell, the whole segment must be compared"
+            );
+            assert_eq!(found(&segment, &probe).slot, best.slot);
         }
     }
 
@@ -178,7 +187,7 @@ mod tests {
         let rows = Rows::of(protected[0].dimension(), protected.iter()).unwrap();
         let nearest = segment.flat.nearest(&rows, &(0..1), CANDIDATES).unwrap();
         let best = segment.best(&protected, &rows, &(0..1)).unwrap()[0];
-        assert_eq!(best.slot, Slot(2_000));
+        assert_eq!(best.slot, Slot(0));
         assert!(
             segment.is_beyond_doubt(best.similarity, &nearest[0]),
             "in the common case no segment should be compared whole: the work would depend on the probe"
