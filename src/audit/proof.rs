@@ -161,10 +161,7 @@ pub fn verify_inclusion(
     if index >= size {
         return Err(ProofError::Index { index, size });
     }
-    let mut climb = Climb {
-        node: index,
-        last: size - 1,
-    };
+    let mut climb = Climb { node: index, last: size - 1 };
     let mut hash = *leaf;
     for sibling in proof {
         hash = match climb.step() {
@@ -176,11 +173,7 @@ pub fn verify_inclusion(
     if climb.last != 0 {
         return Err(ProofError::Length(proof.len()));
     }
-    if hash == *root {
-        Ok(())
-    } else {
-        Err(ProofError::Root)
-    }
+    if hash == *root { Ok(()) } else { Err(ProofError::Root) }
 }
 
 /// Checks that the tree of `old_size` entries is the beginning of the tree of `new_size` entries (RFC 9162,
@@ -196,10 +189,7 @@ pub fn verify_consistency(
     new_root: &Hash,
 ) -> Result<(), ProofError> {
     if old_size > new_size {
-        return Err(ProofError::Shrunk {
-            old: old_size,
-            new: new_size,
-        });
+        return Err(ProofError::Shrunk { old: old_size, new: new_size });
     }
     let length = ProofError::Length(proof.len());
     if old_size == 0 || old_size == new_size {
@@ -218,10 +208,7 @@ pub fn verify_consistency(
         (false, Some(parts)) => parts,
         (false, None) => return Err(length),
     };
-    let mut climb = Climb {
-        node: old_size - 1,
-        last: new_size - 1,
-    };
+    let mut climb = Climb { node: old_size - 1, last: new_size - 1 };
     climb.rise(climb.node.trailing_ones());
     let (mut old_hash, mut new_hash) = (*first, *first);
     for sibling in rest {
@@ -261,11 +248,7 @@ impl Climb {
         if self.last == 0 {
             return None;
         }
-        let side = if self.node & 1 == 1 || self.node == self.last {
-            Side::Left
-        } else {
-            Side::Right
-        };
+        let side = if self.node & 1 == 1 || self.node == self.last { Side::Left } else { Side::Right };
         // A last node without a sibling is carried up until it has one.
         if matches!(side, Side::Left) && self.node & 1 == 0 {
             self.rise(self.node.trailing_zeros());
@@ -292,11 +275,7 @@ where
     R::Error: Error + 'static,
 {
     const fn new(reader: &'a R, size: u64) -> Self {
-        Self {
-            reader,
-            size,
-            read: BTreeMap::new(),
-        }
+        Self { reader, size, read: BTreeMap::new() }
     }
 
     /// The hash over the leaves `from` up to `to`.
@@ -322,10 +301,7 @@ where
         let tile = first / TILE_HASHES;
         let narrow = || MakeError::Narrow { level, index: tile };
         let offset = usize::try_from(first % TILE_HASHES).unwrap_or(usize::MAX);
-        let hashes = self
-            .tile(level, tile)?
-            .get(offset..)
-            .and_then(|rest| rest.get(..1 << within));
+        let hashes = self.tile(level, tile)?.get(offset..).and_then(|rest| rest.get(..1 << within));
         let mut layer = hashes.ok_or_else(narrow)?.to_vec();
         while layer.len() > 1 {
             layer = parents(&layer);
@@ -378,10 +354,7 @@ mod tests {
         for leaf in &leaves {
             edge.append(leaf_hash(leaf));
         }
-        let tiles = edge
-            .changed()
-            .into_iter()
-            .map(|tile| ((tile.level, tile.index), tile.hashes));
+        let tiles = edge.changed().into_iter().map(|tile| ((tile.level, tile.index), tile.hashes));
         (leaves, Held(tiles.collect(), RefCell::default()))
     }
 
@@ -400,23 +373,13 @@ mod tests {
                 let proof = inclusion_proof(&held, wide(index), wide(size)).unwrap();
                 assert_eq!(proof, naive::path(index, tree), "inclusion of {index} in {size}");
                 let leaf = leaf_hash(&tree[index]);
-                assert_eq!(
-                    verify_inclusion(&leaf, wide(index), wide(size), &proof, &head),
-                    Ok(())
-                );
+                assert_eq!(verify_inclusion(&leaf, wide(index), wide(size), &proof, &head), Ok(()));
             }
             for old in 1..=size {
                 let proof = consistency_proof(&held, wide(old), wide(size)).unwrap();
-                assert_eq!(
-                    proof,
-                    naive::consistency(old, tree),
-                    "consistency of {old} and {size}"
-                );
+                assert_eq!(proof, naive::consistency(old, tree), "consistency of {old} and {size}");
                 let old_head = naive::root(&leaves[..old]);
-                assert_eq!(
-                    verify_consistency(wide(old), wide(size), &proof, &old_head, &head),
-                    Ok(())
-                );
+                assert_eq!(verify_consistency(wide(old), wide(size), &proof, &old_head, &head), Ok(()));
             }
         }
     }
@@ -429,18 +392,9 @@ mod tests {
         assert_eq!(consistency_proof(&held, 0, 3).unwrap(), []);
         assert_eq!(verify_consistency(0, 3, &[], &empty, &head), Ok(()));
         assert_eq!(verify_consistency(0, 0, &[], &empty, &empty), Ok(()));
-        assert_eq!(
-            verify_consistency(0, 3, &[], &head, &head),
-            Err(ProofError::OldRoot)
-        );
-        assert_eq!(
-            verify_consistency(0, 0, &[], &empty, &head),
-            Err(ProofError::Root)
-        );
-        assert_eq!(
-            verify_consistency(0, 3, &[head], &empty, &head),
-            Err(ProofError::Length(1))
-        );
+        assert_eq!(verify_consistency(0, 3, &[], &head, &head), Err(ProofError::OldRoot));
+        assert_eq!(verify_consistency(0, 0, &[], &empty, &head), Err(ProofError::Root));
+        assert_eq!(verify_consistency(0, 3, &[head], &empty, &head), Err(ProofError::Length(1)));
     }
 
     #[test]
@@ -449,18 +403,12 @@ mod tests {
         let head = naive::root(&leaves);
         let index = ProofError::Index { index: 3, size: 3 };
         assert_eq!(verify_inclusion(&head, 3, 3, &[], &head), Err(index));
-        assert_eq!(
-            verify_inclusion(&head, 0, 0, &[], &head),
-            Err(ProofError::Index { index: 0, size: 0 })
-        );
+        assert_eq!(verify_inclusion(&head, 0, 0, &[], &head), Err(ProofError::Index { index: 0, size: 0 }));
         assert!(matches!(inclusion_proof(&held, 3, 3), Err(MakeError::Proof(error)) if error == index));
         let shrunk = ProofError::Shrunk { old: 3, new: 2 };
         assert_eq!(verify_consistency(3, 2, &[], &head, &head), Err(shrunk));
         assert!(matches!(consistency_proof(&held, 3, 2), Err(MakeError::Proof(error)) if error == shrunk));
-        assert_eq!(
-            verify_consistency(3, 3, &[], &head, &empty_root()),
-            Err(ProofError::OldRoot)
-        );
+        assert_eq!(verify_consistency(3, 3, &[], &head, &empty_root()), Err(ProofError::OldRoot));
     }
 
     #[test]

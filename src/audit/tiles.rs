@@ -92,11 +92,7 @@ impl BundleId {
     /// # Errors
     /// [`TileError::Shape`] when the width is not 1 to 256.
     pub const fn new(index: u64, width: u16) -> Result<Self, TileError> {
-        if is_width(width) {
-            Ok(Self { index, width })
-        } else {
-            Err(TileError::Shape)
-        }
+        if is_width(width) { Ok(Self { index, width }) } else { Err(TileError::Shape) }
     }
 
     /// Index of the bundle; its first entry has 256 times that index.
@@ -115,6 +111,11 @@ impl BundleId {
     #[must_use]
     pub const fn first_entry(&self) -> u64 {
         self.index.saturating_mul(TILE_HASHES)
+    }
+
+    /// Indices of the bundle's entries, in order.
+    pub fn entries(&self) -> impl Iterator<Item = u64> + use<> {
+        (self.first_entry()..).take(self.width.into())
     }
 
     /// The path of the entries, such as `tile/entries/x001/234.p/5`.
@@ -151,11 +152,7 @@ impl Resource {
         let refused = || TileError::Path(path.chars().take(SHOWN_CHARS).collect());
         let found = Self::read(path).ok_or_else(refused)?;
         // One spelling only, so that a name can't be given twice.
-        if found.to_string() == path {
-            Ok(found)
-        } else {
-            Err(refused())
-        }
+        if found.to_string() == path { Ok(found) } else { Err(refused()) }
     }
 
     /// Whether a journal of `size` entries has this file.
@@ -180,9 +177,7 @@ impl Resource {
             ("entries", tail) => bundle(tail).map(Self::Bundle),
             (level, tail) => {
                 let (index, width) = read_tail(tail)?;
-                TileId::new(level.parse().ok()?, index, width)
-                    .ok()
-                    .map(Self::Tile)
+                TileId::new(level.parse().ok()?, index, width).ok().map(Self::Tile)
             }
         }
     }
@@ -221,22 +216,14 @@ pub fn tiles_of(size: u64) -> impl Iterator<Item = TileId> {
 
 /// Every entry bundle of a journal of `size` entries, from left to right.
 pub fn bundles_of(size: u64) -> impl Iterator<Item = BundleId> {
-    (0..size.div_ceil(TILE_HASHES)).filter_map(move |index| {
-        Some(BundleId {
-            index,
-            width: width_at(0, index, size)?,
-        })
-    })
+    (0..size.div_ceil(TILE_HASHES))
+        .filter_map(move |index| Some(BundleId { index, width: width_at(0, index, size)? }))
 }
 
 /// The tile `index` of `level` as a journal of `size` entries has it, if it does.
 #[must_use]
 pub fn tile_of(level: u8, index: u64, size: u64) -> Option<TileId> {
-    Some(TileId {
-        level,
-        index,
-        width: width_at(level, index, size)?,
-    })
+    Some(TileId { level, index, width: width_at(level, index, size)? })
 }
 
 /// The bytes of a tile: its hashes, one after the other.
@@ -252,10 +239,7 @@ pub fn encode_tile(hashes: &[Hash]) -> Vec<u8> {
 pub fn parse_tile(bytes: &[u8], width: u16) -> Result<Vec<Hash>, TileError> {
     let wanted = usize::from(width) * HASH_BYTES;
     if bytes.len() != wanted {
-        return Err(TileError::Length {
-            wanted,
-            found: bytes.len(),
-        });
+        return Err(TileError::Length { wanted, found: bytes.len() });
     }
     Ok(bytes.as_chunks().0.iter().copied().map(Hash).collect())
 }
@@ -292,11 +276,7 @@ pub fn parse_bundle(bytes: &[u8], width: u16) -> Result<Vec<&[u8]>, TileError> {
         entries.push(entry);
         rest = after;
     }
-    if rest.is_empty() {
-        Ok(entries)
-    } else {
-        Err(refused)
-    }
+    if rest.is_empty() { Ok(entries) } else { Err(refused) }
 }
 
 /// The hashes that the tile `index` of `level` has in a journal of `size` entries; nothing when there is no
@@ -324,11 +304,7 @@ fn tail(index: u64, width: u16) -> String {
     }
     let mut tail = String::new();
     for (left, group) in (0..groups.len()).zip(&groups).rev() {
-        let _ = if left == 0 {
-            write!(tail, "{group:03}")
-        } else {
-            write!(tail, "x{group:03}/")
-        };
+        let _ = if left == 0 { write!(tail, "{group:03}") } else { write!(tail, "x{group:03}/") };
     }
     if width < WHOLE {
         let _ = write!(tail, ".p/{width}");
@@ -371,35 +347,21 @@ mod tests {
         assert_eq!(paths(256), ["tile/0/000", "tile/1/000.p/1"]);
         // The example of tlog-tiles.
         let tiles: Vec<TileId> = tiles_of(70_000).collect();
-        let whole = |level| {
-            tiles
-                .iter()
-                .filter(|tile| tile.level() == level && tile.width() == 256)
-                .count()
-        };
+        let whole = |level| tiles.iter().filter(|tile| tile.level() == level && tile.width() == 256).count();
         assert_eq!((whole(0), whole(1), whole(2), tiles.len()), (273, 1, 0, 277));
-        let partial: Vec<String> = tiles
-            .iter()
-            .filter(|tile| tile.width() < 256)
-            .map(TileId::path)
-            .collect();
+        let partial: Vec<String> = tiles.iter().filter(|tile| tile.width() < 256).map(TileId::path).collect();
         assert_eq!(partial, ["tile/0/273.p/112", "tile/1/001.p/17", "tile/2/000.p/1"]);
         let bundles: Vec<BundleId> = bundles_of(70_000).collect();
         assert_eq!((bundles.len(), bundles[1].first_entry()), (274, 256));
+        assert!(bundles[273].entries().eq(69_888..70_000));
         assert_eq!(bundles[273].path(), "tile/entries/273.p/112");
         assert_eq!(bundles[272].openings_path(), "openings/272");
     }
 
     #[test]
     fn a_path_has_one_spelling() {
-        assert_eq!(
-            TileId::new(0, 1_234_067, 256).unwrap().path(),
-            "tile/0/x001/x234/067"
-        );
-        assert_eq!(
-            BundleId::new(1_234, 5).unwrap().path(),
-            "tile/entries/x001/234.p/5"
-        );
+        assert_eq!(TileId::new(0, 1_234_067, 256).unwrap().path(), "tile/0/x001/x234/067");
+        assert_eq!(BundleId::new(1_234, 5).unwrap().path(), "tile/entries/x001/234.p/5");
         for bad in [
             "",
             "checkpoint",
@@ -442,28 +404,11 @@ mod tests {
         let bundle = encode_bundle([b"ab".as_slice(), b"", b"c"]).unwrap();
         assert_eq!(bundle, [0, 2, b'a', b'b', 0, 0, 0, 1, b'c']);
         assert_eq!(parse_bundle(&bundle, 3).unwrap(), [b"ab".as_slice(), b"", b"c"]);
-        for (bytes, width) in [
-            (&bundle[..], 2),
-            (&bundle[..], 4),
-            (&bundle[..8], 3),
-            (&bundle[..7], 3),
-        ] {
-            assert_eq!(
-                parse_bundle(bytes, width),
-                Err(TileError::Bundle { wanted: width })
-            );
+        for (bytes, width) in [(&bundle[..], 2), (&bundle[..], 4), (&bundle[..8], 3), (&bundle[..7], 3)] {
+            assert_eq!(parse_bundle(bytes, width), Err(TileError::Bundle { wanted: width }));
         }
-        assert_eq!(
-            encode_bundle([vec![0; 65_536].as_slice()]),
-            Err(TileError::Entry(65_536))
-        );
-        assert_eq!(
-            parse_tile(&[0; 63], 2),
-            Err(TileError::Length {
-                wanted: 64,
-                found: 63
-            })
-        );
+        assert_eq!(encode_bundle([vec![0; 65_536].as_slice()]), Err(TileError::Entry(65_536)));
+        assert_eq!(parse_tile(&[0; 63], 2), Err(TileError::Length { wanted: 64, found: 63 }));
         assert_eq!(parse_tile(&[7; 64], 2), Ok(vec![Hash([7; 32]); 2]));
     }
 

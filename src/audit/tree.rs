@@ -157,30 +157,14 @@ impl Edge {
             }
             let index = count / TILE_HASHES;
             let wanted = usize::try_from(count % TILE_HASHES).unwrap_or_default();
-            let hashes = if wanted == 0 {
-                Vec::new()
-            } else {
-                tiles(level, index).unwrap_or_default()
-            };
+            let hashes = if wanted == 0 { Vec::new() } else { tiles(level, index).unwrap_or_default() };
             if hashes.len() != wanted {
-                return Err(TreeError::Tile {
-                    level,
-                    index,
-                    wanted,
-                    found: hashes.len(),
-                });
+                return Err(TreeError::Tile { level, index, wanted, found: hashes.len() });
             }
             let mut layer = parents(&hashes);
-            rows.push(Row {
-                start: kept_from(0, count),
-                hashes,
-            });
+            rows.push(Row { start: kept_from(0, count), hashes });
             for above in 1..TILE_HEIGHT {
-                let single = if layer.len() % 2 == 1 {
-                    layer.last().copied()
-                } else {
-                    None
-                };
+                let single = if layer.len() % 2 == 1 { layer.last().copied() } else { None };
                 rows.push(Row {
                     start: kept_from(above, count >> above),
                     hashes: single.into_iter().collect(),
@@ -188,11 +172,7 @@ impl Edge {
                 layer = parents(&layer);
             }
         }
-        Ok(Self {
-            size,
-            settled: size,
-            rows,
-        })
+        Ok(Self { size, settled: size, rows })
     }
 
     /// Leaves in the tree.
@@ -238,11 +218,7 @@ impl Edge {
                 break;
             }
             let tiles = row.hashes.chunks(TILE_WIDTH).zip(before / TILE_HASHES..);
-            changed.extend(tiles.map(|(hashes, index)| StoredTile {
-                level,
-                index,
-                hashes: hashes.to_vec(),
-            }));
+            changed.extend(tiles.map(|(hashes, index)| StoredTile { level, index, hashes: hashes.to_vec() }));
         }
         changed
     }
@@ -271,11 +247,7 @@ impl Edge {
     pub fn rewind(&mut self, mark: Mark) -> Result<(), TreeError> {
         let Mark(marked) = mark;
         if marked < self.settled || marked > self.size {
-            return Err(TreeError::Mark {
-                marked,
-                settled: self.settled,
-                size: self.size,
-            });
+            return Err(TreeError::Mark { marked, settled: self.settled, size: self.size });
         }
         for (height, row) in self.rows.iter_mut().enumerate() {
             let left = usize::try_from((marked >> height) - row.start).unwrap_or(usize::MAX);
@@ -320,28 +292,18 @@ impl Edge {
 
 impl Row {
     fn get(&self, index: u64) -> Option<&Hash> {
-        self.hashes
-            .get(usize::try_from(index.checked_sub(self.start)?).ok()?)
+        self.hashes.get(usize::try_from(index.checked_sub(self.start)?).ok()?)
     }
 }
 
 /// The layer above `layer`; a hash without a sibling has no parent yet.
 pub(super) fn parents(layer: &[Hash]) -> Vec<Hash> {
-    layer
-        .as_chunks()
-        .0
-        .iter()
-        .map(|[left, right]| node_hash(left, right))
-        .collect()
+    layer.as_chunks().0.iter().map(|[left, right]| node_hash(left, right)).collect()
 }
 
 /// The first node of `height` that a settled edge holds when there are `count` whole ones.
 const fn kept_from(height: u32, count: u64) -> u64 {
-    if height.is_multiple_of(TILE_HEIGHT) {
-        count - count % TILE_HASHES
-    } else {
-        count - count % 2
-    }
+    if height.is_multiple_of(TILE_HEIGHT) { count - count % TILE_HASHES } else { count - count % 2 }
 }
 
 fn digest(parts: &[&[u8]]) -> Hash {
@@ -438,43 +400,20 @@ mod tests {
     use super::*;
 
     fn leaves(count: usize) -> Vec<Vec<u8>> {
-        (0..count)
-            .map(|number| format!("leaf {number}").into_bytes())
-            .collect()
+        (0..count).map(|number| format!("leaf {number}").into_bytes()).collect()
     }
 
     #[test]
     fn roots_are_those_of_the_published_test_tree() {
         // The eight leaves and roots of the reference tests of Certificate Transparency.
         let published = [
-            (
-                "",
-                "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
-            ),
-            (
-                "00",
-                "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
-            ),
-            (
-                "10",
-                "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
-            ),
-            (
-                "2021",
-                "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
-            ),
-            (
-                "3031",
-                "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
-            ),
-            (
-                "40414243",
-                "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
-            ),
-            (
-                "5051525354555657",
-                "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
-            ),
+            ("", "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"),
+            ("00", "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125"),
+            ("10", "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77"),
+            ("2021", "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7"),
+            ("3031", "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4"),
+            ("40414243", "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef"),
+            ("5051525354555657", "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c"),
             (
                 "606162636465666768696a6b6c6d6e6f",
                 "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
@@ -485,12 +424,7 @@ mod tests {
         assert_eq!(HEXLOWER.encode(&edge.root().0), nothing);
         for (leaf, root) in published {
             edge.append(leaf_hash(&HEXLOWER.decode(leaf.as_bytes()).unwrap()));
-            assert_eq!(
-                HEXLOWER.encode(&edge.root().0),
-                root,
-                "the root of {} leaves",
-                edge.size()
-            );
+            assert_eq!(HEXLOWER.encode(&edge.root().0), root, "the root of {} leaves", edge.size());
         }
     }
 
@@ -498,17 +432,8 @@ mod tests {
     fn hashes_are_read_back_as_they_are_written() {
         let hash = leaf_hash(b"entry");
         assert_eq!(Hash::parse(&hash.to_string()), Ok(hash));
-        for bad in [
-            "",
-            "AAAA",
-            hash.to_string().trim_end_matches('='),
-            &format!("{hash}\n"),
-        ] {
-            assert_eq!(
-                Hash::parse(bad),
-                Err(TreeError::Hash),
-                "`{bad}` should have been refused"
-            );
+        for bad in ["", "AAAA", hash.to_string().trim_end_matches('='), &format!("{hash}\n")] {
+            assert_eq!(Hash::parse(bad), Err(TreeError::Hash), "`{bad}` should have been refused");
         }
     }
 
@@ -520,26 +445,12 @@ mod tests {
         edge.settle();
         edge.append(leaf_hash(b"1"));
         assert_eq!((edge.prove(0), edge.prove(2)), (None, None));
-        assert_eq!(
-            edge.rewind(mark),
-            Err(TreeError::Mark {
-                marked: 0,
-                settled: 1,
-                size: 2
-            })
-        );
+        assert_eq!(edge.rewind(mark), Err(TreeError::Mark { marked: 0, settled: 1, size: 2 }));
         let later = edge.mark();
         edge.append(leaf_hash(b"2"));
         edge.rewind(later).unwrap();
         assert_eq!(edge.size(), 2);
-        assert_eq!(
-            edge.rewind(Mark(3)),
-            Err(TreeError::Mark {
-                marked: 3,
-                settled: 1,
-                size: 2
-            })
-        );
+        assert_eq!(edge.rewind(Mark(3)), Err(TreeError::Mark { marked: 3, settled: 1, size: 2 }));
     }
 
     #[test]
@@ -550,30 +461,14 @@ mod tests {
         }
         let tiles = edge.changed();
         let missing = Edge::restore(300, &mut |_, _| None).unwrap_err();
-        assert_eq!(
-            missing,
-            TreeError::Tile {
-                level: 0,
-                index: 1,
-                wanted: 44,
-                found: 0
-            }
-        );
+        assert_eq!(missing, TreeError::Tile { level: 0, index: 1, wanted: 44, found: 0 });
         let other = Edge::restore(301, &mut |level, index| {
             tiles
                 .iter()
                 .find(|tile| (tile.level, tile.index) == (level, index))
                 .map(|tile| tile.hashes.clone())
         });
-        assert_eq!(
-            other.unwrap_err(),
-            TreeError::Tile {
-                level: 0,
-                index: 1,
-                wanted: 45,
-                found: 44
-            }
-        );
+        assert_eq!(other.unwrap_err(), TreeError::Tile { level: 0, index: 1, wanted: 45, found: 44 });
     }
 
     #[test]
@@ -588,14 +483,8 @@ mod tests {
         edge.settle();
         let held: usize = edge.rows.iter().map(|row| row.hashes.len()).sum();
         let reserved: usize = edge.rows.iter().map(|row| row.hashes.capacity()).sum();
-        assert!(
-            held < 112 + 17 + 1 + 20,
-            "{held} hashes are held for three partial tiles; forget the rest"
-        );
-        assert!(
-            reserved <= edge.rows.len() * KEPT_CAPACITY,
-            "memory for {reserved} hashes is kept"
-        );
+        assert!(held < 112 + 17 + 1 + 20, "{held} hashes are held for three partial tiles; forget the rest");
+        assert!(reserved <= edge.rows.len() * KEPT_CAPACITY, "memory for {reserved} hashes is kept");
     }
 
     #[derive(Debug, Clone)]
