@@ -49,13 +49,8 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Opens a record of this domain; `what` names it in errors.
     pub(super) fn open(domain: &str, what: &'static str, bytes: &'a [u8]) -> Result<Self, FormError> {
-        let rest = bytes
-            .strip_prefix(domain.as_bytes())
-            .and_then(|rest| rest.strip_prefix(&[0]));
-        Ok(Self {
-            rest: rest.ok_or(FormError::Record(what))?,
-            what,
-        })
+        let rest = bytes.strip_prefix(domain.as_bytes()).and_then(|rest| rest.strip_prefix(&[0]));
+        Ok(Self { rest: rest.ok_or(FormError::Record(what))?, what })
     }
 
     /// The next field, if it has this tag.
@@ -98,11 +93,7 @@ impl<'a> Reader<'a> {
 
     /// Nothing may follow.
     pub(super) fn end(self) -> Result<(), FormError> {
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err(self.refused())
-        }
+        if self.rest.is_empty() { Ok(()) } else { Err(self.refused()) }
     }
 
     /// The error of this record.
@@ -120,14 +111,8 @@ mod tests {
 
     #[test]
     fn a_record_is_domain_zero_then_tagged_fields() {
-        let bytes = Writer::new("d")
-            .field(1, b"ab")
-            .time(3, Timestamp::from_millis(-1))
-            .bytes();
-        assert_eq!(
-            bytes,
-            b"d\0\x01\0\0\0\x02ab\x03\0\0\0\x08\xff\xff\xff\xff\xff\xff\xff\xff"
-        );
+        let bytes = Writer::new("d").field(1, b"ab").time(3, Timestamp::from_millis(-1)).bytes();
+        assert_eq!(bytes, b"d\0\x01\0\0\0\x02ab\x03\0\0\0\x08\xff\xff\xff\xff\xff\xff\xff\xff");
         let mut reader = Reader::open("d", "a test", &bytes).unwrap();
         assert_eq!(reader.text(1).unwrap(), "ab");
         assert_eq!(reader.maybe(2).unwrap(), None);

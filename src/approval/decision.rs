@@ -74,25 +74,9 @@ impl Decision {
     /// # Errors
     /// [`FormError::Text`] when it is empty, too long or holds control characters.
     pub fn new(parts: DecisionParts) -> Result<Self, FormError> {
-        let DecisionParts {
-            disclosure,
-            request,
-            officer,
-            role,
-            choice,
-            reason,
-            at,
-        } = parts;
+        let DecisionParts { disclosure, request, officer, role, choice, reason, at } = parts;
         let reason = checked_text("reason", reason, REASON_CHARS)?;
-        Ok(Self {
-            disclosure,
-            request,
-            officer,
-            role,
-            choice,
-            reason,
-            at,
-        })
+        Ok(Self { disclosure, request, officer, role, choice, reason, at })
     }
 
     /// SHA-256 of the canonical record above.
@@ -143,11 +127,7 @@ impl Decision {
             at: record.time(8)?,
         })?;
         record.end()?;
-        if decision.to_bytes() == bytes {
-            Ok(decision)
-        } else {
-            Err(refused)
-        }
+        if decision.to_bytes() == bytes { Ok(decision) } else { Err(refused) }
     }
 
     /// The disclosure that is decided about.
@@ -222,10 +202,7 @@ mod tests {
     use super::*;
 
     fn decision(choice: Choice) -> Decision {
-        let request = request(&[
-            (DeciderRole::PrivacyOfficer, 1),
-            (DeciderRole::ApprovingOfficer, 2),
-        ]);
+        let request = request(&[(DeciderRole::PrivacyOfficer, 1), (DeciderRole::ApprovingOfficer, 2)]);
         Decision::new(DecisionParts {
             disclosure: request.disclosure(),
             request: request.digest(),
@@ -265,10 +242,7 @@ mod tests {
         denial.extend([0, 0, 0, 4]);
         denial.extend(DENY);
         denial.extend(&bytes[at + GRANT.len()..]);
-        assert!(
-            Decision::from_bytes(&denial).is_err(),
-            "a denial that carries fields must be refused"
-        );
+        assert!(Decision::from_bytes(&denial).is_err(), "a denial that carries fields must be refused");
     }
 
     #[test]

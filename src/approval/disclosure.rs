@@ -39,14 +39,7 @@ impl Disclosure {
     #[must_use]
     pub fn new(request: Request) -> Self {
         let digest = request.digest();
-        Self {
-            request,
-            digest,
-            state: State::Pending,
-            denial: None,
-            decisions: Vec::new(),
-            fetch_by: None,
-        }
+        Self { request, digest, state: State::Pending, denial: None, decisions: Vec::new(), fetch_by: None }
     }
 
     /// Rebuilds a disclosure from its request and its recorded steps (promise 10). What was true outside at that
@@ -59,16 +52,9 @@ impl Disclosure {
         steps: impl IntoIterator<Item = &'a Step>,
     ) -> Result<Self, ReplayError> {
         let disclosure = request.disclosure();
-        steps
-            .into_iter()
-            .zip(1..)
-            .try_fold(Self::new(request), |before, (step, number)| {
-                before.after(step).map_err(|refused| ReplayError {
-                    disclosure,
-                    number,
-                    refused,
-                })
-            })
+        steps.into_iter().zip(1..).try_fold(Self::new(request), |before, (step, number)| {
+            before.after(step).map_err(|refused| ReplayError { disclosure, number, refused })
+        })
     }
 
     /// Counts one officer's decision. `eligible` is what the registry says at this moment; who does not stand in
@@ -84,15 +70,9 @@ impl Disclosure {
     ) -> Result<(Self, Transition), Refused> {
         let (officer, role) = (signed.decision.officer(), signed.decision.role());
         if !may_decide(officer, role, eligible) {
-            return Err(Refused::NotEligible {
-                officer: officer.clone(),
-                role,
-            });
+            return Err(Refused::NotEligible { officer: officer.clone(), role });
         }
-        self.take(Step {
-            at: now,
-            event: Event::Decided(signed),
-        })
+        self.take(Step { at: now, event: Event::Decided(signed) })
     }
 
     /// The partner takes its request back, before anything was released.
@@ -100,10 +80,7 @@ impl Disclosure {
     /// # Errors
     /// [`Refused::Ended`], [`Refused::NotNow`].
     pub fn withdraw(&self, now: Timestamp) -> Result<(Self, Transition), Refused> {
-        self.take(Step {
-            at: now,
-            event: Event::Withdrawn,
-        })
+        self.take(Step { at: now, event: Event::Withdrawn })
     }
 
     /// Ends it as denied because the subject was hidden or erased after the hit.
@@ -111,10 +88,7 @@ impl Disclosure {
     /// # Errors
     /// [`Refused::Ended`], [`Refused::NotNow`].
     pub fn withhold(&self, now: Timestamp) -> Result<(Self, Transition), Refused> {
-        self.take(Step {
-            at: now,
-            event: Event::Withheld,
-        })
+        self.take(Step { at: now, event: Event::Withheld })
     }
 
     /// Ends it because its time to decide, or to fetch, is over.
@@ -122,10 +96,7 @@ impl Disclosure {
     /// # Errors
     /// [`Refused::Ended`], [`Refused::TooEarly`].
     pub fn expire(&self, now: Timestamp) -> Result<(Self, Transition), Refused> {
-        self.take(Step {
-            at: now,
-            event: Event::Expired,
-        })
+        self.take(Step { at: now, event: Event::Expired })
     }
 
     /// Releases, once: the approval is used up. Its moment is the moment of the release; `fetch_by` is when the
@@ -139,10 +110,7 @@ impl Disclosure {
         if approval.request != self.digest {
             return Err(Refused::OtherRequest);
         }
-        let after = self.take(Step {
-            at: approval.at,
-            event: Event::Released { fetch_by },
-        })?;
+        let after = self.take(Step { at: approval.at, event: Event::Released { fetch_by } })?;
         if approval.decisions != self.decisions.len() {
             return Err(Refused::StaleApproval);
         }
@@ -154,10 +122,7 @@ impl Disclosure {
     /// # Errors
     /// [`Refused::Ended`], [`Refused::NotNow`].
     pub fn acknowledge(&self, now: Timestamp) -> Result<(Self, Transition), Refused> {
-        self.take(Step {
-            at: now,
-            event: Event::Acknowledged,
-        })
+        self.take(Step { at: now, event: Event::Acknowledged })
     }
 
     /// Mints the proof that a release demands: every factor, by distinct people who may decide in their role at
@@ -183,11 +148,9 @@ impl Disclosure {
             })
             .collect();
         match self.shortfall(deciders.iter().map(|decider| decider.role)) {
-            Some((factor, have)) => Err(Missing::Factor {
-                role: factor.role,
-                have,
-                need: usize::from(factor.number.get()),
-            }),
+            Some((factor, have)) => {
+                Err(Missing::Factor { role: factor.role, have, need: usize::from(factor.number.get()) })
+            }
             None => Ok(Approval {
                 disclosure: self.request.disclosure(),
                 request: self.digest,
@@ -245,11 +208,7 @@ impl Disclosure {
 
     fn take(&self, step: Step) -> Result<(Self, Transition), Refused> {
         let after = self.after(&step)?;
-        let transition = Transition {
-            from: self.state,
-            to: after.state,
-            step,
-        };
+        let transition = Transition { from: self.state, to: after.state, step };
         Ok((after, transition))
     }
 
@@ -315,11 +274,7 @@ impl Disclosure {
         if officer == self.request.requester() || officer.as_str() == self.request.ask().official() {
             return Err(Refused::Requester(officer.clone()));
         }
-        if self
-            .decisions
-            .iter()
-            .any(|other| other.decision.officer() == officer)
-        {
+        if self.decisions.iter().any(|other| other.decision.officer() == officer) {
             return Err(Refused::DecidedAlready(officer.clone()));
         }
         if !self.request.factors().ask_for(decision.role()) {
@@ -327,30 +282,23 @@ impl Disclosure {
         }
         match decision.choice() {
             Choice::Deny => Ok(()),
-            Choice::Grant(fields) => match fields
-                .iter()
-                .find(|name| !self.request.ask().fields().contains(name))
-            {
-                Some(name) => Err(Refused::FieldNotAsked(name.clone())),
-                None => Ok(()),
-            },
+            Choice::Grant(fields) => {
+                match fields.iter().find(|name| !self.request.ask().fields().contains(name)) {
+                    Some(name) => Err(Refused::FieldNotAsked(name.clone())),
+                    None => Ok(()),
+                }
+            }
         }
     }
 
     /// The state that follows from the decisions.
     fn count(&mut self) {
-        let denied = self
-            .decisions
-            .iter()
-            .any(|signed| matches!(signed.decision.choice(), Choice::Deny));
+        let denied = self.decisions.iter().any(|signed| matches!(signed.decision.choice(), Choice::Deny));
         (self.state, self.denial) = if denied {
             (State::Denied, Some(Denial::ByDecision))
         } else if self.granted().is_none() {
             (State::Denied, Some(Denial::NothingInCommon))
-        } else if self
-            .shortfall(self.grants().map(|(decision, _)| decision.role()))
-            .is_some()
-        {
+        } else if self.shortfall(self.grants().map(|(decision, _)| decision.role())).is_some() {
             (State::PartiallyApproved, None)
         } else {
             (State::Approved, None)
@@ -358,12 +306,10 @@ impl Disclosure {
     }
 
     fn grants(&self) -> impl Iterator<Item = (&Decision, &Fields)> {
-        self.decisions
-            .iter()
-            .filter_map(|signed| match signed.decision.choice() {
-                Choice::Grant(fields) => Some((&signed.decision, fields)),
-                Choice::Deny => None,
-            })
+        self.decisions.iter().filter_map(|signed| match signed.decision.choice() {
+            Choice::Grant(fields) => Some((&signed.decision, fields)),
+            Choice::Deny => None,
+        })
     }
 
     /// The first factor that these approvals do not fill, and how many of it they are. INVARIANT: a person has
@@ -377,14 +323,7 @@ impl Disclosure {
     }
 
     const fn must(&self, allowed: bool, operation: &'static str) -> Result<(), Refused> {
-        if allowed {
-            Ok(())
-        } else {
-            Err(Refused::NotNow {
-                state: self.state,
-                operation,
-            })
-        }
+        if allowed { Ok(()) } else { Err(Refused::NotNow { state: self.state, operation }) }
     }
 }
 
@@ -459,11 +398,7 @@ mod tests {
         let office = Office::new(&[(DeciderRole::ApprovingOfficer, 1), (DeciderRole::Examiner, 1)]);
         let new = office.disclosure();
         let (half, first) = new
-            .decide(
-                grant(&new, 0, DeciderRole::ApprovingOfficer, 0b011, 1),
-                &office.all(),
-                office.at(1),
-            )
+            .decide(grant(&new, 0, DeciderRole::ApprovingOfficer, 0b011, 1), &office.all(), office.at(1))
             .unwrap();
         assert_eq!((first.from, first.to), (State::Pending, State::PartiallyApproved));
         assert_eq!(
@@ -471,11 +406,7 @@ mod tests {
             Some(Missing::State(State::PartiallyApproved))
         );
         let (whole, _) = half
-            .decide(
-                grant(&half, 1, DeciderRole::Examiner, 0b110, 2),
-                &office.all(),
-                office.at(2),
-            )
+            .decide(grant(&half, 1, DeciderRole::Examiner, 0b110, 2), &office.all(), office.at(2))
             .unwrap();
         assert_eq!(whole.state(), State::Approved);
         let approval = whole.approval(&office.all(), office.at(3)).unwrap();
@@ -486,16 +417,10 @@ mod tests {
         let (released, _) = whole.release(approval, office.at(90)).unwrap();
         assert_eq!(
             released.release(again, office.at(90)).err(),
-            Some(Refused::NotNow {
-                state: State::Released,
-                operation: "released"
-            })
+            Some(Refused::NotNow { state: State::Released, operation: "released" })
         );
         let (done, _) = released.acknowledge(office.at(5)).unwrap();
-        assert_eq!(
-            done.withdraw(office.at(6)).err(),
-            Some(Refused::Ended(State::Acknowledged))
-        );
+        assert_eq!(done.withdraw(office.at(6)).err(), Some(Refused::Ended(State::Acknowledged)));
     }
 
     #[test]
@@ -503,29 +428,14 @@ mod tests {
         let office = Office::new(&[(DeciderRole::ApprovingOfficer, 1)]);
         let new = office.disclosure();
         let (approved, _) = new
-            .decide(
-                grant(&new, 0, DeciderRole::ApprovingOfficer, 0b001, 1),
-                &office.all(),
-                office.at(1),
-            )
+            .decide(grant(&new, 0, DeciderRole::ApprovingOfficer, 0b001, 1), &office.all(), office.at(1))
             .unwrap();
         let missing = approved.approval(&office.all_but(0), office.at(2)).err();
-        assert_eq!(
-            missing,
-            Some(Missing::Factor {
-                role: DeciderRole::ApprovingOfficer,
-                have: 0,
-                need: 1
-            })
-        );
+        assert_eq!(missing, Some(Missing::Factor { role: DeciderRole::ApprovingOfficer, have: 0, need: 1 }));
         let wider = grant(&approved, 1, DeciderRole::ApprovingOfficer, 0b111, 2);
         let (again, _) = approved.decide(wider, &office.all(), office.at(2)).unwrap();
         let approval = again.approval(&office.all_but(0), office.at(3)).unwrap();
-        assert_eq!(
-            approval.fields().iter().count(),
-            1,
-            "fields must not grow because somebody left"
-        );
+        assert_eq!(approval.fields().iter().count(), 1, "fields must not grow because somebody left");
         assert_eq!(approval.deciders().len(), 1);
     }
 
@@ -534,23 +444,13 @@ mod tests {
         let office = Office::new(&[(DeciderRole::ApprovingOfficer, 1)]);
         let new = office.disclosure();
         let role = DeciderRole::ApprovingOfficer;
-        let (one, _) = new
-            .decide(grant(&new, 0, role, 0b111, 1), &office.all(), office.at(1))
-            .unwrap();
+        let (one, _) = new.decide(grant(&new, 0, role, 0b111, 1), &office.all(), office.at(1)).unwrap();
         let old = one.approval(&office.all(), office.at(1)).unwrap();
-        let (two, _) = one
-            .decide(grant(&one, 1, role, 0b001, 2), &office.all(), office.at(2))
-            .unwrap();
-        assert_eq!(
-            two.release(old, office.at(90)).err(),
-            Some(Refused::StaleApproval)
-        );
+        let (two, _) = one.decide(grant(&one, 1, role, 0b001, 2), &office.all(), office.at(2)).unwrap();
+        assert_eq!(two.release(old, office.at(90)).err(), Some(Refused::StaleApproval));
         let other = Office::new(&[(role, 1), (DeciderRole::Examiner, 1)]).disclosure();
         let approval = two.approval(&office.all(), office.at(3)).unwrap();
-        assert_eq!(
-            other.release(approval, office.at(90)).err(),
-            Some(Refused::OtherRequest)
-        );
+        assert_eq!(other.release(approval, office.at(90)).err(), Some(Refused::OtherRequest));
     }
 
     #[test]
@@ -558,16 +458,9 @@ mod tests {
         let office = Office::new(&[(DeciderRole::ApprovingOfficer, 3)]);
         let new = office.disclosure();
         let role = DeciderRole::ApprovingOfficer;
-        let (one, _) = new
-            .decide(grant(&new, 0, role, 0b001, 1), &office.all(), office.at(1))
-            .unwrap();
-        let (two, _) = one
-            .decide(grant(&one, 1, role, 0b110, 2), &office.all(), office.at(2))
-            .unwrap();
-        assert_eq!(
-            (two.state(), two.denial()),
-            (State::Denied, Some(Denial::NothingInCommon))
-        );
+        let (one, _) = new.decide(grant(&new, 0, role, 0b001, 1), &office.all(), office.at(1)).unwrap();
+        let (two, _) = one.decide(grant(&one, 1, role, 0b110, 2), &office.all(), office.at(2)).unwrap();
+        assert_eq!((two.state(), two.denial()), (State::Denied, Some(Denial::NothingInCommon)));
     }
 
     #[test]
@@ -575,17 +468,16 @@ mod tests {
         let office = Office::new(&[(DeciderRole::ApprovingOfficer, 1)]);
         let new = office.disclosure();
         let (hidden, _) = new.withhold(office.at(1)).unwrap();
-        assert_eq!(
-            (hidden.state(), hidden.denial()),
-            (State::Denied, Some(Denial::Withheld))
-        );
+        assert_eq!((hidden.state(), hidden.denial()), (State::Denied, Some(Denial::Withheld)));
         assert_eq!(new.expire(office.at(99)).err(), Some(Refused::TooEarly));
         let late = grant(&new, 0, DeciderRole::ApprovingOfficer, 0b001, 100);
-        assert_eq!(
-            new.decide(late, &office.all(), office.at(100)).err(),
-            Some(Refused::TooLate)
-        );
+        assert_eq!(new.decide(late, &office.all(), office.at(100)).err(), Some(Refused::TooLate));
         assert_eq!(new.expire(office.at(100)).unwrap().0.state(), State::Expired);
+        let in_time = grant(&new, 0, DeciderRole::ApprovingOfficer, 0b001, 99);
+        let (approved, _) = new.decide(in_time, &office.all(), office.at(99)).unwrap();
+        assert_eq!(approved.approval(&office.all(), office.at(100)).err(), Some(Missing::TooLate));
+        let approval = approved.approval(&office.all(), office.at(99)).unwrap();
+        assert_eq!(approved.release(approval, office.at(99)).err(), Some(Refused::FetchBy));
     }
 
     #[test]
@@ -596,39 +488,18 @@ mod tests {
         let try_it =
             |signed: SignedDecision, eligible: &[Eligible]| new.decide(signed, eligible, office.at(1)).err();
         let mine = grant(&new, 0, role, 0b001, 1);
-        let enroller = Eligible {
-            officer: Office::officer(0),
-            role,
-            standing: DeciderStanding::Enroller,
-        };
-        let not = Some(Refused::NotEligible {
-            officer: Office::officer(0),
-            role,
-        });
+        let enroller = Eligible { officer: Office::officer(0), role, standing: DeciderStanding::Enroller };
+        let not = Some(Refused::NotEligible { officer: Office::officer(0), role });
         assert_eq!(try_it(mine.clone(), std::slice::from_ref(&enroller)), not);
         assert_eq!(try_it(mine.clone(), &[]), not);
-        let active = Eligible {
-            standing: DeciderStanding::Active,
-            ..enroller.clone()
-        };
-        assert_eq!(
-            try_it(mine, &[active, enroller]),
-            not,
-            "one entry against it is enough"
-        );
+        let active = Eligible { standing: DeciderStanding::Active, ..enroller.clone() };
+        assert_eq!(try_it(mine, &[active, enroller]), not, "one entry against it is enough");
         let examiner = grant(&new, 0, DeciderRole::Examiner, 0b001, 1);
-        assert_eq!(
-            try_it(examiner, &office.all()),
-            Some(Refused::RoleNotAsked(DeciderRole::Examiner))
-        );
+        assert_eq!(try_it(examiner, &office.all()), Some(Refused::RoleNotAsked(DeciderRole::Examiner)));
         for requester in ["au-border-gateway", "officer-7f3a"] {
             let officer: ActorName = requester.parse().unwrap();
             let signed = Office::signed(&new, &officer, role, Some(0b001), office.at(1));
-            let eligible = Eligible {
-                officer: officer.clone(),
-                role,
-                standing: DeciderStanding::Active,
-            };
+            let eligible = Eligible { officer: officer.clone(), role, standing: DeciderStanding::Active };
             assert_eq!(try_it(signed, &[eligible]), Some(Refused::Requester(officer)));
         }
         let skewed = grant(&new, 0, role, 0b001, 7);

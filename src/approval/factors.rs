@@ -69,11 +69,7 @@ impl Factors {
         if factors.is_empty() {
             return Err(FormError::NoFactor);
         }
-        match factors
-            .iter()
-            .zip(factors.iter().skip(1))
-            .find(|(one, next)| one.role == next.role)
-        {
+        match factors.iter().zip(factors.iter().skip(1)).find(|(one, next)| one.role == next.role) {
             Some((twice, _)) => Err(FormError::FactorTwice(twice.role)),
             None => Ok(Self(factors)),
         }
@@ -92,20 +88,15 @@ impl Factors {
 
     /// `role=number` in lines.
     pub(super) fn to_text(&self) -> String {
-        let lines: Vec<String> = self
-            .iter()
-            .map(|factor| format!("{}={}", factor.role, factor.number))
-            .collect();
+        let lines: Vec<String> =
+            self.iter().map(|factor| format!("{}={}", factor.role, factor.number)).collect();
         lines.join("\n")
     }
 
     pub(super) fn parse(text: &str) -> Option<Self> {
         let factor = |line: &str| {
             let (role, number) = line.split_once('=')?;
-            Some(Factor {
-                role: role.parse().ok()?,
-                number: number.parse().ok()?,
-            })
+            Some(Factor { role: role.parse().ok()?, number: number.parse().ok()? })
         };
         Self::new(text.split('\n').map(factor).collect::<Option<Vec<_>>>()?).ok()
     }
@@ -120,14 +111,8 @@ mod tests {
     #[test]
     fn factors_name_each_role_once_and_at_least_one() {
         assert_eq!(Factors::new([]), Err(FormError::NoFactor));
-        let one = Factor {
-            role: DeciderRole::Examiner,
-            number: NonZeroU8::MIN,
-        };
-        assert_eq!(
-            Factors::new([one, one]),
-            Err(FormError::FactorTwice(DeciderRole::Examiner))
-        );
+        let one = Factor { role: DeciderRole::Examiner, number: NonZeroU8::MIN };
+        assert_eq!(Factors::new([one, one]), Err(FormError::FactorTwice(DeciderRole::Examiner)));
         assert!("administrator".parse::<DeciderRole>().is_err());
     }
 }

@@ -108,16 +108,9 @@ fn eligible(suspended: &BTreeSet<usize>) -> Vec<Eligible> {
     let mut all = Vec::new();
     for person in 0..PEOPLE {
         for role in ROLES {
-            let standing = if suspended.contains(&person) {
-                DeciderStanding::Inactive
-            } else {
-                DeciderStanding::Active
-            };
-            all.push(Eligible {
-                officer: Office::officer(person),
-                role,
-                standing,
-            });
+            let standing =
+                if suspended.contains(&person) { DeciderStanding::Inactive } else { DeciderStanding::Active };
+            all.push(Eligible { officer: Office::officer(person), role, standing });
         }
     }
     all
@@ -125,12 +118,7 @@ fn eligible(suspended: &BTreeSet<usize>) -> Vec<Eligible> {
 
 #[derive(Debug, Clone)]
 enum Op {
-    Decide {
-        person: usize,
-        role: usize,
-        mask: Option<u8>,
-        other_request: bool,
-    },
+    Decide { person: usize, role: usize, mask: Option<u8>, other_request: bool },
     Suspend(usize),
     Restore(usize),
     Wait(u64),
@@ -161,10 +149,7 @@ impl Model {
     }
 
     fn granted(&self) -> u8 {
-        self.said
-            .iter()
-            .filter_map(|(_, _, mask)| *mask)
-            .fold(0b111, |all, mask| all & mask)
+        self.said.iter().filter_map(|(_, _, mask)| *mask).fold(0b111, |all, mask| all & mask)
     }
 
     fn filled(&self, counts: impl Fn(usize) -> bool) -> bool {
@@ -180,12 +165,7 @@ impl Model {
     /// Does what the operation says if it is allowed; whether it was.
     fn run(&mut self, op: &Op) -> bool {
         match op {
-            Op::Decide {
-                person,
-                role,
-                mask,
-                other_request,
-            } => {
+            Op::Decide { person, role, mask, other_request } => {
                 let allowed = self.open()
                     && self.minute < DECIDE_MINUTES
                     && !other_request
@@ -214,11 +194,7 @@ impl Model {
             Op::Withdraw => self.end(self.open(), "withdrawn"),
             Op::Withhold => self.end(self.open(), "denied"),
             Op::Expire => {
-                let until = if self.state == "released" {
-                    self.fetch_by
-                } else {
-                    DECIDE_MINUTES
-                };
+                let until = if self.state == "released" { self.fetch_by } else { DECIDE_MINUTES };
                 self.end(!self.ended() && self.minute >= until, "expired")
             }
             Op::Release => {
@@ -226,11 +202,7 @@ impl Model {
                 let allowed = self.state == "approved"
                     && self.minute < DECIDE_MINUTES
                     && self.filled(|person| !suspended.contains(&person));
-                self.fetch_by = if allowed {
-                    self.minute + FETCH_MINUTES
-                } else {
-                    self.fetch_by
-                };
+                self.fetch_by = if allowed { self.minute + FETCH_MINUTES } else { self.fetch_by };
                 self.end(allowed, "released")
             }
             Op::Acknowledge => self.end(self.state == "released", "acknowledged"),
@@ -250,12 +222,7 @@ fn run(real: &mut Disclosure, model: &Model, op: &Op) -> Option<Step> {
     let now = minute_of(real.request(), model.minute);
     let who = eligible(&model.suspended);
     let (after, transition) = match op {
-        Op::Decide {
-            person,
-            role,
-            mask,
-            other_request,
-        } => {
+        Op::Decide { person, role, mask, other_request } => {
             let officer = Office::officer(*person);
             let mut signed = Office::signed(real, &officer, ROLES[*role], *mask, now);
             if *other_request {
@@ -277,17 +244,12 @@ fn run(real: &mut Disclosure, model: &Model, op: &Op) -> Option<Step> {
         Op::Expire => real.expire(now).ok(),
         Op::Release => real.approval(&who, now).ok().and_then(|approval| {
             assert_promises_of(&approval, real, &model.suspended);
-            real.release(approval, minute_of(real.request(), model.minute + FETCH_MINUTES))
-                .ok()
+            real.release(approval, minute_of(real.request(), model.minute + FETCH_MINUTES)).ok()
         }),
         Op::Acknowledge => real.acknowledge(now).ok(),
         Op::Suspend(_) | Op::Restore(_) | Op::Wait(_) => None,
     }?;
-    assert!(
-        !transition.from.is_final(),
-        "something left the final state `{}`",
-        transition.from
-    );
+    assert!(!transition.from.is_final(), "something left the final state `{}`", transition.from);
     assert_eq!((transition.from, transition.to), (real.state(), after.state()));
     *real = after;
     Some(transition.step)
@@ -295,41 +257,19 @@ fn run(real: &mut Disclosure, model: &Model, op: &Op) -> Option<Step> {
 
 /// Promise 8, counted without the code under test: all factors, distinct people, this very request.
 fn assert_promises_of(approval: &Approval, real: &Disclosure, suspended: &BTreeSet<usize>) {
-    let people: BTreeSet<&str> = approval
-        .deciders()
-        .iter()
-        .map(|decider| decider.officer.as_str())
-        .collect();
+    let people: BTreeSet<&str> = approval.deciders().iter().map(|decider| decider.officer.as_str()).collect();
     assert_eq!(people.len(), approval.deciders().len(), "somebody counted twice");
-    assert!(
-        suspended
-            .iter()
-            .all(|person| !people.contains(Office::officer(*person).as_str()))
-    );
+    assert!(suspended.iter().all(|person| !people.contains(Office::officer(*person).as_str())));
     assert_eq!(approval.request(), real.request().digest());
     for factor in real.request().factors().iter() {
-        let have = approval
-            .deciders()
-            .iter()
-            .filter(|decider| decider.role == factor.role)
-            .count();
+        let have = approval.deciders().iter().filter(|decider| decider.role == factor.role).count();
         assert!(have >= usize::from(factor.number.get()), "a factor is not filled");
     }
     for decider in approval.deciders() {
-        let theirs = real
-            .decisions()
-            .iter()
-            .find(|signed| signed.decision.digest() == decider.decision);
-        let decision = &theirs
-            .expect("an approval names a decision that nobody made")
-            .decision;
-        assert_eq!(
-            (decision.request(), decision.officer()),
-            (real.digest(), &decider.officer)
-        );
-        let Choice::Grant(granted) = decision.choice() else {
-            panic!("a denial counted as an approval")
-        };
+        let theirs = real.decisions().iter().find(|signed| signed.decision.digest() == decider.decision);
+        let decision = &theirs.expect("an approval names a decision that nobody made").decision;
+        assert_eq!((decision.request(), decision.officer()), (real.digest(), &decider.officer));
+        let Choice::Grant(granted) = decision.choice() else { panic!("a denial counted as an approval") };
         assert!(
             approval.fields().iter().all(|name| granted.contains(name)),
             "a field was not granted by all"
@@ -339,14 +279,8 @@ fn assert_promises_of(approval: &Approval, real: &Disclosure, suspended: &BTreeS
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     let mask = prop_oneof![1 => Just(None), 14 => (1_u8..=7).prop_map(Some), 8 => Just(Some(7)), 1 => Just(Some(15))];
-    let decide = (0..PEOPLE, 0..3_usize, mask, prop::bool::weighted(0.05)).prop_map(
-        |(person, role, mask, other_request)| Op::Decide {
-            person,
-            role,
-            mask,
-            other_request,
-        },
-    );
+    let decide = (0..PEOPLE, 0..3_usize, mask, prop::bool::weighted(0.05))
+        .prop_map(|(person, role, mask, other_request)| Op::Decide { person, role, mask, other_request });
     let op = prop_oneof![
         12 => decide,
         1 => (0..PEOPLE).prop_map(Op::Suspend),
@@ -415,10 +349,7 @@ proptest! {
 }
 
 const PEOPLE: usize = 5;
-const ROLES: [DeciderRole; 3] = [
-    DeciderRole::ApprovingOfficer,
-    DeciderRole::Examiner,
-    DeciderRole::PrivacyOfficer,
-];
+const ROLES: [DeciderRole; 3] =
+    [DeciderRole::ApprovingOfficer, DeciderRole::Examiner, DeciderRole::PrivacyOfficer];
 const DECIDE_MINUTES: u64 = 100;
 const FETCH_MINUTES: u64 = 30;

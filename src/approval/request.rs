@@ -55,23 +55,14 @@ impl Fields {
     }
 
     pub(super) fn parse(text: &str) -> Option<Self> {
-        Self::new(
-            text.split('\n')
-                .map(FieldName::parse)
-                .collect::<Result<Vec<_>, _>>()
-                .ok()?,
-        )
-        .ok()
+        Self::new(text.split('\n').map(FieldName::parse).collect::<Result<Vec<_>, _>>().ok()?).ok()
     }
 
     fn of(fields: BTreeSet<FieldName>) -> Result<Self, FormError> {
         if (1..=FIELDS_MAX).contains(&fields.len()) {
             Ok(Self(fields))
         } else {
-            Err(FormError::FieldCount {
-                given: fields.len(),
-                max: FIELDS_MAX,
-            })
+            Err(FormError::FieldCount { given: fields.len(), max: FIELDS_MAX })
         }
     }
 }
@@ -198,11 +189,7 @@ impl PartnerAsk {
         };
         record.end()?;
         let ask = Self::new(parts)?;
-        if ask.to_bytes() == bytes {
-            Ok(ask)
-        } else {
-            Err(refused)
-        }
+        if ask.to_bytes() == bytes { Ok(ask) } else { Err(refused) }
     }
 
     /// The caller's own name for its request.
@@ -302,29 +289,12 @@ impl Request {
     /// # Errors
     /// [`FormError::DecideBy`].
     pub fn new(parts: RequestParts) -> Result<Self, FormError> {
-        let RequestParts {
-            disclosure,
-            partner,
-            requester,
-            agreement,
-            ask,
-            factors,
-            received,
-            decide_by,
-        } = parts;
+        let RequestParts { disclosure, partner, requester, agreement, ask, factors, received, decide_by } =
+            parts;
         if decide_by <= received {
             return Err(FormError::DecideBy);
         }
-        Ok(Self {
-            disclosure,
-            partner,
-            requester,
-            agreement,
-            ask,
-            factors,
-            received,
-            decide_by,
-        })
+        Ok(Self { disclosure, partner, requester, agreement, ask, factors, received, decide_by })
     }
 
     /// SHA-256 of the canonical record above.
@@ -367,11 +337,7 @@ impl Request {
         };
         record.end()?;
         let request = Self::new(parts)?;
-        if request.to_bytes() == bytes {
-            Ok(request)
-        } else {
-            Err(refused)
-        }
+        if request.to_bytes() == bytes { Ok(request) } else { Err(refused) }
     }
 
     /// The disclosure that this request begins.
@@ -503,44 +469,26 @@ pub(super) mod tests {
         let again =
             "if the layout was changed on purpose, raise the domain's version and say so in CHANGELOG.md";
         assert_eq!(ask().digest().to_string(), ASK_GOLDEN, "{again}");
-        let request = request(&[
-            (DeciderRole::PrivacyOfficer, 1),
-            (DeciderRole::ApprovingOfficer, 2),
-        ]);
+        let request = request(&[(DeciderRole::PrivacyOfficer, 1), (DeciderRole::ApprovingOfficer, 2)]);
         assert_eq!(request.digest().to_string(), REQUEST_GOLDEN, "{again}");
         assert_eq!(ask().signed_bytes().len(), ASK_DOMAIN.len() + 1 + 32);
     }
 
     #[test]
     fn order_of_fields_and_factors_does_not_change_a_digest() {
-        let one = request(&[
-            (DeciderRole::PrivacyOfficer, 1),
-            (DeciderRole::ApprovingOfficer, 2),
-        ]);
-        let other = request(&[
-            (DeciderRole::ApprovingOfficer, 2),
-            (DeciderRole::PrivacyOfficer, 1),
-        ]);
+        let one = request(&[(DeciderRole::PrivacyOfficer, 1), (DeciderRole::ApprovingOfficer, 2)]);
+        let other = request(&[(DeciderRole::ApprovingOfficer, 2), (DeciderRole::PrivacyOfficer, 1)]);
         assert_eq!(one.digest(), other.digest());
         assert_eq!(fields(&["ab", "cd"]), fields(&["cd", "ab"]));
     }
 
     #[test]
     fn empty_doubled_and_endless_parts_are_refused() {
-        assert!(matches!(
-            Fields::new([]),
-            Err(FormError::FieldCount { given: 0, .. })
-        ));
+        assert!(matches!(Fields::new([]), Err(FormError::FieldCount { given: 0, .. })));
         let name: FieldName = "case-number".parse().unwrap();
-        assert_eq!(
-            Fields::new([name.clone(), name.clone()]),
-            Err(FormError::FieldTwice(name))
-        );
+        assert_eq!(Fields::new([name.clone(), name.clone()]), Err(FormError::FieldTwice(name)));
         for bad in ["", " \n", "a\u{7}", &"a".repeat(129)] {
-            assert!(
-                checked_text("official", bad.to_owned(), OFFICIAL_CHARS).is_err(),
-                "{bad:?}"
-            );
+            assert!(checked_text("official", bad.to_owned(), OFFICIAL_CHARS).is_err(), "{bad:?}");
         }
     }
 

@@ -113,10 +113,7 @@ pub struct Eligible {
 
 /// Who stands twice in a role, once active and once not, may not decide: no means no.
 pub(super) fn may_decide(officer: &ActorName, role: DeciderRole, eligible: &[Eligible]) -> bool {
-    let mut standings = eligible
-        .iter()
-        .filter(|one| one.officer == *officer && one.role == role)
-        .peekable();
+    let mut standings = eligible.iter().filter(|one| one.officer == *officer && one.role == role).peekable();
     standings.peek().is_some() && standings.all(|one| one.standing == DeciderStanding::Active)
 }
 

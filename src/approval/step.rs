@@ -40,17 +40,12 @@ impl Step {
     /// 2: time, and by kind 3: the record of the decision, 4: how it is signed, 5: signature, 6: fetch by.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let record = Writer::new(STEP_DOMAIN)
-            .field(1, self.event.kind())
-            .time(2, self.at);
+        let record = Writer::new(STEP_DOMAIN).field(1, self.event.kind()).time(2, self.at);
         match &self.event {
             Event::Decided(SignedDecision {
                 decision,
                 signature: DecisionSignature::Certificate(signature),
-            }) => record
-                .field(3, &decision.to_bytes())
-                .field(4, CERTIFICATE)
-                .field(5, signature),
+            }) => record.field(3, &decision.to_bytes()).field(4, CERTIFICATE).field(5, signature),
             Event::Released { fetch_by } => record.time(6, *fetch_by),
             Event::Withdrawn | Event::Withheld | Event::Expired | Event::Acknowledged => record,
         }
@@ -77,9 +72,7 @@ impl Step {
             WITHDRAWN => Event::Withdrawn,
             WITHHELD => Event::Withheld,
             EXPIRED => Event::Expired,
-            RELEASED => Event::Released {
-                fetch_by: record.time(6)?,
-            },
+            RELEASED => Event::Released { fetch_by: record.time(6)? },
             ACKNOWLEDGED => Event::Acknowledged,
             _ => return Err(record.refused()),
         };
@@ -117,19 +110,11 @@ mod tests {
     #[test]
     fn a_step_of_an_unknown_kind_or_with_more_behind_it_is_refused() {
         let at = Timestamp::from_millis(5);
-        let step = Step {
-            at,
-            event: Event::Released {
-                fetch_by: Timestamp::from_millis(9),
-            },
-        };
+        let step = Step { at, event: Event::Released { fetch_by: Timestamp::from_millis(9) } };
         let bytes = step.to_bytes();
         assert!(Step::from_bytes(&bytes).unwrap() == step);
         assert!(Step::from_bytes(&[bytes.as_slice(), &[7, 0, 0, 0, 0]].concat()).is_err());
-        let unknown = Writer::new(STEP_DOMAIN)
-            .field(1, b"forgotten")
-            .time(2, at)
-            .bytes();
+        let unknown = Writer::new(STEP_DOMAIN).field(1, b"forgotten").time(2, at).bytes();
         assert!(Step::from_bytes(&unknown).is_err());
     }
 }
