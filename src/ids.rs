@@ -9,8 +9,6 @@ use std::str::FromStr;
 
 use data_encoding::HEXLOWER;
 
-use crate::secret::{Entropy, EntropyError};
-
 /// A name or an identifier that is not in its form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
@@ -82,17 +80,7 @@ macro_rules! id {
             /// The collection in resource names: `collection/identifier`.
             pub const COLLECTION: &'static str = $collection;
 
-            /// Draws a new identifier.
-            ///
-            /// # Errors
-            /// [`EntropyError`] when the system gives no randomness.
-            pub fn random(entropy: &dyn Entropy) -> Result<Self, EntropyError> {
-                let mut bytes = [0; ID_BYTES];
-                entropy.fill(&mut bytes)?;
-                Ok(Self(bytes))
-            }
-
-            /// The identifier with these bytes.
+            /// The identifier with these bytes; a new one takes them from `secret::random_bytes`.
             #[must_use]
             pub const fn from_bytes(bytes: [u8; ID_BYTES]) -> Self {
                 Self(bytes)

@@ -44,7 +44,7 @@ pub struct SecretBytes(Zeroizing<Vec<u8>>);
 impl SecretBytes {
     /// Takes over `bytes`; the buffer is not copied.
     #[must_use]
-    pub const fn new(bytes: Vec<u8>) -> Self {
+    pub fn new(bytes: Vec<u8>) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
@@ -69,9 +69,25 @@ pub trait Entropy: Send + Sync {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError>;
 }
 
+/// Draws `N` random bytes that need not be kept secret, such as an identifier's.
+///
+/// # Errors
+/// [`EntropyError`] when there are none.
+pub fn random_bytes<const N: usize>(entropy: &dyn Entropy) -> Result<[u8; N], EntropyError> {
+    let mut bytes = [0; N];
+    entropy.fill(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// The operating system's generator, through ring.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct SystemEntropy(SystemRandom);
+
+impl Default for SystemEntropy {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl SystemEntropy {
     /// The operating system's generator.

@@ -64,7 +64,7 @@ impl SignatureDomain {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::DisclosureRequest => "onebit/disclosure-request/v1",
+            Self::DisclosureRequest => "onebit/disclosure-ask/v1",
             Self::Decision => "onebit/decision/v1",
             Self::Change => "onebit/change/v1",
             Self::ReleaseKey => "onebit/release-key/v1",

@@ -94,6 +94,21 @@ impl Sample {
         Self { values: Zeroizing::new(values), quality }
     }
 
+    /// What makes this sample this sample, for a keyed hash: the components as little-endian `f32`, then the
+    /// quality (255 for unknown).
+    #[must_use]
+    pub fn content(&self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(self.values.len().saturating_mul(4).saturating_add(1)));
+        for value in self.values.iter() {
+            bytes.extend_from_slice(&value.to_le_bytes());
+        }
+        bytes.push(match self.quality {
+            Quality::Unknown => u8::MAX,
+            Quality::Score(score) => score.get(),
+        });
+        bytes
+    }
+
     /// Whether the sample is one of `scheme`.
     ///
     /// # Errors

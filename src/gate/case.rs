@@ -1,0 +1,297 @@
+//! What officers see and decide, and the release that follows an approval.
+
+use crate::approval::{
+    Choice, DeciderRole, DeciderStanding, Decision, DecisionParts, DecisionSignature, Eligible, Fields,
+    SignedDecision, State,
+};
+use crate::authz::{About, Action, Agreement, Force, Standing};
+use crate::clock::Timestamp;
+use crate::ids::{ActorName, Digest, DisclosureId, FieldName};
+use crate::keys::SignatureDomain;
+use crate::store::disclosure::{CaseOrder, Decided, FieldValue, ReleaseTerms};
+use crate::store::{Case, CaseFilter, FieldFacts, Registry, Released};
+
+use super::disclosure::decider_role;
+use super::{Caller, Gate, GateError};
+
+/// Which cases an officer wants to see.
+#[derive(Debug, Clone, Default)]
+pub struct CaseAsk {
+    /// Only in this state; otherwise those that can be decided.
+    pub state: Option<State>,
+    /// The last case of the page before.
+    pub after: Option<DisclosureId>,
+    /// How many at most.
+    pub limit: u32,
+}
+
+/// One case with what is known of the fields, without values.
+pub struct CaseDetail {
+    /// The case.
+    pub case: Case,
+    /// What is known of each field asked for.
+    pub fields: Vec<FieldFacts>,
+    /// The roles that approval still takes, one for each person who is missing.
+    pub missing: Vec<DeciderRole>,
+}
+
+/// A decision as it arrived, in its form.
+pub struct DecideAsk {
+    /// The case.
+    pub disclosure: DisclosureId,
+    /// The digest of the request that the officer saw.
+    pub request: Digest,
+    /// In which role.
+    pub role: DeciderRole,
+    /// The fields granted; none for a denial.
+    pub granted: Option<Vec<FieldName>>,
+    /// Why.
+    pub reason: String,
+    /// When, by the officer's clock.
+    pub at: Timestamp,
+    /// The officer's signature over the digest of the decision.
+    pub signature: Vec<u8>,
+}
+
+impl Gate {
+    /// Cases, those that end soonest first.
+    ///
+    /// # Errors
+    /// [`GateError`].
+    pub async fn case_list(&self, caller: &Caller, ask: CaseAsk) -> Result<Vec<Case>, GateError> {
+        let _permit = self.permit(&caller.actor, Action::ListCases, About::Service, self.content(b"")).await?;
+        let states = ask.state.map_or_else(|| vec![State::Pending, State::PartiallyApproved], |state| vec![state]);
+        let filter = CaseFilter {
+            states,
+            order: CaseOrder::EndsSoonest,
+            after: ask.after,
+            limit: ask.limit,
+            ..CaseFilter::default()
+        };
+        Ok(self.parts.store.disclosure_list(filter).await?)
+    }
+
+    /// One case.
+    ///
+    /// # Errors
+    /// [`GateError::NotFound`].
+    pub async fn case_get(&self, caller: &Caller, id: DisclosureId) -> Result<CaseDetail, GateError> {
+        let case = self.case_find(caller, id).await?;
+        let asked: Vec<FieldName> = case.disclosure.request().ask().fields().iter().cloned().collect();
+        let _permit = self.case_permit(caller, Action::GetCase, &case, &asked).await?;
+        let fields = self.parts.store.disclosure_fields(id).await?;
+        let missing = missing(&case);
+        Ok(CaseDetail { case, fields, missing })
+    }
+
+    /// The value of one field; that it was seen is an entry first.
+    ///
+    /// # Errors
+    /// [`GateError::NotFound`] when the case does not ask for the field or the record has none.
+    pub async fn field_view(
+        &self,
+        caller: &Caller,
+        id: DisclosureId,
+        field: FieldName,
+    ) -> Result<FieldValue, GateError> {
+        let case = self.case_find(caller, id).await?;
+        let permit = self.case_permit(caller, Action::ViewField, &case, std::slice::from_ref(&field)).await?;
+        let (value, _receipt) = self.parts.store.field_view(permit, id, field).await?.open()?;
+        value.ok_or(GateError::NotFound("field"))
+    }
+
+    /// Decides a case; when it was the last decision that approval took, the release follows.
+    ///
+    /// Returns the case and the index of the decision's entry in the partner's journal.
+    ///
+    /// # Errors
+    /// [`GateError::Signature`], [`GateError::NotNow`] with the rule that stands against it, and the others.
+    pub async fn case_decide(&self, caller: &Caller, ask: DecideAsk) -> Result<(Case, u64), GateError> {
+        let case = self.case_find(caller, ask.disclosure).await?;
+        let decision = decision(caller, &ask)?;
+        let digest = decision.digest();
+        caller.check_signature(SignatureDomain::Decision, &digest, &ask.signature)?;
+        if decider_role(caller.actor.role) != Some(ask.role) {
+            let what = format!("you act as {}; decide in that role", caller.actor.role);
+            return Err(GateError::Invalid { field: "role", what });
+        }
+        let granted = ask.granted.unwrap_or_default();
+        let permit = self.case_permit(caller, Action::DecideCase, &case, &granted).await?;
+        let signed = SignedDecision { decision, signature: DecisionSignature::Certificate(ask.signature) };
+        let eligible = eligible(&self.live.load().registry, &case);
+        let (decided, receipt) = self.parts.store.disclosure_decide(permit, signed, eligible).await?.open()?;
+        let case = match decided {
+            Decided::Kept(case) => *case,
+            Decided::Refused(refused) => return Err(GateError::NotNow(refused.to_string())),
+            Decided::NoCase => return Err(GateError::NotFound("case")),
+        };
+        let case = if case.disclosure.state() == State::Approved { self.release(case).await? } else { case };
+        Ok((case, receipt.index()))
+    }
+
+    /// Releases what is approved, if everything that was checked before still holds at this moment; otherwise
+    /// it stays approved until it holds again or its time is over.
+    pub(super) async fn release(&self, case: Case) -> Result<Case, GateError> {
+        let live = self.live.load_full();
+        let request = case.disclosure.request();
+        let partner = live.registry.partner(request.partner());
+        let agreement = live.rules.agreement(request.agreement());
+        let (Some(partner), Some(agreement)) = (partner, agreement) else { return Ok(case) };
+        let now = self.now();
+        if partner.standing != Standing::Active || agreement.force(today(now)) != Force::InForce {
+            return Ok(case);
+        }
+        if !still_disclosable(&case, agreement) {
+            return Ok(case);
+        }
+        let Ok(approval) = case.disclosure.approval(&eligible(&live.registry, &case), now) else { return Ok(case) };
+        let terms = ReleaseTerms {
+            partner: request.partner().clone(),
+            purpose: request.ask().purpose().clone(),
+            visible: agreement.visible_restrictions.iter().cloned().collect(),
+            ends: now.after(agreement.clocks.release_kept),
+            policy: live.rules.digest(),
+        };
+        let (released, _receipt) = self.parts.store.disclosure_release(approval, terms).await?.open()?;
+        Ok(match released {
+            Released::Sealed(case) | Released::Denied(case) => *case,
+            Released::NoReleaseKey | Released::NotApproved => case,
+        })
+    }
+
+    /// Releases what was approved while something stood against it, and ends what ran out of time. Returns how
+    /// many cases moved.
+    ///
+    /// # Errors
+    /// [`GateError`].
+    pub async fn cases_tend(&self) -> Result<u32, GateError> {
+        let mut moved: u32 = 0;
+        let approved = CaseFilter { states: vec![State::Approved], limit: TEND_CASES, ..CaseFilter::default() };
+        for case in self.parts.store.disclosure_list(approved).await? {
+            let before = case.disclosure.state();
+            if self.release(case).await?.disclosure.state() != before {
+                moved = moved.saturating_add(1);
+            }
+        }
+        let now = self.now();
+        let over = CaseFilter {
+            states: vec![State::Pending, State::PartiallyApproved, State::Approved, State::Released],
+            ended_before: Some(now),
+            order: CaseOrder::EndsSoonest,
+            limit: TEND_CASES,
+            ..CaseFilter::default()
+        };
+        for case in self.parts.store.disclosure_list(over).await? {
+            let id = case.disclosure.request().disclosure();
+            let _done = self.parts.store.disclosure_expire(id, now).await?.open()?;
+            moved = moved.saturating_add(1);
+        }
+        Ok(moved)
+    }
+
+    async fn case_find(&self, caller: &Caller, id: DisclosureId) -> Result<Case, GateError> {
+        match self.parts.store.disclosure_get(id).await? {
+            Some(case) => Ok(case),
+            None => {
+                let content = self.content(id.as_bytes());
+                let _permit = self.permit(&caller.actor, Action::ListCases, About::Service, content).await?;
+                Err(GateError::NotFound("case"))
+            }
+        }
+    }
+
+    async fn case_permit(
+        &self,
+        caller: &Caller,
+        action: Action,
+        case: &Case,
+        fields: &[FieldName],
+    ) -> Result<crate::authz::Permit, GateError> {
+        let request = case.disclosure.request();
+        let standing = self.live.load().registry.partner(request.partner()).map(|partner| partner.standing);
+        let about = About::Case {
+            partner: request.partner(),
+            standing: standing.unwrap_or(Standing::Suspended),
+            agreement: request.agreement(),
+            purpose: request.ask().purpose(),
+            fields,
+        };
+        self.permit(&caller.actor, action, about, case.disclosure.digest()).await
+    }
+}
+
+fn decision(caller: &Caller, ask: &DecideAsk) -> Result<Decision, GateError> {
+    let invalid = |error: crate::approval::FormError| GateError::Invalid { field: "decision", what: error.to_string() };
+    let choice = match &ask.granted {
+        None => Choice::Deny,
+        Some(fields) => Choice::Grant(Fields::new(fields.iter().cloned()).map_err(invalid)?),
+    };
+    Decision::new(DecisionParts {
+        disclosure: ask.disclosure,
+        request: ask.request,
+        officer: caller.actor.name.clone(),
+        role: ask.role,
+        choice,
+        reason: ask.reason.clone(),
+        at: ask.at,
+    })
+    .map_err(invalid)
+}
+
+/// Who may decide about a case at this moment.
+fn eligible(registry: &Registry, case: &Case) -> Vec<Eligible> {
+    registry
+        .people
+        .iter()
+        .filter_map(|person| {
+            let role = decider_role(person.role)?;
+            let enrolled: Option<&ActorName> = case.enrolled_by.as_ref();
+            let standing = if enrolled == Some(&person.name) {
+                DeciderStanding::Enroller
+            } else if person.standing == Standing::Active {
+                DeciderStanding::Active
+            } else {
+                DeciderStanding::Inactive
+            };
+            Some(Eligible { officer: person.name.clone(), role, standing })
+        })
+        .collect()
+}
+
+/// One role for each person whom the factors still ask for.
+fn missing(case: &Case) -> Vec<DeciderRole> {
+    let decided = |role| {
+        case.disclosure
+            .decisions()
+            .iter()
+            .filter(|signed| signed.decision.role() == role && matches!(signed.decision.choice(), Choice::Grant(_)))
+            .count()
+    };
+    case.disclosure
+        .request()
+        .factors()
+        .iter()
+        .flat_map(|factor| {
+            let left = usize::from(factor.number.get()).saturating_sub(decided(factor.role));
+            std::iter::repeat_n(factor.role, left)
+        })
+        .collect()
+}
+
+fn still_disclosable(case: &Case, agreement: &Agreement) -> bool {
+    let ask = case.disclosure.request().ask();
+    let granted = case.disclosure.granted();
+    agreement.purposes.get(ask.purpose()).is_some_and(|purpose| {
+        granted.is_some_and(|fields| fields.iter().all(|field| purpose.discloses.contains(field)))
+    })
+}
+
+/// The day (UTC) that a moment lies in.
+fn today(now: Timestamp) -> jiff::civil::Date {
+    let instant = jiff::Timestamp::from_millisecond(now.as_millis()).unwrap_or(jiff::Timestamp::MAX);
+    instant.to_zoned(jiff::tz::TimeZone::UTC).date()
+}
+
+/// A round of tending handles as many as a queue ever holds at once; the next round takes the rest.
+const TEND_CASES: u32 = 256;
+

@@ -1,0 +1,38 @@
+//! What may be derived from a store's root by those above it, without the root.
+
+use std::sync::Arc;
+
+use crate::ids::{CollectionName, Digest};
+use crate::keys::{Domain, KeyRing, Pseudonym};
+use crate::secret::Secret;
+
+/// The keyed functions that the gate needs: pseudonyms, content hashes, transforms.
+#[derive(Clone)]
+pub struct StoreKeys(Arc<KeyRing>);
+
+impl StoreKeys {
+    pub(super) const fn new(ring: Arc<KeyRing>) -> Self {
+        Self(ring)
+    }
+
+    /// The secret of a collection's transform.
+    #[must_use]
+    pub fn transform_secret(&self, collection: &CollectionName, generation: u32) -> Secret<32> {
+        self.0.transform_secret(collection, generation)
+    }
+
+    /// The keyed pseudonym of a source system's id.
+    #[must_use]
+    pub fn pseudonym(&self, source_id: &str) -> Pseudonym {
+        self.0.pseudonyms().pseudonym(SOURCE_SYSTEM, source_id.as_bytes())
+    }
+
+    /// The keyed hash of a request's content: tells a repetition from a reuse, and nothing else.
+    #[must_use]
+    pub fn content_digest(&self, content: &[u8]) -> Digest {
+        self.0.tags().digest(Domain::Request, content)
+    }
+}
+
+/// One source system a holder; a second one would get a name of its own.
+const SOURCE_SYSTEM: &str = "holder";

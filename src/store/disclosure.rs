@@ -1,0 +1,160 @@
+//! Disclosures: requests for named fields, their decisions and their one release.
+
+use crate::approval::{Disclosure, Request, State};
+use crate::clock::Timestamp;
+use crate::ids::{Digest, DisclosureId, FieldName, PartnerName, PurposeName, RequestId, RestrictionName};
+
+/// A request as it is to be kept, if its query hit.
+pub struct DisclosureNew {
+    /// The request.
+    pub request: Request,
+    /// The caller's id of the request.
+    pub request_id: RequestId,
+    /// Keyed hash of the whole request: tells a repetition from a reuse.
+    pub content: Digest,
+    /// The partner's signature over its own request, with the digest it is over.
+    pub signature: AskSignature,
+    /// From when on a repeated request id gets its first answer again.
+    pub window_start: Timestamp,
+}
+
+/// The partner's signature over its request.
+pub struct AskSignature {
+    /// The digest it is over.
+    pub digest: Digest,
+    /// The signature.
+    pub bytes: Vec<u8>,
+}
+
+/// What came of a request.
+pub enum Requested {
+    /// It is kept.
+    Kept(Case),
+    /// The query is not a hit of the caller's own: refused at once, whoever is enrolled.
+    NoHit,
+    /// The request id came twice at once; the first one counts.
+    Seen(DisclosureSeen),
+}
+
+/// What is known of a request id.
+pub enum DisclosureSeen {
+    /// It is new.
+    New,
+    /// The same request was kept, with the receipt of its entry.
+    Kept(Box<Case>, String),
+    /// Another request was made with it.
+    OtherContent,
+    /// It was used, too long ago to be answered again.
+    WindowOver,
+}
+
+/// A disclosure with what the store knows around it.
+pub struct Case {
+    /// The disclosure.
+    pub disclosure: Disclosure,
+    /// When it ends if nobody does anything.
+    pub ends: Timestamp,
+    /// Who enrolled the person first: never decides about them.
+    pub enrolled_by: Option<crate::ids::ActorName>,
+}
+
+/// Which cases to list.
+#[derive(Debug, Clone, Default)]
+pub struct CaseFilter {
+    /// Only of this partner.
+    pub partner: Option<PartnerName>,
+    /// Only in these states; none means any.
+    pub states: Vec<State>,
+    /// Only those that ended before this.
+    pub ended_before: Option<Timestamp>,
+    /// The order.
+    pub order: CaseOrder,
+    /// The last case of the page before.
+    pub after: Option<DisclosureId>,
+    /// How many at most.
+    pub limit: u32,
+}
+
+/// The order of a list of cases.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CaseOrder {
+    /// Newest first, as partners see them.
+    #[default]
+    Newest,
+    /// Those that end soonest first, as officers see them.
+    EndsSoonest,
+}
+
+/// What is known of a field that is asked for, without its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldFacts {
+    /// Which.
+    pub field: FieldName,
+    /// Its classification; empty where the record has no such field.
+    pub classification: String,
+    /// Where it came from.
+    pub source: String,
+    /// What it may be used for.
+    pub permitted_uses: Vec<String>,
+}
+
+/// The value of a field that an officer asked to see.
+pub struct FieldValue(pub zeroize::Zeroizing<String>);
+
+/// What came of a decision.
+pub enum Decided {
+    /// It is kept; the case after it.
+    Kept(Box<Case>),
+    /// It was refused by the state machine.
+    Refused(crate::approval::Refused),
+    /// There is no such case.
+    NoCase,
+}
+
+/// The terms of a release.
+pub struct ReleaseTerms {
+    /// The partner that it is for.
+    pub partner: PartnerName,
+    /// The purpose that it is for.
+    pub purpose: PurposeName,
+    /// The restrictions that the agreement lets the partner see.
+    pub visible: Vec<RestrictionName>,
+    /// When it can no longer be fetched.
+    pub ends: Timestamp,
+    /// The digest of the rules that it happens under.
+    pub policy: Digest,
+}
+
+/// What came of an approval.
+pub enum Released {
+    /// The ciphertext is kept.
+    Sealed(Box<Case>),
+    /// The person was hidden or erased since the hit: it ends as a refusal by people does.
+    Denied(Box<Case>),
+    /// The partner has no confirmed release key; the approval stays.
+    NoReleaseKey,
+    /// The case is not approved any more.
+    NotApproved,
+}
+
+/// A release as a partner fetches it.
+pub struct Release {
+    /// Encapsulated key, then ciphertext.
+    pub ciphertext: Vec<u8>,
+    /// The `info` of the sealing.
+    pub info: Vec<u8>,
+    /// The receipt of the release's entry (C2SP tlog-proof).
+    pub receipt: String,
+}
+
+/// What came of a step that a partner takes.
+pub enum Stepped {
+    /// The case after it.
+    Done(Box<Case>),
+    /// The state machine does not allow it now.
+    Refused(crate::approval::Refused),
+    /// The digest is not that of the ciphertext.
+    OtherCiphertext,
+    /// There is no such case of this partner.
+    NoCase,
+}

@@ -1,0 +1,327 @@
+//! The record of everything: one trait of named transactions, each of which writes its entry of the log with
+//! the change itself.
+//!
+//! What a transaction gives back is withheld until its entry is durable: see [`Withheld`] and
+//! [`AuditReceipt`]. The store maps the index's slots to subjects; nothing else knows both.
+
+pub mod change;
+mod derived;
+pub mod disclosure;
+pub mod enrolment;
+pub mod holder;
+pub mod log;
+pub mod query;
+mod receipt;
+pub mod registry;
+pub mod sqlite;
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use crate::approval::{Approval, Eligible, SignedDecision};
+use crate::authz::{Action, Actor, Bundle, Permit, Reason};
+use crate::clock::Timestamp;
+use crate::ids::{BatchId, ChangeId, CollectionName, Digest, DisclosureId, IdError, PartnerName, QueryId, RequestId};
+use crate::keys::Pseudonym;
+
+pub use derived::StoreKeys;
+pub use change::{Change, ChangeEnd, ChangeNew, ChangeRecord};
+pub use disclosure::{Case, CaseFilter, DisclosureNew, DisclosureSeen, FieldFacts, Release, Released};
+pub use enrolment::{Batch, BatchNew, Chunk, ChunkDone, GalleryChange, SubjectFacts};
+pub use holder::{Founding, HolderFacts};
+pub use log::{Bundled, ExportFile, JournalHead, LoggedEntry, ProvenEntry};
+pub use query::{Answer, QueryNew, QueryRecorded, QuerySeen, StoredAnswer, Usage, Verdict};
+pub use receipt::{AuditReceipt, Withheld, WrongReceipt};
+pub use registry::{Partner, Person, Registry};
+
+/// A value with the receipt that opens it.
+pub struct Committed<T> {
+    receipt: AuditReceipt,
+    value: Withheld<T>,
+}
+
+impl<T> Committed<T> {
+    /// Opens the value against its receipt.
+    ///
+    /// # Errors
+    /// [`WrongReceipt`], which would be a fault of the store.
+    pub fn open(self) -> Result<(T, AuditReceipt), WrongReceipt> {
+        let value = self.value.open(&self.receipt)?;
+        Ok((value, self.receipt))
+    }
+}
+
+/// A journal: one for each partner, one for the holder.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Journal {
+    /// What concerns no partner, and the heads of all partners' journals.
+    Holder,
+    /// Everything that concerns one partner.
+    Partner(PartnerName),
+}
+
+impl Journal {
+    /// Parses a journal's name.
+    ///
+    /// # Errors
+    /// [`IdError::Name`] when it is neither `holder` nor a name.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        if text == HOLDER_JOURNAL { Ok(Self::Holder) } else { PartnerName::parse(text).map(Self::Partner) }
+    }
+
+    /// The name: `holder` or the partner's.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Holder => HOLDER_JOURNAL,
+            Self::Partner(partner) => partner.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for Journal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+/// The store's transactions. Each that changes or shows something takes the proof that it may, and writes its
+/// entry in the same transaction.
+///
+/// Names are noun_verb. Every method fails with [`StoreError::Stopped`] after the log could once not be
+/// written: from then on nothing is answered until the process is started again.
+#[async_trait]
+pub trait Store: Send + Sync {
+    // The holder ------------------------------------------------------------------------------------------
+
+    /// Founds the holder: people, first rules, journals. Only on an empty store.
+    async fn holder_found(&self, founding: Founding) -> Result<AuditReceipt, StoreError>;
+    /// What the store says of its holder; `None` before the founding.
+    async fn holder_get(&self) -> Result<Option<HolderFacts>, StoreError>;
+    /// Notes that the server was started.
+    async fn server_started(&self, version: &'static str) -> Result<AuditReceipt, StoreError>;
+    /// Everybody who may act.
+    async fn registry_load(&self) -> Result<Registry, StoreError>;
+    /// The policy folder of this digest.
+    async fn policy_get(&self, digest: Digest) -> Result<Option<Bundle>, StoreError>;
+    /// Makes the collections of the active rules known.
+    async fn collections_sync(&self, collections: Vec<enrolment::CollectionNew>) -> Result<(), StoreError>;
+
+    // Changes that take two people --------------------------------------------------------------------------
+
+    /// Keeps a proposed change.
+    async fn change_propose(&self, permit: Permit, new: ChangeNew) -> Result<Committed<ChangeRecord>, StoreError>;
+    /// Puts a change into effect, or rejects it.
+    async fn change_end(&self, permit: Permit, end: ChangeEnd) -> Result<Committed<change::Ended>, StoreError>;
+    /// One change.
+    async fn change_get(&self, id: ChangeId) -> Result<Option<ChangeRecord>, StoreError>;
+    /// Changes, newest first, after the change named.
+    async fn change_list(&self, after: Option<ChangeId>, limit: u32) -> Result<Vec<ChangeRecord>, StoreError>;
+    /// Suspends a partner.
+    async fn partner_suspend(&self, permit: Permit, partner: PartnerName, why: String)
+    -> Result<Committed<change::Found>, StoreError>;
+    /// Suspends a person or a system.
+    async fn person_suspend(&self, permit: Permit, person: crate::ids::ActorName, why: String)
+    -> Result<Committed<change::Found>, StoreError>;
+    /// Keeps the challenge to a release key that a partner offered.
+    async fn release_key_start(&self, permit: Permit, offer: change::ReleaseKeyOffer)
+    -> Result<Committed<()>, StoreError>;
+    /// Checks the answer to a challenge and, when it is right, proposes the key.
+    async fn release_key_prove(&self, permit: Permit, proof: change::ReleaseKeyProof)
+    -> Result<Committed<change::ReleaseKeyProven>, StoreError>;
+
+    // Enrolment ---------------------------------------------------------------------------------------------
+
+    /// Starts a batch or finds it again.
+    async fn batch_start(&self, permit: Permit, new: BatchNew) -> Result<enrolment::BatchStarted, StoreError>;
+    /// A batch of this owner.
+    async fn batch_get(&self, owner: crate::ids::ActorName, id: BatchId) -> Result<Option<Batch>, StoreError>;
+    /// Enrols what was accepted of a chunk.
+    async fn chunk_enrol(&self, permit: Permit, chunk: Chunk) -> Result<ChunkDone, StoreError>;
+    /// What is held of a subject, without values.
+    async fn subject_get(&self, source: Pseudonym) -> Result<Option<SubjectFacts>, StoreError>;
+    /// Hides a subject.
+    async fn restriction_add(&self, permit: Permit, new: enrolment::RestrictionNew)
+    -> Result<Committed<GalleryChange>, StoreError>;
+    /// Erases a subject.
+    async fn subject_erase(&self, permit: Permit, source: Pseudonym, why: String)
+    -> Result<Committed<GalleryChange>, StoreError>;
+    /// Templates of a collection after a slot, in slot order, to fill a gallery.
+    async fn gallery_load(&self, collection: CollectionName, after: u64, limit: u32)
+    -> Result<Vec<enrolment::Loaded>, StoreError>;
+    /// The names of every set of restrictions, by its label.
+    async fn restriction_sets(&self) -> Result<Vec<enrolment::RestrictionSet>, StoreError>;
+    /// The subject behind a slot; `None` when it is gone.
+    async fn slot_subject(&self, slots: Vec<u64>) -> Result<Vec<Option<crate::ids::SubjectId>>, StoreError>;
+
+    // Queries -----------------------------------------------------------------------------------------------
+
+    /// Whether a request id was seen before, and the answer it got.
+    async fn query_seen(&self, partner: PartnerName, request: RequestId, content: Digest, since: Timestamp)
+    -> Result<QuerySeen, StoreError>;
+    /// What a partner used of an agreement.
+    async fn query_usage(&self, partner: PartnerName, agreement: crate::ids::AgreementName, now: Timestamp)
+    -> Result<Usage, StoreError>;
+    /// Records a query, its outcome and its entry. The verdict opens against the receipt.
+    async fn query_record(&self, permit: Permit, new: QueryNew, verdict: Withheld<Verdict>)
+    -> Result<QueryRecorded, StoreError>;
+    /// Notes that an authenticated caller was refused.
+    async fn refusal_record(&self, actor: Actor, action: Action, reason: Reason, rule: String)
+    -> Result<AuditReceipt, StoreError>;
+
+    // Disclosures -------------------------------------------------------------------------------------------
+
+    /// Whether a request id was seen before.
+    async fn disclosure_seen(&self, partner: PartnerName, request: RequestId, content: Digest, since: Timestamp)
+    -> Result<DisclosureSeen, StoreError>;
+    /// Under which agreement a query of this partner was asked, whatever its outcome.
+    async fn query_agreement(&self, partner: PartnerName, query: QueryId)
+    -> Result<Option<query::AskedUnder>, StoreError>;
+    /// Keeps a request, if its query hit.
+    async fn disclosure_request(&self, permit: Permit, new: DisclosureNew)
+    -> Result<Committed<disclosure::Requested>, StoreError>;
+    /// One case.
+    async fn disclosure_get(&self, id: DisclosureId) -> Result<Option<Case>, StoreError>;
+    /// Cases that a filter lets through.
+    async fn disclosure_list(&self, filter: CaseFilter) -> Result<Vec<Case>, StoreError>;
+    /// What is known of the fields asked for, without their values.
+    async fn disclosure_fields(&self, id: DisclosureId) -> Result<Vec<FieldFacts>, StoreError>;
+    /// The value of one field, which opens after the entry that says it was seen.
+    async fn field_view(&self, permit: Permit, id: DisclosureId, field: crate::ids::FieldName)
+    -> Result<Committed<Option<disclosure::FieldValue>>, StoreError>;
+    /// Keeps a decision.
+    async fn disclosure_decide(&self, permit: Permit, decision: SignedDecision, eligible: Vec<Eligible>)
+    -> Result<Committed<disclosure::Decided>, StoreError>;
+    /// Opens the approved fields, seals them to the partner, and keeps the one ciphertext.
+    async fn disclosure_release(&self, approval: Approval, terms: disclosure::ReleaseTerms)
+    -> Result<Committed<Released>, StoreError>;
+    /// Fetches a release; the same bytes each time.
+    async fn release_fetch(&self, permit: Permit, id: DisclosureId) -> Result<Committed<Option<Release>>, StoreError>;
+    /// Acknowledges a release and deletes its ciphertext.
+    async fn release_acknowledge(&self, permit: Permit, id: DisclosureId, ciphertext: Digest)
+    -> Result<Committed<disclosure::Stepped>, StoreError>;
+    /// Takes a request back.
+    async fn disclosure_withdraw(&self, permit: Permit, id: DisclosureId)
+    -> Result<Committed<disclosure::Stepped>, StoreError>;
+    /// Ends a disclosure whose time is over.
+    async fn disclosure_expire(&self, id: DisclosureId, now: Timestamp)
+    -> Result<Committed<disclosure::Stepped>, StoreError>;
+
+    // The log -----------------------------------------------------------------------------------------------
+
+    /// The journals with their sizes.
+    async fn journal_list(&self) -> Result<Vec<JournalHead>, StoreError>;
+    /// The newest checkpoint of a journal; `None` for an unknown journal.
+    async fn checkpoint_get(&self, journal: Journal) -> Result<Option<Bundled>, StoreError>;
+    /// Entries of a partner's own journal with what opens its side.
+    async fn journal_read(&self, partner: PartnerName, from: u64, limit: u32) -> Result<Vec<LoggedEntry>, StoreError>;
+    /// Notes a read of the log and gives it.
+    async fn log_read(&self, permit: Permit, read: log::Read) -> Result<Committed<Vec<ProvenEntry>>, StoreError>;
+    /// Notes an export of a journal; files follow by [`Store::export_file`].
+    async fn log_export(&self, permit: Permit, journal: Journal, why: String)
+    -> Result<Committed<log::ExportPlan>, StoreError>;
+    /// One file of an export.
+    async fn export_file(&self, plan: log::ExportPlan, file: ExportFile) -> Result<Vec<u8>, StoreError>;
+    /// The proof that a journal only grew from one size to another.
+    async fn consistency_proof(&self, journal: Journal, from: u64, to: Option<u64>)
+    -> Result<Option<log::Consistency>, StoreError>;
+    /// Writes the head of each partner's journal that grew into the holder's journal.
+    async fn heads_record(&self) -> Result<u32, StoreError>;
+}
+
+/// What went wrong in the store; what a caller may do about it is the gate's to say.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The log could once not be written.
+    #[error("the log could not be written; nothing is answered until the disk is mended and the server restarted")]
+    Stopped,
+    /// The writer's queue is full.
+    #[error("too much is waiting to be written; ask again in a moment")]
+    Overloaded,
+    /// The database failed.
+    #[error("the database failed while {doing}")]
+    Database {
+        /// What was being done.
+        doing: &'static str,
+        /// What the database said.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// A migration failed.
+    #[error("the database could not be brought to this version's form")]
+    Migration(#[source] Box<refinery::Error>),
+    /// The database was written by a newer version.
+    #[error("the database has form {found}, this version knows {known}; start the version that wrote it")]
+    TooNew {
+        /// The number of the newest migration in the database.
+        found: i64,
+        /// The number of the newest migration of this version.
+        known: i64,
+    },
+    /// The root key is not the one that the database was founded with.
+    #[error("the root key is not the one this database was founded with; point `root_key_file` at the right one")]
+    WrongRootKey,
+    /// A file or folder could not be used.
+    #[error("cannot use `{path}`")]
+    File {
+        /// Which.
+        path: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The root key lies beside what it protects.
+    #[error("the root key lies in the database's folder; move it elsewhere, and back it up apart from the data")]
+    RootKeyBesideData,
+    /// The holder was founded already.
+    #[error("this store was founded already; the ceremony is held once")]
+    AlreadyFounded,
+    /// Sealed bytes did not open.
+    #[error("sealed bytes did not open while {doing}")]
+    Sealed {
+        /// What was being done.
+        doing: &'static str,
+        /// What the key said.
+        #[source]
+        source: crate::keys::SealError,
+    },
+    /// An entry could not be made.
+    #[error("an entry could not be made while {doing}")]
+    Entry {
+        /// What was being done.
+        doing: &'static str,
+        /// What the entry's form said.
+        #[source]
+        source: crate::audit::entry::EntryError,
+    },
+    /// A key could not be made or used.
+    #[error("a key could not be used while {doing}")]
+    Key {
+        /// What was being done.
+        doing: &'static str,
+        /// What went wrong.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Stored bytes are not in their form.
+    #[error("stored bytes are damaged: {what}")]
+    Damaged {
+        /// What is damaged.
+        what: &'static str,
+    },
+    /// The log's own arithmetic failed.
+    #[error("the log's tree does not add up while {doing}")]
+    Tree {
+        /// What was being done.
+        doing: &'static str,
+    },
+    /// No randomness.
+    #[error(transparent)]
+    Entropy(#[from] crate::secret::EntropyError),
+    /// The store's worker ended.
+    #[error("the store is closed")]
+    Closed,
+}
+
+const HOLDER_JOURNAL: &str = "holder";

@@ -1,0 +1,83 @@
+//! People, systems and partners: who holds a credential and may act.
+
+use std::sync::Arc;
+
+use crate::authz::{Actor, Role, Standing};
+use crate::ids::{ActorName, PartnerName};
+
+/// A natural person or a system that holds one credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The name in the log.
+    pub name: ActorName,
+    /// What the credential may be used as.
+    pub role: Role,
+    /// The SPIFFE id in its certificates.
+    pub spiffe_id: String,
+    /// The public key of its certificates, DER SubjectPublicKeyInfo.
+    pub public_key: Vec<u8>,
+    /// The partner of a partner system.
+    pub partner: Option<PartnerName>,
+    /// Whether they may act.
+    pub standing: Standing,
+}
+
+/// An agency that asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partner {
+    /// The name in the log, in `policy/` and in resource names.
+    pub name: PartnerName,
+    /// The agency's title.
+    pub title: String,
+    /// The trust domain of its certificates.
+    pub trust_domain: String,
+    /// The certificates of its authorities, DER.
+    pub authorities: Vec<Vec<u8>>,
+    /// Whether it may act.
+    pub standing: Standing,
+    /// The X25519 key that releases are sealed to.
+    pub release_key: Option<[u8; 32]>,
+}
+
+/// Everybody who may act, as of one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    /// People and systems, by name.
+    pub people: Vec<Person>,
+    /// Partners, by name.
+    pub partners: Vec<Partner>,
+}
+
+impl Registry {
+    /// The person or system whose certificates carry this SPIFFE id.
+    #[must_use]
+    pub fn person_by_spiffe(&self, spiffe_id: &str) -> Option<&Person> {
+        self.people.iter().find(|person| person.spiffe_id == spiffe_id)
+    }
+
+    /// The person or system of this name.
+    #[must_use]
+    pub fn person(&self, name: &ActorName) -> Option<&Person> {
+        self.people.iter().find(|person| person.name == *name)
+    }
+
+    /// The partner of this name.
+    #[must_use]
+    pub fn partner(&self, name: &PartnerName) -> Option<&Partner> {
+        self.partners.iter().find(|partner| partner.name == *name)
+    }
+
+    /// A person as an actor; a partner's suspension suspends its systems.
+    #[must_use]
+    pub fn actor(&self, person: &Person) -> Actor {
+        let of_partner = person.partner.as_ref().and_then(|name| self.partner(name));
+        let standing = match of_partner.map(|partner| partner.standing) {
+            Some(Standing::Suspended) => Standing::Suspended,
+            Some(Standing::Active) | None => person.standing,
+        };
+        Actor { name: person.name.clone(), role: person.role, partner: person.partner.clone(), standing }
+    }
+}
+
+/// A registry that many readers share.
+pub type SharedRegistry = Arc<Registry>;

@@ -1,0 +1,380 @@
+//! Changes, suspensions and release keys in SQLite.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::audit::event::{Event, Fact, Kind};
+use crate::authz::{Permit, Standing};
+use crate::clock::Timestamp;
+use crate::ids::{ActorName, ChangeId, Digest, PartnerName};
+use crate::keys::{Domain, Place, Purpose};
+use crate::store::change::{
+    Change, ChangeEnd, ChangeNew, ChangeRecord, ChangeState, Ended, Found, ReleaseKeyOffer, ReleaseKeyProof,
+    ReleaseKeyProven, digest,
+};
+use crate::store::{GalleryChange, Journal, StoreError, StoreKeys};
+
+use super::tx::Tx;
+use super::{Context, count, database, enrolment, holder, name, opened, sealed};
+
+/// Keeps a proposed change; the same id again gives the change that is there.
+pub(super) fn propose(tx: &mut Tx<'_>, permit: &Permit, new: ChangeNew) -> Result<ChangeRecord, StoreError> {
+    if let Some(before) = get(tx.context, tx.sql, new.id)? {
+        let event = proposed_event(tx, permit, &before).text(Fact::Detail, "proposed again");
+        tx.enter_private(&event, &[])?;
+        return Ok(before);
+    }
+    let record = ChangeRecord {
+        id: new.id,
+        digest: digest(new.id, &new.change, &new.reason),
+        change: new.change,
+        reason: new.reason,
+        state: ChangeState::Proposed,
+        proposer: permit.actor().name.clone(),
+        decider: None,
+        created: tx.now,
+    };
+    insert(tx, &record, Some(&new.signature))?;
+    let event = proposed_event(tx, permit, &record).with(Fact::Signature, &new.signature);
+    let tag = tx.context.keys.ring.tags().tag(Domain::Change, record.id.as_bytes());
+    tx.enter_private(&event, &[tag])?;
+    Ok(record)
+}
+
+fn proposed_event(tx: &Tx<'_>, permit: &Permit, record: &ChangeRecord) -> Event {
+    tx.event(Kind::ChangeProposed, permit)
+        .with(Fact::Change, record.id.as_bytes())
+        .with(Fact::ChangeDigest, record.digest.as_bytes())
+        .text(Fact::ChangeKind, record.change.kind())
+        .text(Fact::Reason, &record.reason)
+}
+
+fn insert(tx: &Tx<'_>, record: &ChangeRecord, signature: Option<&[u8]>) -> Result<(), StoreError> {
+    let bytes = record.change.to_bytes();
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let plain = [length.as_slice(), &bytes, record.reason.as_bytes()].concat();
+    let key = tx.context.keys.ring.sealing(Purpose::Registry);
+    let body = sealed("sealing a change", key.seal(body_place(&record.id), &plain, tx.context.entropy.as_ref()))?;
+    let inserted = tx.sql.execute(
+        "INSERT INTO changes (id, sequence, kind, state, body, digest, proposer, proposer_signature, created_ms)
+         VALUES (?1, (SELECT coalesce(max(sequence), 0) + 1 FROM changes), ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            record.id.as_bytes(),
+            record.change.kind(),
+            record.state.as_str(),
+            body,
+            record.digest.as_bytes(),
+            record.proposer.as_str(),
+            signature,
+            record.created.as_millis()
+        ],
+    );
+    database("writing a change", inserted).map(count)
+}
+
+/// Puts a change into effect, ends it without, or has a person take it over.
+pub(super) fn end(tx: &mut Tx<'_>, permit: &Permit, end: &ChangeEnd) -> Result<Ended, StoreError> {
+    let (ChangeEnd::Confirm { id, .. } | ChangeEnd::TakeOver { id, .. } | ChangeEnd::Reject { id, .. }) = end;
+    let Some(record) = get(tx.context, tx.sql, *id)? else { return refused(tx, permit, *id, Ended::NoChange) };
+    if record.state != ChangeState::Proposed {
+        return refused(tx, permit, *id, Ended::EndedAlready);
+    }
+    let tag = tx.context.keys.ring.tags().tag(Domain::Change, id.as_bytes());
+    let event = ended_event(tx, permit, &record, end);
+    tx.enter_private(&event, &[tag])?;
+    let me = permit.actor().name.clone();
+    match end {
+        ChangeEnd::TakeOver { signature, .. } => {
+            let taken = tx.sql.execute(
+                "UPDATE changes SET proposer = ?2, proposer_signature = ?3 WHERE id = ?1",
+                params![id.as_bytes(), me.as_str(), signature],
+            );
+            database("taking a change over", taken)?;
+            Ok(Ended::Done(Box::new(ChangeRecord { proposer: me, ..record }), GalleryChange::default()))
+        }
+        ChangeEnd::Reject { .. } => {
+            state_set(tx.sql, *id, ChangeState::Rejected, &me, None)?;
+            let ended = ChangeRecord { state: ChangeState::Rejected, decider: Some(me), ..record };
+            Ok(Ended::Done(Box::new(ended), GalleryChange::default()))
+        }
+        ChangeEnd::Confirm { signature, .. } => {
+            let Effect::Done(gallery) = take_effect(tx, permit, &record)? else {
+                return refused(tx, permit, *id, Ended::NothingToChange);
+            };
+            state_set(tx.sql, *id, ChangeState::Confirmed, &me, Some(signature))?;
+            let ended = ChangeRecord { state: ChangeState::Confirmed, decider: Some(me), ..record };
+            Ok(Ended::Done(Box::new(ended), gallery))
+        }
+    }
+}
+
+fn ended_event(tx: &Tx<'_>, permit: &Permit, record: &ChangeRecord, end: &ChangeEnd) -> Event {
+    let begin = |kind| {
+        tx.event(kind, permit)
+            .with(Fact::Change, record.id.as_bytes())
+            .with(Fact::ChangeDigest, record.digest.as_bytes())
+            .text(Fact::ChangeKind, record.change.kind())
+    };
+    match end {
+        ChangeEnd::Confirm { signature, .. } => begin(Kind::ChangeConfirmed).with(Fact::Signature, signature),
+        ChangeEnd::TakeOver { signature, .. } => begin(Kind::ChangeProposed).with(Fact::Signature, signature),
+        ChangeEnd::Reject { reason, .. } => begin(Kind::ChangeRejected).text(Fact::Reason, reason),
+    }
+}
+
+fn state_set(
+    sql: &Connection,
+    id: ChangeId,
+    state: ChangeState,
+    decider: &ActorName,
+    signature: Option<&[u8]>,
+) -> Result<(), StoreError> {
+    let updated = sql.execute(
+        "UPDATE changes SET state = ?2, decider = ?3, decider_signature = ?4 WHERE id = ?1",
+        params![id.as_bytes(), state.as_str(), decider.as_str(), signature],
+    );
+    database("ending a change", updated).map(count)
+}
+
+fn refused(tx: &mut Tx<'_>, permit: &Permit, id: ChangeId, what: Ended) -> Result<Ended, StoreError> {
+    let reason = match what {
+        Ended::NothingToChange => "NOTHING_TO_CHANGE",
+        Ended::EndedAlready => "ENDED_ALREADY",
+        Ended::NoChange | Ended::Done(..) => "NOT_FOUND",
+    };
+    let event = tx.event(Kind::RequestRefused, permit).with(Fact::Change, id.as_bytes()).text(Fact::Reason, reason);
+    tx.enter_private(&event, &[])?;
+    Ok(what)
+}
+
+enum Effect {
+    Done(GalleryChange),
+    Nothing,
+}
+
+fn take_effect(tx: &mut Tx<'_>, permit: &Permit, record: &ChangeRecord) -> Result<Effect, StoreError> {
+    let (event, changed) = match &record.change {
+        Change::PutPerson(person) => {
+            let event = tx
+                .event(Kind::PersonAdded, permit)
+                .text(Fact::Role, person.role.as_str())
+                .text(Fact::Person, person.name.as_str())
+                .with(Fact::PublicKey, Digest::sha256(&person.public_key).as_bytes());
+            (event, holder::person_put(tx.sql, person)?)
+        }
+        Change::PutPartner(partner) => {
+            let host = holder::text(tx.sql, "host")?;
+            let journal = tx.journal_open(&Journal::Partner(partner.name.clone()), &host)?;
+            let event = tx.event(Kind::PartnerAdded, permit).text(Fact::Partner, partner.name.as_str());
+            (event, holder::partner_put(tx.sql, partner, journal)?)
+        }
+        Change::PutReleaseKey { partner, key } => {
+            let event = tx
+                .event(Kind::ReleaseKeyConfirmed, permit)
+                .text(Fact::Partner, partner.as_str())
+                .with(Fact::ReleaseKey, key);
+            let put = "UPDATE partners SET release_key = ?2 WHERE name = ?1";
+            let updated = tx.sql.execute(put, params![partner.as_str(), key]);
+            (event, database("confirming a release key", updated)?)
+        }
+        Change::ActivatePolicy(bundle) => {
+            let event = tx.event(Kind::PolicyActivated, permit).with(Fact::ContentDigest, bundle.digest().as_bytes());
+            (event, holder::policy_activate(tx.sql, bundle)?)
+        }
+        Change::LiftRestriction { source_id, restriction } => {
+            let source = StoreKeys::new(std::sync::Arc::clone(&tx.context.keys.ring)).pseudonym(source_id);
+            let gallery = enrolment::restriction_lift(tx, permit, &source, restriction)?;
+            return Ok(if gallery.subject_known { Effect::Done(gallery) } else { Effect::Nothing });
+        }
+        Change::RestorePartner(partner) => {
+            let event = tx.event(Kind::PartnerRestored, permit).text(Fact::Partner, partner.as_str());
+            (event, standing_set(tx.sql, "partners", partner.as_str(), Standing::Active)?)
+        }
+        Change::RestorePerson(person) => {
+            let event = tx.event(Kind::PersonRestored, permit).text(Fact::Person, person.as_str());
+            (event, standing_set(tx.sql, "people", person.as_str(), Standing::Active)?)
+        }
+    };
+    tx.enter_private(&event, &[])?;
+    Ok(if changed == 0 { Effect::Nothing } else { Effect::Done(GalleryChange::default()) })
+}
+
+fn standing_set(
+    sql: &Connection,
+    table: &'static str,
+    name: &str,
+    standing: Standing,
+) -> Result<usize, StoreError> {
+    let updated =
+        sql.execute(&format!("UPDATE {table} SET standing = ?2 WHERE name = ?1"), params![name, standing.as_str()]);
+    database("changing a standing", updated)
+}
+
+/// Suspends a partner.
+pub(super) fn partner_suspend(
+    tx: &mut Tx<'_>,
+    permit: &Permit,
+    partner: &PartnerName,
+    why: &str,
+) -> Result<Found, StoreError> {
+    let changed = standing_set(tx.sql, "partners", partner.as_str(), Standing::Suspended)?;
+    let event = tx
+        .event(Kind::PartnerSuspended, permit)
+        .text(Fact::Partner, partner.as_str())
+        .text(Fact::Detail, why);
+    suspended(tx, changed, &event)
+}
+
+/// Suspends a person or a system.
+pub(super) fn person_suspend(
+    tx: &mut Tx<'_>,
+    permit: &Permit,
+    person: &ActorName,
+    why: &str,
+) -> Result<Found, StoreError> {
+    let changed = standing_set(tx.sql, "people", person.as_str(), Standing::Suspended)?;
+    let event =
+        tx.event(Kind::PersonSuspended, permit).text(Fact::Person, person.as_str()).text(Fact::Detail, why);
+    suspended(tx, changed, &event)
+}
+
+fn suspended(tx: &mut Tx<'_>, changed: usize, event: &Event) -> Result<Found, StoreError> {
+    let found = if changed == 0 { Found::No } else { Found::Yes };
+    let event = if changed == 0 { event.clone().text(Fact::Reason, "NOT_FOUND") } else { event.clone() };
+    tx.enter_private(&event, &[])?;
+    Ok(found)
+}
+
+/// Keeps the challenge to an offered key.
+pub(super) fn release_key_start(
+    tx: &mut Tx<'_>,
+    permit: &Permit,
+    offer: &ReleaseKeyOffer,
+) -> Result<(), StoreError> {
+    let partner = partner_of(permit)?;
+    let kept = tx.sql.execute(
+        "INSERT INTO release_key_challenges (partner, public_key, challenge, expires_ms) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (partner, public_key) DO UPDATE
+         SET challenge = excluded.challenge, expires_ms = excluded.expires_ms",
+        params![partner.as_str(), offer.public_key, offer.challenge.as_bytes(), offer.expires.as_millis()],
+    );
+    database("keeping a challenge", kept)?;
+    let event = tx.event(Kind::ReleaseKeyStarted, permit).with(Fact::ReleaseKey, &offer.public_key);
+    tx.enter(Journal::Partner(partner), &event, &event, &[]).map(|_| ())
+}
+
+/// Checks the answer to a challenge; a right one proposes the key. Either way the challenge is used up.
+pub(super) fn release_key_prove(
+    tx: &mut Tx<'_>,
+    permit: &Permit,
+    proof: &ReleaseKeyProof,
+) -> Result<ReleaseKeyProven, StoreError> {
+    let partner = partner_of(permit)?;
+    let kept = tx
+        .sql
+        .query_row(
+            "DELETE FROM release_key_challenges WHERE partner = ?1 AND public_key = ?2
+             RETURNING challenge, expires_ms",
+            params![partner.as_str(), proof.public_key],
+            |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?)),
+        )
+        .optional();
+    let proven = database("using a challenge up", kept)?.is_some_and(|(challenge, expires)| {
+        challenge == proof.challenge.as_bytes() && tx.now < Timestamp::from_millis(expires)
+    });
+    let event = tx.event(Kind::ReleaseKeyProven, permit).with(Fact::ReleaseKey, &proof.public_key);
+    if !proven {
+        let event = event.text(Fact::Reason, "NOT_PROVEN");
+        tx.enter(Journal::Partner(partner), &event, &event, &[])?;
+        return Ok(ReleaseKeyProven::NotProven);
+    }
+    let change = Change::PutReleaseKey { partner: partner.clone(), key: proof.public_key };
+    let reason = "the partner has proven that it holds this key".to_owned();
+    let record = ChangeRecord {
+        id: proof.change,
+        digest: digest(proof.change, &change, &reason),
+        change,
+        reason,
+        state: ChangeState::Proposed,
+        proposer: permit.actor().name.clone(),
+        decider: None,
+        created: tx.now,
+    };
+    insert(tx, &record, None)?;
+    let event = event.with(Fact::Change, record.id.as_bytes()).with(Fact::ChangeDigest, record.digest.as_bytes());
+    let tag = tx.context.keys.ring.tags().tag(Domain::Change, record.id.as_bytes());
+    tx.enter(Journal::Partner(partner), &event, &event, &[tag])?;
+    Ok(ReleaseKeyProven::Proposed(record.id))
+}
+
+/// One change.
+pub(super) fn get(context: &Context, sql: &Connection, id: ChangeId) -> Result<Option<ChangeRecord>, StoreError> {
+    let row = sql
+        .query_row(
+            "SELECT state, body, digest, proposer, decider, created_ms FROM changes WHERE id = ?1",
+            params![id.as_bytes()],
+            |row| {
+                Ok((
+                    row.get::<_, String>(0)?,
+                    row.get::<_, Vec<u8>>(1)?,
+                    row.get::<_, [u8; 32]>(2)?,
+                    row.get::<_, String>(3)?,
+                    row.get::<_, Option<String>>(4)?,
+                    row.get::<_, i64>(5)?,
+                ))
+            },
+        )
+        .optional();
+    let Some((state, body, digest, proposer, decider, created)) = database("reading a change", row)? else {
+        return Ok(None);
+    };
+    let key = context.keys.ring.sealing(Purpose::Registry);
+    let body = opened("opening a change", key.open(body_place(&id), &body))?;
+    let damaged = || StoreError::Damaged { what: "a change" };
+    let (length, rest) = body.expose().split_first_chunk::<4>().ok_or_else(damaged)?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| damaged())?;
+    let (change, reason) = rest.split_at_checked(length).ok_or_else(damaged)?;
+    Ok(Some(ChangeRecord {
+        id,
+        change: Change::from_bytes(change)?,
+        reason: std::str::from_utf8(reason).map_err(|_| damaged())?.to_owned(),
+        state: ChangeState::parse(&state).ok_or_else(damaged)?,
+        digest: Digest::from_bytes(digest),
+        proposer: name(&proposer)?,
+        decider: decider.map(|decider| name(&decider)).transpose()?,
+        created: Timestamp::from_millis(created),
+    }))
+}
+
+/// Changes, newest first.
+pub(super) fn list(
+    context: &Context,
+    sql: &Connection,
+    after: Option<ChangeId>,
+    limit: u32,
+) -> Result<Vec<ChangeRecord>, StoreError> {
+    let rows = sql
+        .prepare_cached(
+            "SELECT id FROM changes
+             WHERE ?1 IS NULL OR sequence < (SELECT sequence FROM changes WHERE id = ?1)
+             ORDER BY sequence DESC LIMIT ?2",
+        )
+        .and_then(|mut statement| {
+            let after = after.map(|id| *id.as_bytes());
+            statement.query_map(params![after, limit], |row| row.get::<_, [u8; 16]>(0))?.collect::<Result<Vec<_>, _>>()
+        });
+    database("listing changes", rows)?
+        .into_iter()
+        .map(|id| {
+            let record = get(context, sql, ChangeId::from_bytes(id))?;
+            record.ok_or(StoreError::Damaged { what: "a change" })
+        })
+        .collect()
+}
+
+fn partner_of(permit: &Permit) -> Result<PartnerName, StoreError> {
+    permit.actor().partner.clone().ok_or(StoreError::Damaged { what: "a permit of a partner without its name" })
+}
+
+const fn body_place(id: &ChangeId) -> Place<'_> {
+    Place { table: "changes", row: id.as_bytes(), column: "body", version: 1 }
+}

@@ -1,0 +1,602 @@
+//! Disclosures in SQLite: the request and its steps, sealed; the state is what the steps come to.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::approval::{Approval, Disclosure, Eligible, Request, SignedDecision, State, Step, Transition};
+use crate::audit::event::{Event, Fact, Kind};
+use crate::authz::Permit;
+use crate::clock::Timestamp;
+use crate::ids::{Digest, DisclosureId, FieldName, PartnerName, QueryId, RequestId, SubjectId};
+use crate::keys::{Domain, Place, Purpose, ReleaseInfo, ReleasePublicKey, Tag};
+use crate::store::disclosure::{
+    Case, CaseFilter, CaseOrder, Decided, DisclosureNew, DisclosureSeen, FieldFacts, FieldValue, Release,
+    ReleaseTerms, Released, Requested, Stepped,
+};
+use crate::store::query::{Answer, Verdict};
+use crate::store::{Journal, StoreError};
+
+use super::tx::Tx;
+use super::{Context, count, database, enrolment, log, opened, query, release, sealed};
+
+/// Whether a request id of this partner was seen before.
+pub(super) fn seen(
+    context: &Context,
+    sql: &Connection,
+    partner: &PartnerName,
+    request: RequestId,
+    content: Digest,
+    since: Timestamp,
+) -> Result<DisclosureSeen, StoreError> {
+    let tag = context.keys.ring.tags().tag(Domain::RequestId, request.as_bytes());
+    let row = sql
+        .query_row(
+            "SELECT id, content, created_ms, idx FROM disclosures WHERE partner = ?1 AND request_tag = ?2",
+            params![partner.as_str(), tag.as_bytes()],
+            |row| {
+                let id = DisclosureId::from_bytes(row.get(0)?);
+                Ok((id, row.get::<_, [u8; 32]>(1)?, row.get::<_, i64>(2)?, row.get::<_, u64>(3)?))
+            },
+        )
+        .optional();
+    let Some((id, first_content, created, index)) = database("looking for a request id", row)? else {
+        return Ok(DisclosureSeen::New);
+    };
+    if Timestamp::from_millis(created) < since {
+        return Ok(DisclosureSeen::WindowOver);
+    }
+    if first_content != *content.as_bytes() {
+        return Ok(DisclosureSeen::OtherContent);
+    }
+    let row = get(context, sql, id)?.ok_or(StoreError::Damaged { what: "a disclosure" })?;
+    let receipt = log::receipt_text(context, sql, &Journal::Partner(partner.clone()), index)?;
+    Ok(DisclosureSeen::Kept(Box::new(row.case), receipt))
+}
+
+/// Keeps a request, if its query is a hit of the caller's own.
+pub(super) fn request(tx: &mut Tx<'_>, permit: &Permit, new: DisclosureNew) -> Result<Requested, StoreError> {
+    let partner = new.request.partner().clone();
+    match seen(tx.context, tx.sql, &partner, new.request_id, new.content, new.window_start)? {
+        DisclosureSeen::New => {}
+        before => {
+            refuse(tx, permit, &partner, "REQUEST_ID_USED")?;
+            return Ok(Requested::Seen(before));
+        }
+    }
+    let verdict = query::outcome(tx.context, tx.sql, &partner, new.request.ask().query())?;
+    let Some(Verdict { answer: Answer::Hit, subject: Some(subject), .. }) = verdict else {
+        refuse(tx, permit, &partner, "NO_HIT_OF_YOUR_OWN")?;
+        return Ok(Requested::NoHit);
+    };
+    let disclosure = Disclosure::new(new.request);
+    let ask = disclosure.request().ask();
+    let fields = ask.fields().iter().map(FieldName::as_str).collect::<Vec<_>>().join(",");
+    let shared = tx
+        .event(Kind::DisclosureRequested, permit)
+        .with(Fact::Disclosure, disclosure.request().disclosure().as_bytes())
+        .with(Fact::Query, ask.query().as_bytes())
+        .with(Fact::RequestId, new.request_id.as_bytes())
+        .with(Fact::RequestDigest, disclosure.digest().as_bytes())
+        .text(Fact::Agreement, disclosure.request().agreement().as_str())
+        .text(Fact::Purpose, ask.purpose().as_str())
+        .text(Fact::Fields, &fields)
+        .text(Fact::Official, ask.official())
+        .text(Fact::LegalBasis, ask.legal_basis())
+        .with(Fact::ContentDigest, new.signature.digest.as_bytes())
+        .with(Fact::RequestSignature, &new.signature.bytes);
+    let holder = shared.clone().text(Fact::Partner, partner.as_str()).with(Fact::Subject, subject.as_bytes());
+    let tags = tags(tx.context, &disclosure, Some(subject));
+    let index = tx.enter(Journal::Partner(partner), &shared, &holder, &tags)?;
+    let row = Row { subject, case: case(tx.sql, disclosure, subject)? };
+    insert(tx, &row, new.request_id, new.content, index)?;
+    Ok(Requested::Kept(row.case))
+}
+
+fn refuse(tx: &mut Tx<'_>, permit: &Permit, partner: &PartnerName, reason: &str) -> Result<(), StoreError> {
+    let event = tx.event(Kind::RequestRefused, permit).text(Fact::Reason, reason);
+    tx.enter(Journal::Partner(partner.clone()), &event, &event, &[]).map(|_| ())
+}
+
+fn insert(
+    tx: &Tx<'_>,
+    row: &Row,
+    request_id: RequestId,
+    content: Digest,
+    index: u64,
+) -> Result<(), StoreError> {
+    let disclosure = &row.case.disclosure;
+    let (id, request) = (disclosure.request().disclosure(), disclosure.request());
+    let plain = [row.subject.as_bytes().as_slice(), &request.to_bytes()].concat();
+    let key = tx.context.keys.ring.sealing(Purpose::Cases);
+    let body = sealed("sealing a case", key.seal(body_place(&id), &plain, tx.context.entropy.as_ref()))?;
+    let tag = tx.context.keys.ring.tags().tag(Domain::RequestId, request_id.as_bytes());
+    let inserted = tx.sql.execute(
+        "INSERT INTO disclosures
+           (id, sequence, partner, request_tag, content, state, body, created_ms, ends_ms, idx)
+         VALUES (?1, (SELECT coalesce(max(sequence), 0) + 1 FROM disclosures), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![
+            id.as_bytes(),
+            request.partner().as_str(),
+            tag.as_bytes(),
+            content.as_bytes(),
+            disclosure.state().as_str(),
+            body,
+            request.received().as_millis(),
+            row.case.ends.as_millis(),
+            index
+        ],
+    );
+    database("writing a disclosure", inserted).map(count)
+}
+
+/// A disclosure with the subject it is about, which stays inside the store.
+pub(super) struct Row {
+    pub(super) case: Case,
+    subject: SubjectId,
+}
+
+/// One disclosure, rebuilt from its request and its steps.
+pub(super) fn get(context: &Context, sql: &Connection, id: DisclosureId) -> Result<Option<Row>, StoreError> {
+    let body = sql
+        .prepare_cached("SELECT body FROM disclosures WHERE id = ?1")
+        .and_then(|mut statement| {
+            statement.query_row(params![id.as_bytes()], |row| row.get::<_, Vec<u8>>(0)).optional()
+        });
+    let Some(body) = database("reading a disclosure", body)? else { return Ok(None) };
+    let key = context.keys.ring.sealing(Purpose::Cases);
+    let body = opened("opening a case", key.open(body_place(&id), &body))?;
+    let damaged = || StoreError::Damaged { what: "a disclosure" };
+    let (subject, request) = body.expose().split_first_chunk::<16>().ok_or_else(damaged)?;
+    let request = Request::from_bytes(request).map_err(|_| damaged())?;
+    let steps = steps(context, sql, id)?;
+    let disclosure = Disclosure::replay(request, &steps).map_err(|_| damaged())?;
+    let subject = SubjectId::from_bytes(*subject);
+    Ok(Some(Row { case: case(sql, disclosure, subject)?, subject }))
+}
+
+fn steps(context: &Context, sql: &Connection, id: DisclosureId) -> Result<Vec<Step>, StoreError> {
+    let rows = sql
+        .prepare_cached("SELECT sequence, step FROM disclosure_steps WHERE disclosure = ?1 ORDER BY sequence")
+        .and_then(|mut statement| {
+            statement
+                .query_map(params![id.as_bytes()], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?)))?
+                .collect::<Result<Vec<_>, _>>()
+        });
+    let key = context.keys.ring.sealing(Purpose::Cases);
+    database("reading a case", rows)?
+        .into_iter()
+        .map(|(sequence, bytes)| {
+            let row = step_row(id, sequence);
+            let step = opened("opening a step", key.open(step_place(&row), &bytes))?;
+            Step::from_bytes(step.expose()).map_err(|_| StoreError::Damaged { what: "a step of a disclosure" })
+        })
+        .collect()
+}
+
+fn case(sql: &Connection, disclosure: Disclosure, subject: SubjectId) -> Result<Case, StoreError> {
+    let ends = disclosure.fetch_by().unwrap_or_else(|| disclosure.request().decide_by());
+    Ok(Case { enrolled_by: enrolment::enrolled_by(sql, subject)?, ends, disclosure })
+}
+
+/// Writes a step and the state it came to.
+fn step_keep(tx: &Tx<'_>, row: &Row, after: Disclosure, transition: &Transition) -> Result<Case, StoreError> {
+    let id = after.request().disclosure();
+    let next = tx.sql.query_row(
+        "SELECT coalesce(max(sequence), 0) + 1 FROM disclosure_steps WHERE disclosure = ?1",
+        params![id.as_bytes()],
+        |row| row.get::<_, u64>(0),
+    );
+    let sequence = database("numbering a step", next)?;
+    let place_row = step_row(id, sequence);
+    let key = tx.context.keys.ring.sealing(Purpose::Cases);
+    let bytes = key.seal(step_place(&place_row), &transition.step.to_bytes(), tx.context.entropy.as_ref());
+    let bytes = sealed("sealing a step", bytes)?;
+    let case = case(tx.sql, after, row.subject)?;
+    let written = tx
+        .sql
+        .execute(
+            "INSERT INTO disclosure_steps (disclosure, sequence, step) VALUES (?1, ?2, ?3)",
+            params![id.as_bytes(), sequence, bytes],
+        )
+        .and_then(|_| {
+            tx.sql.execute(
+                "UPDATE disclosures SET state = ?2, ends_ms = ?3 WHERE id = ?1",
+                params![id.as_bytes(), transition.to.as_str(), case.ends.as_millis()],
+            )
+        });
+    database("writing a step", written)?;
+    Ok(case)
+}
+
+/// Keeps a decision.
+pub(super) fn decide(
+    tx: &mut Tx<'_>,
+    permit: &Permit,
+    signed: SignedDecision,
+    eligible: &[Eligible],
+) -> Result<Decided, StoreError> {
+    let id = signed.decision.disclosure();
+    let Some(row) = get(tx.context, tx.sql, id)? else {
+        let event = tx.event(Kind::RequestRefused, permit).text(Fact::Reason, "NOT_FOUND");
+        tx.enter_private(&event, &[])?;
+        return Ok(Decided::NoCase);
+    };
+    let digest = signed.decision.digest();
+    let crate::approval::DecisionSignature::Certificate(signature) = &signed.signature;
+    let signature = signature.clone();
+    let role = signed.decision.role();
+    let (after, transition) = match row.case.disclosure.decide(signed, eligible, tx.now) {
+        Ok(taken) => taken,
+        Err(refused) => {
+            let event = tx
+                .event(Kind::RequestRefused, permit)
+                .with(Fact::Disclosure, id.as_bytes())
+                .text(Fact::Reason, &refused.to_string());
+            tx.enter_private(&event, &[])?;
+            return Ok(Decided::Refused(refused));
+        }
+    };
+    // INVARIANT: a partner that reads its journal sees that somebody decided, not who nor what; both decisions
+    // of an approval look alike until the release or the refusal stands beside them.
+    let partner = tx.system_event(Kind::DisclosureDecided, permit.policy()).with(Fact::Disclosure, id.as_bytes());
+    let holder = tx
+        .event(Kind::DisclosureDecided, permit)
+        .with(Fact::Disclosure, id.as_bytes())
+        .text(Fact::Role, role.as_str())
+        .text(Fact::State, transition.to.as_str())
+        .with(Fact::RequestDigest, after.digest().as_bytes())
+        .with(Fact::DecisionDigest, digest.as_bytes())
+        .with(Fact::Signature, &signature);
+    let tags = tags(tx.context, &after, Some(row.subject));
+    tx.enter(Journal::Partner(after.request().partner().clone()), &partner, &holder, &tags)?;
+    if transition.to == State::Denied {
+        denied_enter(tx, &after, permit.policy(), row.subject, "by decision")?;
+    }
+    Ok(Decided::Kept(Box::new(step_keep(tx, &row, after, &transition)?)))
+}
+
+/// Opens the approved fields, seals them to the partner's key, and keeps the one ciphertext; or ends the
+/// disclosure, when the person was hidden or erased since.
+pub(super) fn release(tx: &mut Tx<'_>, approval: Approval, terms: &ReleaseTerms) -> Result<Released, StoreError> {
+    let id = approval.disclosure();
+    let Some(row) = get(tx.context, tx.sql, id)? else { return note(tx, id, terms, Released::NotApproved) };
+    let key = release::release_key(tx.sql, &terms.partner)?;
+    let Some(key) = key.and_then(|bytes| ReleasePublicKey::from_bytes(bytes).ok()) else {
+        return note(tx, id, terms, Released::NoReleaseKey);
+    };
+    if !visible(tx.sql, row.subject, terms)? {
+        return withhold(tx, &row, terms);
+    }
+    let plain = release::fields_open(tx, row.subject, approval.fields())?;
+    let journal = Journal::Partner(terms.partner.clone());
+    let approval_entry = approval_enter(tx, &row, &approval, terms)?;
+    let origin = log::origin(tx.sql, &journal)?;
+    let info = ReleaseInfo {
+        journal: &origin,
+        approval_entry,
+        partner: &terms.partner,
+        disclosure: id,
+        request: approval.request(),
+    };
+    let (ciphertext, info) = release::seal(&key, &info, &plain, tx.context)?;
+    let fields = approval.fields().iter().map(FieldName::as_str).collect::<Vec<_>>().join(",");
+    let (after, transition) = match row.case.disclosure.release(approval, terms.ends) {
+        Ok(taken) => taken,
+        Err(_) => return Ok(Released::NotApproved),
+    };
+    let shared = tx
+        .system_event(Kind::DisclosureReleased, terms.policy)
+        .with(Fact::Disclosure, id.as_bytes())
+        .with(Fact::RequestDigest, after.digest().as_bytes())
+        .text(Fact::Purpose, terms.purpose.as_str())
+        .text(Fact::Fields, &fields)
+        .with(Fact::CiphertextDigest, Digest::sha256(&ciphertext).as_bytes());
+    let holder = shared.clone().text(Fact::Partner, terms.partner.as_str()).with(Fact::Subject, row.subject.as_bytes());
+    let tags = tags(tx.context, &after, Some(row.subject));
+    let index = tx.enter(journal, &shared, &holder, &tags)?;
+    release::keep(tx, id, &ciphertext, &info, index)?;
+    Ok(Released::Sealed(Box::new(step_keep(tx, &row, after, &transition)?)))
+}
+
+fn visible(sql: &Connection, subject: SubjectId, terms: &ReleaseTerms) -> Result<bool, StoreError> {
+    let restrictions = enrolment::restrictions_of(sql, subject)?;
+    Ok(restrictions.is_some_and(|names| names.iter().all(|name| terms.visible.contains(name))))
+}
+
+fn approval_enter(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    approval: &Approval,
+    terms: &ReleaseTerms,
+) -> Result<u64, StoreError> {
+    let deciders = approval
+        .deciders()
+        .iter()
+        .map(|decider| format!("{} as {}", decider.officer, decider.role))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let id = approval.disclosure();
+    let partner = tx
+        .system_event(Kind::DisclosureApproved, terms.policy)
+        .with(Fact::Disclosure, id.as_bytes())
+        .with(Fact::RequestDigest, approval.request().as_bytes());
+    let holder = partner.clone().text(Fact::Officer, &deciders);
+    let tags = tags(tx.context, &row.case.disclosure, Some(row.subject));
+    tx.enter(Journal::Partner(terms.partner.clone()), &partner, &holder, &tags)
+}
+
+fn withhold(tx: &mut Tx<'_>, row: &Row, terms: &ReleaseTerms) -> Result<Released, StoreError> {
+    let Ok((after, transition)) = row.case.disclosure.withhold(tx.now) else { return Ok(Released::NotApproved) };
+    denied_enter(tx, &after, terms.policy, row.subject, "withheld")?;
+    Ok(Released::Denied(Box::new(step_keep(tx, row, after, &transition)?)))
+}
+
+fn denied_enter(
+    tx: &mut Tx<'_>,
+    after: &Disclosure,
+    policy: Digest,
+    subject: SubjectId,
+    why: &str,
+) -> Result<u64, StoreError> {
+    let partner = tx
+        .system_event(Kind::DisclosureDenied, policy)
+        .with(Fact::Disclosure, after.request().disclosure().as_bytes());
+    let holder = partner.clone().text(Fact::Reason, why).with(Fact::Subject, subject.as_bytes());
+    let tags = tags(tx.context, after, Some(subject));
+    tx.enter(Journal::Partner(after.request().partner().clone()), &partner, &holder, &tags)
+}
+
+fn note(
+    tx: &mut Tx<'_>,
+    id: DisclosureId,
+    terms: &ReleaseTerms,
+    what: Released,
+) -> Result<Released, StoreError> {
+    let reason = if matches!(what, Released::NoReleaseKey) { "NO_RELEASE_KEY" } else { "NOT_APPROVED" };
+    let event = tx
+        .system_event(Kind::RequestRefused, terms.policy)
+        .with(Fact::Disclosure, id.as_bytes())
+        .text(Fact::Reason, reason);
+    tx.enter_private(&event, &[])?;
+    Ok(what)
+}
+
+/// Fetches a release: the entry first, the same bytes each time.
+pub(super) fn fetch(tx: &mut Tx<'_>, permit: &Permit, id: DisclosureId) -> Result<Option<Release>, StoreError> {
+    let Some((partner, _row)) = own(tx, permit, id)? else { return Ok(None) };
+    let Some(kept) = release::get(tx.context, tx.sql, id)? else {
+        refuse(tx, permit, &partner, "NO_RELEASE")?;
+        return Ok(None);
+    };
+    let event = tx
+        .event(Kind::DisclosureFetched, permit)
+        .with(Fact::Disclosure, id.as_bytes())
+        .with(Fact::CiphertextDigest, Digest::sha256(&kept.ciphertext).as_bytes());
+    let journal = Journal::Partner(partner);
+    let receipt = log::receipt_text(tx.context, tx.sql, &journal, kept.index)?;
+    let tag = tx.context.keys.ring.tags().tag(Domain::Disclosure, id.as_bytes());
+    tx.enter(journal, &event, &event, &[tag])?;
+    Ok(Some(Release { ciphertext: kept.ciphertext, info: kept.info, receipt }))
+}
+
+/// The disclosure when it is the caller's own; otherwise the same refusal as for one that does not exist.
+fn own(
+    tx: &mut Tx<'_>,
+    permit: &Permit,
+    id: DisclosureId,
+) -> Result<Option<(PartnerName, Row)>, StoreError> {
+    let partner = permit.actor().partner.clone();
+    let partner = partner.ok_or(StoreError::Damaged { what: "a permit of a partner without its name" })?;
+    match get(tx.context, tx.sql, id)? {
+        Some(row) if *row.case.disclosure.request().partner() == partner => Ok(Some((partner, row))),
+        _ => {
+            refuse(tx, permit, &partner, "NOT_FOUND")?;
+            Ok(None)
+        }
+    }
+}
+
+/// Acknowledges a release; its ciphertext is deleted in the same transaction.
+pub(super) fn acknowledge(
+    tx: &mut Tx<'_>,
+    permit: &Permit,
+    id: DisclosureId,
+    ciphertext: Digest,
+) -> Result<Stepped, StoreError> {
+    let Some((partner, row)) = own(tx, permit, id)? else { return Ok(Stepped::NoCase) };
+    let kept = release::get(tx.context, tx.sql, id)?;
+    if kept.is_some_and(|kept| Digest::sha256(&kept.ciphertext) != ciphertext) {
+        refuse(tx, permit, &partner, "OTHER_CIPHERTEXT")?;
+        return Ok(Stepped::OtherCiphertext);
+    }
+    let event = tx
+        .event(Kind::DisclosureAcknowledged, permit)
+        .with(Fact::Disclosure, id.as_bytes())
+        .with(Fact::CiphertextDigest, ciphertext.as_bytes());
+    let taken = row.case.disclosure.acknowledge(tx.now);
+    let done = stepped(tx, permit, &row, taken, &event)?;
+    if matches!(done, Stepped::Done(_)) {
+        release::delete(tx.sql, id)?;
+    }
+    Ok(done)
+}
+
+/// Takes a request back.
+pub(super) fn withdraw(tx: &mut Tx<'_>, permit: &Permit, id: DisclosureId) -> Result<Stepped, StoreError> {
+    let Some((_, row)) = own(tx, permit, id)? else { return Ok(Stepped::NoCase) };
+    let event = tx.event(Kind::DisclosureWithdrawn, permit).with(Fact::Disclosure, id.as_bytes());
+    let taken = row.case.disclosure.withdraw(tx.now);
+    stepped(tx, permit, &row, taken, &event)
+}
+
+fn stepped(
+    tx: &mut Tx<'_>,
+    permit: &Permit,
+    row: &Row,
+    taken: Result<(Disclosure, Transition), crate::approval::Refused>,
+    event: &Event,
+) -> Result<Stepped, StoreError> {
+    let partner = row.case.disclosure.request().partner().clone();
+    match taken {
+        Err(refused) => {
+            refuse(tx, permit, &partner, "NOT_NOW")?;
+            Ok(Stepped::Refused(refused))
+        }
+        Ok((after, transition)) => {
+            let tags = tags(tx.context, &after, Some(row.subject));
+            tx.enter(Journal::Partner(partner), event, event, &tags)?;
+            Ok(Stepped::Done(Box::new(step_keep(tx, row, after, &transition)?)))
+        }
+    }
+}
+
+/// Ends a disclosure whose time is over; a ciphertext that nobody fetched is deleted.
+pub(super) fn expire(
+    tx: &mut Tx<'_>,
+    id: DisclosureId,
+    policy: Digest,
+    now: Timestamp,
+) -> Result<Stepped, StoreError> {
+    let Some(row) = get(tx.context, tx.sql, id)? else {
+        return Err(StoreError::Damaged { what: "a disclosure that is to expire" });
+    };
+    let partner = Journal::Partner(row.case.disclosure.request().partner().clone());
+    let event = tx.system_event(Kind::DisclosureExpired, policy).with(Fact::Disclosure, id.as_bytes());
+    let tags = tags(tx.context, &row.case.disclosure, Some(row.subject));
+    match row.case.disclosure.expire(now) {
+        Err(refused) => {
+            let event = tx.system_event(Kind::RequestRefused, policy).with(Fact::Disclosure, id.as_bytes());
+            tx.enter_private(&event, &[])?;
+            Ok(Stepped::Refused(refused))
+        }
+        Ok((after, transition)) => {
+            tx.enter(partner, &event, &event, &tags)?;
+            release::delete(tx.sql, id)?;
+            Ok(Stepped::Done(Box::new(step_keep(tx, &row, after, &transition)?)))
+        }
+    }
+}
+
+/// What is known of the fields asked for, without their values.
+pub(super) fn fields(context: &Context, sql: &Connection, id: DisclosureId) -> Result<Vec<FieldFacts>, StoreError> {
+    let Some(row) = get(context, sql, id)? else { return Ok(Vec::new()) };
+    let ask = row.case.disclosure.request().ask();
+    let key = context.keys.subject_key(&row.subject)?;
+    ask.fields()
+        .iter()
+        .map(|field| {
+            let stored = match &key {
+                Some(key) => release::field_open(sql, key, row.subject, field)?,
+                None => None,
+            };
+            Ok(stored.map_or_else(
+                || FieldFacts {
+                    field: field.clone(),
+                    classification: String::new(),
+                    source: String::new(),
+                    permitted_uses: Vec::new(),
+                },
+                |stored| FieldFacts {
+                    field: field.clone(),
+                    classification: stored.classification,
+                    source: stored.source,
+                    permitted_uses: stored.permitted_uses,
+                },
+            ))
+        })
+        .collect()
+}
+
+/// The value of one field of the case's person, and the entry that it was seen.
+pub(super) fn field_view(
+    tx: &mut Tx<'_>,
+    permit: &Permit,
+    id: DisclosureId,
+    field: &FieldName,
+) -> Result<Option<FieldValue>, StoreError> {
+    let row = get(tx.context, tx.sql, id)?;
+    let asked = row.filter(|row| row.case.disclosure.request().ask().fields().contains(field));
+    let event = tx
+        .event(Kind::FieldViewed, permit)
+        .with(Fact::Disclosure, id.as_bytes())
+        .text(Fact::Field, field.as_str());
+    let Some(row) = asked else {
+        tx.enter_private(&event.text(Fact::Reason, "NOT_FOUND"), &[])?;
+        return Ok(None);
+    };
+    let tags = tags(tx.context, &row.case.disclosure, Some(row.subject));
+    tx.enter_private(&event.with(Fact::Subject, row.subject.as_bytes()), &tags)?;
+    let Some(key) = tx.context.keys.subject_key(&row.subject)? else { return Ok(None) };
+    let stored = release::field_open(tx.sql, &key, row.subject, field)?;
+    Ok(stored.map(|stored| FieldValue(stored.value)))
+}
+
+/// Cases that a filter lets through, in its order.
+pub(super) fn list(context: &Context, sql: &Connection, filter: &CaseFilter) -> Result<Vec<Case>, StoreError> {
+    let states = filter.states.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(",");
+    let order = match filter.order {
+        CaseOrder::Newest => {
+            "(?4 IS NULL OR sequence < (SELECT sequence FROM disclosures WHERE id = ?4))
+             ORDER BY sequence DESC"
+        }
+        CaseOrder::EndsSoonest => {
+            "(?4 IS NULL OR (ends_ms, sequence) > (SELECT ends_ms, sequence FROM disclosures WHERE id = ?4))
+             ORDER BY ends_ms, sequence"
+        }
+    };
+    let statement = format!(
+        "SELECT id FROM disclosures
+         WHERE (?1 IS NULL OR partner = ?1)
+           AND (?2 = '' OR instr(',' || ?2 || ',', ',' || state || ',') > 0)
+           AND (?3 IS NULL OR ends_ms <= ?3)
+           AND {order} LIMIT ?5"
+    );
+    let rows = sql.prepare_cached(&statement).and_then(|mut statement| {
+        let after = filter.after.map(|id| *id.as_bytes());
+        statement
+            .query_map(
+                params![
+                    filter.partner.as_ref().map(PartnerName::as_str),
+                    states,
+                    filter.ended_before.map(Timestamp::as_millis),
+                    after,
+                    filter.limit
+                ],
+                |row| row.get::<_, [u8; 16]>(0),
+            )?
+            .collect::<Result<Vec<_>, _>>()
+    });
+    database("listing disclosures", rows)?
+        .into_iter()
+        .map(|id| {
+            let row = get(context, sql, DisclosureId::from_bytes(id))?;
+            row.map(|row| row.case).ok_or(StoreError::Damaged { what: "a disclosure" })
+        })
+        .collect()
+}
+
+fn tags(context: &Context, disclosure: &Disclosure, subject: Option<SubjectId>) -> Vec<Tag> {
+    let tags = context.keys.ring.tags();
+    let ask = disclosure.request().ask();
+    let query: QueryId = ask.query();
+    let subject = subject.map(|subject| tags.tag(Domain::Subject, subject.as_bytes()));
+    [
+        tags.tag(Domain::Disclosure, disclosure.request().disclosure().as_bytes()),
+        tags.tag(Domain::Query, query.as_bytes()),
+        tags.tag(Domain::Official, ask.official().as_bytes()),
+    ]
+    .into_iter()
+    .chain(subject)
+    .collect()
+}
+
+const fn body_place(id: &DisclosureId) -> Place<'_> {
+    Place { table: "disclosures", row: id.as_bytes(), column: "body", version: 1 }
+}
+
+fn step_row(id: DisclosureId, sequence: u64) -> Vec<u8> {
+    [id.as_bytes().as_slice(), &sequence.to_be_bytes()].concat()
+}
+
+const fn step_place(row: &[u8]) -> Place<'_> {
+    Place { table: "disclosure_steps", row, column: "step", version: 1 }
+}

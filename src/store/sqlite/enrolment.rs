@@ -1,0 +1,604 @@
+//! Subjects, templates, records and restrictions in SQLite.
+
+use std::collections::{BTreeSet, HashMap};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::audit::event::{Fact, Kind};
+use crate::authz::Permit;
+use crate::ids::{ActorName, BatchId, CollectionName, FieldName, RestrictionName, SubjectId};
+use crate::keys::{DataKey, Domain, Place, Pseudonym, Purpose};
+use crate::secret::random_bytes;
+use crate::store::StoreError;
+use crate::store::enrolment::{
+    Batch, BatchNew, BatchStarted, Chunk, CollectionNew, FieldNew, GalleryChange, Loaded, RestrictionNew,
+    RestrictionSet, SubjectFacts, SubjectNew,
+};
+use crate::template::Protected;
+
+use super::tx::Tx;
+use super::{Context, count, database, name, opened, record, sealed};
+
+/// What came of a chunk, before the receipt is there.
+pub(super) enum Chunked {
+    Enrolled(Batch, GalleryChange),
+    Repeated(Batch, Vec<(u64, String)>),
+    NoBatch,
+    OutOfOrder(u64),
+}
+
+/// Makes the collections of the active rules known.
+pub(super) fn collections_sync(tx: &Tx<'_>, collections: &[CollectionNew]) -> Result<(), StoreError> {
+    for new in collections {
+        let inserted = tx.sql.execute(
+            "INSERT INTO collections (name, scheme, dimension, generation) VALUES (?1, ?2, ?3, 1)
+             ON CONFLICT (name) DO NOTHING",
+            params![new.name.as_str(), new.scheme.as_str(), new.dimension],
+        );
+        database("writing a collection", inserted)?;
+    }
+    Ok(())
+}
+
+/// Starts a batch, or finds the one of the same request id.
+pub(super) fn batch_start(tx: &mut Tx<'_>, permit: &Permit, new: &BatchNew) -> Result<BatchStarted, StoreError> {
+    let owner = &permit.actor().name;
+    let tags = tx.context.keys.ring.tags();
+    let tag = tags.tag_of(Domain::RequestId, &[owner.as_str().as_bytes(), new.request.as_bytes()]);
+    let found = tx
+        .sql
+        .query_row("SELECT id FROM batches WHERE request_tag = ?1", params![tag.as_bytes()], |row| {
+            row.get::<_, [u8; 16]>(0)
+        })
+        .optional();
+    if let Some(id) = database("looking for a batch", found)? {
+        let found = batch_get(tx.sql, owner, BatchId::from_bytes(id))?;
+        return Ok(match found {
+            Some(batch) if batch.collection == new.collection => BatchStarted::Batch(batch),
+            _ => BatchStarted::OtherContent,
+        });
+    }
+    let id = BatchId::from_bytes(random_bytes(tx.context.entropy.as_ref())?);
+    let key = tx.context.keys.ring.sealing(Purpose::Batches);
+    let place = Place { table: "batches", row: id.as_bytes(), column: "official", version: 1 };
+    let official = sealed("sealing a batch", key.seal(place, new.official.as_bytes(), tx.context.entropy.as_ref()))?;
+    let inserted = tx.sql.execute(
+        "INSERT INTO batches (id, request_tag, owner, collection, official, rows_done, rows_accepted, created_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6)",
+        params![
+            id.as_bytes(),
+            tag.as_bytes(),
+            owner.as_str(),
+            new.collection.as_str(),
+            official,
+            new.created.as_millis()
+        ],
+    );
+    database("writing a batch", inserted)?;
+    let event = tx
+        .event(Kind::EnrolmentBatch, permit)
+        .with(Fact::Batch, id.as_bytes())
+        .text(Fact::Collection, new.collection.as_str())
+        .text(Fact::Official, &new.official);
+    let tag = tx.context.keys.ring.tags().tag(Domain::Batch, id.as_bytes());
+    tx.enter_private(&event, &[tag])?;
+    Ok(BatchStarted::Batch(Batch {
+        id,
+        collection: new.collection.clone(),
+        rows_done: 0,
+        rows_accepted: 0,
+        created: new.created,
+    }))
+}
+
+/// A batch of this owner.
+pub(super) fn batch_get(sql: &Connection, owner: &ActorName, id: BatchId) -> Result<Option<Batch>, StoreError> {
+    let row = sql
+        .prepare_cached(
+            "SELECT collection, rows_done, rows_accepted, created_ms FROM batches WHERE id = ?1 AND owner = ?2",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_row(params![id.as_bytes(), owner.as_str()], |row| {
+                    Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                })
+                .optional()
+        });
+    database("reading a batch", row)?
+        .map(|(collection, rows_done, rows_accepted, created)| {
+            let created = crate::clock::Timestamp::from_millis(created);
+            Ok(Batch { id, collection: name(&collection)?, rows_done, rows_accepted, created })
+        })
+        .transpose()
+}
+
+/// Enrols what was accepted of a chunk: all of it or nothing.
+pub(super) fn chunk_enrol(tx: &mut Tx<'_>, permit: &Permit, chunk: &Chunk) -> Result<Chunked, StoreError> {
+    let Some(batch) = batch_get(tx.sql, &permit.actor().name, chunk.batch)? else { return Ok(Chunked::NoBatch) };
+    if chunk.first_row != batch.rows_done {
+        return chunk_again(tx.sql, chunk, batch);
+    }
+    let change = subjects_put(tx, &permit.actor().name, &batch.collection, &chunk.subjects)?;
+    let accepted = chunk.subjects.len().try_into().unwrap_or(u64::MAX);
+    let after = Batch {
+        rows_done: batch.rows_done.saturating_add(u64::from(chunk.rows)),
+        rows_accepted: batch.rows_accepted.saturating_add(accepted),
+        ..batch
+    };
+    chunk_keep(tx, chunk, &after)?;
+    let event = tx
+        .event(Kind::EnrolmentChunk, permit)
+        .with(Fact::Batch, after.id.as_bytes())
+        .text(Fact::Collection, after.collection.as_str())
+        .number(Fact::FirstRow, chunk.first_row)
+        .number(Fact::RowsAccepted, accepted)
+        .number(Fact::RowsRejected, chunk.rejected.len().try_into().unwrap_or(u64::MAX))
+        .with(Fact::ContentDigest, chunk.content.as_bytes());
+    let tag = tx.context.keys.ring.tags().tag(Domain::Batch, after.id.as_bytes());
+    tx.enter_private(&event, &[tag])?;
+    Ok(Chunked::Enrolled(after, change))
+}
+
+fn chunk_again(sql: &Connection, chunk: &Chunk, batch: Batch) -> Result<Chunked, StoreError> {
+    let kept = sql
+        .query_row(
+            "SELECT content, rejected FROM batch_chunks WHERE batch = ?1 AND first_row = ?2 AND rows = ?3",
+            params![chunk.batch.as_bytes(), chunk.first_row, chunk.rows],
+            |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?)),
+        )
+        .optional();
+    match database("looking for a chunk", kept)? {
+        Some((content, rejected)) if content == chunk.content.as_bytes() => {
+            let rejected = record::rows_decode(&rejected)?;
+            Ok(Chunked::Repeated(batch, rejected))
+        }
+        _ => Ok(Chunked::OutOfOrder(batch.rows_done)),
+    }
+}
+
+fn chunk_keep(tx: &Tx<'_>, chunk: &Chunk, after: &Batch) -> Result<(), StoreError> {
+    let steps = tx
+        .sql
+        .execute("DELETE FROM batch_chunks WHERE batch = ?1", params![chunk.batch.as_bytes()])
+        .and_then(|_| {
+            tx.sql.execute(
+                "INSERT INTO batch_chunks (batch, first_row, rows, content, rejected) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![
+                    chunk.batch.as_bytes(),
+                    chunk.first_row,
+                    chunk.rows,
+                    chunk.content.as_bytes(),
+                    record::rows_encode(&chunk.rejected)
+                ],
+            )
+        })
+        .and_then(|_| {
+            tx.sql.execute(
+                "UPDATE batches SET rows_done = ?2, rows_accepted = ?3 WHERE id = ?1",
+                params![after.id.as_bytes(), after.rows_done, after.rows_accepted],
+            )
+        });
+    database("keeping a chunk", steps).map(count)
+}
+
+/// A subject as it stands in the database.
+#[derive(Clone)]
+struct Known {
+    id: SubjectId,
+    restriction_set: u64,
+}
+
+fn subjects_put(
+    tx: &Tx<'_>,
+    owner: &ActorName,
+    collection: &CollectionName,
+    subjects: &[SubjectNew],
+) -> Result<GalleryChange, StoreError> {
+    let mut known = HashMap::new();
+    let mut new = Vec::new();
+    for subject in subjects {
+        if known.contains_key(subject.source.as_bytes()) {
+            continue;
+        }
+        let found = subject_find(tx.sql, &subject.source)?;
+        let entry = match found {
+            Some(found) => found,
+            None => {
+                let id = SubjectId::from_bytes(random_bytes(tx.context.entropy.as_ref())?);
+                new.push(id);
+                subject_insert(tx.sql, id, &subject.source, owner)?;
+                Known { id, restriction_set: 0 }
+            }
+        };
+        known.insert(*subject.source.as_bytes(), entry);
+    }
+    let mut keys = tx.context.keys.subject_keys_make(&new, tx.context.entropy.as_ref())?;
+    let mut change = GalleryChange { subject_known: true, ..GalleryChange::default() };
+    for subject in subjects {
+        let damaged = StoreError::Damaged { what: "a subject without its key" };
+        let Some(entry) = known.get_mut(subject.source.as_bytes()) else { return Err(damaged) };
+        let key = match keys.remove(&entry.id) {
+            Some(key) => key,
+            None => tx.context.keys.subject_key(&entry.id)?.ok_or(damaged)?,
+        };
+        restrictions_put(tx, entry, &subject.restrictions, &mut change)?;
+        records_put(tx, entry.id, &key, &subject.fields)?;
+        templates_put(tx, entry, &key, collection, &subject.templates, &mut change)?;
+        keys.insert(entry.id, key);
+    }
+    Ok(change)
+}
+
+fn subject_find(sql: &Connection, source: &Pseudonym) -> Result<Option<Known>, StoreError> {
+    let row = sql.prepare_cached("SELECT id, restriction_set FROM subjects WHERE source = ?1").and_then(
+        |mut statement| {
+            statement
+                .query_row(params![source.as_bytes()], |row| {
+                    Ok(Known { id: SubjectId::from_bytes(row.get(0)?), restriction_set: row.get(1)? })
+                })
+                .optional()
+        },
+    );
+    database("looking for a subject", row)
+}
+
+fn subject_insert(
+    sql: &Connection,
+    id: SubjectId,
+    source: &Pseudonym,
+    owner: &ActorName,
+) -> Result<(), StoreError> {
+    let inserted = sql
+        .prepare_cached("INSERT INTO subjects (id, source, restriction_set, enrolled_by) VALUES (?1, ?2, 0, ?3)")
+        .and_then(|mut statement| statement.execute(params![id.as_bytes(), source.as_bytes(), owner.as_str()]));
+    database("writing a subject", inserted).map(count)
+}
+
+fn records_put(tx: &Tx<'_>, id: SubjectId, key: &DataKey, fields: &[FieldNew]) -> Result<(), StoreError> {
+    for new in fields {
+        let row = record::record_row(&id, &new.field);
+        let plain = record::field_encode(new);
+        let value = key.sealing().seal(record::record_place(&row), plain.expose(), tx.context.entropy.as_ref());
+        let value = sealed("sealing a field", value)?;
+        let inserted = tx
+            .sql
+            .prepare_cached(
+                "INSERT INTO records (subject, field, value) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (subject, field) DO UPDATE SET value = excluded.value",
+            )
+            .and_then(|mut statement| statement.execute(params![id.as_bytes(), new.field.as_str(), value]));
+        database("writing a field", inserted)?;
+    }
+    Ok(())
+}
+
+fn templates_put(
+    tx: &Tx<'_>,
+    subject: &Known,
+    key: &DataKey,
+    collection: &CollectionName,
+    templates: &[Protected],
+    change: &mut GalleryChange,
+) -> Result<(), StoreError> {
+    if templates.is_empty() {
+        return Ok(());
+    }
+    for slot in slots_of(tx.sql, subject.id, Some(collection))? {
+        // A subject may stand twice in one chunk: the later row counts.
+        change.added.retain(|added| added.slot != slot.1);
+        change.removed.push(slot);
+    }
+    let removed = tx
+        .sql
+        .prepare_cached("DELETE FROM templates WHERE subject = ?1 AND collection = ?2")
+        .and_then(|mut statement| statement.execute(params![subject.id.as_bytes(), collection.as_str()]));
+    database("replacing templates", removed)?;
+    for template in templates {
+        let slot = next_slot(tx.sql)?;
+        let bytes = template.to_bytes();
+        let place_row = slot.to_be_bytes();
+        let value = key.sealing().seal(template_place(&place_row), bytes.expose(), tx.context.entropy.as_ref());
+        let value = sealed("sealing a template", value)?;
+        let inserted = tx
+            .sql
+            .prepare_cached("INSERT INTO templates (slot, subject, collection, template) VALUES (?1, ?2, ?3, ?4)")
+            .and_then(|mut statement| {
+                statement.execute(params![slot, subject.id.as_bytes(), collection.as_str(), value])
+            });
+        database("writing a template", inserted)?;
+        let template = template_open(bytes.expose())?;
+        change.added.push(Loaded {
+            collection: collection.clone(),
+            slot,
+            restriction_set: subject.restriction_set,
+            template,
+        });
+    }
+    Ok(())
+}
+
+/// A slot is never used twice, so that nothing a search found can come to mean somebody else.
+fn next_slot(sql: &Connection) -> Result<u64, StoreError> {
+    let newest = sql
+        .prepare_cached("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'templates'")
+        .and_then(|mut statement| statement.query_row([], |row| row.get::<_, u64>(0)));
+    Ok(database("numbering a template", newest)?.saturating_add(1))
+}
+
+fn restrictions_put(
+    tx: &Tx<'_>,
+    subject: &mut Known,
+    add: &[RestrictionName],
+    change: &mut GalleryChange,
+) -> Result<(), StoreError> {
+    if add.is_empty() {
+        return Ok(());
+    }
+    let mut names: BTreeSet<RestrictionName> = restriction_names(tx.sql, subject.restriction_set)?;
+    names.extend(add.iter().cloned());
+    restriction_set_put(tx, subject, &names, change)
+}
+
+fn restriction_set_put(
+    tx: &Tx<'_>,
+    subject: &mut Known,
+    names: &BTreeSet<RestrictionName>,
+    change: &mut GalleryChange,
+) -> Result<(), StoreError> {
+    let set = restriction_set(tx.sql, names)?;
+    if set == subject.restriction_set {
+        return Ok(());
+    }
+    let updated = tx.sql.execute(
+        "UPDATE subjects SET restriction_set = ?2 WHERE id = ?1",
+        params![subject.id.as_bytes(), set],
+    );
+    database("restricting a subject", updated)?;
+    subject.restriction_set = set;
+    for (collection, slot) in slots_of(tx.sql, subject.id, None)? {
+        match change.added.iter_mut().find(|added| added.slot == slot) {
+            Some(added) => added.restriction_set = set,
+            None => change.relabelled.push((collection, slot, set)),
+        }
+    }
+    Ok(())
+}
+
+fn restriction_names(sql: &Connection, set: u64) -> Result<BTreeSet<RestrictionName>, StoreError> {
+    let names = sql
+        .prepare_cached("SELECT names FROM restriction_sets WHERE id = ?1")
+        .and_then(|mut statement| statement.query_row(params![set], |row| row.get::<_, String>(0)));
+    let names = database("reading restrictions", names)?;
+    names.split(',').filter(|one| !one.is_empty()).map(name).collect()
+}
+
+fn restriction_set(sql: &Connection, names: &BTreeSet<RestrictionName>) -> Result<u64, StoreError> {
+    let text = names.iter().map(RestrictionName::as_str).collect::<Vec<_>>().join(",");
+    let inserted =
+        sql.execute("INSERT INTO restriction_sets (names) VALUES (?1) ON CONFLICT (names) DO NOTHING", params![text]);
+    database("writing restrictions", inserted)?;
+    let id = sql.query_row("SELECT id FROM restriction_sets WHERE names = ?1", params![text], |row| row.get(0));
+    database("reading restrictions", id)
+}
+
+fn slots_of(
+    sql: &Connection,
+    subject: SubjectId,
+    collection: Option<&CollectionName>,
+) -> Result<Vec<(CollectionName, u64)>, StoreError> {
+    let rows = sql
+        .prepare_cached("SELECT collection, slot FROM templates WHERE subject = ?1 AND coalesce(?2, collection) = collection")
+        .and_then(|mut statement| {
+            statement
+                .query_map(params![subject.as_bytes(), collection.map(CollectionName::as_str)], |row| {
+                    Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?))
+                })?
+                .collect::<Result<Vec<_>, _>>()
+        });
+    let rows = database("looking for templates", rows)?;
+    rows.into_iter().map(|(collection, slot)| Ok((name(&collection)?, slot))).collect()
+}
+
+/// Hides a subject for a reason. An unknown subject makes the same entry, with nobody in it.
+pub(super) fn restriction_add(
+    tx: &mut Tx<'_>,
+    permit: &Permit,
+    new: &RestrictionNew,
+) -> Result<GalleryChange, StoreError> {
+    let mut change = GalleryChange::default();
+    let found = subject_find(tx.sql, &new.source)?;
+    let subject = found.as_ref().map(|known| known.id);
+    if let Some(mut known) = found {
+        change.subject_known = true;
+        restrictions_put(tx, &mut known, std::slice::from_ref(&new.restriction), &mut change)?;
+    }
+    let event = tx
+        .event(Kind::SubjectRestricted, permit)
+        .with(Fact::Subject, &subject_fact(subject))
+        .text(Fact::Restriction, new.restriction.as_str())
+        .text(Fact::Detail, &new.why);
+    tx.enter_private(&event, &subject_tags(tx.context, subject))?;
+    Ok(change)
+}
+
+/// Lifts a restriction; the second of two people has confirmed it.
+pub(super) fn restriction_lift(
+    tx: &mut Tx<'_>,
+    permit: &Permit,
+    source: &Pseudonym,
+    restriction: &RestrictionName,
+) -> Result<GalleryChange, StoreError> {
+    let mut change = GalleryChange::default();
+    let found = subject_find(tx.sql, source)?;
+    let subject = found.as_ref().map(|known| known.id);
+    if let Some(mut known) = found {
+        change.subject_known = true;
+        let mut names = restriction_names(tx.sql, known.restriction_set)?;
+        names.remove(restriction);
+        restriction_set_put(tx, &mut known, &names, &mut change)?;
+    }
+    let event = tx
+        .event(Kind::SubjectUnrestricted, permit)
+        .with(Fact::Subject, &subject_fact(subject))
+        .text(Fact::Restriction, restriction.as_str());
+    tx.enter_private(&event, &subject_tags(tx.context, subject))?;
+    Ok(change)
+}
+
+/// Erases a subject's rows; its data key is destroyed after the commit, or at the next start. An unknown
+/// subject makes the same entry, with nobody in it.
+pub(super) fn subject_erase(
+    tx: &mut Tx<'_>,
+    permit: &Permit,
+    source: &Pseudonym,
+    why: &str,
+) -> Result<(GalleryChange, Option<SubjectId>), StoreError> {
+    let mut change = GalleryChange::default();
+    let subject = subject_find(tx.sql, source)?.map(|known| known.id);
+    if let Some(id) = subject {
+        change.subject_known = true;
+        change.removed = slots_of(tx.sql, id, None)?;
+        let steps = tx
+            .sql
+            .execute("INSERT INTO erasures_due (subject) VALUES (?1)", params![id.as_bytes()])
+            .and_then(|_| tx.sql.execute("DELETE FROM subjects WHERE id = ?1", params![id.as_bytes()]));
+        database("erasing a subject", steps)?;
+    }
+    let event = tx
+        .event(Kind::SubjectErased, permit)
+        .with(Fact::Subject, &subject_fact(subject))
+        .text(Fact::Detail, why);
+    tx.enter_private(&event, &subject_tags(tx.context, subject))?;
+    Ok((change, subject))
+}
+
+/// Notes that a subject's data key is gone.
+pub(super) fn erasure_done(tx: &Tx<'_>, subject: SubjectId) -> Result<(), StoreError> {
+    let done = tx.sql.execute("DELETE FROM erasures_due WHERE subject = ?1", params![subject.as_bytes()]);
+    database("finishing an erasure", done).map(count)
+}
+
+/// What is held of a subject, without values.
+pub(super) fn subject_get(sql: &Connection, source: &Pseudonym) -> Result<Option<SubjectFacts>, StoreError> {
+    let Some(known) = subject_find(sql, source)? else { return Ok(None) };
+    let enrolled_by = enrolled_by(sql, known.id)?.ok_or(StoreError::Damaged { what: "a subject" })?;
+    let fields = sql.prepare_cached("SELECT field FROM records WHERE subject = ?1").and_then(|mut statement| {
+        statement
+            .query_map(params![known.id.as_bytes()], |row| row.get::<_, String>(0))?
+            .collect::<Result<Vec<_>, _>>()
+    });
+    let fields = database("reading fields", fields)?;
+    let templates = slots_of(sql, known.id, None)?.len().try_into().unwrap_or(u32::MAX);
+    Ok(Some(SubjectFacts {
+        templates,
+        fields: fields.iter().map(|field| name(field)).collect::<Result<Vec<FieldName>, _>>()?,
+        restrictions: restriction_names(sql, known.restriction_set)?.into_iter().collect(),
+        enrolled_by,
+    }))
+}
+
+/// Who enrolled a subject first; `None` when it is erased.
+pub(super) fn enrolled_by(sql: &Connection, subject: SubjectId) -> Result<Option<ActorName>, StoreError> {
+    let owner = sql
+        .query_row("SELECT enrolled_by FROM subjects WHERE id = ?1", params![subject.as_bytes()], |row| {
+            row.get::<_, String>(0)
+        })
+        .optional();
+    database("reading a subject", owner)?.map(|owner| name(&owner)).transpose()
+}
+
+/// The restrictions of a subject; `None` when it is erased.
+pub(super) fn restrictions_of(
+    sql: &Connection,
+    subject: SubjectId,
+) -> Result<Option<BTreeSet<RestrictionName>>, StoreError> {
+    let set = sql
+        .query_row("SELECT restriction_set FROM subjects WHERE id = ?1", params![subject.as_bytes()], |row| row.get(0))
+        .optional();
+    database("reading a subject", set)?.map(|set| restriction_names(sql, set)).transpose()
+}
+
+/// Templates of a collection after a slot, in slot order.
+pub(super) fn gallery_load(
+    context: &Context,
+    sql: &Connection,
+    collection: &CollectionName,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<Loaded>, StoreError> {
+    let rows = sql
+        .prepare_cached(
+            "SELECT t.slot, t.subject, t.template, s.restriction_set
+             FROM templates t JOIN subjects s ON s.id = t.subject
+             WHERE t.collection = ?1 AND t.slot > ?2 ORDER BY t.slot LIMIT ?3",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_map(params![collection.as_str(), after, limit], |row| {
+                    let subject = SubjectId::from_bytes(row.get(1)?);
+                    Ok((row.get::<_, u64>(0)?, subject, row.get::<_, Vec<u8>>(2)?, row.get::<_, u64>(3)?))
+                })?
+                .collect::<Result<Vec<_>, _>>()
+        });
+    let mut loaded = Vec::new();
+    for (slot, subject, sealed_template, restriction_set) in database("reading templates", rows)? {
+        let key = context.keys.subject_key(&subject)?;
+        let key = key.ok_or(StoreError::Damaged { what: "a template whose data key is missing" })?;
+        let place_row = slot.to_be_bytes();
+        let bytes = opened("opening a template", key.sealing().open(template_place(&place_row), &sealed_template))?;
+        loaded.push(Loaded {
+            collection: collection.clone(),
+            slot,
+            restriction_set,
+            template: template_open(bytes.expose())?,
+        });
+    }
+    Ok(loaded)
+}
+
+/// Every set of restrictions that was ever used.
+pub(super) fn restriction_sets(sql: &Connection) -> Result<Vec<RestrictionSet>, StoreError> {
+    let rows = sql.prepare_cached("SELECT id, names FROM restriction_sets ORDER BY id").and_then(|mut statement| {
+        statement
+            .query_map([], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?)))?
+            .collect::<Result<Vec<_>, _>>()
+    });
+    database("reading restrictions", rows)?
+        .into_iter()
+        .map(|(id, names)| {
+            let names = names.split(',').filter(|one| !one.is_empty()).map(name).collect::<Result<_, _>>()?;
+            Ok(RestrictionSet { id, names })
+        })
+        .collect()
+}
+
+/// The subjects behind slots.
+pub(super) fn slot_subjects(sql: &Connection, slots: &[u64]) -> Result<Vec<Option<SubjectId>>, StoreError> {
+    slots
+        .iter()
+        .map(|slot| {
+            let row =
+                sql.prepare_cached("SELECT subject FROM templates WHERE slot = ?1").and_then(|mut statement| {
+                    statement.query_row(params![slot], |row| row.get::<_, [u8; 16]>(0)).optional()
+                });
+            Ok(database("looking behind a slot", row)?.map(SubjectId::from_bytes))
+        })
+        .collect()
+}
+
+fn template_open(bytes: &[u8]) -> Result<Protected, StoreError> {
+    Protected::from_bytes(bytes).map_err(|_| StoreError::Damaged { what: "a template" })
+}
+
+const fn template_place(row: &[u8]) -> Place<'_> {
+    Place { table: "templates", row, column: "template", version: 1 }
+}
+
+/// Sixteen bytes always: zero means nobody.
+fn subject_fact(subject: Option<SubjectId>) -> [u8; 16] {
+    subject.map_or([0; 16], |subject| *subject.as_bytes())
+}
+
+fn subject_tags(context: &Context, subject: Option<SubjectId>) -> Vec<crate::keys::Tag> {
+    subject.map(|subject| context.keys.ring.tags().tag(Domain::Subject, subject.as_bytes())).into_iter().collect()
+}

@@ -1,0 +1,239 @@
+//! The holder, its people, partners and rules in SQLite.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::audit::event::{Event, Fact, Kind};
+use crate::authz::{Bundle, Role, Standing};
+use crate::ids::{Digest, PartnerName};
+use crate::store::change::{authorities_decode, authorities_encode};
+use crate::store::holder::{Founding, HolderFacts};
+use crate::store::{Journal, Partner, Person, Registry, StoreError};
+
+use super::tx::{SYSTEM_ACTOR, Tx};
+use super::{Context, database, name};
+
+/// Founds the holder, once.
+pub(super) fn found(tx: &mut Tx<'_>, founding: &Founding) -> Result<(), StoreError> {
+    if text_find(tx.sql, "host")?.is_some() {
+        return Err(StoreError::AlreadyFounded);
+    }
+    value_put(tx.sql, "host", founding.host.as_bytes())?;
+    value_put(tx.sql, "trust-domain", founding.trust_domain.as_bytes())?;
+    value_put(tx.sql, "authorities", &authorities_encode(&founding.authorities))?;
+    tx.journal_open(&Journal::Holder, &founding.host)?;
+    for partner in &founding.partners {
+        let journal = tx.journal_open(&Journal::Partner(partner.name.clone()), &founding.host)?;
+        partner_put(tx.sql, partner, journal)?;
+    }
+    for person in &founding.people {
+        person_put(tx.sql, person)?;
+    }
+    policy_activate(tx.sql, &founding.bundle)?;
+    let digest = founding.bundle.digest();
+    let event = Event::new(Kind::Founding, tx.now, SYSTEM_ACTOR, digest)
+        .text(Fact::Host, &founding.host)
+        .number(Fact::People, u64::try_from(founding.people.len()).unwrap_or(u64::MAX))
+        .with(Fact::ContentDigest, digest.as_bytes());
+    tx.enter_private(&event, &[])?;
+    for person in &founding.people {
+        let event = Event::new(Kind::PersonAdded, tx.now, SYSTEM_ACTOR, digest)
+            .text(Fact::Role, person.role.as_str())
+            .text(Fact::Person, person.name.as_str())
+            .with(Fact::PublicKey, Digest::sha256(&person.public_key).as_bytes());
+        tx.enter_private(&event, &[])?;
+    }
+    for partner in &founding.partners {
+        let event = Event::new(Kind::PartnerAdded, tx.now, SYSTEM_ACTOR, digest).text(Fact::Partner, partner.name.as_str());
+        tx.enter_private(&event, &[])?;
+    }
+    Ok(())
+}
+
+/// What the store says of its holder.
+pub(super) fn get(context: &Context, sql: &Connection) -> Result<Option<HolderFacts>, StoreError> {
+    let Some(host) = text_find(sql, "host")? else { return Ok(None) };
+    Ok(Some(HolderFacts {
+        host,
+        trust_domain: text(sql, "trust-domain")?,
+        authorities: authorities_decode(&value(sql, "authorities")?)?,
+        policy: policy_active(sql)?,
+        log_key: context.signer.public_key(),
+    }))
+}
+
+/// The digest of the active rules.
+pub(super) fn policy_active(sql: &Connection) -> Result<Digest, StoreError> {
+    let digest: [u8; 32] = value(sql, "policy")?.try_into().map_err(|_| StoreError::Damaged { what: "the holder" })?;
+    Ok(Digest::from_bytes(digest))
+}
+
+/// Keeps a policy folder and makes it the active one; returns how many rows changed.
+pub(super) fn policy_activate(sql: &Connection, bundle: &Bundle) -> Result<usize, StoreError> {
+    let digest = bundle.digest();
+    let kept = sql.execute(
+        "INSERT INTO policies (digest, bundle) VALUES (?1, ?2) ON CONFLICT (digest) DO NOTHING",
+        params![digest.as_bytes(), bundle.to_bytes()],
+    );
+    database("keeping rules", kept)?;
+    value_put(sql, "policy", digest.as_bytes())
+}
+
+/// The policy folder of a digest.
+pub(super) fn policy_get(sql: &Connection, digest: Digest) -> Result<Option<Bundle>, StoreError> {
+    let bundle = sql
+        .query_row("SELECT bundle FROM policies WHERE digest = ?1", params![digest.as_bytes()], |row| {
+            row.get::<_, Vec<u8>>(0)
+        })
+        .optional();
+    database("reading rules", bundle)?
+        .map(|bundle| Bundle::from_bytes(&bundle).map_err(|_| StoreError::Damaged { what: "rules" }))
+        .transpose()
+}
+
+/// Adds a person or a system, or gives one a new key; returns how many rows changed. A role never changes:
+/// that would be another person of the log under an old name.
+pub(super) fn person_put(sql: &Connection, person: &Person) -> Result<usize, StoreError> {
+    let put = sql.execute(
+        "INSERT INTO people (name, role, spiffe_id, public_key, partner, standing) VALUES (?1, ?2, ?3, ?4, ?5, 'active')
+         ON CONFLICT (name) DO UPDATE SET spiffe_id = excluded.spiffe_id, public_key = excluded.public_key
+         WHERE role = excluded.role AND partner IS excluded.partner",
+        params![
+            person.name.as_str(),
+            person.role.as_str(),
+            person.spiffe_id,
+            person.public_key,
+            person.partner.as_ref().map(PartnerName::as_str)
+        ],
+    );
+    match put {
+        Err(rusqlite::Error::SqliteFailure(failure, _)) if is_constraint(failure) => Ok(0),
+        put => database("adding a person", put),
+    }
+}
+
+/// Adds a partner, or changes its authorities; returns how many rows changed.
+pub(super) fn partner_put(sql: &Connection, partner: &Partner, journal: i64) -> Result<usize, StoreError> {
+    let put = sql.execute(
+        "INSERT INTO partners (name, title, trust_domain, authorities, standing, release_key, journal)
+         VALUES (?1, ?2, ?3, ?4, 'active', ?5, ?6)
+         ON CONFLICT (name) DO UPDATE SET
+           title = excluded.title, trust_domain = excluded.trust_domain, authorities = excluded.authorities",
+        params![
+            partner.name.as_str(),
+            partner.title,
+            partner.trust_domain,
+            authorities_encode(&partner.authorities),
+            partner.release_key,
+            journal
+        ],
+    );
+    match put {
+        Err(rusqlite::Error::SqliteFailure(failure, _)) if is_constraint(failure) => Ok(0),
+        put => database("adding a partner", put),
+    }
+}
+
+/// Another row holds what must be unique, or names a partner that is not there: nothing to change.
+fn is_constraint(failure: rusqlite::ffi::Error) -> bool {
+    failure.code == rusqlite::ErrorCode::ConstraintViolation
+}
+
+/// Everybody who may act.
+pub(super) fn registry(sql: &Connection) -> Result<Registry, StoreError> {
+    Ok(Registry { people: people(sql)?, partners: partners(sql)? })
+}
+
+fn people(sql: &Connection) -> Result<Vec<Person>, StoreError> {
+    let rows = sql
+        .prepare_cached("SELECT name, role, spiffe_id, public_key, partner, standing FROM people ORDER BY name")
+        .and_then(|mut statement| {
+            statement
+                .query_map([], |row| {
+                    Ok((
+                        row.get::<_, String>(0)?,
+                        row.get::<_, String>(1)?,
+                        row.get(2)?,
+                        row.get(3)?,
+                        row.get::<_, Option<String>>(4)?,
+                        row.get::<_, String>(5)?,
+                    ))
+                })?
+                .collect::<Result<Vec<_>, _>>()
+        });
+    database("reading people", rows)?
+        .into_iter()
+        .map(|(person, role, spiffe_id, public_key, partner, standing)| {
+            Ok(Person {
+                name: name(&person)?,
+                role: name::<Role>(&role)?,
+                spiffe_id,
+                public_key,
+                partner: partner.map(|partner| name(&partner)).transpose()?,
+                standing: name::<Standing>(&standing)?,
+            })
+        })
+        .collect()
+}
+
+fn partners(sql: &Connection) -> Result<Vec<Partner>, StoreError> {
+    let rows = sql
+        .prepare_cached(
+            "SELECT name, title, trust_domain, authorities, standing, release_key FROM partners ORDER BY name",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_map([], |row| {
+                    Ok((
+                        row.get::<_, String>(0)?,
+                        row.get(1)?,
+                        row.get(2)?,
+                        row.get::<_, Vec<u8>>(3)?,
+                        row.get::<_, String>(4)?,
+                        row.get(5)?,
+                    ))
+                })?
+                .collect::<Result<Vec<_>, _>>()
+        });
+    database("reading partners", rows)?
+        .into_iter()
+        .map(|(partner, title, trust_domain, authorities, standing, release_key)| {
+            Ok(Partner {
+                name: name(&partner)?,
+                title,
+                trust_domain,
+                authorities: authorities_decode(&authorities)?,
+                standing: name::<Standing>(&standing)?,
+                release_key,
+            })
+        })
+        .collect()
+}
+
+/// A text that the founding wrote.
+pub(super) fn text(sql: &Connection, key: &str) -> Result<String, StoreError> {
+    text_find(sql, key)?.ok_or(StoreError::Damaged { what: "the holder" })
+}
+
+fn text_find(sql: &Connection, key: &str) -> Result<Option<String>, StoreError> {
+    value_find(sql, key)?
+        .map(|value| String::from_utf8(value).map_err(|_| StoreError::Damaged { what: "the holder" }))
+        .transpose()
+}
+
+fn value(sql: &Connection, key: &str) -> Result<Vec<u8>, StoreError> {
+    value_find(sql, key)?.ok_or(StoreError::Damaged { what: "the holder" })
+}
+
+fn value_find(sql: &Connection, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    let value =
+        sql.query_row("SELECT value FROM holder WHERE name = ?1", params![key], |row| row.get(0)).optional();
+    database("reading the holder", value)
+}
+
+fn value_put(sql: &Connection, key: &str, value: &[u8]) -> Result<usize, StoreError> {
+    let put = sql.execute(
+        "INSERT INTO holder (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        params![key, value],
+    );
+    database("writing the holder", put)
+}

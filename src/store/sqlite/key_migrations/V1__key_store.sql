@@ -1,0 +1,19 @@
+-- Wrapped keys, apart from what they open: this file is backed up only as its present state, so that what was
+-- erased stays erased when older data is restored beside it.
+
+CREATE TABLE subject_keys (
+    subject BLOB PRIMARY KEY CHECK (length(subject) = 16),
+    wrapped BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE payload_keys (
+    class   INTEGER NOT NULL,
+    day     INTEGER NOT NULL,
+    wrapped BLOB    NOT NULL,
+    PRIMARY KEY (class, day)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE named_keys (
+    name    TEXT PRIMARY KEY,
+    wrapped BLOB NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,187 @@
+//! Wrapped keys in a database of their own: see `key_migrations/`.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::ids::SubjectId;
+use crate::keys::{DataKey, KeyRing, LogSigner, Place, Purpose, SealingKey};
+use crate::secret::Entropy;
+use crate::store::StoreError;
+
+use super::{database, opened, sealed};
+
+/// Everything that opens something.
+pub(super) struct KeyStore {
+    /// The keys derived from the root.
+    pub(super) ring: Arc<KeyRing>,
+    sql: Mutex<Connection>,
+    payload_keys: Mutex<HashMap<(u8, i64), Arc<DataKey>>>,
+}
+
+impl KeyStore {
+    /// Opens the key store, bringing it to this version's form.
+    pub(super) fn open(path: &Path, ring: KeyRing) -> Result<Self, StoreError> {
+        let mut sql = super::connect(path)?;
+        super::migrate(&mut sql, &super::key_schema::migrations::runner())?;
+        Ok(Self { ring: Arc::new(ring), sql: Mutex::new(sql), payload_keys: Mutex::default() })
+    }
+
+    /// The key of a payload class and a day, made at its first use; durable before it is used.
+    pub(super) fn payload_key(
+        &self,
+        class: u8,
+        day: i64,
+        entropy: &dyn Entropy,
+    ) -> Result<PayloadKey, StoreError> {
+        if let Some(key) = self.payload_key_find(class, day)? {
+            return Ok(key);
+        }
+        let key = DataKey::random(entropy)?;
+        let row = payload_row(class, day);
+        let wrapped = key.wrap(self.ring.sealing(Purpose::PayloadKeys), payload_place(&row), entropy);
+        let wrapped = sealed("wrapping a payload key", wrapped)?;
+        let inserted = lock(&self.sql).execute(
+            "INSERT INTO payload_keys (class, day, wrapped) VALUES (?1, ?2, ?3)",
+            params![class, day, wrapped],
+        );
+        database("writing a payload key", inserted)?;
+        let key = Arc::new(key);
+        lock(&self.payload_keys).insert((class, day), Arc::clone(&key));
+        Ok(PayloadKey(key))
+    }
+
+    /// The key of a payload class and a day; `None` when it was never made or is shredded.
+    pub(super) fn payload_key_find(&self, class: u8, day: i64) -> Result<Option<PayloadKey>, StoreError> {
+        if let Some(key) = lock(&self.payload_keys).get(&(class, day)) {
+            return Ok(Some(PayloadKey(Arc::clone(key))));
+        }
+        let wrapped = lock(&self.sql)
+            .query_row(
+                "SELECT wrapped FROM payload_keys WHERE class = ?1 AND day = ?2",
+                params![class, day],
+                |row| row.get::<_, Vec<u8>>(0),
+            )
+            .optional();
+        let Some(wrapped) = database("reading a payload key", wrapped)? else { return Ok(None) };
+        let row = payload_row(class, day);
+        let key = DataKey::unwrap(self.ring.sealing(Purpose::PayloadKeys), payload_place(&row), &wrapped);
+        let key = Arc::new(opened("unwrapping a payload key", key)?);
+        lock(&self.payload_keys).insert((class, day), Arc::clone(&key));
+        Ok(Some(PayloadKey(key)))
+    }
+
+    /// Makes and keeps a data key for each subject; durable when it returns. A key whose subject is then never
+    /// written opens nothing and harms nobody.
+    pub(super) fn subject_keys_make(
+        &self,
+        subjects: &[SubjectId],
+        entropy: &dyn Entropy,
+    ) -> Result<HashMap<SubjectId, DataKey>, StoreError> {
+        let mut keys = HashMap::with_capacity(subjects.len());
+        if subjects.is_empty() {
+            return Ok(keys);
+        }
+        let mut sql = lock(&self.sql);
+        let step = database("writing subject keys", sql.transaction())?;
+        for subject in subjects {
+            let key = DataKey::random(entropy)?;
+            let place = subject_place(subject);
+            let wrapped = key.wrap(self.ring.sealing(Purpose::SubjectKeys), place, entropy);
+            let wrapped = sealed("wrapping a subject key", wrapped)?;
+            let inserted = step
+                .prepare_cached("INSERT INTO subject_keys (subject, wrapped) VALUES (?1, ?2)")
+                .and_then(|mut statement| statement.execute(params![subject.as_bytes(), wrapped]));
+            database("writing a subject key", inserted)?;
+            keys.insert(*subject, key);
+        }
+        database("writing subject keys", step.commit())?;
+        Ok(keys)
+    }
+
+    /// The data key of a subject; `None` when it is destroyed.
+    pub(super) fn subject_key(&self, subject: &SubjectId) -> Result<Option<DataKey>, StoreError> {
+        let sql = lock(&self.sql);
+        let wrapped = sql.prepare_cached("SELECT wrapped FROM subject_keys WHERE subject = ?1").and_then(
+            |mut statement| {
+                statement.query_row(params![subject.as_bytes()], |row| row.get::<_, Vec<u8>>(0)).optional()
+            },
+        );
+        database("reading a subject key", wrapped)?
+            .map(|wrapped| {
+                let place = subject_place(subject);
+                let key = DataKey::unwrap(self.ring.sealing(Purpose::SubjectKeys), place, &wrapped);
+                opened("unwrapping a subject key", key)
+            })
+            .transpose()
+    }
+
+    /// Destroys the data key of a subject: its page is overwritten and the write-ahead log emptied.
+    pub(super) fn subject_key_destroy(&self, subject: &SubjectId) -> Result<(), StoreError> {
+        let sql = lock(&self.sql);
+        let deleted = sql.execute("DELETE FROM subject_keys WHERE subject = ?1", params![subject.as_bytes()]);
+        database("destroying a subject key", deleted)?;
+        super::truncate_log(&sql)
+    }
+
+    /// The key that signs checkpoints, made at the founding.
+    pub(super) fn log_signer(&self, entropy: &dyn Entropy) -> Result<LogSigner, StoreError> {
+        let sql = lock(&self.sql);
+        let wrapped = sql
+            .query_row("SELECT wrapped FROM named_keys WHERE name = ?1", params![LOG_KEY], |row| {
+                row.get::<_, Vec<u8>>(0)
+            })
+            .optional();
+        let named = self.ring.sealing(Purpose::NamedKeys);
+        if let Some(wrapped) = database("reading the log key", wrapped)? {
+            let seed = opened("opening the log key", named.open_fixed(named_place(), &wrapped))?;
+            return Ok(LogSigner::from_seed(&seed));
+        }
+        let (signer, seed) = LogSigner::generate(entropy)?;
+        let wrapped = sealed("sealing the log key", named.seal(named_place(), seed.expose(), entropy))?;
+        let inserted =
+            sql.execute("INSERT INTO named_keys (name, wrapped) VALUES (?1, ?2)", params![LOG_KEY, wrapped]);
+        database("writing the log key", inserted)?;
+        Ok(signer)
+    }
+}
+
+/// The key of a payload class and a day.
+pub(super) struct PayloadKey(Arc<DataKey>);
+
+impl PayloadKey {
+    /// What seals and opens under it.
+    pub(super) fn sealing(&self) -> &SealingKey {
+        self.0.sealing()
+    }
+}
+
+fn payload_row(class: u8, day: i64) -> [u8; 9] {
+    let mut row = [class; 9];
+    if let Some((_, rest)) = row.split_first_mut() {
+        rest.copy_from_slice(&day.to_be_bytes());
+    }
+    row
+}
+
+const fn payload_place(row: &[u8]) -> Place<'_> {
+    Place { table: "payload_keys", row, column: "wrapped", version: 1 }
+}
+
+const fn subject_place(subject: &SubjectId) -> Place<'_> {
+    Place { table: "subject_keys", row: subject.as_bytes(), column: "wrapped", version: 1 }
+}
+
+const fn named_place() -> Place<'static> {
+    Place { table: "named_keys", row: LOG_KEY.as_bytes(), column: "wrapped", version: 1 }
+}
+
+/// A thread that panicked while it held the lock left the database as SQLite keeps it: consistent.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const LOG_KEY: &str = "log-signing";
+

@@ -1,0 +1,220 @@
+//! The store on SQLite: write-ahead log, full synchronisation, one writer thread, a pool of readers.
+//!
+//! Two databases stand in one folder: `onebit.sqlite` holds everything, sealed; `keys.sqlite` holds the wrapped
+//! keys and is backed up only as its present state. The root key lies in neither folder.
+
+mod change;
+mod disclosure;
+mod enrolment;
+mod export;
+mod holder;
+mod journals;
+mod keystore;
+mod log;
+mod query;
+mod readers;
+mod record;
+mod release;
+mod service;
+mod tx;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::clock::Clock;
+use crate::keys::{KeyRing, RootKey, SealError, Sealed};
+use crate::secret::Entropy;
+
+use super::{StoreError, StoreKeys};
+use journals::Journals;
+use keystore::KeyStore;
+use readers::Readers;
+use writer::Writer;
+
+/// The store on SQLite.
+pub struct SqliteStore {
+    context: Arc<Context>,
+    readers: Readers,
+    writer: Writer,
+    path: PathBuf,
+}
+
+/// What every transaction needs besides the database.
+struct Context {
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    keys: KeyStore,
+    signer: crate::keys::LogSigner,
+}
+
+impl SqliteStore {
+    /// Opens the store in `folder`, made if it is not there, and brings it to this version's form.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongRootKey`], [`StoreError::TooNew`], [`StoreError::File`], or the database's own.
+    pub fn open(
+        folder: &Path,
+        root: RootKey,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StoreError> {
+        private_folder(folder)?;
+        let ring = KeyRing::new(root);
+        let check = ring.key_check();
+        let path = folder.join(DATABASE_FILE);
+        let mut sql = connect(&path)?;
+        migrate(&mut sql, &schema::migrations::runner())?;
+        check_root_key(&sql, &check)?;
+        let keys = KeyStore::open(&folder.join(KEY_STORE_FILE), ring)?;
+        let signer = keys.log_signer(entropy.as_ref())?;
+        let context = Arc::new(Context { clock, entropy, keys, signer });
+        finish_erasures(&context, &sql)?;
+        let journals = Journals::restore(&context, &sql)?;
+        let readers = Readers::open(&path, READERS)?;
+        let writer = Writer::start(Arc::clone(&context), sql, journals)?;
+        Ok(Self { context, readers, writer, path })
+    }
+
+    /// Empties the write-ahead log of the database, on a connection of its own.
+    async fn log_truncate(&self) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        let done = tokio::task::spawn_blocking(move || truncate_log(&connect(&path)?));
+        done.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// What derives and opens under this store's root: transforms, pseudonyms, keyed hashes.
+    #[must_use]
+    pub fn keys(&self) -> StoreKeys {
+        StoreKeys::new(Arc::clone(&self.context.keys.ring))
+    }
+}
+
+mod schema {
+    refinery::embed_migrations!("src/store/sqlite/migrations");
+}
+
+mod key_schema {
+    refinery::embed_migrations!("src/store/sqlite/key_migrations");
+}
+
+/// Opens a database with the settings that the promises rest on.
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let sql = database("opening the database", Connection::open(path))?;
+    // INVARIANT: FULL makes every commit durable before it returns, the write-ahead log's included; promise 2
+    // rests on it. secure_delete overwrites what is deleted; promise 14 rests on that.
+    let settings = "PRAGMA journal_mode = WAL;
+                    PRAGMA synchronous = FULL;
+                    PRAGMA foreign_keys = ON;
+                    PRAGMA secure_delete = ON;
+                    PRAGMA trusted_schema = OFF;
+                    PRAGMA temp_store = MEMORY;
+                    PRAGMA cell_size_check = ON;";
+    database("setting up the database", sql.execute_batch(settings))?;
+    database("setting up the database", sql.busy_timeout(BUSY_TIMEOUT))?;
+    sql.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    Ok(sql)
+}
+
+fn migrate(sql: &mut Connection, runner: &refinery::Runner) -> Result<(), StoreError> {
+    let known = runner.get_migrations().iter().map(|one| i64::from(one.version())).max().unwrap_or(0);
+    let found = newest_migration(sql)?;
+    if found > known {
+        return Err(StoreError::TooNew { found, known });
+    }
+    runner.run(sql).map(|_| ()).map_err(|source| StoreError::Migration(Box::new(source)))
+}
+
+fn newest_migration(sql: &Connection) -> Result<i64, StoreError> {
+    let table = "SELECT count(*) FROM sqlite_master WHERE name = 'refinery_schema_history'";
+    let there: i64 = database("reading the form", sql.query_row(table, [], |row| row.get(0)))?;
+    if there == 0 {
+        return Ok(0);
+    }
+    let newest = "SELECT coalesce(max(version), 0) FROM refinery_schema_history";
+    database("reading the form", sql.query_row(newest, [], |row| row.get(0)))
+}
+
+fn check_root_key(sql: &Connection, check: &[u8]) -> Result<(), StoreError> {
+    let kept = sql
+        .query_row("SELECT value FROM holder WHERE name = 'key-check'", [], |row| row.get::<_, Vec<u8>>(0))
+        .optional();
+    match database("checking the root key", kept)? {
+        Some(kept) if kept == check => Ok(()),
+        Some(_) => Err(StoreError::WrongRootKey),
+        None => {
+            let written = sql
+                .execute("INSERT INTO holder (name, value) VALUES ('key-check', ?1)", params![check])
+                .map(count);
+            database("noting the root key", written)
+        }
+    }
+}
+
+/// Finishes erasures that were committed but whose data keys a crash kept alive.
+fn finish_erasures(context: &Context, sql: &Connection) -> Result<(), StoreError> {
+    let due = sql.prepare("SELECT subject FROM erasures_due").and_then(|mut statement| {
+        statement.query_map([], |row| row.get::<_, [u8; 16]>(0))?.collect::<Result<Vec<_>, _>>()
+    });
+    for subject in database("looking for erasures", due)? {
+        context.keys.subject_key_destroy(&crate::ids::SubjectId::from_bytes(subject))?;
+        let done = sql.execute("DELETE FROM erasures_due WHERE subject = ?1", params![subject]);
+        database("finishing an erasure", done)?;
+    }
+    Ok(())
+}
+
+/// Empties the write-ahead log, so that what was deleted is not kept there.
+fn truncate_log(sql: &Connection) -> Result<(), StoreError> {
+    let truncated = sql.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    database("emptying the write-ahead log", truncated)
+}
+
+fn private_folder(folder: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|source| StoreError::File { path: shown(folder), source })
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// Names what was being done when the database fails.
+fn database<T>(doing: &'static str, result: Result<T, rusqlite::Error>) -> Result<T, StoreError> {
+    result.map_err(|source| StoreError::Database { doing, source })
+}
+
+fn sealed(doing: &'static str, result: Result<Sealed, SealError>) -> Result<Vec<u8>, StoreError> {
+    result.map(Sealed::into_bytes).map_err(|source| StoreError::Sealed { doing, source })
+}
+
+fn opened<T>(doing: &'static str, result: Result<T, SealError>) -> Result<T, StoreError> {
+    result.map_err(|source| StoreError::Sealed { doing, source })
+}
+
+/// A name that the store wrote itself.
+fn name<T: std::str::FromStr>(text: &str) -> Result<T, StoreError> {
+    text.parse().map_err(|_| StoreError::Damaged { what: "a name" })
+}
+
+/// The number of changed rows is of no interest: a broken constraint is an error by itself.
+const fn count(_rows: usize) {}
+
+/// Where the databases of a store lie.
+#[must_use]
+pub fn files(folder: &Path) -> [PathBuf; 2] {
+    [folder.join(DATABASE_FILE), folder.join(KEY_STORE_FILE)]
+}
+
+const DATABASE_FILE: &str = "onebit.sqlite";
+const KEY_STORE_FILE: &str = "keys.sqlite";
+/// One for each of the pages and lists that people look at while queries run; readers never wait for the writer.
+const READERS: usize = 4;
+/// Only a backup or a person with a shell ever holds the lock; five seconds outlast both.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Every statement of this module is prepared once a connection.
+const STATEMENT_CACHE: usize = 128;

@@ -1,0 +1,58 @@
+//! Readers: connections that never wait for the writer, used on threads that may block.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use crate::store::StoreError;
+
+/// A pool of read-only connections.
+pub(super) struct Readers {
+    idle: Arc<Mutex<Vec<Connection>>>,
+    free: Arc<Semaphore>,
+}
+
+impl Readers {
+    /// Opens `size` connections.
+    pub(super) fn open(path: &Path, size: usize) -> Result<Self, StoreError> {
+        let connections = (0..size)
+            .map(|_| {
+                let sql = super::connect(path)?;
+                super::database("setting up a reader", sql.pragma_update(None, "query_only", true))?;
+                Ok(sql)
+            })
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        Ok(Self { idle: Arc::new(Mutex::new(connections)), free: Arc::new(Semaphore::new(size)) })
+    }
+
+    /// Reads in one consistent view of the database.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let permit = Arc::clone(&self.free).acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        let idle = Arc::clone(&self.idle);
+        let done = tokio::task::spawn_blocking(move || {
+            let mut sql = lock(&idle).pop().ok_or(StoreError::Closed)?;
+            let outcome = in_one_view(&mut sql, work);
+            lock(&idle).push(sql);
+            drop(permit);
+            outcome
+        });
+        done.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+fn in_one_view<T>(
+    sql: &mut Connection,
+    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let view = super::database("beginning to read", sql.transaction())?;
+    work(&view)
+}
+
+fn lock(idle: &Mutex<Vec<Connection>>) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
+}

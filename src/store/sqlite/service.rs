@@ -1,0 +1,398 @@
+//! The trait's methods: each takes its transaction to the writer, or its question to a reader.
+
+use async_trait::async_trait;
+
+use crate::approval::{Approval, Eligible, SignedDecision};
+use crate::authz::{Action, Actor, Bundle, Permit, Reason};
+use crate::clock::Timestamp;
+use crate::ids::{
+    ActorName, AgreementName, BatchId, ChangeId, CollectionName, Digest, DisclosureId, FieldName, PartnerName,
+    QueryId, RequestId, SubjectId,
+};
+use crate::keys::Pseudonym;
+use crate::store::change::{Ended, Found, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
+use crate::store::disclosure::{Decided, FieldValue, ReleaseTerms, Requested, Stepped};
+use crate::store::enrolment::{BatchStarted, CollectionNew, Loaded, RestrictionNew, RestrictionSet};
+use crate::store::log::{Consistency, ExportPlan, Read};
+use crate::store::query::AskedUnder;
+use crate::store::{
+    AuditReceipt, Batch, BatchNew, Bundled, Case, CaseFilter, ChangeEnd, ChangeNew, ChangeRecord, Chunk, ChunkDone,
+    Committed, DisclosureNew, DisclosureSeen, ExportFile, FieldFacts, Founding, GalleryChange, HolderFacts, Journal,
+    JournalHead, LoggedEntry, ProvenEntry, QueryNew, QueryRecorded, QuerySeen, Registry, Release, Released, Store,
+    StoreError, SubjectFacts, Usage, Verdict, Withheld,
+};
+
+use super::enrolment::Chunked;
+use super::query::Recording;
+use super::{SqliteStore, change, disclosure, enrolment, export, holder, log, query};
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn holder_found(&self, founding: Founding) -> Result<AuditReceipt, StoreError> {
+        let founded = self.writer.logged(move |tx| holder::found(tx, &founding)).await?;
+        receipt_of(founded)
+    }
+
+    async fn holder_get(&self) -> Result<Option<HolderFacts>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| holder::get(&context, sql)).await
+    }
+
+    async fn server_started(&self, version: &'static str) -> Result<AuditReceipt, StoreError> {
+        let started = self
+            .writer
+            .logged(move |tx| {
+                let policy = holder::policy_active(tx.sql)?;
+                let event = tx
+                    .system_event(crate::audit::event::Kind::ServerStarted, policy)
+                    .text(crate::audit::event::Fact::Version, version);
+                tx.enter_private(&event, &[]).map(|_| ())
+            })
+            .await?;
+        receipt_of(started)
+    }
+
+    async fn registry_load(&self) -> Result<Registry, StoreError> {
+        self.readers.read(holder::registry).await
+    }
+
+    async fn policy_get(&self, digest: Digest) -> Result<Option<Bundle>, StoreError> {
+        self.readers.read(move |sql| holder::policy_get(sql, digest)).await
+    }
+
+    async fn collections_sync(&self, collections: Vec<CollectionNew>) -> Result<(), StoreError> {
+        self.writer.unlogged(move |tx| enrolment::collections_sync(tx, &collections)).await
+    }
+
+    async fn change_propose(&self, permit: Permit, new: ChangeNew) -> Result<Committed<ChangeRecord>, StoreError> {
+        self.writer.logged(move |tx| change::propose(tx, &permit, new)).await
+    }
+
+    async fn change_end(&self, permit: Permit, end: ChangeEnd) -> Result<Committed<Ended>, StoreError> {
+        self.writer.logged(move |tx| change::end(tx, &permit, &end)).await
+    }
+
+    async fn change_get(&self, id: ChangeId) -> Result<Option<ChangeRecord>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| change::get(&context, sql, id)).await
+    }
+
+    async fn change_list(&self, after: Option<ChangeId>, limit: u32) -> Result<Vec<ChangeRecord>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| change::list(&context, sql, after, limit)).await
+    }
+
+    async fn partner_suspend(
+        &self,
+        permit: Permit,
+        partner: PartnerName,
+        why: String,
+    ) -> Result<Committed<Found>, StoreError> {
+        self.writer.logged(move |tx| change::partner_suspend(tx, &permit, &partner, &why)).await
+    }
+
+    async fn person_suspend(
+        &self,
+        permit: Permit,
+        person: ActorName,
+        why: String,
+    ) -> Result<Committed<Found>, StoreError> {
+        self.writer.logged(move |tx| change::person_suspend(tx, &permit, &person, &why)).await
+    }
+
+    async fn release_key_start(&self, permit: Permit, offer: ReleaseKeyOffer) -> Result<Committed<()>, StoreError> {
+        self.writer.logged(move |tx| change::release_key_start(tx, &permit, &offer)).await
+    }
+
+    async fn release_key_prove(
+        &self,
+        permit: Permit,
+        proof: ReleaseKeyProof,
+    ) -> Result<Committed<ReleaseKeyProven>, StoreError> {
+        self.writer.logged(move |tx| change::release_key_prove(tx, &permit, &proof)).await
+    }
+
+    async fn batch_start(&self, permit: Permit, new: BatchNew) -> Result<BatchStarted, StoreError> {
+        self.writer.unlogged(move |tx| enrolment::batch_start(tx, &permit, &new)).await
+    }
+
+    async fn batch_get(&self, owner: ActorName, id: BatchId) -> Result<Option<Batch>, StoreError> {
+        self.readers.read(move |sql| enrolment::batch_get(sql, &owner, id)).await
+    }
+
+    async fn chunk_enrol(&self, permit: Permit, chunk: Chunk) -> Result<ChunkDone, StoreError> {
+        let ticket = crate::store::receipt::Ticket::next();
+        let done = self.writer.with_ticket(ticket, move |tx| enrolment::chunk_enrol(tx, &permit, &chunk)).await?;
+        Ok(match done {
+            (Chunked::Enrolled(batch, change), Some(receipt)) => ChunkDone::Enrolled { receipt, batch, change },
+            (Chunked::Enrolled(..), None) => return Err(UNLOGGED),
+            (Chunked::Repeated(batch, rejected), _) => ChunkDone::Repeated { batch, rejected },
+            (Chunked::NoBatch, _) => ChunkDone::NoBatch,
+            (Chunked::OutOfOrder(rows_done), _) => ChunkDone::OutOfOrder { rows_done },
+        })
+    }
+
+    async fn subject_get(&self, source: Pseudonym) -> Result<Option<SubjectFacts>, StoreError> {
+        self.readers.read(move |sql| enrolment::subject_get(sql, &source)).await
+    }
+
+    async fn restriction_add(
+        &self,
+        permit: Permit,
+        new: RestrictionNew,
+    ) -> Result<Committed<GalleryChange>, StoreError> {
+        self.writer.logged(move |tx| enrolment::restriction_add(tx, &permit, &new)).await
+    }
+
+    async fn subject_erase(
+        &self,
+        permit: Permit,
+        source: Pseudonym,
+        why: String,
+    ) -> Result<Committed<GalleryChange>, StoreError> {
+        let ticket = crate::store::receipt::Ticket::next();
+        let erased = self
+            .writer
+            .with_ticket(ticket, move |tx| enrolment::subject_erase(tx, &permit, &source, &why))
+            .await?;
+        let ((change, subject), receipt) = (erased.0, erased.1.ok_or(UNLOGGED)?);
+        // The rows are gone and the entry stands; what a crash from here on leaves is finished at the next start.
+        if let Some(subject) = subject {
+            self.context.keys.subject_key_destroy(&subject)?;
+            self.writer.unlogged(move |tx| enrolment::erasure_done(tx, subject)).await?;
+            self.log_truncate().await?;
+        }
+        Ok(Committed { value: Withheld::with_ticket(change, ticket), receipt })
+    }
+
+    async fn gallery_load(
+        &self,
+        collection: CollectionName,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Loaded>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| enrolment::gallery_load(&context, sql, &collection, after, limit)).await
+    }
+
+    async fn restriction_sets(&self) -> Result<Vec<RestrictionSet>, StoreError> {
+        self.readers.read(enrolment::restriction_sets).await
+    }
+
+    async fn slot_subject(&self, slots: Vec<u64>) -> Result<Vec<Option<SubjectId>>, StoreError> {
+        self.readers.read(move |sql| enrolment::slot_subjects(sql, &slots)).await
+    }
+
+    async fn query_seen(
+        &self,
+        partner: PartnerName,
+        request: RequestId,
+        content: Digest,
+        since: Timestamp,
+    ) -> Result<QuerySeen, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| query::seen(&context, sql, &partner, request, content, since)).await
+    }
+
+    async fn query_usage(
+        &self,
+        partner: PartnerName,
+        agreement: AgreementName,
+        now: Timestamp,
+    ) -> Result<Usage, StoreError> {
+        self.readers.read(move |sql| query::usage(sql, &partner, &agreement, now)).await
+    }
+
+    async fn query_record(
+        &self,
+        permit: Permit,
+        new: QueryNew,
+        verdict: Withheld<Verdict>,
+    ) -> Result<QueryRecorded, StoreError> {
+        let id = new.id;
+        let (recorded, receipt) = self
+            .writer
+            .with_ticket(verdict.ticket(), move |tx| {
+                let recording = query::record(tx, &permit, &new, verdict.inside())?;
+                Ok((recording, verdict))
+            })
+            .await?;
+        Ok(match recorded {
+            (Recording::New, verdict) => QueryRecorded::New(id, receipt.ok_or(UNLOGGED)?, verdict),
+            (Recording::Seen(before), _) => QueryRecorded::Seen(before),
+            (Recording::DayExhausted, _) => QueryRecorded::DayExhausted,
+            (Recording::YearExhausted, _) => QueryRecorded::YearExhausted,
+        })
+    }
+
+    async fn refusal_record(
+        &self,
+        actor: Actor,
+        action: Action,
+        reason: Reason,
+        rule: String,
+    ) -> Result<AuditReceipt, StoreError> {
+        let refused = self
+            .writer
+            .logged(move |tx| {
+                let policy = holder::policy_active(tx.sql)?;
+                query::refusal(tx, policy, &actor, action, reason, &rule)
+            })
+            .await?;
+        receipt_of(refused)
+    }
+
+    async fn disclosure_seen(
+        &self,
+        partner: PartnerName,
+        request: RequestId,
+        content: Digest,
+        since: Timestamp,
+    ) -> Result<DisclosureSeen, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| disclosure::seen(&context, sql, &partner, request, content, since)).await
+    }
+
+    async fn query_agreement(
+        &self,
+        partner: PartnerName,
+        query: QueryId,
+    ) -> Result<Option<AskedUnder>, StoreError> {
+        self.readers.read(move |sql| query::asked_under(sql, &partner, query)).await
+    }
+
+    async fn disclosure_request(
+        &self,
+        permit: Permit,
+        new: DisclosureNew,
+    ) -> Result<Committed<Requested>, StoreError> {
+        self.writer.logged(move |tx| disclosure::request(tx, &permit, new)).await
+    }
+
+    async fn disclosure_get(&self, id: DisclosureId) -> Result<Option<Case>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| Ok(disclosure::get(&context, sql, id)?.map(|row| row.case))).await
+    }
+
+    async fn disclosure_list(&self, filter: CaseFilter) -> Result<Vec<Case>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| disclosure::list(&context, sql, &filter)).await
+    }
+
+    async fn disclosure_fields(&self, id: DisclosureId) -> Result<Vec<FieldFacts>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| disclosure::fields(&context, sql, id)).await
+    }
+
+    async fn field_view(
+        &self,
+        permit: Permit,
+        id: DisclosureId,
+        field: FieldName,
+    ) -> Result<Committed<Option<FieldValue>>, StoreError> {
+        self.writer.logged(move |tx| disclosure::field_view(tx, &permit, id, &field)).await
+    }
+
+    async fn disclosure_decide(
+        &self,
+        permit: Permit,
+        decision: SignedDecision,
+        eligible: Vec<Eligible>,
+    ) -> Result<Committed<Decided>, StoreError> {
+        self.writer.logged(move |tx| disclosure::decide(tx, &permit, decision, &eligible)).await
+    }
+
+    async fn disclosure_release(
+        &self,
+        approval: Approval,
+        terms: ReleaseTerms,
+    ) -> Result<Committed<Released>, StoreError> {
+        self.writer.logged(move |tx| disclosure::release(tx, approval, &terms)).await
+    }
+
+    async fn release_fetch(
+        &self,
+        permit: Permit,
+        id: DisclosureId,
+    ) -> Result<Committed<Option<Release>>, StoreError> {
+        self.writer.logged(move |tx| disclosure::fetch(tx, &permit, id)).await
+    }
+
+    async fn release_acknowledge(
+        &self,
+        permit: Permit,
+        id: DisclosureId,
+        ciphertext: Digest,
+    ) -> Result<Committed<Stepped>, StoreError> {
+        self.writer.logged(move |tx| disclosure::acknowledge(tx, &permit, id, ciphertext)).await
+    }
+
+    async fn disclosure_withdraw(&self, permit: Permit, id: DisclosureId) -> Result<Committed<Stepped>, StoreError> {
+        self.writer.logged(move |tx| disclosure::withdraw(tx, &permit, id)).await
+    }
+
+    async fn disclosure_expire(&self, id: DisclosureId, now: Timestamp) -> Result<Committed<Stepped>, StoreError> {
+        self.writer
+            .logged(move |tx| {
+                let policy = holder::policy_active(tx.sql)?;
+                disclosure::expire(tx, id, policy, now)
+            })
+            .await
+    }
+
+    async fn journal_list(&self) -> Result<Vec<JournalHead>, StoreError> {
+        self.readers.read(log::journal_list).await
+    }
+
+    async fn checkpoint_get(&self, journal: Journal) -> Result<Option<Bundled>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| log::checkpoint_get(&context, sql, &journal)).await
+    }
+
+    async fn journal_read(&self, partner: PartnerName, from: u64, limit: u32) -> Result<Vec<LoggedEntry>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| log::journal_read(&context, sql, &partner, from, limit)).await
+    }
+
+    async fn log_read(&self, permit: Permit, read: Read) -> Result<Committed<Vec<ProvenEntry>>, StoreError> {
+        self.writer.logged(move |tx| log::read(tx, &permit, &read)).await
+    }
+
+    async fn log_export(
+        &self,
+        permit: Permit,
+        journal: Journal,
+        why: String,
+    ) -> Result<Committed<ExportPlan>, StoreError> {
+        self.writer.logged(move |tx| export::plan(tx, &permit, &journal, &why)).await
+    }
+
+    async fn export_file(&self, plan: ExportPlan, file: ExportFile) -> Result<Vec<u8>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| export::file(&context, sql, &plan, &file)).await
+    }
+
+    async fn consistency_proof(
+        &self,
+        journal: Journal,
+        from: u64,
+        to: Option<u64>,
+    ) -> Result<Option<Consistency>, StoreError> {
+        self.readers.read(move |sql| log::consistency(sql, &journal, from, to)).await
+    }
+
+    async fn heads_record(&self) -> Result<u32, StoreError> {
+        self.writer
+            .unlogged(move |tx| {
+                let policy = holder::policy_active(tx.sql)?;
+                log::heads_record(tx, policy)
+            })
+            .await
+    }
+}
+
+fn receipt_of(committed: Committed<()>) -> Result<AuditReceipt, StoreError> {
+    committed.open().map(|((), receipt)| receipt).map_err(|_| UNLOGGED)
+}
+
+const UNLOGGED: StoreError = StoreError::Damaged { what: "a transaction that must be logged made no entry" };

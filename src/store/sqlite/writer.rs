@@ -1,0 +1,275 @@
+//! One thread writes. It drains what is queued, runs it in one database transaction, signs one checkpoint for
+//! each journal that grew, commits, and only then answers: group commit without a timer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Timestamp;
+use crate::store::receipt::Ticket;
+use crate::store::{AuditReceipt, Committed, Journal, StoreError, Withheld};
+
+use super::journals::Journals;
+use super::tx::{EntryRef, Tx};
+use super::{Context, database};
+
+/// The way to the writer thread.
+pub(super) struct Writer {
+    queue: mpsc::Sender<Box<dyn Task>>,
+    stopped: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread on its own connection.
+    pub(super) fn start(context: Arc<Context>, sql: Connection, journals: Journals) -> Result<Self, StoreError> {
+        let (queue, inbox) = mpsc::channel(QUEUE_TASKS);
+        let stopped = Arc::new(AtomicBool::new(false));
+        let worker = Worker { context, sql, journals, stopped: Arc::clone(&stopped) };
+        let thread = std::thread::Builder::new()
+            .name("onebit-writer".to_owned())
+            .spawn(move || worker.run(inbox))
+            .map_err(|source| StoreError::File { path: "a thread".to_owned(), source })?;
+        Ok(Self { queue, stopped, thread: Some(thread) })
+    }
+
+    /// Runs `work` in the next batch. What it returns comes back with the number of entries it made.
+    async fn submit<T: Send + 'static>(
+        &self,
+        ticket: Ticket,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<(T, Option<AuditReceipt>), StoreError> {
+        if self.stopped.load(Ordering::Acquire) {
+            return Err(StoreError::Stopped);
+        }
+        let (reply, answer) = oneshot::channel();
+        let task = Box::new(Job { work: Some(work), value: None, entry: None, ticket, reply: Some(reply) });
+        self.queue.try_send(task).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
+        })?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Runs a transaction that makes at least one entry.
+    pub(super) async fn logged<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<Committed<T>, StoreError> {
+        let ticket = Ticket::next();
+        match self.submit(ticket, work).await? {
+            (value, Some(receipt)) => Ok(Committed { value: Withheld::with_ticket(value, ticket), receipt }),
+            (_, None) => Err(StoreError::Damaged { what: "a transaction that must be logged made no entry" }),
+        }
+    }
+
+    /// Runs a transaction whose receipt, when it made an entry, opens what the ticket belongs to.
+    pub(super) async fn with_ticket<T: Send + 'static>(
+        &self,
+        ticket: Ticket,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<(T, Option<AuditReceipt>), StoreError> {
+        self.submit(ticket, work).await
+    }
+
+    /// Runs a transaction whose result need not wait for an entry of its own.
+    pub(super) async fn unlogged<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.submit(Ticket::next(), work).await.map(|(value, _)| value)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let (closed, _) = mpsc::channel(1);
+        self.queue = closed;
+        if let Some(thread) = self.thread.take() {
+            // A writer that panicked has nothing left to say.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A transaction without its types.
+trait Task: Send {
+    /// Runs it inside a savepoint; `false` rolls back to before it.
+    fn run(&mut self, tx: &mut Tx<'_>) -> Kept;
+    /// Answers after the commit, or after it failed.
+    fn answer(self: Box<Self>, end: Result<&BatchEnd<'_>, StoreError>);
+}
+
+#[derive(PartialEq, Eq)]
+enum Kept {
+    Yes,
+    No,
+}
+
+struct Job<T, F> {
+    work: Option<F>,
+    value: Option<Result<T, StoreError>>,
+    entry: Option<EntryRef>,
+    ticket: Ticket,
+    reply: Option<oneshot::Sender<Reply<T>>>,
+}
+
+type Reply<T> = Result<(T, Option<AuditReceipt>), StoreError>;
+
+impl<T, F> Task for Job<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> Kept {
+        let Some(work) = self.work.take() else { return Kept::No };
+        let outcome = work(tx);
+        let kept = if outcome.is_ok() { Kept::Yes } else { Kept::No };
+        self.entry = if kept == Kept::Yes { tx.take_entry() } else { None };
+        self.value = Some(outcome);
+        kept
+    }
+
+    fn answer(mut self: Box<Self>, end: Result<&BatchEnd<'_>, StoreError>) {
+        let reply = match (end, self.value.take()) {
+            (Err(error), _) => Err(error),
+            (Ok(_), None) => Err(StoreError::Closed),
+            (Ok(_), Some(Err(error))) => Err(error),
+            (Ok(batch), Some(Ok(value))) => match self.entry.take() {
+                None => Ok((value, None)),
+                Some(entry) => batch.receipt(entry, self.ticket).map(|receipt| (value, Some(receipt))),
+            },
+        };
+        if let Some(sender) = self.reply.take() {
+            // Whoever asked may have gone; the entry stands all the same.
+            let _ = sender.send(reply);
+        }
+    }
+}
+
+struct Worker {
+    context: Arc<Context>,
+    sql: Connection,
+    journals: Journals,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Worker {
+    fn run(mut self, mut inbox: mpsc::Receiver<Box<dyn Task>>) {
+        while let Some(first) = inbox.blocking_recv() {
+            let mut batch = vec![first];
+            while batch.len() < BATCH_TASKS {
+                match inbox.try_recv() {
+                    Ok(task) => batch.push(task),
+                    Err(_) => break,
+                }
+            }
+            self.run_batch(batch);
+        }
+    }
+
+    fn run_batch(&mut self, mut batch: Vec<Box<dyn Task>>) {
+        if self.stopped.load(Ordering::Acquire) {
+            return answer_all(batch, || StoreError::Stopped);
+        }
+        match self.commit(&mut batch) {
+            Ok(notes) => {
+                let end = BatchEnd { journals: &self.journals, notes };
+                for task in batch {
+                    task.answer(Ok(&end));
+                }
+                self.journals.settle();
+            }
+            Err(error) => {
+                // INVARIANT: after a failed commit nobody knows what the disk holds, so nothing is tried again
+                // and nothing is answered; a start afresh reads what is there.
+                self.stopped.store(true, Ordering::Release);
+                tracing::error!(reason = %Chain(&error), "the log could not be written; the store has stopped");
+                answer_all(batch, || StoreError::Stopped);
+            }
+        }
+    }
+
+    fn commit(&mut self, batch: &mut [Box<dyn Task>]) -> Result<BTreeMap<Journal, String>, StoreError> {
+        let now = self.context.clock.now();
+        let mut sql = database("beginning to write", self.sql.transaction())?;
+        for task in &mut *batch {
+            run_in_savepoint(&self.context, &mut sql, &mut self.journals, now, task.as_mut())?;
+        }
+        let notes = self.journals.write_heads(&self.context, &sql)?;
+        database("committing", sql.commit())?;
+        self.journals.committed();
+        Ok(notes)
+    }
+}
+
+fn run_in_savepoint(
+    context: &Context,
+    sql: &mut rusqlite::Transaction<'_>,
+    journals: &mut Journals,
+    now: Timestamp,
+    task: &mut dyn Task,
+) -> Result<(), StoreError> {
+    let mark = journals.mark();
+    let mut savepoint = database("beginning a step", sql.savepoint())?;
+    let mut tx = Tx::new(context, &savepoint, journals, now);
+    if task.run(&mut tx) == Kept::Yes {
+        return database("ending a step", savepoint.commit());
+    }
+    database("undoing a step", savepoint.rollback())?;
+    database("undoing a step", savepoint.commit())?;
+    journals.rewind(&mark)
+}
+
+/// What a finished batch knows: enough to prove each of its entries.
+struct BatchEnd<'a> {
+    journals: &'a Journals,
+    notes: BTreeMap<Journal, String>,
+}
+
+impl BatchEnd<'_> {
+    fn receipt(&self, entry: EntryRef, ticket: Ticket) -> Result<AuditReceipt, StoreError> {
+        let checkpoint = self.notes.get(&entry.journal).cloned().ok_or(StoreError::Tree { doing: "signing" })?;
+        let proof = self.journals.prove(&entry.journal, entry.index)?;
+        Ok(AuditReceipt {
+            journal: entry.journal,
+            index: entry.index,
+            entry: entry.draft.entry,
+            partner: entry.draft.partner,
+            proof,
+            checkpoint,
+            covers: ticket,
+        })
+    }
+}
+
+fn answer_all(batch: Vec<Box<dyn Task>>, error: impl Fn() -> StoreError) {
+    for task in batch {
+        task.answer(Err(error()));
+    }
+}
+
+/// An error with its sources, for the one place that logs it.
+struct Chain<'a>(&'a StoreError);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}", self.0)?;
+        let mut source = std::error::Error::source(self.0);
+        while let Some(error) = source {
+            write!(out, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// Batches beyond this only lengthen the wait of their first task: at 256 the cost of the fsync is already
+/// spread so thin that it no longer shows.
+const BATCH_TASKS: usize = 256;
+/// Sixteen batches: what is queued is written within a second on a slow disk; more is refused at once.
+const QUEUE_TASKS: usize = 4_096;
