@@ -1,0 +1,787 @@
+//! What the operator sees: log lines on standard error and metrics for Prometheus, without personal data by
+//! construction.
+//!
+//! # Log lines
+//!
+//! An event is `tracing::info!(reason = "revoked", "connection refused")`: a message that is one literal without
+//! anything in braces, and fields whose names stand in [`ALLOWED_FIELDS`]. A test reads the sources and holds every
+//! call to that. Whatever gets past the test does not get out either: a field with another name is dropped when
+//! the line is written, text is cut to [`TEXT_MAX_CHARS`] printable characters, and what stands between
+//! backticks, where our errors put their input, is blotted out. Of other crates' events only level, target and
+//! place in the source are written, neither message nor fields.
+//!
+//! Log an error as `error = %telemetry::chain(&error)`, once, where it stops.
+//!
+//! # Metrics
+//!
+//! Names are constants here. Labels are RPC names and fixed words, never outcomes, partners' counts of hits, or
+//! anything that depends on who is enrolled.
+//!
+//! What is not protected: a value that is personal although its field's name is allowed. Give such fields fixed
+//! words, numbers and digests only.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt::{self, Write as _};
+use std::io;
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+
+/// Telemetry that can't be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// A format that does not exist.
+    #[error("`{0}` is not a log format; use `json` or `text`")]
+    Format(String),
+    /// A filter that can't be read.
+    #[error("`{0}` is not a log filter; use a level, or `target=level` separated by commas")]
+    Filter(String),
+    /// Something else has taken hold of logging.
+    #[error("logging is set up already; set it up once, at the start")]
+    LogsTaken,
+    /// No runtime for the listener.
+    #[error("the metrics listener needs a tokio runtime; set metrics up within it")]
+    NoRuntime,
+    /// The metrics listener or the recorder could not be set up.
+    #[error("metrics can't be set up; check that the address is free and that they are set up once")]
+    Metrics(#[source] BuildError),
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// One line for people.
+    Text,
+}
+
+impl FromStr for LogFormat {
+    type Err = TelemetryError;
+    fn from_str(text: &str) -> Result<Self, TelemetryError> {
+        match text {
+            "json" => Ok(Self::Json),
+            "text" => Ok(Self::Text),
+            _ => Err(TelemetryError::Format(shortened(text))),
+        }
+    }
+}
+
+/// What is logged and how.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// How lines look.
+    pub format: LogFormat,
+    /// A level for our own events, or levels by target: `info`, `debug,h2=info`. Other crates are heard from
+    /// `warn` up unless named, and those that handle requests' bytes never below `info`.
+    pub filter: String,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { format: LogFormat::default(), filter: "info".to_owned() }
+    }
+}
+
+/// Starts logging to standard error, for the whole process.
+///
+/// # Errors
+/// [`TelemetryError::Filter`] for a filter that can't be read, [`TelemetryError::LogsTaken`] the second time.
+pub fn init(settings: &LogSettings) -> Result<(), TelemetryError> {
+    let layer = log_layer(settings, io::stderr())?;
+    let subscriber = tracing_subscriber::registry().with(layer);
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| TelemetryError::LogsTaken)
+}
+
+/// The layer that writes log lines to `out`, for [`init`] and for tests.
+///
+/// # Errors
+/// [`TelemetryError::Filter`] for a filter that can't be read.
+pub fn log_layer<S, W>(settings: &LogSettings, out: W) -> Result<impl Layer<S>, TelemetryError>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: io::Write + Send + 'static,
+{
+    let filter = Filter::parse(&settings.filter)?;
+    Ok(LogLayer { format: settings.format, filter, out: Mutex::new(out) })
+}
+
+/// An error and its causes as one text, what they repeat of their input blotted out.
+///
+/// Our errors put input between backticks, so everything from the first to the last backtick of each is left out.
+pub fn chain(error: &(dyn Error + 'static)) -> impl fmt::Display {
+    let mut text = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&blotted(&error.to_string()));
+        next = error.source();
+    }
+    text
+}
+
+/// The names of fields that come out in a log line.
+///
+/// The list grows only with names whose values are fixed words, numbers, digests or the names of agencies and of
+/// things that people configure; never with persons, cases, officials, subjects, queries, scores or outcomes.
+pub const ALLOWED_FIELDS: &[&str] = &[
+    "agreement",  // an agreement's name
+    "attempt",    // which try, from 1
+    "bytes",      // a size
+    "code",       // a gRPC status code
+    "collection", // a collection's name
+    "count",      // how many
+    "digest",     // SHA-256 of something public, in hexadecimal
+    "domain",     // a trust domain
+    "error",      // a chain of errors, input blotted out
+    "index",      // an entry's index in its journal
+    "job",        // a background job's name
+    "journal",    // a journal's name
+    "kind",       // a fixed word
+    "millis",     // a duration in milliseconds
+    "partner",    // a partner's name
+    "port",       // a port that the server listens on
+    "reason",     // a fixed word
+    "rpc",        // an RPC's name
+    "scheme",     // a scheme's name
+    "size",       // a tree's size
+    "version",    // a version of software, schema or file
+];
+
+/// Handshakes and connections that were refused, by `reason`.
+pub const HANDSHAKES_REFUSED: &str = "onebit_handshakes_refused_total";
+/// Connections that the door ended, by `reason`.
+pub const CONNECTIONS_ENDED: &str = "onebit_connections_ended_total";
+/// Connections that are open.
+pub const CONNECTIONS_OPEN: &str = "onebit_connections_open";
+/// Times at which no connection could be accepted.
+pub const ACCEPTS_FAILED: &str = "onebit_accepts_failed_total";
+/// RPCs that were answered, by `rpc` and `code`.
+pub const RPCS: &str = "onebit_rpcs_total";
+/// Seconds from an RPC's arrival to its answer, by `rpc`.
+pub const RPC_SECONDS: &str = "onebit_rpc_seconds";
+/// RPCs under way.
+pub const RPCS_OPEN: &str = "onebit_rpcs_open";
+/// Seconds that a search takes, whatever it finds.
+pub const SEARCH_SECONDS: &str = "onebit_search_seconds";
+/// Seconds that a commit takes, all its transactions together.
+pub const COMMIT_SECONDS: &str = "onebit_commit_seconds";
+/// Transactions in a commit.
+pub const COMMIT_TRANSACTIONS: &str = "onebit_commit_transactions";
+/// Seconds since the last checkpoint of the holder's journal.
+pub const CHECKPOINT_AGE_SECONDS: &str = "onebit_checkpoint_age_seconds";
+/// Runs of background jobs, by `job` and `reason`, which is `done` when they succeed.
+pub const JOBS: &str = "onebit_jobs_total";
+
+/// Metrics that are set up.
+pub struct Metrics {
+    handle: PrometheusHandle,
+}
+
+impl Metrics {
+    /// The metrics in Prometheus's text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.handle.render()
+    }
+}
+
+/// Sets up metrics for the whole process, and serves them over HTTP at `listen` if there is one.
+///
+/// The listener answers anybody who reaches it: give it an address of the operator's own network.
+///
+/// # Errors
+/// [`TelemetryError::NoRuntime`] outside a tokio runtime when there is a listener, [`TelemetryError::Metrics`] when the address is
+/// taken or metrics are set up already.
+pub fn metrics_init(listen: Option<SocketAddr>) -> Result<Metrics, TelemetryError> {
+    let builder = metrics_builder().map_err(TelemetryError::Metrics)?;
+    let handle = match listen {
+        None => builder.install_recorder().map_err(TelemetryError::Metrics)?,
+        Some(address) => {
+            let runtime = tokio::runtime::Handle::try_current().map_err(|_| TelemetryError::NoRuntime)?;
+            let (recorder, listener) =
+                builder.with_http_listener(address).build().map_err(TelemetryError::Metrics)?;
+            let handle = recorder.handle();
+            metrics::set_global_recorder(recorder).map_err(|error| TelemetryError::Metrics(error.into()))?;
+            runtime.spawn(listener);
+            handle
+        }
+    };
+    metrics_describe();
+    Ok(Metrics { handle })
+}
+
+/// Counts a handshake that was refused; `reason` is a fixed word.
+pub fn handshake_refused(reason: &'static str) {
+    metrics::counter!(HANDSHAKES_REFUSED, "reason" => reason).increment(1);
+}
+
+/// Counts a connection that the door ended; `reason` is a fixed word.
+pub fn connection_ended(reason: &'static str) {
+    metrics::counter!(CONNECTIONS_ENDED, "reason" => reason).increment(1);
+}
+
+/// Sets the number of open connections.
+pub fn connections_open(count: usize) {
+    metrics::gauge!(CONNECTIONS_OPEN).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+}
+
+/// Counts an accept that failed for want of resources.
+pub fn accept_failed() {
+    metrics::counter!(ACCEPTS_FAILED).increment(1);
+}
+
+fn metrics_builder() -> Result<PrometheusBuilder, BuildError> {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full(COMMIT_TRANSACTIONS.to_owned()), &COUNT_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)
+}
+
+fn metrics_describe() {
+    describe_counter!(HANDSHAKES_REFUSED, Unit::Count, "handshakes and connections that were refused");
+    describe_counter!(CONNECTIONS_ENDED, Unit::Count, "connections that the door ended");
+    describe_gauge!(CONNECTIONS_OPEN, Unit::Count, "connections that are open");
+    describe_counter!(ACCEPTS_FAILED, Unit::Count, "times at which no connection could be accepted");
+    describe_counter!(RPCS, Unit::Count, "RPCs that were answered");
+    describe_histogram!(RPC_SECONDS, Unit::Seconds, "time from an RPC's arrival to its answer");
+    describe_gauge!(RPCS_OPEN, Unit::Count, "RPCs under way");
+    describe_histogram!(SEARCH_SECONDS, Unit::Seconds, "time that a search takes, whatever it finds");
+    describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "time that a commit takes");
+    describe_histogram!(COMMIT_TRANSACTIONS, Unit::Count, "transactions in a commit");
+    describe_gauge!(CHECKPOINT_AGE_SECONDS, Unit::Seconds, "time since the holder's last checkpoint");
+    describe_counter!(JOBS, Unit::Count, "runs of background jobs");
+}
+
+/// Which events are heard.
+struct Filter(Targets);
+
+impl Filter {
+    fn parse(text: &str) -> Result<Self, TelemetryError> {
+        let refused = || TelemetryError::Filter(shortened(text));
+        // A bare word would else be taken for a target from which everything is wanted.
+        if text
+            .split(',')
+            .any(|part| part.is_empty() || (!part.contains('=') && part.parse::<LevelFilter>().is_err()))
+        {
+            return Err(refused());
+        }
+        let asked: Targets = text.parse().map_err(|_| refused())?;
+        // A level without a target is meant for us; it makes other crates quieter and never louder.
+        let ours = asked.default_level().unwrap_or(LevelFilter::INFO);
+        let targets = Targets::new()
+            .with_default(ours.min(LevelFilter::WARN))
+            .with_target(our_target(), ours)
+            .with_targets(asked.iter());
+        Ok(Self(targets))
+    }
+
+    fn hears(&self, metadata: &Metadata<'_>) -> bool {
+        let handles_bytes = TALKATIVE.iter().any(|name| is_within(metadata.target(), name));
+        (!handles_bytes || *metadata.level() <= Level::INFO)
+            && self.0.would_enable(metadata.target(), metadata.level())
+    }
+}
+
+struct LogLayer<W> {
+    format: LogFormat,
+    filter: Filter,
+    out: Mutex<W>,
+}
+
+impl<S, W> Layer<S> for LogLayer<W>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: io::Write + Send + 'static,
+{
+    fn enabled(&self, metadata: &Metadata<'_>, _context: Context<'_, S>) -> bool {
+        self.filter.hears(metadata)
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id) {
+            let mut fields = Fields::of(span.metadata());
+            attributes.record(&mut fields);
+            span.extensions_mut().replace(fields);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
+        {
+            values.record(fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = Fields::of(event.metadata());
+        for span in context.event_scope(event).into_iter().flatten().collect::<Vec<_>>().iter().rev() {
+            if let Some(outer) = span.extensions().get::<Fields>() {
+                fields.values.extend(outer.values.clone());
+            }
+        }
+        event.record(&mut fields);
+        let line = match self.format {
+            LogFormat::Json => fields.json(event.metadata()),
+            LogFormat::Text => fields.text(event.metadata()),
+        };
+        // A log that can't be written must not stop the service; what has to be durable is an entry.
+        let _lost = self.out.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
+    }
+}
+
+/// What may come out of a span or an event.
+struct Fields {
+    ours: bool,
+    message: String,
+    values: BTreeMap<&'static str, Value>,
+}
+
+impl Fields {
+    fn of(metadata: &Metadata<'_>) -> Self {
+        Self {
+            ours: is_within(metadata.target(), our_target()),
+            message: String::new(),
+            values: BTreeMap::new(),
+        }
+    }
+
+    fn put(&mut self, field: &Field, value: impl FnOnce() -> Value) {
+        if self.ours && ALLOWED_FIELDS.contains(&field.name()) {
+            self.values.insert(field.name(), value());
+        }
+    }
+
+    fn json(self, metadata: &Metadata<'_>) -> String {
+        let mut line = Map::new();
+        line.insert("time".to_owned(), now().into());
+        line.insert("level".to_owned(), metadata.level().as_str().to_ascii_lowercase().into());
+        line.insert("target".to_owned(), metadata.target().into());
+        if self.ours {
+            line.insert("message".to_owned(), self.message.into());
+        } else {
+            line.insert("line".to_owned(), metadata.line().unwrap_or(0).into());
+        }
+        line.extend(self.values.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        format!("{}\n", Value::Object(line))
+    }
+
+    fn text(self, metadata: &Metadata<'_>) -> String {
+        let mut line = format!("{} {:5} {}", now(), metadata.level().as_str(), metadata.target());
+        if self.ours {
+            // Writing to a string never fails.
+            let _ = write!(line, ": {}", self.message);
+        } else {
+            let _ = write!(line, ": line {}", metadata.line().unwrap_or(0));
+        }
+        for (name, value) in self.values {
+            let _ = write!(line, " {name}={value}");
+        }
+        line.push('\n');
+        line
+    }
+}
+
+impl Visit for Fields {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, || value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, || value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, || value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, || value.into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, || printable(value).into());
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.put(field, || printable(&chain(value).to_string()).into());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if self.ours && field.name() == "message" {
+            self.message = printable(&format!("{value:?}"));
+        } else {
+            self.put(field, || printable(&format!("{value:?}")).into());
+        }
+    }
+}
+
+/// Text as it may come out: input blotted out, one line, printable, not long.
+fn printable(text: &str) -> String {
+    blotted(text).chars().filter(|c| !c.is_control()).take(TEXT_MAX_CHARS).collect()
+}
+
+/// The text without what stands from its first backtick to its last: between them input may hide backticks of
+/// its own, so that pairs mean nothing.
+fn blotted(text: &str) -> String {
+    match (text.split_once('`'), text.rsplit_once('`')) {
+        (Some((before, _)), Some((_, after))) => format!("{before}…{after}"),
+        _ => text.to_owned(),
+    }
+}
+
+/// Whether `target` is the module path `root` or lies in it.
+fn is_within(target: &str, root: &str) -> bool {
+    target.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// Our own events' target: everything in this package.
+fn our_target() -> &'static str {
+    module_path!().split("::").next().unwrap_or_default()
+}
+
+/// The host's time; a log line is no evidence, so it needs no better one.
+fn now() -> String {
+    format!("{:.3}", jiff::Timestamp::now())
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(TEXT_MAX_CHARS).collect()
+}
+
+/// Crates that hold requests' bytes in their hands and log them at `debug` and `trace`.
+const TALKATIVE: [&str; 10] = [
+    "h2",
+    "hyper",
+    "hyper_util",
+    "rustls",
+    "tokio_rustls",
+    "tokio_util",
+    "tonic",
+    "tower",
+    "tower_http",
+    "webpki",
+];
+/// A message of ours and its error with three causes; shorter than any template.
+pub const TEXT_MAX_CHARS: usize = 400;
+/// Factors of two and more from the shortest log write to an RPC's deadline: too coarse to tell one search from
+/// another, which take the same time anyway.
+const SECONDS_BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 10.0];
+/// Up to the largest group commit.
+const COUNT_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+
+    use proc_macro2::{Delimiter, TokenStream, TokenTree};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(format: LogFormat, filter: &str, work: impl FnOnce()) -> String {
+        let page = Page::default();
+        let settings = LogSettings { format, filter: filter.to_owned() };
+        let layer = log_layer(&settings, page.clone()).unwrap();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
+        let bytes = page.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn events() {
+        let embedding = [0.1_f32, 0.2, 0.3];
+        let span = tracing::info_span!(
+            "rpc",
+            rpc = "AskQuery",
+            official = "officer-7",
+            reason = tracing::field::Empty
+        );
+        span.record("reason", "late");
+        let _entered = span.enter();
+        tracing::info!(
+            case = "CASE-2026-17",
+            embedding = ?embedding,
+            subject.name = "Ada",
+            whatever = 3.25,
+            count = 12_u64,
+            error = "`Ada` is not a name; use `-`, not `CASE-2026-17`",
+            "line is written"
+        );
+    }
+
+    #[test]
+    fn only_allowed_fields_come_out() {
+        for format in [LogFormat::Json, LogFormat::Text] {
+            let page = logged(format, "trace", events);
+            for shown in ["AskQuery", "late", "12", "line is written"] {
+                assert!(page.contains(shown), "`{shown}` should stand in {page}");
+            }
+            for hidden in ["CASE", "0.1", "Ada", "3.25", "officer", "embedding", "case", "whatever"] {
+                assert!(!page.contains(hidden), "`{hidden}` must not come out: {page}");
+            }
+        }
+    }
+
+    #[test]
+    fn json_lines_are_json_and_carry_the_spans_fields() {
+        let page = logged(LogFormat::Json, "info", events);
+        let line: Value = serde_json::from_str(&page).unwrap();
+        assert_eq!(
+            (&line["rpc"], &line["count"], &line["level"]),
+            (&"AskQuery".into(), &12.into(), &"info".into())
+        );
+        assert_eq!(line["error"], "…");
+    }
+
+    #[test]
+    fn text_is_one_printable_line_and_not_long() {
+        let long = "x".repeat(10_000);
+        let page = logged(LogFormat::Text, "info", || {
+            tracing::info!(reason = "one\ntwo\u{1b}[31m", kind = long.as_str(), "cut");
+        });
+        assert_eq!(page.lines().count(), 1);
+        assert!(!page.contains('\u{1b}') && page.len() < TEXT_MAX_CHARS + 200, "not cut: {page}");
+    }
+
+    #[test]
+    fn other_crates_say_neither_message_nor_fields() {
+        let page = logged(LogFormat::Json, "trace,h2=trace,hyper=trace,elsewhere=trace", || {
+            tracing::warn!(target: "h2::codec", reason = "payload", "frame with secret bytes");
+            tracing::debug!(target: "h2::codec", "must be capped");
+            tracing::trace!(target: "hyper", "must be capped");
+            tracing::debug!(target: "elsewhere::deep", "asked for");
+            tracing::info!(target: "unnamed", "not asked for");
+        });
+        let targets: Vec<Value> =
+            page.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["target"].clone()).collect();
+        assert_eq!(targets, ["h2::codec", "elsewhere::deep"]);
+        assert!(!page.contains("secret") && !page.contains("payload"), "{page}");
+    }
+
+    #[test]
+    fn filters_have_one_form() {
+        assert!(Filter::parse("debug,rusqlite=info").is_ok());
+        for bad in ["", "loud", "a=b=c", "onebit=loudly", "info,h2"] {
+            assert!(Filter::parse(bad).is_err(), "`{bad}` should have been refused");
+        }
+        assert!(logged(LogFormat::Text, "off", events).is_empty());
+    }
+
+    #[test]
+    fn causes_are_told_without_their_input() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the file `{0}` can't be read; check `{0}` again")]
+        struct Outer(&'static str, #[source] io::Error);
+        let error = Outer("/cases/Ada` or `17", io::Error::other("disk says `no`, twice"));
+        assert_eq!(chain(&error).to_string(), "the file … again: disk says …, twice");
+    }
+
+    #[test]
+    fn metrics_have_buckets_and_no_forbidden_labels() {
+        let recorder = metrics_builder().unwrap().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            metrics_describe();
+            handshake_refused("revoked");
+            metrics::histogram!(RPC_SECONDS, "rpc" => "AskQuery").record(0.3);
+            metrics::histogram!(COMMIT_TRANSACTIONS).record(3.0);
+        });
+        let page = handle.render();
+        assert!(page.contains("onebit_handshakes_refused_total{reason=\"revoked\"} 1"), "{page}");
+        assert!(page.contains("onebit_rpc_seconds_bucket{rpc=\"AskQuery\",le=\"0.5\"} 1"), "{page}");
+        assert!(page.contains("onebit_commit_transactions_bucket{le=\"4\"} 1"), "{page}");
+    }
+
+    #[test]
+    fn metrics_are_served_where_asked() {
+        let outside = metrics_init(Some(SocketAddr::from(([127, 0, 0, 1], 0))));
+        assert!(matches!(outside, Err(TelemetryError::NoRuntime)));
+    }
+
+    /// The sources' own events: messages are bare literals, fields and labels stand in the list.
+    #[test]
+    fn every_event_in_the_sources_is_static_and_allowed() {
+        let sources = Path::new(file!()).parent().unwrap();
+        let mut seen = 0;
+        let mut wrong = Vec::new();
+        for path in rust_files(sources) {
+            // Only this file's own tests break the rule on purpose, below its first `mod tests`.
+            let text = std::fs::read_to_string(&path).unwrap();
+            let text = if path.ends_with("telemetry.rs") {
+                text.split("\n#[cfg(test)]").next().unwrap().to_owned()
+            } else {
+                text
+            };
+            let tokens: TokenStream =
+                text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            check_calls(tokens, &mut |name, problem| {
+                seen += 1;
+                wrong.extend(problem.map(|problem| format!("{}: `{name}!`: {problem}", path.display())));
+            });
+        }
+        assert!(seen > 0, "no event was found; has the search lost its way?");
+        assert!(wrong.is_empty(), "see the top of telemetry.rs for how to log:\n{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn the_search_for_events_finds_what_is_wrong() {
+        for (call, good) in [
+            ("tracing::info!(reason = word, \"all well\")", true),
+            ("info!(name: \"x\", error = %chain(&error), \"all well\")", true),
+            ("select! { a => { warn!(count, \"nested\") } }", true),
+            ("counter!(RPCS, \"rpc\" => rpc, \"code\" => code)", true),
+            ("tracing::info!(\"query {id}\")", false),
+            ("tracing::info!(\"query {}\", id)", false),
+            ("tracing::info!(case = 3, \"all well\")", false),
+            ("tracing::info!(%subject, \"all well\")", false),
+            ("debug_span!(\"rpc\", official = name)", false),
+            ("select! { a => { warn!(case, \"nested\") } }", false),
+            ("counter!(RPCS, \"outcome\" => outcome)", false),
+        ] {
+            let mut problems = 0;
+            check_calls(call.parse().unwrap(), &mut |_, problem| problems += usize::from(problem.is_some()));
+            assert_eq!(problems == 0, good, "judged wrongly: {call}");
+        }
+    }
+
+    fn rust_files(folder: &Path) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                files.extend(rust_files(&path));
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+        files
+    }
+
+    /// Finds `name!(…)` at any depth, within other macros too.
+    fn check_calls(tokens: TokenStream, found: &mut dyn FnMut(&str, Option<String>)) {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        for (place, token) in tokens.iter().enumerate() {
+            if let TokenTree::Group(group) = token {
+                check_calls(group.stream(), found);
+            }
+            if let [TokenTree::Ident(name), TokenTree::Punct(bang), TokenTree::Group(group)] =
+                &tokens[place..tokens.len().min(place + 3)]
+                && bang.as_char() == '!'
+                && group.delimiter() != Delimiter::None
+            {
+                let name = name.to_string();
+                let arguments = split(group.stream());
+                match name.as_str() {
+                    "trace" | "debug" | "info" | "warn" | "error" | "event" => {
+                        found(&name, event_problem(&arguments));
+                    }
+                    "span" | "trace_span" | "debug_span" | "info_span" | "warn_span" | "error_span" => {
+                        found(&name, event_problem(&arguments));
+                    }
+                    "counter" | "gauge" | "histogram" => found(&name, label_problem(&arguments)),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn split(tokens: TokenStream) -> Vec<Vec<TokenTree>> {
+        let mut arguments = vec![Vec::new()];
+        for token in tokens {
+            match &token {
+                TokenTree::Punct(comma) if comma.as_char() == ',' => arguments.push(Vec::new()),
+                _ => arguments.last_mut().unwrap().push(token),
+            }
+        }
+        arguments.retain(|argument| !argument.is_empty());
+        arguments
+    }
+
+    fn event_problem(arguments: &[Vec<TokenTree>]) -> Option<String> {
+        for (place, argument) in arguments.iter().enumerate() {
+            if let TokenTree::Literal(literal) = &argument[0] {
+                if literal.to_string().contains('{') {
+                    return Some("the message holds a value; make it a field".to_owned());
+                }
+                // A span's name comes first and its fields after it; an event's message comes last.
+                if place != 0 && place + 1 != arguments.len() {
+                    return Some("values after the message; make them fields".to_owned());
+                }
+                continue;
+            }
+            let mut name = String::new();
+            let mut setting = false;
+            for token in argument {
+                match token {
+                    TokenTree::Ident(part) => name.push_str(&part.to_string()),
+                    TokenTree::Punct(dot) if dot.as_char() == '.' => name.push('.'),
+                    TokenTree::Punct(sign) if matches!(sign.as_char(), '%' | '?') && name.is_empty() => {}
+                    TokenTree::Punct(colon) if colon.as_char() == ':' => {
+                        setting = true;
+                        break;
+                    }
+                    _ => break,
+                }
+            }
+            // `target: …`, `name: …`, `parent: …`, and `Level::INFO`.
+            if !setting && !ALLOWED_FIELDS.contains(&name.as_str()) {
+                return Some(format!("the field `{name}` is not in ALLOWED_FIELDS"));
+            }
+            if setting && !matches!(name.as_str(), "target" | "name" | "parent" | "Level" | "tracing") {
+                return Some(format!("`{name}:` is not known here"));
+            }
+        }
+        // `info!("text", value)`: the message is first, and what follows it is no field.
+        match arguments {
+            [first, second, ..]
+                if matches!(first[0], TokenTree::Literal(_)) && second.len() == 1 && !has_name(second) =>
+            {
+                Some("values after the message; make them fields".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    fn has_name(argument: &[TokenTree]) -> bool {
+        matches!(&argument[0], TokenTree::Ident(name) if ALLOWED_FIELDS.contains(&name.to_string().as_str()))
+    }
+
+    fn label_problem(arguments: &[Vec<TokenTree>]) -> Option<String> {
+        arguments.iter().skip(1).find_map(|argument| match &argument[0] {
+            TokenTree::Literal(label)
+                if ["\"rpc\"", "\"code\"", "\"reason\"", "\"job\"", "\"collection\""]
+                    .contains(&label.to_string().as_str()) =>
+            {
+                None
+            }
+            other => Some(format!("the label {other} is not known here; labels are never outcomes")),
+        })
+    }
+}
