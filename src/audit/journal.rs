@@ -344,4 +344,6 @@ pub const KEY_PATH: &str = "key";
 const WHOLE_BUNDLE: u16 = 256;
 
 #[cfg(test)]
+mod specification;
+#[cfg(test)]
 mod tests;

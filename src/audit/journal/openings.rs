@@ -46,7 +46,8 @@ pub fn encode_openings(entries: &[Vec<Opening>]) -> Vec<u8> {
     file
 }
 
-/// Reads the openings of the entries of `bundle`. That they are the entries' own is for [`Entry::opens`].
+/// Reads the openings of the entries of `bundle`. That they are the entries' own is for
+/// [`Entry::opens`](crate::audit::entry::Entry::opens).
 ///
 /// # Errors
 /// [`OpeningsError`] when the bytes are not as [`encode_openings`] writes them.
