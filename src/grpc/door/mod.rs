@@ -19,9 +19,6 @@ pub mod settings;
 pub mod slots;
 pub mod trust;
 
-#[cfg(test)]
-mod tests;
-
 pub use connection::{Connection, Ended, Peer};
 pub use frames::{FrameBudget, FrameWatch};
 pub use identity::{IdentityError, KeyType, PeerIdentity, SpiffeError, SpiffeId, TrustDomainName};

@@ -1,5 +1,12 @@
 //! Real handshakes and real HTTP/2 over loopback, with certificates made for the occasion.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't be set up has to stop"
+)]
+
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -17,10 +24,13 @@ use tokio_rustls::client::TlsStream;
 use tokio_stream::StreamExt as _;
 use tonic::transport::{Channel, Endpoint, Server};
 
-use super::*;
-use crate::cli::certs::{Authority, CertificateRequest, Issued, Usage, Validity};
-use crate::clock::{Clock, ManualClock, Timestamp};
-use crate::secret::{SecretBytes, SystemEntropy};
+use onebit::cli::certs::{self, Authority, CertificateRequest, Issued, Usage, Validity};
+use onebit::clock::{Clock, ManualClock, Timestamp};
+use onebit::grpc::door::{
+    Connection, Door, DoorLimits, Ended, FrameBudget, Incoming, KeyType, Peer, SettingsError, TlsHandle,
+    TlsMaterial, Trust, TrustDomain, TrustDomainName, limits,
+};
+use onebit::secret::{SecretBytes, SystemEntropy};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 /// Longer than anything here takes on a busy machine; a test that waits so long has failed.
@@ -119,7 +129,8 @@ struct FixedTime;
 
 impl rustls::time_provider::TimeProvider for FixedTime {
     fn current_time(&self) -> Option<rustls::pki_types::UnixTime> {
-        Some(trust::unix_time(now()))
+        let millis = u64::try_from(now().as_millis()).unwrap();
+        Some(rustls::pki_types::UnixTime::since_unix_epoch(Duration::from_millis(millis)))
     }
 }
 
@@ -234,7 +245,7 @@ async fn the_right_client_is_let_in_and_known() {
     let client = connect(door.address, world.client(Some(&issued))).await.unwrap();
     let connection = door.next().await;
     let identity = connection.peer().identity();
-    let facts = crate::cli::certs::describe(issued.certificate_pem.as_bytes()).unwrap();
+    let facts = certs::describe(issued.certificate_pem.as_bytes()).unwrap();
     assert_eq!(identity.spiffe().to_string(), "spiffe://au.example/query/gate-1");
     assert_eq!(identity.fingerprint(), facts.fingerprint);
     assert_eq!((identity.key_type(), identity.public_key().len()), (KeyType::EcdsaP256, 65));
