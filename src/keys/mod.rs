@@ -20,7 +20,7 @@ mod tag;
 
 pub use self::release::{
     RELEASE_OVERHEAD_BYTES, ReleaseError, ReleaseInfo, ReleasePublicKey, ReleaseSecretKey, open_challenge,
-    open_release, seal_challenge, seal_release,
+    open_release, open_release_with_info, seal_challenge, seal_release,
 };
 pub use self::ring::{KeyRing, Purpose};
 pub use self::root::{KeyId, RootError, RootFile, RootKey};

@@ -216,6 +216,22 @@ pub fn open_release(
     hpke_open(secret, &info.to_bytes()?, wire)
 }
 
+/// Opens a sealed release with the partner's secret key and `info` as it came with the release, for whoever can't
+/// make it again. What the release is bound to then stands in `info`, and only its domain is checked here.
+///
+/// # Errors
+/// Those of [`open_release`]; [`ReleaseError::Closed`] also for an `info` of another domain.
+pub fn open_release_with_info(
+    secret: &ReleaseSecretKey,
+    info: &[u8],
+    wire: &[u8],
+) -> Result<SecretBytes, ReleaseError> {
+    match info.strip_prefix(RELEASE_DOMAIN) {
+        Some([0, ..]) => hpke_open(secret, info, wire),
+        _ => Err(ReleaseError::Closed),
+    }
+}
+
 /// Seals a challenge to a key that a partner names as its own: who can answer with the challenge has the
 /// secret key. `info` is `onebit/release-key-challenge/v1`, 0x00, then the partner and the key with their lengths.
 ///
@@ -446,6 +462,19 @@ mod tests {
         }
         let long = "j".repeat(JOURNAL_MAX_BYTES + 1);
         assert_eq!(refusal(ReleaseInfo { journal: &long, ..good }.to_bytes()), ReleaseError::Journal);
+    }
+
+    #[test]
+    fn releases_open_with_the_info_that_came_with_them() {
+        let (secret, info) = (secret(), info(&partner()).to_bytes().unwrap());
+        let wire = sealed(b"family_name=Doe");
+        assert_eq!(open_release_with_info(&secret, &info, &wire).unwrap().expose(), b"family_name=Doe");
+        let challenge = Secret::random(&SystemEntropy::new()).unwrap();
+        let public = secret.public_key();
+        let wire = seal_challenge(&public, &partner(), &challenge, &SystemEntropy::new()).unwrap();
+        let other = challenge_info(&public, &partner()).unwrap();
+        let refused = refusal(open_release_with_info(&secret, &other, &wire));
+        assert_eq!(refused, ReleaseError::Closed, "a challenge must not open as a release");
     }
 
     #[test]

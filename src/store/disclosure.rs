@@ -27,6 +27,7 @@ pub struct AskSignature {
 }
 
 /// What came of a request.
+#[expect(clippy::large_enum_variant, reason = "made once a call and taken apart at once")]
 pub enum Requested {
     /// It is kept.
     Kept(Case),

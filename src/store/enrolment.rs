@@ -95,6 +95,7 @@ pub struct FieldNew {
 }
 
 /// What came of a chunk.
+#[expect(clippy::large_enum_variant, reason = "made once a call and taken apart at once")]
 pub enum ChunkDone {
     /// It is durable; the gallery is to be changed so.
     Enrolled {

@@ -5,6 +5,8 @@
 //! [`AuditReceipt`]. The store maps the index's slots to subjects; nothing else knows both.
 
 pub mod change;
+#[cfg(test)]
+pub(crate) mod conformance;
 mod derived;
 pub mod disclosure;
 pub mod enrolment;

@@ -75,6 +75,7 @@ pub enum QuerySeen {
 }
 
 /// What came of recording a query.
+#[expect(clippy::large_enum_variant, reason = "made once a call and taken apart at once")]
 pub enum QueryRecorded {
     /// It is durable: the verdict opens against the receipt.
     New(QueryId, AuditReceipt, Withheld<Verdict>),

@@ -85,7 +85,7 @@ impl AuditReceipt {
             Journal::Partner(_) => Some(self.partner.clone()),
         };
         Receipt {
-            entry: self.entry.clone(),
+            entry: self.entry,
             opening,
             index: self.index,
             proof: self.proof.clone(),

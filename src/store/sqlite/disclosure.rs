@@ -256,7 +256,11 @@ pub(super) fn decide(
 
 /// Opens the approved fields, seals them to the partner's key, and keeps the one ciphertext; or ends the
 /// disclosure, when the person was hidden or erased since.
-pub(super) fn release(tx: &mut Tx<'_>, approval: Approval, terms: &ReleaseTerms) -> Result<Released, StoreError> {
+pub(super) fn release(
+    tx: &mut Tx<'_>,
+    approval: Approval,
+    terms: &ReleaseTerms,
+) -> Result<Released, StoreError> {
     let id = approval.disclosure();
     let Some(row) = get(tx.context, tx.sql, id)? else { return note(tx, id, terms, Released::NotApproved) };
     let key = release::release_key(tx.sql, &terms.partner)?;
@@ -267,34 +271,48 @@ pub(super) fn release(tx: &mut Tx<'_>, approval: Approval, terms: &ReleaseTerms)
         return withhold(tx, &row, terms);
     }
     let plain = release::fields_open(tx, row.subject, approval.fields())?;
+    let granted = Granted::of(&approval);
+    let Ok((after, transition)) = row.case.disclosure.release(approval, terms.ends) else {
+        return note(tx, id, terms, Released::NotApproved);
+    };
     let journal = Journal::Partner(terms.partner.clone());
-    let approval_entry = approval_enter(tx, &row, &approval, terms)?;
+    let tags = tags(tx.context, &after, Some(row.subject));
+    let approval_entry = approval_enter(tx, &after, &granted, terms, &tags)?;
     let origin = log::origin(tx.sql, &journal)?;
     let info = ReleaseInfo {
         journal: &origin,
         approval_entry,
         partner: &terms.partner,
         disclosure: id,
-        request: approval.request(),
+        request: after.digest(),
     };
     let (ciphertext, info) = release::seal(&key, &info, &plain, tx.context)?;
-    let fields = approval.fields().iter().map(FieldName::as_str).collect::<Vec<_>>().join(",");
-    let (after, transition) = match row.case.disclosure.release(approval, terms.ends) {
-        Ok(taken) => taken,
-        Err(_) => return Ok(Released::NotApproved),
-    };
     let shared = tx
         .system_event(Kind::DisclosureReleased, terms.policy)
         .with(Fact::Disclosure, id.as_bytes())
         .with(Fact::RequestDigest, after.digest().as_bytes())
         .text(Fact::Purpose, terms.purpose.as_str())
-        .text(Fact::Fields, &fields)
+        .text(Fact::Fields, &granted.fields)
         .with(Fact::CiphertextDigest, Digest::sha256(&ciphertext).as_bytes());
-    let holder = shared.clone().text(Fact::Partner, terms.partner.as_str()).with(Fact::Subject, row.subject.as_bytes());
-    let tags = tags(tx.context, &after, Some(row.subject));
+    let holder =
+        shared.clone().text(Fact::Partner, terms.partner.as_str()).with(Fact::Subject, row.subject.as_bytes());
     let index = tx.enter(journal, &shared, &holder, &tags)?;
     release::keep(tx, id, &ciphertext, &info, index)?;
     Ok(Released::Sealed(Box::new(step_keep(tx, &row, after, &transition)?)))
+}
+
+/// What an approval says, in the words of the log; the approval itself is used up by the release.
+struct Granted {
+    fields: String,
+    deciders: String,
+}
+
+impl Granted {
+    fn of(approval: &Approval) -> Self {
+        let fields = approval.fields().iter().map(FieldName::as_str).collect::<Vec<_>>().join(",");
+        let deciders = approval.deciders().iter().map(|one| format!("{} as {}", one.officer, one.role));
+        Self { fields, deciders: deciders.collect::<Vec<_>>().join(", ") }
+    }
 }
 
 fn visible(sql: &Connection, subject: SubjectId, terms: &ReleaseTerms) -> Result<bool, StoreError> {
@@ -304,24 +322,17 @@ fn visible(sql: &Connection, subject: SubjectId, terms: &ReleaseTerms) -> Result
 
 fn approval_enter(
     tx: &mut Tx<'_>,
-    row: &Row,
-    approval: &Approval,
+    after: &Disclosure,
+    granted: &Granted,
     terms: &ReleaseTerms,
+    tags: &[Tag],
 ) -> Result<u64, StoreError> {
-    let deciders = approval
-        .deciders()
-        .iter()
-        .map(|decider| format!("{} as {}", decider.officer, decider.role))
-        .collect::<Vec<_>>()
-        .join(", ");
-    let id = approval.disclosure();
     let partner = tx
         .system_event(Kind::DisclosureApproved, terms.policy)
-        .with(Fact::Disclosure, id.as_bytes())
-        .with(Fact::RequestDigest, approval.request().as_bytes());
-    let holder = partner.clone().text(Fact::Officer, &deciders);
-    let tags = tags(tx.context, &row.case.disclosure, Some(row.subject));
-    tx.enter(Journal::Partner(terms.partner.clone()), &partner, &holder, &tags)
+        .with(Fact::Disclosure, after.request().disclosure().as_bytes())
+        .with(Fact::RequestDigest, after.digest().as_bytes());
+    let holder = partner.clone().text(Fact::Officer, &granted.deciders);
+    tx.enter(Journal::Partner(terms.partner.clone()), &partner, &holder, tags)
 }
 
 fn withhold(tx: &mut Tx<'_>, row: &Row, terms: &ReleaseTerms) -> Result<Released, StoreError> {

@@ -16,6 +16,8 @@ mod readers;
 mod record;
 mod release;
 mod service;
+#[cfg(test)]
+mod tests;
 mod tx;
 mod writer;
 
