@@ -36,7 +36,7 @@ impl Gate {
     /// [`GateError::Signature`], [`GateError::Invalid`] for a change that can't take effect, and the others.
     pub async fn change_propose(&self, caller: &Caller, ask: ChangeAsk) -> Result<ChangeRecord, GateError> {
         let reason = text("reason", ask.reason, 1, REASON_MAX_CHARS)?;
-        check_change(&ask.change)?;
+        self.check_change(&ask.change)?;
         let digest = change::digest(ask.id, &ask.change, &reason);
         caller.check_signature(SignatureDomain::Change, &digest, &ask.signature)?;
         let permit = self.permit(&caller.actor, Action::ProposeChange, About::Service, digest).await?;
@@ -193,6 +193,54 @@ impl Gate {
         Ok((live.rules.digest(), live.rules.bundle().clone()))
     }
 
+    /// Refuses a change that could be confirmed but never work.
+    fn check_change(&self, change: &Change) -> Result<(), GateError> {
+        let invalid = |field, what: String| Err(GateError::Invalid { field, what });
+        match change {
+            Change::PutPerson(person) => self.check_person(person),
+            Change::PutPartner(partner) if partner.name.as_str() == HOLDER_JOURNAL => {
+                let what = "`holder` is the name of the holder's own journal; choose another".to_owned();
+                invalid("change.put_partner.partner", what)
+            }
+            Change::ActivatePolicy(bundle) => match Rules::load(bundle.clone()) {
+                Ok(_) => Ok(()),
+                Err(faults) => {
+                    let told = faults.iter().take(FAULTS_TOLD).map(ToString::to_string).collect::<Vec<_>>();
+                    invalid("change.activate_policy", told.join("; "))
+                }
+            },
+            Change::PutPartner(_)
+            | Change::PutReleaseKey { .. }
+            | Change::LiftRestriction { .. }
+            | Change::RestorePartner(_)
+            | Change::RestorePerson(_) => Ok(()),
+        }
+    }
+
+    /// A key that can sign, and an id in the trust domain of whoever the person belongs to.
+    fn check_person(&self, person: &Person) -> Result<(), GateError> {
+        let invalid = |field, what: String| Err(GateError::Invalid { field, what });
+        if let Err(error) = PublicKey::from_spki_der(&person.public_key) {
+            return invalid("change.put_person.public_key", error.to_string());
+        }
+        let live = self.live.load();
+        let domain = match (&person.partner, person.role) {
+            (Some(name), Role::PartnerSystem) => match live.registry.partner(name) {
+                Some(partner) => partner.trust_domain.as_str(),
+                None => return invalid("change.put_person.partner", format!("there is no partner `{name}`; add it first")),
+            },
+            (None, Role::PartnerSystem) | (Some(_), _) => {
+                let what = "name a partner for a partner system, and for nobody else".to_owned();
+                return invalid("change.put_person.partner", what);
+            }
+            (None, _) => live.holder.trust_domain.as_str(),
+        };
+        if is_of_domain(&person.spiffe_id, domain) {
+            return Ok(());
+        }
+        invalid("change.put_person.spiffe_id", format!("it does not begin with `spiffe://{domain}/`"))
+    }
+
     /// Offers a release key: seals a challenge to it.
     ///
     /// # Errors
@@ -241,35 +289,10 @@ impl Gate {
     }
 }
 
-/// Refuses a change that could be confirmed but never work.
-fn check_change(change: &Change) -> Result<(), GateError> {
-    match change {
-        Change::PutPerson(person) => {
-            let key = PublicKey::from_spki_der(&person.public_key);
-            key.map_err(|error| GateError::Invalid { field: "change.put_person.public_key", what: error.to_string() })?;
-            if (person.role == Role::PartnerSystem) == person.partner.is_some() {
-                return Ok(());
-            }
-            let what = "name a partner for a partner system, and for nobody else".to_owned();
-            Err(GateError::Invalid { field: "change.put_person.partner", what })
-        }
-        Change::PutPartner(partner) if partner.name.as_str() == HOLDER_JOURNAL => {
-            let what = "`holder` is the name of the holder's own journal; choose another".to_owned();
-            Err(GateError::Invalid { field: "change.put_partner.partner", what })
-        }
-        Change::ActivatePolicy(bundle) => match Rules::load(bundle.clone()) {
-            Ok(_) => Ok(()),
-            Err(faults) => {
-                let what = faults.iter().take(FAULTS_TOLD).map(ToString::to_string).collect::<Vec<_>>().join("; ");
-                Err(GateError::Invalid { field: "change.activate_policy", what })
-            }
-        },
-        Change::PutPartner(_)
-        | Change::PutReleaseKey { .. }
-        | Change::LiftRestriction { .. }
-        | Change::RestorePartner(_)
-        | Change::RestorePerson(_) => Ok(()),
-    }
+/// The ids of a trust domain begin so (SPIFFE-ID, section 2).
+fn is_of_domain(spiffe_id: &str, trust_domain: &str) -> bool {
+    let rest = spiffe_id.strip_prefix("spiffe://").and_then(|rest| rest.strip_prefix(trust_domain));
+    rest.is_some_and(|path| path.starts_with('/') && path.len() > 1)
 }
 
 const REASON_MAX_CHARS: usize = 512;
