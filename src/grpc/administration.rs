@@ -1,0 +1,205 @@
+//! People, partners and rules: changes that take two people, and suspensions.
+
+use tonic::Request;
+
+use super::call::{Desk, Reply};
+use super::change_form::{
+    FormFault, change_from_pb, change_to_pb, files_to_pb, partner_name, partner_resource, person_name,
+    person_resource, role_to_pb, standing_to_pb, state_to_pb,
+};
+use super::page::{self, PageSizes};
+use super::parse;
+use super::pb::administration as pb;
+use super::pb::administration::administration_service_server::AdministrationService;
+use super::pb::administration::{confirm_change_request, propose_change_request};
+use super::timestamp::timestamp_to_pb;
+use crate::authz::Action;
+use crate::gate::ChangeAsk;
+use crate::ids::{ChangeId, Digest};
+use crate::store::{ChangeRecord, Partner, Person};
+
+/// Administers people, partners and rules.
+#[derive(Clone)]
+pub(super) struct Administrations {
+    pub(super) desk: Desk,
+}
+
+#[tonic::async_trait]
+impl AdministrationService for Administrations {
+    async fn propose_change(
+        &self,
+        request: Request<pb::ProposeChangeRequest>,
+    ) -> Reply<pb::ProposeChangeResponse> {
+        let call = self.desk.call(Action::ProposeChange, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let proposed = self.desk.gate().change_propose(&caller, ask(request.into_inner())?).await?;
+            Ok(pb::ProposeChangeResponse { change: Some(record(&proposed)) })
+        })
+        .await
+    }
+
+    async fn confirm_change(
+        &self,
+        request: Request<pb::ConfirmChangeRequest>,
+    ) -> Reply<pb::ConfirmChangeResponse> {
+        let call = self.desk.call(Action::ConfirmChange, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let sent = request.into_inner();
+            let id = parse::change("name", &sent.name)?;
+            let confirm_change_request::Signature::CertificateSignature(signature) =
+                parse::held(SIGNATURE, sent.signature)?;
+            let signature = parse::signature(SIGNATURE, signature)?;
+            let confirmed = self.desk.gate().change_confirm(&caller, id, signature).await?;
+            Ok(pb::ConfirmChangeResponse { change: Some(record(&confirmed)) })
+        })
+        .await
+    }
+
+    async fn reject_change(
+        &self,
+        request: Request<pb::RejectChangeRequest>,
+    ) -> Reply<pb::RejectChangeResponse> {
+        let call = self.desk.call(Action::RejectChange, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let sent = request.into_inner();
+            let id = parse::change("name", &sent.name)?;
+            let rejected = self.desk.gate().change_reject(&caller, id, sent.reason).await?;
+            Ok(pb::RejectChangeResponse { change: Some(record(&rejected)) })
+        })
+        .await
+    }
+
+    async fn list_changes(&self, request: Request<pb::ListChangesRequest>) -> Reply<pb::ListChangesResponse> {
+        let call = self.desk.call(Action::ListChanges, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let size = page::size(request.get_ref().page_size, PAGE)?;
+            let after = page::last_id(&request.get_ref().page_token)?.map(ChangeId::from_bytes);
+            let limit = page::with_one_to_spare(size);
+            let mut changes = self.desk.gate().change_list(&caller, after, limit).await?;
+            // Changes carry whole policy folders.
+            let size = page::fitting(&changes.iter().map(record).collect::<Vec<_>>(), size);
+            let next_page_token = page::cut(&mut changes, size, |change| *change.id.as_bytes());
+            Ok(pb::ListChangesResponse { changes: changes.iter().map(record).collect(), next_page_token })
+        })
+        .await
+    }
+
+    async fn suspend_partner(
+        &self,
+        request: Request<pb::SuspendPartnerRequest>,
+    ) -> Reply<pb::SuspendPartnerResponse> {
+        let call = self.desk.call(Action::SuspendPartner, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let sent = request.into_inner();
+            let partner = partner_name("partner", &sent.partner)?;
+            let receipt = self.desk.gate().partner_suspend(&caller, partner, sent.reason).await?;
+            Ok(pb::SuspendPartnerResponse { receipt })
+        })
+        .await
+    }
+
+    async fn suspend_person(
+        &self,
+        request: Request<pb::SuspendPersonRequest>,
+    ) -> Reply<pb::SuspendPersonResponse> {
+        let call = self.desk.call(Action::SuspendPerson, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let sent = request.into_inner();
+            let person = person_name("person", &sent.person)?;
+            let receipt = self.desk.gate().person_suspend(&caller, person, sent.reason).await?;
+            Ok(pb::SuspendPersonResponse { receipt })
+        })
+        .await
+    }
+
+    async fn list_people(&self, request: Request<pb::ListPeopleRequest>) -> Reply<pb::ListPeopleResponse> {
+        let call = self.desk.call(Action::ListPeople, &request);
+        call.reply(async {
+            let people = self.desk.gate().people_list(&call.caller()?).await?;
+            Ok(pb::ListPeopleResponse { people: people.iter().map(person).collect() })
+        })
+        .await
+    }
+
+    async fn list_partners(
+        &self,
+        request: Request<pb::ListPartnersRequest>,
+    ) -> Reply<pb::ListPartnersResponse> {
+        let call = self.desk.call(Action::ListPartners, &request);
+        call.reply(async {
+            let partners = self.desk.gate().partners_list(&call.caller()?).await?;
+            Ok(pb::ListPartnersResponse { partners: partners.iter().map(partner).collect() })
+        })
+        .await
+    }
+
+    async fn get_policy(&self, request: Request<pb::GetPolicyRequest>) -> Reply<pb::GetPolicyResponse> {
+        let call = self.desk.call(Action::GetPolicy, &request);
+        call.reply(async {
+            let (digest, bundle) = self.desk.gate().policy_get(&call.caller()?).await?;
+            Ok(pb::GetPolicyResponse { digest: digest.as_bytes().to_vec(), files: files_to_pb(&bundle) })
+        })
+        .await
+    }
+}
+
+fn ask(sent: pb::ProposeChangeRequest) -> Result<ChangeAsk, FormFault> {
+    let request = parse::request_id("request_id", &sent.request_id)?;
+    let propose_change_request::Signature::CertificateSignature(signature) =
+        parse::held(SIGNATURE, sent.signature)?;
+    Ok(ChangeAsk {
+        id: ChangeId::from_bytes(*request.as_bytes()),
+        change: change_from_pb(parse::held("change", sent.change)?)?,
+        signature: parse::signature(SIGNATURE, signature)?,
+        reason: sent.reason,
+    })
+}
+
+fn record(record: &ChangeRecord) -> pb::ChangeRecord {
+    pb::ChangeRecord {
+        name: record.id.resource(),
+        summary: record.change.summary(),
+        state: state_to_pb(record.state).into(),
+        digest: record.digest.as_bytes().to_vec(),
+        proposer: person_resource(&record.proposer),
+        decider: record.decider.as_ref().map(person_resource).unwrap_or_default(),
+        create_time: Some(timestamp_to_pb(record.created)),
+        change: Some(change_to_pb(&record.change)),
+        reason: record.reason.clone(),
+    }
+}
+
+fn person(person: &Person) -> pb::Person {
+    pb::Person {
+        person: person_resource(&person.name),
+        role: role_to_pb(person.role).into(),
+        spiffe_id: person.spiffe_id.clone(),
+        partner: person.partner.as_ref().map(partner_resource).unwrap_or_default(),
+        standing: standing_to_pb(person.standing).into(),
+        key_fingerprint: Digest::sha256(&person.public_key).as_bytes().to_vec(),
+    }
+}
+
+fn partner(partner: &Partner) -> pb::Partner {
+    let release_key = match partner.release_key {
+        Some(_) => pb::ReleaseKeyState::Confirmed,
+        None => pb::ReleaseKeyState::Missing,
+    };
+    pb::Partner {
+        partner: partner_resource(&partner.name),
+        title: partner.title.clone(),
+        trust_domain: partner.trust_domain.clone(),
+        standing: standing_to_pb(partner.standing).into(),
+        release_key: release_key.into(),
+    }
+}
+
+const SIGNATURE: &str = "certificate_signature";
+/// As the schema says.
+const PAGE: PageSizes = PageSizes { usual: 50, most: 200 };

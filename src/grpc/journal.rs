@@ -1,0 +1,56 @@
+//! A partner's own journal.
+
+use tonic::Request;
+
+use super::call::{Desk, Reply};
+use super::page::{self, PageSizes};
+use super::pb::partner as pb;
+use super::pb::partner::journal_service_server::JournalService;
+use crate::authz::Action;
+use crate::store::LoggedEntry;
+
+/// Shows partners their journals.
+#[derive(Clone)]
+pub(super) struct Journals {
+    pub(super) desk: Desk,
+}
+
+#[tonic::async_trait]
+impl JournalService for Journals {
+    async fn get_checkpoint(
+        &self,
+        request: Request<pb::GetCheckpointRequest>,
+    ) -> Reply<pb::GetCheckpointResponse> {
+        let call = self.desk.call(Action::GetOwnCheckpoint, &request);
+        call.reply(async {
+            let bundled = self.desk.gate().own_checkpoint(&call.caller()?).await?;
+            Ok(pb::GetCheckpointResponse {
+                checkpoint: bundled.checkpoint,
+                verifier_key: bundled.verifier_key,
+            })
+        })
+        .await
+    }
+
+    async fn list_entries(&self, request: Request<pb::ListEntriesRequest>) -> Reply<pb::ListEntriesResponse> {
+        let call = self.desk.call(Action::ListOwnEntries, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let size = page::size(request.get_ref().page_size, PAGE)?;
+            let from = page::first_index(&request.get_ref().page_token)?;
+            let limit = page::with_one_to_spare(size);
+            let mut entries = self.desk.gate().own_entries(&caller, from, limit).await?;
+            let size = page::fitting(&entries.iter().map(entry).collect::<Vec<_>>(), size);
+            let next_page_token = page::cut_by_index(&mut entries, size, |entry| entry.index);
+            Ok(pb::ListEntriesResponse { entries: entries.iter().map(entry).collect(), next_page_token })
+        })
+        .await
+    }
+}
+
+fn entry(logged: &LoggedEntry) -> pb::Entry {
+    pb::Entry { index: logged.index, entry: logged.entry.encode().to_vec(), opening: logged.opening.encode() }
+}
+
+/// As the schema says.
+const PAGE: PageSizes = PageSizes { usual: 256, most: 1_000 };

@@ -1,0 +1,205 @@
+//! The log, for privacy officers.
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::call::{Call, Desk, Reply};
+use super::in_order::Answers;
+use super::page::{self, PageSizes};
+use super::parse::{self, JOURNALS};
+use super::pb::oversight as pb;
+use super::pb::oversight::log_service_server::LogService;
+use super::status::CallError;
+use super::timestamp::timestamp_to_pb;
+use crate::authz::Action;
+use crate::gate::ReadAsk;
+use crate::store::log::ExportPlan;
+use crate::store::{JournalHead, ProvenEntry};
+
+/// Shows the log to those who watch over it.
+#[derive(Clone)]
+pub(super) struct Logs {
+    pub(super) desk: Desk,
+}
+
+#[tonic::async_trait]
+impl LogService for Logs {
+    async fn list_journals(
+        &self,
+        request: Request<pb::ListJournalsRequest>,
+    ) -> Reply<pb::ListJournalsResponse> {
+        let call = self.desk.call(Action::ListJournals, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let heads = self.desk.gate().journal_list(&caller, request.into_inner().reason).await?;
+            Ok(pb::ListJournalsResponse { journals: heads.into_iter().map(journal).collect() })
+        })
+        .await
+    }
+
+    async fn get_checkpoint(
+        &self,
+        request: Request<pb::GetCheckpointRequest>,
+    ) -> Reply<pb::GetCheckpointResponse> {
+        let call = self.desk.call(Action::GetCheckpoint, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let journal = parse::journal(JOURNAL, &request.get_ref().journal)?;
+            let bundled = self.desk.gate().checkpoint_get(&caller, journal).await?;
+            Ok(pb::GetCheckpointResponse {
+                checkpoint: bundled.checkpoint,
+                verifier_key: bundled.verifier_key,
+            })
+        })
+        .await
+    }
+
+    async fn list_entries(&self, request: Request<pb::ListEntriesRequest>) -> Reply<pb::ListEntriesResponse> {
+        let call = self.desk.call(Action::ListEntries, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let sent = request.into_inner();
+            let from = page::first_index(&sent.page_token)?;
+            let limit = page::size(sent.page_size, PAGE)?;
+            let journal = parse::journal(JOURNAL, &sent.journal)?;
+            // No item to spare: whatever is read here is said to be read, so nothing is read that is not shown.
+            let ask = ReadAsk { journal, from, limit, why: sent.reason };
+            let read = self.desk.gate().entry_list(&caller, ask).await?.entries;
+            Ok(entries(read.iter().map(entry).collect(), limit))
+        })
+        .await
+    }
+
+    async fn get_entry(&self, request: Request<pb::GetEntryRequest>) -> Reply<pb::GetEntryResponse> {
+        let call = self.desk.call(Action::GetEntry, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let sent = request.into_inner();
+            let journal = parse::journal(JOURNAL, &sent.journal)?;
+            let ask = ReadAsk { journal, from: sent.index, limit: 1, why: sent.reason };
+            let read = self.desk.gate().entry_get(&caller, ask).await?;
+            Ok(pb::GetEntryResponse { entry: Some(entry(&read)), proof: read.proof.unwrap_or_default() })
+        })
+        .await
+    }
+
+    async fn get_consistency_proof(
+        &self,
+        request: Request<pb::GetConsistencyProofRequest>,
+    ) -> Reply<pb::GetConsistencyProofResponse> {
+        let call = self.desk.call(Action::GetConsistencyProof, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let sent = request.get_ref();
+            let journal = parse::journal(JOURNAL, &sent.journal)?;
+            let from = parse::at_least_one("from_size", sent.from_size)?;
+            let to = Some(sent.to_size).filter(|size| *size > 0);
+            let proof = self.desk.gate().consistency_proof(&caller, journal, from, to).await?;
+            let hashes = proof.hashes.iter().map(|hash| hash.0.to_vec()).collect();
+            Ok(pb::GetConsistencyProofResponse { hashes, to_size: proof.to })
+        })
+        .await
+    }
+
+    type ExportJournalStream = Answers<pb::ExportJournalResponse>;
+
+    async fn export_journal(
+        &self,
+        request: Request<pb::ExportJournalRequest>,
+    ) -> Reply<Self::ExportJournalStream> {
+        let call = self.desk.call(Action::ExportJournal, &request);
+        let planned = call.done(async {
+            let caller = call.caller()?;
+            let sent = request.into_inner();
+            let journal = parse::journal(JOURNAL, &sent.journal)?;
+            Ok(self.desk.gate().export_plan(&caller, journal, sent.reason).await?)
+        });
+        let plan = planned.await.map_err(Status::from)?;
+        let (files, taken) = mpsc::channel(FILES_AHEAD);
+        tokio::spawn(export(self.desk.clone(), call, plan, files));
+        Ok(Response::new(Box::pin(ReceiverStream::new(taken))))
+    }
+}
+
+/// Sends the files one by one, as fast as they are taken. The caller is looked up before each of them: an
+/// export of a long journal may take longer than its caller is trusted.
+async fn export(
+    desk: Desk,
+    call: Call,
+    plan: ExportPlan,
+    files: mpsc::Sender<Result<pb::ExportJournalResponse, Status>>,
+) {
+    for file in &plan.files {
+        let content = async {
+            call.caller()?;
+            Ok::<_, CallError>(desk.gate().export_file(&plan, file).await?)
+        };
+        let (sent, ended) = match content.await {
+            Ok(content) => (Ok(pb::ExportJournalResponse { path: file.path.clone(), content }), false),
+            Err(error) => {
+                error.log(Action::ExportJournal);
+                (Err(error.status()), true)
+            }
+        };
+        if files.send(sent).await.is_err() || ended {
+            return;
+        }
+    }
+}
+
+fn journal(head: JournalHead) -> pb::Journal {
+    pb::Journal { name: format!("{JOURNALS}{}", head.journal), origin: head.origin, size: head.size }
+}
+
+fn entry(read: &ProvenEntry) -> pb::Entry {
+    let facts = read.event.render().into_iter();
+    pb::Entry {
+        index: read.index,
+        kind: read.event.kind.to_string(),
+        time: Some(timestamp_to_pb(read.event.at)),
+        actor: read.event.actor.clone(),
+        facts: facts.map(|(name, value)| pb::Fact { name: name.to_owned(), value }).collect(),
+    }
+}
+
+/// A page that is not full is the last; a full one may be followed by an empty one.
+fn entries(mut entries: Vec<pb::Entry>, limit: u32) -> pb::ListEntriesResponse {
+    let full = u32::try_from(entries.len()).is_ok_and(|length| length >= limit);
+    let fitting = page::fitting(&entries, limit);
+    let first_cut = page::cut_by_index(&mut entries, fitting, |entry| entry.index);
+    let next_page_token = match entries.last() {
+        Some(last) if full && first_cut.is_empty() => page::index_token(last.index.saturating_add(1)),
+        _ => first_cut,
+    };
+    pb::ListEntriesResponse { entries, next_page_token }
+}
+
+const JOURNAL: &str = "journal";
+/// As the schema says.
+const PAGE: PageSizes = PageSizes { usual: 100, most: 1_000 };
+/// One file is sent while the next is read; files have 256 entries or hashes at most.
+const FILES_AHEAD: usize = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(count: u64, bytes: usize) -> Vec<pb::Entry> {
+        let fact = || pb::Fact { name: "detail".to_owned(), value: "x".repeat(bytes) };
+        (0..count).map(|index| pb::Entry { index, facts: vec![fact()], ..pb::Entry::default() }).collect()
+    }
+
+    #[test]
+    fn a_page_that_is_not_full_is_the_last() {
+        assert_eq!(entries(read(3, 1), 4).next_page_token, "");
+        assert_eq!(entries(Vec::new(), 4).next_page_token, "");
+        assert_eq!(page::first_index(&entries(read(4, 1), 4).next_page_token), Ok(4));
+    }
+
+    #[test]
+    fn what_does_not_fit_begins_the_next_page() {
+        let page = entries(read(10, 1_024 * 1_024 - 64), 100);
+        assert_eq!((page.entries.len(), page::first_index(&page.next_page_token)), (3, Ok(3)));
+    }
+}
