@@ -1,0 +1,359 @@
+//! Changes on the wire: from the message to the store's type and back, for the server that keeps them and for
+//! the client that signs them. Both compute the same digest of what comes out here.
+
+use crate::authz::{Bundle, Role, Standing};
+use crate::grpc::pb::administration as pb;
+use crate::grpc::pb::administration::change::Change as Which;
+use crate::ids::{ActorName, IdError, PartnerName};
+use crate::store::change::{Change, ChangeState};
+use crate::store::registry::{Partner, Person};
+
+/// A field of a message that is not in its form.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}`: {what}")]
+pub struct FormFault {
+    /// The field, as it is written in the schema.
+    pub field: String,
+    /// What is wrong with it, and what to do.
+    pub what: String,
+}
+
+impl FormFault {
+    /// The fault of a field.
+    #[must_use]
+    pub fn new(field: &str, what: impl Into<String>) -> Self {
+        Self { field: field.to_owned(), what: what.into() }
+    }
+}
+
+/// Reads a change.
+///
+/// # Errors
+/// [`FormFault`] with the first field that is missing or not in its form.
+pub fn change_from_pb(change: pb::Change) -> Result<Change, FormFault> {
+    match change.change.ok_or_else(|| FormFault::new("change", MISSING))? {
+        Which::PutPerson(put) => put_person(put).map(Change::PutPerson),
+        Which::PutPartner(put) => put_partner(put).map(Change::PutPartner),
+        Which::PutReleaseKey(put) => Ok(Change::PutReleaseKey {
+            partner: partner_name("change.put_release_key.partner", &put.partner)?,
+            key: put.public_key.as_slice().try_into().map_err(|_| {
+                FormFault::new("change.put_release_key.public_key", "is not the 32 bytes of an X25519 key")
+            })?,
+        }),
+        Which::ActivatePolicy(activate) => {
+            let files = activate.files.into_iter().map(|file| (file.path, file.content));
+            let bundle = Bundle::from_files(files)
+                .map_err(|error| FormFault::new("change.activate_policy.files", error.to_string()))?;
+            if bundle.files().next().is_none() {
+                return Err(FormFault::new("change.activate_policy.files", MISSING));
+            }
+            Ok(Change::ActivatePolicy(bundle))
+        }
+        Which::LiftRestriction(lift) => Ok(Change::LiftRestriction {
+            source_id: text("change.lift_restriction.source_id", lift.source_id, SOURCE_ID_MAX_CHARS)?,
+            restriction: named("change.lift_restriction.restriction", &lift.restriction)?,
+        }),
+        Which::RestorePartner(restore) => {
+            partner_name("change.restore_partner.partner", &restore.partner).map(Change::RestorePartner)
+        }
+        Which::RestorePerson(restore) => {
+            person_name("change.restore_person.person", &restore.person).map(Change::RestorePerson)
+        }
+    }
+}
+
+/// Writes a change. Contacts are no part of it: whoever sends one adds it.
+#[must_use]
+pub fn change_to_pb(change: &Change) -> pb::Change {
+    let which = match change {
+        Change::PutPerson(person) => Which::PutPerson(pb::PutPerson {
+            person: person_resource(&person.name),
+            role: role_to_pb(person.role).into(),
+            spiffe_id: person.spiffe_id.clone(),
+            public_key: person.public_key.clone(),
+            partner: person.partner.as_ref().map(partner_resource).unwrap_or_default(),
+            contact: String::new(),
+        }),
+        Change::PutPartner(partner) => Which::PutPartner(pb::PutPartner {
+            partner: partner_resource(&partner.name),
+            title: partner.title.clone(),
+            trust_domain: partner.trust_domain.clone(),
+            authorities: partner.authorities.clone(),
+            contact: String::new(),
+        }),
+        Change::PutReleaseKey { partner, key } => Which::PutReleaseKey(pb::PutReleaseKey {
+            partner: partner_resource(partner),
+            public_key: key.to_vec(),
+        }),
+        Change::ActivatePolicy(bundle) => {
+            Which::ActivatePolicy(pb::ActivatePolicy { files: files_to_pb(bundle) })
+        }
+        Change::LiftRestriction { source_id, restriction } => Which::LiftRestriction(pb::LiftRestriction {
+            source_id: source_id.clone(),
+            restriction: restriction.as_str().to_owned(),
+        }),
+        Change::RestorePartner(partner) => {
+            Which::RestorePartner(pb::RestorePartner { partner: partner_resource(partner) })
+        }
+        Change::RestorePerson(person) => {
+            Which::RestorePerson(pb::RestorePerson { person: person_resource(person) })
+        }
+    };
+    pb::Change { change: Some(which) }
+}
+
+/// The files of a policy folder.
+#[must_use]
+pub fn files_to_pb(bundle: &Bundle) -> Vec<pb::PolicyFile> {
+    bundle
+        .files()
+        .map(|(path, content)| pb::PolicyFile { path: path.to_owned(), content: content.to_vec() })
+        .collect()
+}
+
+/// The role as it is sent.
+#[must_use]
+pub const fn role_to_pb(role: Role) -> pb::Role {
+    match role {
+        Role::PartnerSystem => pb::Role::PartnerSystem,
+        Role::EnrolmentSystem => pb::Role::EnrolmentSystem,
+        Role::ApprovingOfficer => pb::Role::ApprovingOfficer,
+        Role::Examiner => pb::Role::Examiner,
+        Role::PrivacyOfficer => pb::Role::PrivacyOfficer,
+        Role::Administrator => pb::Role::Administrator,
+    }
+}
+
+/// The role that was sent; `None` for the unspecified one.
+#[must_use]
+pub const fn role_from_pb(role: pb::Role) -> Option<Role> {
+    match role {
+        pb::Role::Unspecified => None,
+        pb::Role::PartnerSystem => Some(Role::PartnerSystem),
+        pb::Role::EnrolmentSystem => Some(Role::EnrolmentSystem),
+        pb::Role::ApprovingOfficer => Some(Role::ApprovingOfficer),
+        pb::Role::Examiner => Some(Role::Examiner),
+        pb::Role::PrivacyOfficer => Some(Role::PrivacyOfficer),
+        pb::Role::Administrator => Some(Role::Administrator),
+    }
+}
+
+/// The standing as it is sent.
+#[must_use]
+pub const fn standing_to_pb(standing: Standing) -> pb::Standing {
+    match standing {
+        Standing::Active => pb::Standing::Active,
+        Standing::Suspended => pb::Standing::Suspended,
+    }
+}
+
+/// The state as it is sent.
+#[must_use]
+pub const fn state_to_pb(state: ChangeState) -> pb::ChangeState {
+    match state {
+        ChangeState::Proposed => pb::ChangeState::Proposed,
+        ChangeState::Confirmed => pb::ChangeState::Confirmed,
+        ChangeState::Rejected => pb::ChangeState::Rejected,
+    }
+}
+
+/// The resource name of a partner.
+#[must_use]
+pub fn partner_resource(partner: &PartnerName) -> String {
+    format!("{PARTNERS}{partner}")
+}
+
+/// The resource name of a person or a system.
+#[must_use]
+pub fn person_resource(person: &ActorName) -> String {
+    format!("{PEOPLE}{person}")
+}
+
+/// The partner of a resource name.
+///
+/// # Errors
+/// [`FormFault`] of `field` when it is missing or not in its form.
+pub fn partner_name(field: &str, resource: &str) -> Result<PartnerName, FormFault> {
+    of_collection(field, resource, PARTNERS)
+}
+
+/// The person or system of a resource name.
+///
+/// # Errors
+/// [`FormFault`] of `field` when it is missing or not in its form.
+pub fn person_name(field: &str, resource: &str) -> Result<ActorName, FormFault> {
+    of_collection(field, resource, PEOPLE)
+}
+
+fn put_person(put: pb::PutPerson) -> Result<Person, FormFault> {
+    let role = pb::Role::try_from(put.role).ok().and_then(role_from_pb);
+    let role =
+        role.ok_or_else(|| FormFault::new("change.put_person.role", "is missing or unknown; say which"))?;
+    let partner = match (role, put.partner.as_str()) {
+        (Role::PartnerSystem, resource) => Some(partner_name("change.put_person.partner", resource)?),
+        (_, "") => None,
+        _ => {
+            return Err(FormFault::new(
+                "change.put_person.partner",
+                "is for partner systems only; leave it out",
+            ));
+        }
+    };
+    Ok(Person {
+        name: person_name("change.put_person.person", &put.person)?,
+        role,
+        spiffe_id: text("change.put_person.spiffe_id", put.spiffe_id, SPIFFE_ID_MAX_CHARS)?,
+        public_key: bytes("change.put_person.public_key", put.public_key, PUBLIC_KEY_MAX_BYTES)?,
+        partner,
+        standing: Standing::Active,
+    })
+}
+
+fn put_partner(put: pb::PutPartner) -> Result<Partner, FormFault> {
+    let field = "change.put_partner.authorities";
+    if !(1..=AUTHORITIES_MAX).contains(&put.authorities.len()) {
+        return Err(FormFault::new(field, format!("are not 1 to {AUTHORITIES_MAX} certificates")));
+    }
+    let authorities = put.authorities.into_iter().map(|der| bytes(field, der, CERTIFICATE_MAX_BYTES));
+    Ok(Partner {
+        name: partner_name("change.put_partner.partner", &put.partner)?,
+        title: text("change.put_partner.title", put.title, TITLE_MAX_CHARS)?,
+        trust_domain: text("change.put_partner.trust_domain", put.trust_domain, SPIFFE_ID_MAX_CHARS)?,
+        authorities: authorities.collect::<Result<_, _>>()?,
+        standing: Standing::Active,
+        release_key: None,
+    })
+}
+
+fn of_collection<T: std::str::FromStr<Err = IdError>>(
+    field: &str,
+    resource: &str,
+    prefix: &str,
+) -> Result<T, FormFault> {
+    match resource.strip_prefix(prefix) {
+        Some(name) => named(field, name),
+        None if resource.is_empty() => Err(FormFault::new(field, MISSING)),
+        None => Err(FormFault::new(field, format!("does not begin with `{prefix}`; write the whole name"))),
+    }
+}
+
+fn named<T: std::str::FromStr<Err = IdError>>(field: &str, name: &str) -> Result<T, FormFault> {
+    name.parse().map_err(|error: IdError| FormFault::new(field, error.to_string()))
+}
+
+fn text(field: &str, value: String, max_chars: usize) -> Result<String, FormFault> {
+    if value.trim().is_empty() {
+        Err(FormFault::new(field, MISSING))
+    } else if value.chars().count() > max_chars || value.contains(char::is_control) {
+        Err(FormFault::new(
+            field,
+            format!("is longer than {max_chars} characters or holds control characters"),
+        ))
+    } else {
+        Ok(value)
+    }
+}
+
+fn bytes(field: &str, value: Vec<u8>, max: usize) -> Result<Vec<u8>, FormFault> {
+    match value.len() {
+        0 => Err(FormFault::new(field, MISSING)),
+        length if length > max => {
+            Err(FormFault::new(field, format!("has {length} bytes, and {max} are allowed")))
+        }
+        _ => Ok(value),
+    }
+}
+
+const PARTNERS: &str = "partners/";
+const PEOPLE: &str = "people/";
+const MISSING: &str = "is missing; give it";
+const SOURCE_ID_MAX_CHARS: usize = 256;
+/// The longest SPIFFE id (SPIFFE-ID, section 2.3) is 2,048 bytes.
+const SPIFFE_ID_MAX_CHARS: usize = 2_048;
+const TITLE_MAX_CHARS: usize = 256;
+/// A SubjectPublicKeyInfo of P-256 has 91 bytes, of Ed25519 44; anything near this is another kind of key.
+const PUBLIC_KEY_MAX_BYTES: usize = 1_024;
+/// Certificates of authorities have one or two kilobytes.
+const CERTIFICATE_MAX_BYTES: usize = 16 * 1_024;
+/// The old and the new root of a trust domain, for a few generations.
+const AUTHORITIES_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ChangeId;
+    use crate::store::change::digest;
+
+    fn person(role: Role, partner: Option<&str>) -> Change {
+        Change::PutPerson(Person {
+            name: "mere".parse().unwrap(),
+            role,
+            spiffe_id: "spiffe://immigration.example/person/mere".to_owned(),
+            public_key: vec![0x30; 91],
+            partner: partner.map(|name| name.parse().unwrap()),
+            standing: Standing::Active,
+        })
+    }
+
+    fn every_kind() -> Vec<Change> {
+        vec![
+            person(Role::ApprovingOfficer, None),
+            person(Role::PartnerSystem, Some("au-border")),
+            Change::PutPartner(Partner {
+                name: "au-border".parse().unwrap(),
+                title: "Border agency".to_owned(),
+                trust_domain: "border.au.example".to_owned(),
+                authorities: vec![vec![1], vec![2, 3]],
+                standing: Standing::Active,
+                release_key: None,
+            }),
+            Change::PutReleaseKey { partner: "au-border".parse().unwrap(), key: [9; 32] },
+            Change::ActivatePolicy(
+                Bundle::from_files([("rules/a.cedar".to_owned(), b"permit".to_vec())]).unwrap(),
+            ),
+            Change::LiftRestriction {
+                source_id: "A-1".to_owned(),
+                restriction: "protected-identity".parse().unwrap(),
+            },
+            Change::RestorePartner("au-border".parse().unwrap()),
+            Change::RestorePerson("mere".parse().unwrap()),
+        ]
+    }
+
+    #[test]
+    fn a_change_has_the_same_digest_after_the_wire() {
+        let id = ChangeId::from_bytes([7; 16]);
+        for change in every_kind() {
+            let back = change_from_pb(change_to_pb(&change)).unwrap();
+            assert_eq!(digest(id, &back, "why"), digest(id, &change, "why"), "kind `{}`", change.kind());
+        }
+    }
+
+    #[test]
+    fn roles_go_there_and_back() {
+        for role in Role::ALL {
+            assert_eq!(role_from_pb(role_to_pb(role)), Some(role));
+        }
+    }
+
+    #[test]
+    fn faults_name_their_field() {
+        let fault = |change: pb::Change| change_from_pb(change).err().map(|fault| fault.field);
+        assert_eq!(fault(pb::Change { change: None }).as_deref(), Some("change"));
+        let Some(Which::PutPerson(mut put)) = change_to_pb(&person(Role::Examiner, None)).change else {
+            panic!("a person is written as a person")
+        };
+        put.role = 0;
+        let unspecified = pb::Change { change: Some(Which::PutPerson(put.clone())) };
+        assert_eq!(fault(unspecified).as_deref(), Some("change.put_person.role"));
+        put.role = pb::Role::Examiner.into();
+        put.partner = "partners/au-border".to_owned();
+        let partnered = pb::Change { change: Some(Which::PutPerson(put)) };
+        assert_eq!(fault(partnered).as_deref(), Some("change.put_person.partner"));
+        let restore = pb::RestorePerson { person: "mere".to_owned() };
+        let bare = pb::Change { change: Some(Which::RestorePerson(restore)) };
+        assert_eq!(fault(bare).as_deref(), Some("change.restore_person.person"));
+        let empty = pb::Change { change: Some(Which::ActivatePolicy(pb::ActivatePolicy { files: vec![] })) };
+        assert_eq!(fault(empty).as_deref(), Some("change.activate_policy.files"));
+    }
+}
