@@ -1,0 +1,215 @@
+//! `onebit audit`: reads, exports and verifies the log.
+
+use std::path::PathBuf;
+
+use super::fault::CliError;
+use super::print::OutputOption;
+use super::wire;
+use crate::grpc::client::ClientOptions;
+
+mod officer;
+mod offline;
+mod own;
+
+/// Reads, exports and verifies the log
+///
+/// There is one journal for each partner and one for the holder (`holder`). A journal is a Merkle tree whose
+/// head is signed; nobody can take an entry out of it, change one or put one in between unseen.
+///
+/// `verify` and `receipt` need nothing but files and the log's verifier key: no server, no network. The small
+/// program `onebit-verify` does the same, for those who want to read all of the code that they trust.
+#[derive(Debug, clap::Args)]
+pub struct AuditArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: AuditCommand,
+}
+
+/// What can be done with the log.
+#[derive(Debug, clap::Subcommand)]
+pub enum AuditCommand {
+    /// Verifies an exported journal, offline: every entry, every opening, the tree and its signature
+    Verify(VerifyArgs),
+    /// Verifies a receipt, offline, and shows what its entry says
+    Receipt(ReceiptArgs),
+    /// Verifies all of your own journal, as a partner: nothing invented, nothing dropped
+    Own(OwnArgs),
+    /// Lists the journals, for privacy officers; the read is logged
+    Journals(JournalsArgs),
+    /// Shows the entries of a journal, opened, for privacy officers; the read is logged
+    List(ListArgs),
+    /// Shows one entry with the proof that it is in the journal, for privacy officers; the read is logged
+    Entry(EntryArgs),
+    /// Shows the newest checkpoint of a journal, for privacy officers
+    Checkpoint(CheckpointArgs),
+    /// Writes a journal to a folder that `onebit audit verify` verifies, for privacy officers; it is logged
+    Export(ExportArgs),
+}
+
+/// An export to verify.
+#[derive(Debug, clap::Args)]
+pub struct VerifyArgs {
+    /// The folder of the export
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// The journal's verifier key, or a file that holds it; take it from the holder on another way than the export
+    #[arg(long, value_name = "KEY|FILE", env = "ONEBIT_LOG_KEY")]
+    pub key: String,
+    /// A checkpoint that you kept; the journal must begin with what it was signed over
+    #[arg(long, value_name = "FILE")]
+    pub since: Option<PathBuf>,
+    /// Show what opened entries say
+    #[arg(long)]
+    pub show: bool,
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputOption,
+}
+
+/// A receipt to verify.
+#[derive(Debug, clap::Args)]
+pub struct ReceiptArgs {
+    /// The receipt
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The journal's verifier key, or a file that holds it; take it from the holder on another way than the receipt
+    #[arg(long, value_name = "KEY|FILE", env = "ONEBIT_LOG_KEY")]
+    pub key: String,
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputOption,
+}
+
+/// A partner's own journal.
+#[derive(Debug, clap::Args)]
+pub struct OwnArgs {
+    /// The journal's verifier key, or a file that holds it; take it from the holder on another way than this connection
+    #[arg(long, value_name = "KEY|FILE", env = "ONEBIT_LOG_KEY")]
+    pub key: String,
+    /// The file that keeps the newest checkpoint from one time to the next
+    ///
+    /// What it holds is compared first: the journal must begin with what was signed then. Afterwards it holds the
+    /// newest checkpoint. Keep it where the holder can't reach it.
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
+    /// Show what the entries say
+    #[arg(long)]
+    pub show: bool,
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputOption,
+    /// The connection.
+    #[command(flatten)]
+    pub client: ClientOptions,
+}
+
+/// A list of journals.
+#[derive(Debug, clap::Args)]
+pub struct JournalsArgs {
+    /// Why you read; kept in the log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputOption,
+    /// The connection.
+    #[command(flatten)]
+    pub client: ClientOptions,
+}
+
+/// Entries of a journal.
+#[derive(Debug, clap::Args)]
+pub struct ListArgs {
+    /// The journal: a partner's name, or `holder`
+    #[arg(long, value_name = "NAME")]
+    pub journal: String,
+    /// Why you read; kept in the log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// How many at most, from the first on; all by default
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputOption,
+    /// The connection.
+    #[command(flatten)]
+    pub client: ClientOptions,
+}
+
+/// One entry.
+#[derive(Debug, clap::Args)]
+pub struct EntryArgs {
+    /// The journal: a partner's name, or `holder`
+    #[arg(long, value_name = "NAME")]
+    pub journal: String,
+    /// The index, from 0
+    #[arg(long, value_name = "NUMBER")]
+    pub index: u64,
+    /// Why you read; kept in the log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Where to keep the proof; a new file
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputOption,
+    /// The connection.
+    #[command(flatten)]
+    pub client: ClientOptions,
+}
+
+/// A checkpoint.
+#[derive(Debug, clap::Args)]
+pub struct CheckpointArgs {
+    /// The journal: a partner's name, or `holder`
+    #[arg(long, value_name = "NAME", default_value = "holder")]
+    pub journal: String,
+    /// Where to keep it; a new file
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputOption,
+    /// The connection.
+    #[command(flatten)]
+    pub client: ClientOptions,
+}
+
+/// An export.
+#[derive(Debug, clap::Args)]
+pub struct ExportArgs {
+    /// The journal: a partner's name, or `holder`
+    #[arg(long, value_name = "NAME")]
+    pub journal: String,
+    /// Why you export; kept in the log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// The folder to write; a new one
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputOption,
+    /// The connection.
+    #[command(flatten)]
+    pub client: ClientOptions,
+}
+
+/// Does what the subcommand says.
+///
+/// # Errors
+/// [`CliError`] when something does not hold, or the server refuses.
+pub fn run(args: &AuditArgs) -> Result<(), CliError> {
+    match &args.command {
+        AuditCommand::Verify(args) => offline::verify(args),
+        AuditCommand::Receipt(args) => offline::receipt(args),
+        AuditCommand::Own(args) => wire::calling(own::verify(args)),
+        AuditCommand::Journals(args) => wire::calling(officer::journals(args)),
+        AuditCommand::List(args) => wire::calling(officer::list(args)),
+        AuditCommand::Entry(args) => wire::calling(officer::entry(args)),
+        AuditCommand::Checkpoint(args) => wire::calling(officer::checkpoint(args)),
+        AuditCommand::Export(args) => wire::calling(officer::export(args)),
+    }
+}

@@ -1,0 +1,227 @@
+//! A partner's own journal, whole: every entry fetched, hashed, opened and compared with the signed head.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::OwnArgs;
+use super::offline::{event_json, event_text};
+use crate::audit::checkpoint::Checkpoint;
+use crate::audit::entry::{Entry, Opening};
+use crate::audit::event::Event;
+use crate::audit::tree::Edge;
+use crate::cli::fault::CliError;
+use crate::cli::files;
+use crate::cli::receipt::parse_key;
+use crate::grpc::client::Client;
+use crate::grpc::pb::partner as pb;
+
+/// Verifies the caller's journal.
+pub(super) async fn verify(args: &OwnArgs) -> Result<(), CliError> {
+    let key = parse_key(&args.key)?;
+    let open = |note: &str, what: String| {
+        Checkpoint::open(note, &key)
+            .map_err(|error| CliError::because(format!("REFUSED: {what} does not hold"), error))
+    };
+    let older = match &args.checkpoint {
+        Some(path) if path.exists() => {
+            Some(open(&files::read_text(path)?, format!("the checkpoint in `{}`", path.display()))?)
+        }
+        _ => None,
+    };
+    let client = Client::connect(&args.client).await?;
+    let call = client.request(pb::GetCheckpointRequest {});
+    let newest = client.answer("the checkpoint", client.journal().get_checkpoint(call)).await?;
+    let head = open(&newest.checkpoint, "the newest checkpoint".to_owned())?;
+    let mut whole = Whole::new(&head, older.as_ref())?;
+    let mut page_token = String::new();
+    while !whole.is_done() {
+        let call = client.request(pb::ListEntriesRequest { page_size: PAGE_SIZE, page_token });
+        let page = client.answer("the entries", client.journal().list_entries(call)).await?;
+        for entry in &page.entries {
+            // Entries made since the checkpoint belong to the next one.
+            if whole.is_done() {
+                break;
+            }
+            let event = whole.take(entry)?;
+            if args.show {
+                let index = entry.index;
+                args.output.show(
+                    || format!("entry {index}: {}", event_text(&event)),
+                    &json!({ "index": index, "event": event_json(&event) }),
+                )?;
+            }
+        }
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let kinds = whole.end()?;
+    if let Some(path) = &args.checkpoint {
+        files::replace_private(path, newest.checkpoint.as_bytes())?;
+    }
+    args.output.show(
+        || {
+            let kinds = kinds.iter().map(|(kind, count)| format!("\n  {count} {kind}")).collect::<String>();
+            let since = older.as_ref().map_or_else(String::new, |older| {
+                format!("\nits first {} entries are those of the checkpoint that you kept", older.size)
+            });
+            format!(
+                "your journal is whole: {} entries, all opened, root {}{since}{kinds}",
+                head.size, head.root
+            )
+        },
+        &json!({
+            "origin": head.origin, "size": head.size, "root": head.root.to_string(),
+            "since": older.as_ref().map(|older| older.size), "kinds": kinds,
+        }),
+    )
+}
+
+/// The journal as far as it came.
+struct Whole<'a> {
+    head: &'a Checkpoint,
+    older: Option<&'a Checkpoint>,
+    tree: Edge,
+    kinds: BTreeMap<&'static str, u64>,
+}
+
+impl<'a> Whole<'a> {
+    fn new(head: &'a Checkpoint, older: Option<&'a Checkpoint>) -> Result<Self, CliError> {
+        match older {
+            Some(older) if older.size > head.size => Err(CliError::Found(format!(
+                "REFUSED: the journal had {} entries when you kept its checkpoint, and has {} now; keep both and \
+                 report it",
+                older.size, head.size
+            ))),
+            _ => Ok(Self { head, older, tree: Edge::new(), kinds: BTreeMap::new() }),
+        }
+    }
+
+    const fn is_done(&self) -> bool {
+        self.tree.size() >= self.head.size
+    }
+
+    /// Takes the next entry and opens the partner's side of it.
+    fn take(&mut self, sent: &pb::Entry) -> Result<Event, CliError> {
+        let due = self.tree.size();
+        if sent.index != due {
+            return Err(CliError::Found(format!(
+                "REFUSED: entry {due} is missing; the server sent {}",
+                sent.index
+            )));
+        }
+        self.compare()?;
+        let refused = |error| CliError::because(format!("REFUSED: entry {due} does not hold"), error);
+        let entry = Entry::decode(&sent.entry).map_err(refused)?;
+        let opening = Opening::decode(&sent.opening).map_err(refused)?;
+        let event = entry.opens(&opening).map_err(refused)?;
+        self.tree.append(entry.leaf_hash());
+        // Nothing is proven from here, so the tiles that are whole need not be kept.
+        self.tree.settle();
+        let count = self.kinds.entry(event.kind.name()).or_default();
+        *count = count.saturating_add(1);
+        Ok(event)
+    }
+
+    fn end(self) -> Result<BTreeMap<&'static str, u64>, CliError> {
+        self.compare()?;
+        if self.tree.size() != self.head.size {
+            return Err(CliError::Found(format!(
+                "REFUSED: the checkpoint was signed over {} entries, and the server sent {}; keep it and report it",
+                self.head.size,
+                self.tree.size()
+            )));
+        }
+        if self.tree.root() != self.head.root {
+            return Err(CliError::Found(format!(
+                "REFUSED: the entries lead to root {}, and {} was signed; keep the checkpoint and report it",
+                self.tree.root(),
+                self.head.root
+            )));
+        }
+        Ok(self.kinds)
+    }
+
+    /// Compares with the older checkpoint when as many entries were taken as it has.
+    fn compare(&self) -> Result<(), CliError> {
+        match self.older {
+            Some(older) if older.size == self.tree.size() && older.root != self.tree.root() => {
+                Err(CliError::Found(format!(
+                    "REFUSED: the journal was rewritten: its first {} entries are not those of the checkpoint that you \
+                     kept; keep it and report it",
+                    older.size
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What the server gives at most, an answer of less than a megabyte.
+const PAGE_SIZE: i32 = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::entry::Draft;
+    use crate::audit::event::Kind;
+    use crate::clock::Timestamp;
+    use crate::ids::Digest;
+    use crate::secret::SystemEntropy;
+
+    fn entries(count: u64) -> Vec<pb::Entry> {
+        let policy = Digest::sha256(b"policy");
+        let entry = |index| {
+            let event = Event::new(Kind::QueryAnswered, Timestamp::from_millis(0), "gateway", policy);
+            let draft = Draft::blind(&event, &event, &SystemEntropy::new()).unwrap();
+            pb::Entry { index, entry: draft.entry.encode().to_vec(), opening: draft.partner.encode() }
+        };
+        (0..count).map(entry).collect()
+    }
+
+    fn head(entries: &[pb::Entry]) -> Checkpoint {
+        let mut tree = Edge::new();
+        for entry in entries {
+            tree.append(Entry::decode(&entry.entry).unwrap().leaf_hash());
+        }
+        Checkpoint { origin: "o".to_owned(), size: tree.size(), root: tree.root() }
+    }
+
+    fn verified(head: &Checkpoint, older: Option<&Checkpoint>, entries: &[pb::Entry]) -> Result<u64, String> {
+        let mut whole = Whole::new(head, older).map_err(|error| error.to_string())?;
+        for entry in entries {
+            whole.take(entry).map_err(|error| error.chain())?;
+        }
+        whole.end().map(|kinds| kinds.values().sum()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_whole_journal_is_verified_from_any_older_checkpoint() {
+        let all = entries(300);
+        for size in [0, 1, 2, 255, 256, 257, 300] {
+            assert_eq!(verified(&head(&all), Some(&head(&all[..size])), &all), Ok(300), "older size {size}");
+        }
+        assert_eq!(verified(&head(&[]), None, &[]), Ok(0));
+    }
+
+    #[test]
+    fn dropped_changed_and_rewritten_entries_are_found_out() {
+        let all = entries(5);
+        let head_of_all = head(&all);
+        let dropped: Vec<_> = all.iter().filter(|entry| entry.index != 2).cloned().collect();
+        assert!(verified(&head_of_all, None, &dropped).unwrap_err().contains("entry 2 is missing"));
+        assert!(verified(&head_of_all, None, &all[..4]).unwrap_err().contains("the server sent 4"));
+        let mut swapped = all.clone();
+        swapped[1].opening = all[0].opening.clone();
+        assert!(verified(&head_of_all, None, &swapped).unwrap_err().contains("entry 1 does not hold"));
+        let other = entries(5);
+        assert!(verified(&head_of_all, None, &other).unwrap_err().contains("lead to root"));
+        let rewritten = verified(&head(&other), Some(&head(&all[..3])), &other);
+        assert!(rewritten.unwrap_err().contains("was rewritten"));
+        assert!(
+            verified(&head(&all[..3]), Some(&head_of_all), &all[..3]).unwrap_err().contains("had 5 entries")
+        );
+    }
+}

@@ -1,0 +1,501 @@
+//! `onebit review`: the cases that officers decide, each decision signed by the officer's own key.
+
+use serde_json::{Value, json};
+
+use super::fault::CliError;
+use super::print::{self, OutputOption};
+use super::wire;
+use crate::approval::{Choice, DeciderRole, Decision, DecisionParts, Fields};
+use crate::clock::{Clock, SystemClock};
+use crate::grpc::client::{Client, ClientOptions};
+use crate::grpc::pb::officer as pb;
+use crate::grpc::pb::officer::decide_case_request::Signature;
+use crate::grpc::timestamp::timestamp_to_pb;
+use crate::ids::{ActorName, Digest, DisclosureId, FieldName};
+use crate::keys::SignatureDomain;
+
+/// Shows the cases that wait for officers, and decides them
+///
+/// A case is a partner's request for named fields of one person after a hit. Nothing leaves before all the
+/// people whom the agreement asks for have approved, each for himself; one denial ends it. What you decide is
+/// signed with the key of your certificate, over the digest of exactly that request, and stands in the log
+/// under your name.
+///
+/// Looking at a value is an entry of the log too.
+#[derive(Debug, clap::Args)]
+pub struct ReviewArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ReviewCommand,
+}
+
+/// What can be done with cases.
+#[derive(Debug, clap::Subcommand)]
+pub enum ReviewCommand {
+    /// Lists cases, those that end soonest first
+    List {
+        /// Only cases in this state; by default those that can be decided
+        #[arg(long, value_enum, value_name = "STATE")]
+        state: Option<StateFilter>,
+        /// The rest.
+        #[command(flatten)]
+        way: Way,
+    },
+    /// Shows a case: who asks, for what, why, and what approval still takes
+    Show {
+        /// The disclosure, `disclosures/…`
+        #[arg(value_name = "DISCLOSURE")]
+        disclosure: String,
+        /// The rest.
+        #[command(flatten)]
+        way: Way,
+    },
+    /// Shows the value of one field; that you saw it is logged first
+    ViewField {
+        /// The disclosure, `disclosures/…`
+        #[arg(value_name = "DISCLOSURE")]
+        disclosure: String,
+        /// The field
+        #[arg(long, value_name = "NAME")]
+        field: String,
+        /// The rest.
+        #[command(flatten)]
+        way: Way,
+    },
+    /// Grants fields of a case
+    Approve {
+        /// A field to grant; give it again for more
+        #[arg(long = "field", value_name = "NAME", required_unless_present = "all_fields")]
+        fields: Vec<String>,
+        /// Grant every field that is asked for
+        #[arg(long, conflicts_with = "fields")]
+        all_fields: bool,
+        /// The rest.
+        #[command(flatten)]
+        decide: Box<DecideArgs>,
+    },
+    /// Grants nothing; the case ends
+    Deny {
+        /// The rest.
+        #[command(flatten)]
+        decide: Box<DecideArgs>,
+    },
+}
+
+/// A decision.
+#[derive(Debug, clap::Args)]
+pub struct DecideArgs {
+    /// The disclosure, `disclosures/…`
+    #[arg(value_name = "DISCLOSURE")]
+    pub disclosure: String,
+    /// Why, 1 to 2,000 characters
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// In which role you decide
+    #[arg(long, value_enum, default_value_t = RoleChoice::ApprovingOfficer, value_name = "ROLE")]
+    pub role: RoleChoice,
+    /// Your name in the registry; by default the last part of the id in your certificate
+    #[arg(long, value_name = "NAME")]
+    pub officer: Option<String>,
+    /// The digest that `review show` gave you; the decision is refused if the case is another by now
+    #[arg(long, value_name = "DIGEST")]
+    pub request_digest: Option<Digest>,
+    /// The rest.
+    #[command(flatten)]
+    pub way: Way,
+}
+
+/// What all of them take.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Way {
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputOption,
+    /// The connection.
+    #[command(flatten)]
+    pub client: ClientOptions,
+}
+
+/// A role that decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum RoleChoice {
+    /// Whether the fields may leave
+    ApprovingOfficer,
+    /// Whether the hit is that person
+    Examiner,
+}
+
+impl RoleChoice {
+    const fn to_pb(self) -> pb::DecidingRole {
+        match self {
+            Self::ApprovingOfficer => pb::DecidingRole::ApprovingOfficer,
+            Self::Examiner => pb::DecidingRole::Examiner,
+        }
+    }
+
+    const fn decider(self) -> DeciderRole {
+        match self {
+            Self::ApprovingOfficer => DeciderRole::ApprovingOfficer,
+            Self::Examiner => DeciderRole::Examiner,
+        }
+    }
+}
+
+/// A state to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum StateFilter {
+    /// Nobody has decided yet
+    Pending,
+    /// Approved by some
+    PartiallyApproved,
+    /// Approved by all
+    Approved,
+    /// Ready to be fetched
+    Released,
+    /// Opened by the partner
+    Acknowledged,
+    /// Refused
+    Denied,
+    /// Taken back
+    Withdrawn,
+    /// Out of time
+    Expired,
+}
+
+impl StateFilter {
+    const fn to_pb(self) -> pb::CaseState {
+        match self {
+            Self::Pending => pb::CaseState::Pending,
+            Self::PartiallyApproved => pb::CaseState::PartiallyApproved,
+            Self::Approved => pb::CaseState::Approved,
+            Self::Released => pb::CaseState::Released,
+            Self::Acknowledged => pb::CaseState::Acknowledged,
+            Self::Denied => pb::CaseState::Denied,
+            Self::Withdrawn => pb::CaseState::Withdrawn,
+            Self::Expired => pb::CaseState::Expired,
+        }
+    }
+}
+
+/// Does what the subcommand says.
+///
+/// # Errors
+/// [`CliError`] when the server refuses.
+pub fn run(args: &ReviewArgs) -> Result<(), CliError> {
+    wire::calling(async {
+        match &args.command {
+            ReviewCommand::List { state, way } => list(*state, way).await,
+            ReviewCommand::Show { disclosure, way } => show(disclosure, way).await,
+            ReviewCommand::ViewField { disclosure, field, way } => view_field(disclosure, field, way).await,
+            ReviewCommand::Approve { fields, decide, .. } => self::decide(decide, Some(fields)).await,
+            ReviewCommand::Deny { decide } => self::decide(decide, None).await,
+        }
+    })
+}
+
+async fn list(state: Option<StateFilter>, way: &Way) -> Result<(), CliError> {
+    let client = Client::connect(&way.client).await?;
+    let (mut cases, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let state = state.map_or(pb::CaseState::Unspecified, StateFilter::to_pb).into();
+        let call = client.request(pb::ListCasesRequest { page_size: PAGE_SIZE, page_token, state });
+        let page = client.answer("the list", client.case().list_cases(call)).await?;
+        cases.extend(page.cases);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let rows: Vec<_> = cases.iter().map(row).collect();
+    way.output.show(
+        || match rows.is_empty() {
+            true => "no case waits".to_owned(),
+            false => print::table(["disclosure", "state", "partner", "purpose", "asked", "decide by"], &rows),
+        },
+        &cases.iter().map(summary_json).collect::<Vec<_>>(),
+    )
+}
+
+async fn show(disclosure: &str, way: &Way) -> Result<(), CliError> {
+    let client = Client::connect(&way.client).await?;
+    let case = case_get(&client, disclosure).await?;
+    let summary = case.summary.clone().ok_or_else(|| CliError::incomplete("case"))?;
+    way.output.show(|| case_text(&summary, &case), &case_json(&summary, &case))
+}
+
+async fn view_field(disclosure: &str, field: &str, way: &Way) -> Result<(), CliError> {
+    let client = Client::connect(&way.client).await?;
+    let call = client.request(pb::ViewFieldRequest {
+        disclosure: wire::resource(DisclosureId::COLLECTION, disclosure),
+        field: field.to_owned(),
+    });
+    let seen = client.answer("the field", client.case().view_field(call)).await?;
+    way.output.show(|| format!("{field}: {}", seen.value), &json!({ "field": field, "value": seen.value }))
+}
+
+/// Decides: grants these fields (all that are asked for where none is named), or denies.
+async fn decide(args: &DecideArgs, grant: Option<&[String]>) -> Result<(), CliError> {
+    let key = args.way.client.signing_key()?;
+    let officer = officer(args)?;
+    let client = Client::connect(&args.way.client).await?;
+    let case = case_get(&client, &args.disclosure).await?;
+    let request = wire::digest("request digest", &case.request_digest)?;
+    if args.request_digest.is_some_and(|seen| seen != request) {
+        return Err(CliError::Found(format!(
+            "the case is not the one that you saw: its request has the digest {request}; look at it again"
+        )));
+    }
+    let decision = Decision::new(DecisionParts {
+        disclosure: DisclosureId::parse_resource(&wire::resource(DisclosureId::COLLECTION, &args.disclosure))
+            .map_err(|error| CliError::Usage(error.to_string()))?,
+        request,
+        officer,
+        role: args.role.decider(),
+        choice: choice(grant, &case)?,
+        reason: args.reason.clone(),
+        at: SystemClock.now(),
+    })
+    .map_err(|error| CliError::Usage(format!("--reason: {error}")))?;
+    let signature = key
+        .sign(SignatureDomain::Decision, &decision.digest())
+        .map_err(|error| CliError::because("the decision can't be signed", error))?;
+    let call = client.request(message(&decision, args.role, signature));
+    let done = client.answer("the decision", client.case().decide_case(call)).await?;
+    let summary = done.summary.ok_or_else(|| CliError::incomplete("case"))?;
+    args.way.output.show(
+        || {
+            format!(
+                "decided; the case is {} now\ndecision  {}\nentry     {} of the partner's journal",
+                state(summary.state()),
+                decision.digest(),
+                done.entry_index
+            )
+        },
+        &json!({
+            "disclosure": summary.disclosure, "state": state(summary.state()),
+            "decision_digest": decision.digest().to_string(), "entry_index": done.entry_index,
+        }),
+    )
+}
+
+fn message(decision: &Decision, role: RoleChoice, signature: Vec<u8>) -> pb::DecideCaseRequest {
+    let (choice, fields) = match decision.choice() {
+        Choice::Grant(fields) => (pb::Choice::Grant, names(fields)),
+        Choice::Deny => (pb::Choice::Deny, Vec::new()),
+    };
+    pb::DecideCaseRequest {
+        disclosure: decision.disclosure().resource(),
+        request_digest: decision.request().as_bytes().to_vec(),
+        role: role.to_pb().into(),
+        choice: choice.into(),
+        fields,
+        reason: decision.reason().to_owned(),
+        decide_time: Some(timestamp_to_pb(decision.at())),
+        signature: Some(Signature::CertificateSignature(signature)),
+    }
+}
+
+/// What is granted or denied; only fields that the case asks for can be granted.
+fn choice(grant: Option<&[String]>, case: &pb::GetCaseResponse) -> Result<Choice, CliError> {
+    let Some(named) = grant else { return Ok(Choice::Deny) };
+    let asked: Vec<&str> = case.fields.iter().map(|field| field.field.as_str()).collect();
+    if let Some(other) = named.iter().find(|name| !asked.contains(&name.as_str())) {
+        return Err(CliError::Usage(format!(
+            "`{other}` is not asked for; the case asks for {}",
+            asked.join(", ")
+        )));
+    }
+    let granted = if named.is_empty() { asked } else { named.iter().map(String::as_str).collect() };
+    let fields = granted.into_iter().map(str::parse::<FieldName>).collect::<Result<Vec<_>, _>>();
+    let fields = fields.map_err(|error| CliError::Usage(format!("--field: {error}")))?;
+    Fields::new(fields).map(Choice::Grant).map_err(|error| CliError::Usage(format!("--field: {error}")))
+}
+
+fn officer(args: &DecideArgs) -> Result<ActorName, CliError> {
+    let name = match &args.officer {
+        Some(name) => wire::last_part(name).to_owned(),
+        None => wire::last_part(args.way.client.spiffe_id()?.path()).to_owned(),
+    };
+    name.parse().map_err(|error| CliError::Usage(format!("--officer: {error}")))
+}
+
+async fn case_get(client: &Client, disclosure: &str) -> Result<pb::GetCaseResponse, CliError> {
+    let disclosure = wire::resource(DisclosureId::COLLECTION, disclosure);
+    let call = client.request(pb::GetCaseRequest { disclosure });
+    Ok(client.answer("the case", client.case().get_case(call)).await?)
+}
+
+fn names(fields: &Fields) -> Vec<String> {
+    fields.iter().map(|field| field.as_str().to_owned()).collect()
+}
+
+fn row(case: &pb::CaseSummary) -> [String; 6] {
+    [
+        case.disclosure.clone(),
+        state(case.state()).to_owned(),
+        case.partner.clone(),
+        case.purpose.clone(),
+        wire::moment(case.create_time.as_ref()),
+        wire::moment(case.decide_by.as_ref()),
+    ]
+}
+
+fn case_text(summary: &pb::CaseSummary, case: &pb::GetCaseResponse) -> String {
+    let [disclosure, state, partner, purpose, asked, decide_by] = row(summary);
+    let fields = case.fields.iter().map(|field| match field.classification.as_str() {
+        "" => format!("  {} (not in the record)", field.field),
+        classification => format!(
+            "  {} ({classification}, from {}; for {})",
+            field.field,
+            field.source,
+            field.permitted_uses.join(", ")
+        ),
+    });
+    let decisions = case.decisions.iter().map(|it| {
+        let what = match it.choice() {
+            pb::Choice::Grant => format!("granted {}", it.fields.join(", ")),
+            pb::Choice::Deny => "denied".to_owned(),
+            pb::Choice::Unspecified => "unknown".to_owned(),
+        };
+        let when = wire::moment(it.decide_time.as_ref());
+        format!("  {when} {} ({}) {what}: {}", it.officer, role(it.role()), it.reason)
+    });
+    let missing: Vec<&str> = case.missing().map(role).collect();
+    format!(
+        "disclosure   {disclosure}\nstate        {state}\npartner      {partner}\nofficial     {}\npurpose      {purpose}\n\
+         agreement    {}\nlegal basis  {}\nasked        {asked}\ndecide by    {decide_by}\nasks for\n{}\nbecause\n{}\n\
+         decisions\n{}\nstill needed\n{}\ndigest       {}",
+        case.official,
+        case.agreement,
+        case.legal_basis,
+        listed(fields),
+        print::indented(&case.justification),
+        listed(decisions),
+        listed(missing.iter().map(|role| format!("  {role}"))),
+        wire::hex(&case.request_digest),
+    )
+}
+
+fn listed(lines: impl Iterator<Item = String>) -> String {
+    let lines: Vec<String> = lines.collect();
+    if lines.is_empty() { "  nothing".to_owned() } else { lines.join("\n") }
+}
+
+fn summary_json(case: &pb::CaseSummary) -> Value {
+    let [disclosure, state, partner, purpose, asked, decide_by] = row(case);
+    json!({
+        "disclosure": disclosure, "state": state, "partner": partner, "purpose": purpose,
+        "create_time": asked, "decide_by": decide_by,
+    })
+}
+
+fn case_json(summary: &pb::CaseSummary, case: &pb::GetCaseResponse) -> Value {
+    let fields = case.fields.iter().map(|field| {
+        json!({
+            "field": field.field, "classification": field.classification, "source": field.source,
+            "permitted_uses": field.permitted_uses,
+        })
+    });
+    let decisions = case.decisions.iter().map(|it| {
+        let choice = match it.choice() {
+            pb::Choice::Grant => "grant",
+            pb::Choice::Deny => "deny",
+            pb::Choice::Unspecified => "unknown",
+        };
+        json!({
+            "officer": it.officer, "role": role(it.role()), "choice": choice, "fields": it.fields,
+            "reason": it.reason, "decide_time": wire::moment(it.decide_time.as_ref()),
+        })
+    });
+    json!({
+        "summary": summary_json(summary), "fields": fields.collect::<Vec<_>>(),
+        "justification": case.justification, "legal_basis": case.legal_basis, "official": case.official,
+        "agreement": case.agreement, "decisions": decisions.collect::<Vec<_>>(),
+        "missing": case.missing().map(role).collect::<Vec<_>>(),
+        "request_digest": wire::hex(&case.request_digest),
+    })
+}
+
+const fn role(role: pb::DecidingRole) -> &'static str {
+    match role {
+        pb::DecidingRole::Unspecified => "unknown",
+        pb::DecidingRole::ApprovingOfficer => "approving-officer",
+        pb::DecidingRole::Examiner => "examiner",
+    }
+}
+
+const fn state(state: pb::CaseState) -> &'static str {
+    match state {
+        pb::CaseState::Unspecified => "unknown",
+        pb::CaseState::Pending => "pending",
+        pb::CaseState::PartiallyApproved => "partially-approved",
+        pb::CaseState::Approved => "approved",
+        pb::CaseState::Released => "released",
+        pb::CaseState::Acknowledged => "acknowledged",
+        pb::CaseState::Denied => "denied",
+        pb::CaseState::Withdrawn => "withdrawn",
+        pb::CaseState::Expired => "expired",
+    }
+}
+
+/// What the server gives at most.
+const PAGE_SIZE: i32 = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case() -> pb::GetCaseResponse {
+        let field =
+            |name: &str| pb::RequestedField { field: name.to_owned(), ..pb::RequestedField::default() };
+        pb::GetCaseResponse {
+            fields: vec![field("family-name"), field("case-number")],
+            justification: "line one\n\u{1b}[31mline two".to_owned(),
+            ..pb::GetCaseResponse::default()
+        }
+    }
+
+    #[test]
+    fn only_what_is_asked_for_is_granted() {
+        let granted = |named: &[&str]| {
+            let named: Vec<String> = named.iter().map(|&name| name.to_owned()).collect();
+            choice(Some(&named), &case()).map(|choice| match choice {
+                Choice::Grant(fields) => names(&fields),
+                Choice::Deny => Vec::new(),
+            })
+        };
+        assert_eq!(granted(&[]).unwrap(), ["case-number", "family-name"]);
+        assert_eq!(granted(&["case-number"]).unwrap(), ["case-number"]);
+        assert!(granted(&["photograph"]).is_err());
+        assert!(granted(&["case-number", "case-number"]).is_err());
+        assert!(matches!(choice(None, &case()), Ok(Choice::Deny)));
+    }
+
+    #[test]
+    fn the_message_carries_what_was_signed() {
+        let decision = Decision::new(DecisionParts {
+            disclosure: DisclosureId::from_bytes([1; 16]),
+            request: Digest::from_bytes([2; 32]),
+            officer: "mere".parse().unwrap(),
+            role: DeciderRole::Examiner,
+            choice: choice(Some(&[]), &case()).unwrap(),
+            reason: "same person".to_owned(),
+            at: SystemClock.now(),
+        })
+        .unwrap();
+        assert_eq!(SignatureDomain::Decision.message(&decision.digest()), decision.signed_bytes());
+        let sent = message(&decision, RoleChoice::Examiner, vec![1]);
+        assert_eq!(sent.fields, ["case-number", "family-name"]);
+        assert_eq!(sent.role(), pb::DecidingRole::Examiner);
+        let at = crate::grpc::timestamp::timestamp_from_pb(&sent.decide_time.unwrap());
+        assert_eq!(at, Some(decision.at()), "the server signs over the time that is sent");
+    }
+
+    #[test]
+    fn a_case_is_shown_whole() {
+        let text = case_text(&pb::CaseSummary::default(), &case());
+        for part in ["family-name (not in the record)", "  line one", "still needed\n  nothing"] {
+            assert!(text.contains(part), "`{part}` is missing in:\n{text}");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Samples to ask about: from NumPy arrays, JSON, and JSON Lines.
+//!
+//! What is not protected here: the probe lies in the clear where it came from, and the message that carries it
+//! is not wiped. The service keeps promise 6; this is the partner's own machine.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use npyz::{NpyFile, NpyReader};
+use serde::Deserialize;
+
+use super::fault::CliError;
+use super::formats::jsonl::Expected;
+use crate::grpc::pb::partner as pb;
+
+/// A question as it stands in a file: its samples, and in a bulk what differs from the options.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuestionInput {
+    /// One sample; instead of `samples`.
+    embedding: Option<Vec<f32>>,
+    /// The quality of `embedding`, 0 to 100.
+    quality: Option<u8>,
+    /// Several samples of one person.
+    #[serde(default)]
+    samples: Vec<SampleInput>,
+    /// The request id of this question.
+    pub request_id: Option<String>,
+    /// The case of this question.
+    pub case: Option<String>,
+    /// The official behind this question.
+    pub official: Option<String>,
+    /// What the caller calls it.
+    pub probe: Option<String>,
+    /// What it should be answered, in a data set for tests.
+    pub expected: Option<Expected>,
+    /// Whose sample it is, in a data set for tests; not sent.
+    #[serde(rename = "mate_of")]
+    _mate_of: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SampleInput {
+    embedding: Vec<f32>,
+    quality: Option<u8>,
+}
+
+impl QuestionInput {
+    /// The samples.
+    ///
+    /// # Errors
+    /// What is wrong, in words, when there are none or they are given in both ways.
+    pub fn take_samples(&mut self) -> Result<Vec<pb::Sample>, String> {
+        let several = std::mem::take(&mut self.samples);
+        match (self.embedding.take(), several.is_empty()) {
+            (Some(embedding), true) => Ok(vec![sample(embedding, self.quality)]),
+            (None, false) if self.quality.is_none() => {
+                Ok(several.into_iter().map(|it| sample(it.embedding, it.quality)).collect())
+            }
+            _ => Err("give either `embedding`, with `quality` if it is known, or `samples`".to_owned()),
+        }
+    }
+}
+
+/// A sample as it is sent.
+#[must_use]
+pub fn sample(values: Vec<f32>, quality: Option<u8>) -> pb::Sample {
+    pb::Sample {
+        quality: quality.map(u32::from),
+        form: Some(pb::sample::Form::Embedding(pb::Embedding { values })),
+    }
+}
+
+/// The embedding that `FILE.npy` or `FILE.npy:ROW` names; rows count from 0. A file of one dimension holds one.
+///
+/// # Errors
+/// [`CliError`] when the file can't be read, is no such array, or has no such row.
+pub fn read_embedding(text: &str) -> Result<Vec<f32>, CliError> {
+    let (path, row) = split_row(text);
+    let path = Path::new(path);
+    let file = File::open(path).map_err(|source| CliError::read(path, source))?;
+    let unreadable =
+        |error| CliError::because(format!("`{}` can't be read as a NumPy array", path.display()), error);
+    let array = NpyFile::new(BufReader::new(file)).map_err(unreadable)?;
+    let (rows, columns) = match *array.shape() {
+        [columns] => (1, columns),
+        [rows, columns] => (rows, columns),
+        _ => return Err(wrong_array(path, "has more than two dimensions")),
+    };
+    if array.order() == npyz::Order::Fortran && rows > 1 && columns > 1 {
+        return Err(wrong_array(path, "is in Fortran order"));
+    }
+    if row >= rows {
+        return Err(CliError::Usage(format!(
+            "`{}` has {rows} rows, counted from 0; there is no row {row}",
+            path.display()
+        )));
+    }
+    let first = row.saturating_mul(columns);
+    match array.try_data::<f32>() {
+        Ok(data) => components(data, first, columns).map_err(unreadable),
+        Err(array) => match array.data::<f64>() {
+            Ok(data) => Ok(narrowed(&components(data, first, columns).map_err(unreadable)?)),
+            Err(_) => Err(wrong_array(path, "holds neither float32 nor float64")),
+        },
+    }
+}
+
+/// The question in a JSON file.
+///
+/// # Errors
+/// [`CliError`] when it can't be read or is not in its form.
+pub fn read_json(path: &Path) -> Result<QuestionInput, CliError> {
+    let text = super::files::read(path)?;
+    serde_json::from_slice(&text)
+        .map_err(|error| CliError::because(format!("`{}` is not a question", path.display()), error))
+}
+
+/// The questions of a JSON Lines file, each with its line from 1.
+///
+/// # Errors
+/// [`CliError::Read`] when the file can't be opened.
+pub fn read_json_lines(
+    path: &Path,
+) -> Result<impl Iterator<Item = Result<(u64, QuestionInput), CliError>>, CliError> {
+    let file = File::open(path).map_err(|source| CliError::read(path, source))?;
+    let path = path.to_owned();
+    let lines = BufReader::new(file).lines().zip(1_u64..);
+    Ok(lines.filter(|(text, _)| !text.as_ref().is_ok_and(|text| text.trim().is_empty())).map(
+        move |(text, line)| {
+            let text = text.map_err(|source| CliError::read(&path, source))?;
+            let question = serde_json::from_str(&text).map_err(|error| {
+                CliError::because(format!("line {line} of `{}` is not a question", path.display()), error)
+            })?;
+            Ok((line, question))
+        },
+    ))
+}
+
+/// A file name with a colon and a row behind it, unless a file has that whole name.
+fn split_row(text: &str) -> (&str, u64) {
+    match text.rsplit_once(':').and_then(|(path, row)| Some((path, row.parse().ok()?))) {
+        Some(parts) if !Path::new(text).exists() => parts,
+        _ => (text, 0),
+    }
+}
+
+fn components<T: npyz::Deserialize>(
+    mut data: NpyReader<T, BufReader<File>>,
+    first: u64,
+    columns: u64,
+) -> std::io::Result<Vec<T>> {
+    data.seek_to(first)?;
+    data.take(usize::try_from(columns).unwrap_or(usize::MAX)).collect()
+}
+
+fn narrowed(values: &[f64]) -> Vec<f32> {
+    let narrow = |value: &f64| {
+        #[expect(
+            clippy::as_conversions,
+            reason = "rounds to nearest (IEEE 754); there is no other way in core"
+        )]
+        let narrow = *value as f32;
+        narrow
+    };
+    values.iter().map(narrow).collect()
+}
+
+fn wrong_array(path: &Path, what: &str) -> CliError {
+    CliError::Found(format!(
+        "`{}` {what}; save a float32 array of one row, or of one row a sample, in C order",
+        path.display()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use npyz::WriterBuilder;
+
+    use super::*;
+
+    fn array<T: npyz::AutoSerialize>(path: &Path, shape: &[u64], values: impl IntoIterator<Item = T>) {
+        let mut bytes = Vec::new();
+        let mut writer =
+            npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut bytes).begin_nd().unwrap();
+        writer.extend(values).unwrap();
+        writer.finish().unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    #[test]
+    fn a_row_of_an_array_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("probes.npy");
+        array(&path, &[3, 2], [0.0_f32, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        let name = path.to_str().unwrap();
+        assert_eq!(read_embedding(name).unwrap(), [0.0, 1.0]);
+        assert_eq!(read_embedding(&format!("{name}:2")).unwrap(), [4.0, 5.0]);
+        assert!(matches!(read_embedding(&format!("{name}:3")), Err(CliError::Usage(_))));
+    }
+
+    #[test]
+    fn one_dimension_and_double_precision_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("probe.npy");
+        array(&path, &[3], [0.5_f64, -1.0, 2.0]);
+        assert_eq!(read_embedding(path.to_str().unwrap()).unwrap(), [0.5, -1.0, 2.0]);
+        array(&path, &[3], [1_i64, 2, 3]);
+        assert!(matches!(read_embedding(path.to_str().unwrap()), Err(CliError::Found(_))));
+    }
+
+    #[test]
+    fn questions_have_one_form_or_the_other() {
+        let samples = |text: &str| {
+            serde_json::from_str::<QuestionInput>(text).unwrap().take_samples().map(|samples| samples.len())
+        };
+        assert_eq!(samples(r#"{"embedding": [1, 0], "quality": 80}"#), Ok(1));
+        assert_eq!(samples(r#"{"samples": [{"embedding": [1]}, {"embedding": [2], "quality": 3}]}"#), Ok(2));
+        assert!(samples(r#"{"embedding": [1], "samples": [{"embedding": [1]}]}"#).is_err());
+        assert!(samples(r#"{"probe": "p"}"#).is_err());
+        assert!(serde_json::from_str::<QuestionInput>(r#"{"embeding": [1]}"#).is_err());
+    }
+}
