@@ -12,6 +12,7 @@ mod enrolment;
 mod error;
 mod log;
 mod query;
+mod ready;
 mod subject;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,460 @@
+//! The one configuration file, TOML: read whole, refused whole. `onebit.sample.toml` shows every key.
+//!
+//! Paths in it are relative to the file itself. An unknown key is a fault, and so is a value outside its range:
+//! a wish that would not come true must not look like one that did.
+
+pub mod document;
+pub mod material;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::grpc::door::{DoorLimits, TrustDomainName, limits};
+use crate::grpc::{AnswerTime, Reflection};
+use crate::jobs::Cadence;
+use crate::store::StoreError;
+use crate::telemetry::{LogFormat, LogSettings, log_layer};
+
+use document::{Document, Faults, Place};
+
+/// A configuration that can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("the configuration `{path}` can't be read; check that it is there, readable and UTF-8")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file has faults.
+    #[error("{0}")]
+    Faults(Faults),
+}
+
+/// All that a server is started with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file that it was read from.
+    pub file: PathBuf,
+    /// The folder of the store.
+    pub store_folder: PathBuf,
+    /// The root key.
+    pub root_key: RootKeyConfig,
+    /// The door.
+    pub server: ServerConfig,
+    /// What may be under way.
+    pub limits: LimitsConfig,
+    /// How many threads search.
+    pub search_threads: NonZeroUsize,
+    /// Where metrics are served; nowhere without.
+    pub metrics_listen: Option<SocketAddr>,
+    /// What is logged and how.
+    pub log: LogSettings,
+    /// Files with revocation lists, PEM, by the trust domain that they are of.
+    pub revocation_lists: BTreeMap<TrustDomainName, Vec<PathBuf>>,
+    /// How often background jobs run.
+    pub jobs: Cadence,
+}
+
+/// Where the root key is and what opens it.
+#[derive(Debug, Clone)]
+pub struct RootKeyConfig {
+    /// The root file.
+    pub file: PathBuf,
+    /// The passphrase that opens it.
+    pub passphrase: PassphraseSource,
+}
+
+/// Where a passphrase comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PassphraseSource {
+    /// A file that nobody else may read.
+    File(PathBuf),
+    /// A variable of the environment.
+    Variable(String),
+    /// A credential that systemd hands over.
+    Credential(String),
+}
+
+/// How the server listens and answers.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its certificate with intermediates, PEM.
+    pub certificate: PathBuf,
+    /// The private key of the certificate, PEM.
+    pub key: PathBuf,
+    /// Whether it tells its schema to whoever asks.
+    pub reflection: Reflection,
+    /// How long after their questions answers leave.
+    pub answer_time: AnswerTime,
+}
+
+/// What may be under way.
+#[derive(Debug, Clone, Copy)]
+pub struct LimitsConfig {
+    /// Connections and handshakes.
+    pub door: DoorLimits,
+    /// Requests, all trust domains together.
+    pub requests: usize,
+    /// Requests of one trust domain.
+    pub requests_per_domain: usize,
+}
+
+impl Config {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`], or all faults of the file at once.
+    pub fn read(file: &Path) -> Result<Self, ConfigError> {
+        let text =
+            fs::read_to_string(file).map_err(|source| ConfigError::Read { path: file.to_owned(), source })?;
+        Self::parse(file, &text).map_err(ConfigError::Faults)
+    }
+
+    /// Takes the text of a configuration, whose paths are relative to the folder of `file`.
+    ///
+    /// # Errors
+    /// All faults of the text.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, Faults> {
+        let mut document = Document::parse(file, text)?;
+        let config = config(&mut document, file);
+        document.finish(config)
+    }
+}
+
+/// Everything is read before anything is missed, so that each part tells its faults.
+fn config(document: &mut Document<'_>, file: &Path) -> Option<Config> {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let store_folder = store(document, folder);
+    let root_key = root_key(document, folder, store_folder.as_deref());
+    let server = server(document, folder);
+    let limits = limits_of(document);
+    let search_threads = search(document);
+    let metrics_listen = metrics(document);
+    let log = log(document);
+    let revocation_lists = tls(document, folder);
+    let jobs = jobs(document);
+    Some(Config {
+        file: file.to_owned(),
+        store_folder: store_folder?,
+        root_key: root_key?,
+        server: server?,
+        limits: limits?,
+        search_threads: search_threads?,
+        metrics_listen: metrics_listen?,
+        log: log?,
+        revocation_lists: revocation_lists?,
+        jobs: jobs?,
+    })
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct StoreKeys {
+    folder: Option<Spanned<PathBuf>>,
+}
+
+fn store(document: &mut Document<'_>, folder: &Path) -> Option<PathBuf> {
+    let (place, keys): (Place, StoreKeys) = document.section("store");
+    let path = document.required(&place, "folder", keys.folder)?;
+    Some(folder.join(path.get_ref()))
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RootKeyKeys {
+    file: Option<Spanned<PathBuf>>,
+    passphrase_file: Option<Spanned<PathBuf>>,
+    passphrase_env: Option<Spanned<String>>,
+    passphrase_credential: Option<Spanned<String>>,
+}
+
+fn root_key(document: &mut Document<'_>, folder: &Path, store: Option<&Path>) -> Option<RootKeyConfig> {
+    let (place, keys): (Place, RootKeyKeys) = document.section("root_key");
+    let file = document.required(&place, "file", keys.file);
+    let file = file.and_then(|file| {
+        let path = folder.join(file.get_ref());
+        if store.is_some_and(|store| lies_in(&path, store)) {
+            return document.fault(&place, "file", &file, StoreError::RootKeyBesideData.to_string());
+        }
+        Some(path)
+    });
+    let passphrase = match (keys.passphrase_file, keys.passphrase_env, keys.passphrase_credential) {
+        (Some(file), None, None) => {
+            let path = folder.join(file.get_ref());
+            if store.is_some_and(|store| lies_in(&path, store)) {
+                let message = "the passphrase lies in the database's folder; move it elsewhere";
+                document.fault(&place, "passphrase_file", &file, message)
+            } else {
+                Some(PassphraseSource::File(path))
+            }
+        }
+        (None, Some(name), None) if is_variable(name.get_ref()) => {
+            Some(PassphraseSource::Variable(name.into_inner()))
+        }
+        (None, Some(name), None) => {
+            let message = "this is not the name of a variable; write it without `$` and `=`";
+            document.fault(&place, "passphrase_env", &name, message)
+        }
+        (None, None, Some(name)) if is_credential(name.get_ref()) => {
+            Some(PassphraseSource::Credential(name.into_inner()))
+        }
+        (None, None, Some(name)) => {
+            let message = "this is not the name of a credential; write the name that `LoadCredential=` gives it";
+            document.fault(&place, "passphrase_credential", &name, message)
+        }
+        (None, None, None) => document.fault_of(&place, "no passphrase is named; add `passphrase_file`, `passphrase_env` or `passphrase_credential`"),
+        _ => document.fault_of(&place, "more than one passphrase is named; keep one of `passphrase_file`, `passphrase_env` and `passphrase_credential`"),
+    };
+    Some(RootKeyConfig { file: file?, passphrase: passphrase? })
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct ServerKeys {
+    listen: Option<Spanned<String>>,
+    certificate: Option<Spanned<PathBuf>>,
+    key: Option<Spanned<PathBuf>>,
+    reflection: Option<bool>,
+    answer_after_ms: Option<Spanned<u64>>,
+}
+
+fn server(document: &mut Document<'_>, folder: &Path) -> Option<ServerConfig> {
+    let (place, keys): (Place, ServerKeys) = document.section("server");
+    let listen = match keys.listen {
+        Some(listen) => address(document, &place, &listen),
+        None => LISTEN.parse().ok(),
+    };
+    let certificate = document.required(&place, "certificate", keys.certificate);
+    let key = document.required(&place, "key", keys.key);
+    let reflection = if keys.reflection == Some(true) { Reflection::On } else { Reflection::Off };
+    let answer_time = match keys.answer_after_ms {
+        None => AnswerTime::after(ANSWER_AFTER).ok(),
+        Some(millis) => AnswerTime::after(Duration::from_millis(*millis.get_ref()))
+            .map_or_else(|error| document.fault(&place, "answer_after_ms", &millis, error.to_string()), Some),
+    };
+    Some(ServerConfig {
+        listen: listen?,
+        certificate: folder.join(certificate?.get_ref()),
+        key: folder.join(key?.get_ref()),
+        reflection,
+        answer_time: answer_time?,
+    })
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct LimitKeys {
+    connections: Option<Spanned<u64>>,
+    connections_per_domain: Option<Spanned<u64>>,
+    handshakes: Option<Spanned<u64>>,
+    handshakes_per_address: Option<Spanned<u64>>,
+    requests: Option<Spanned<u64>>,
+    requests_per_domain: Option<Spanned<u64>>,
+}
+
+fn limits_of(document: &mut Document<'_>) -> Option<LimitsConfig> {
+    let (place, keys): (Place, LimitKeys) = document.section("limits");
+    // A configuration may tighten a limit; loosening one takes its derivation beside the constant.
+    let mut limit = |key, value: &Option<Spanned<u64>>, default: usize| {
+        let default = u64::try_from(default).unwrap_or(u64::MAX);
+        let kept = number(document, &place, value.as_ref(), &Range { key, least: 1, most: default, default });
+        kept.and_then(|kept| usize::try_from(kept).ok())
+    };
+    let connections = limit("connections", &keys.connections, limits::CONNECTIONS);
+    let connections_per_domain =
+        limit("connections_per_domain", &keys.connections_per_domain, limits::CONNECTIONS_PER_DOMAIN);
+    let handshakes = limit("handshakes", &keys.handshakes, limits::HANDSHAKES);
+    let handshakes_per_address =
+        limit("handshakes_per_address", &keys.handshakes_per_address, limits::HANDSHAKES_PER_ADDRESS);
+    let requests = limit("requests", &keys.requests, limits::RPCS);
+    let requests_per_domain =
+        limit("requests_per_domain", &keys.requests_per_domain, limits::RPCS_PER_DOMAIN);
+    let door = DoorLimits {
+        connections: connections?,
+        connections_per_domain: connections_per_domain?,
+        handshakes: handshakes?,
+        handshakes_per_address: handshakes_per_address?,
+        ..DoorLimits::default()
+    };
+    Some(LimitsConfig { door, requests: requests?, requests_per_domain: requests_per_domain? })
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct SearchKeys {
+    threads: Option<Spanned<u64>>,
+}
+
+fn search(document: &mut Document<'_>) -> Option<NonZeroUsize> {
+    let (place, keys): (Place, SearchKeys) = document.section("search");
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let default = u64::try_from(cores.get()).unwrap_or(1).min(THREADS_MAX);
+    let range = Range { key: "threads", least: 1, most: THREADS_MAX, default };
+    let threads = number(document, &place, keys.threads.as_ref(), &range)?;
+    usize::try_from(threads).ok().and_then(NonZeroUsize::new)
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct MetricsKeys {
+    listen: Option<Spanned<String>>,
+}
+
+fn metrics(document: &mut Document<'_>) -> Option<Option<SocketAddr>> {
+    let (place, keys): (Place, MetricsKeys) = document.section("metrics");
+    match keys.listen {
+        None => Some(None),
+        Some(listen) => address(document, &place, &listen).map(Some),
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct LogKeys {
+    format: Option<Spanned<String>>,
+    filter: Option<Spanned<String>>,
+}
+
+fn log(document: &mut Document<'_>) -> Option<LogSettings> {
+    let (place, keys): (Place, LogKeys) = document.section("log");
+    let mut settings = LogSettings::default();
+    let mut sound = Some(());
+    if let Some(format) = keys.format {
+        match format.get_ref().parse::<LogFormat>() {
+            Ok(format) => settings.format = format,
+            Err(error) => sound = document.fault(&place, "format", &format, error.to_string()),
+        }
+    }
+    if let Some(filter) = keys.filter {
+        settings.filter.clone_from(filter.get_ref());
+        let layer = log_layer::<tracing_subscriber::Registry, _>(&settings, io::sink());
+        if let Err(error) = layer.map(drop) {
+            sound = document.fault(&place, "filter", &filter, error.to_string());
+        }
+    }
+    sound.map(|()| settings)
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct TlsKeys {
+    revocation_lists: BTreeMap<Spanned<String>, Vec<PathBuf>>,
+}
+
+fn tls(document: &mut Document<'_>, folder: &Path) -> Option<BTreeMap<TrustDomainName, Vec<PathBuf>>> {
+    let (place, keys): (Place, TlsKeys) = document.section("tls");
+    let mut lists = BTreeMap::new();
+    let mut sound = Some(());
+    for (domain, files) in keys.revocation_lists {
+        match TrustDomainName::parse(domain.get_ref()) {
+            Ok(name) => {
+                lists.insert(name, files.iter().map(|file| folder.join(file)).collect());
+            }
+            Err(error) => sound = document.fault(&place, "revocation_lists", &domain, error.to_string()),
+        }
+    }
+    sound.map(|()| lists)
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct JobKeys {
+    heads_every_s: Option<Spanned<u64>>,
+    tending_every_s: Option<Spanned<u64>>,
+}
+
+fn jobs(document: &mut Document<'_>) -> Option<Cadence> {
+    let (place, keys): (Place, JobKeys) = document.section("jobs");
+    let default = Cadence::default();
+    let mut every = |key, value: &Option<Spanned<u64>>, default: Duration| {
+        let range = Range { key, least: 1, most: JOB_EVERY_MAX_S, default: default.as_secs() };
+        number(document, &place, value.as_ref(), &range).map(Duration::from_secs)
+    };
+    let heads = every("heads_every_s", &keys.heads_every_s, default.heads);
+    let tending = every("tending_every_s", &keys.tending_every_s, default.tending);
+    Some(Cadence { heads: heads?, tending: tending? })
+}
+
+/// A whole number's key, the range that it may lie in, and what it is when nobody says.
+struct Range {
+    key: &'static str,
+    least: u64,
+    most: u64,
+    default: u64,
+}
+
+fn number(
+    document: &mut Document<'_>,
+    place: &Place,
+    value: Option<&Spanned<u64>>,
+    range: &Range,
+) -> Option<u64> {
+    let Some(value) = value else { return Some(range.default) };
+    let given = *value.get_ref();
+    if (range.least..=range.most).contains(&given) {
+        return Some(given);
+    }
+    let message = format!("`{given}` is outside what is allowed; write {} to {}", range.least, range.most);
+    document.fault(place, range.key, value, message)
+}
+
+fn address(document: &mut Document<'_>, place: &Place, listen: &Spanned<String>) -> Option<SocketAddr> {
+    match listen.get_ref().parse() {
+        Ok(address) => Some(address),
+        Err(_) => {
+            let message = format!("`{}` is not an address with a port; write `{LISTEN}`", listen.get_ref());
+            document.fault(place, "listen", listen, message)
+        }
+    }
+}
+
+fn is_variable(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// systemd.exec(5): a credential's name can be a file's name.
+fn is_credential(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.contains(['/', '\0'])
+}
+
+/// Whether a path lies in a folder, links followed as far as they exist.
+fn lies_in(path: &Path, folder: &Path) -> bool {
+    resolved(path).starts_with(resolved(folder))
+}
+
+fn resolved(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut rest = Vec::new();
+    let mut there = path.as_path();
+    loop {
+        if let Ok(real) = there.canonicalize() {
+            return rest.iter().rev().fold(real, |path, part| path.join(part));
+        }
+        let (Some(parent), Some(name)) = (there.parent(), there.file_name()) else { return path };
+        rest.push(name.to_owned());
+        there = parent;
+    }
+}
+
+const LISTEN: &str = "127.0.0.1:7443";
+/// Above the 99.9th percentile of a query on a million templates with a commit to a disk that takes 10 ms.
+const ANSWER_AFTER: Duration = Duration::from_millis(40);
+/// More than any machine of today has cores.
+const THREADS_MAX: u64 = 1_024;
+const JOB_EVERY_MAX_S: u64 = 3_600;
+
+#[cfg(test)]
+mod tests;

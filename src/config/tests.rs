@@ -1,0 +1,185 @@
+//! The sample holds, and each fault is told with its line and its key.
+
+use super::*;
+
+const LEAST: &str = "\
+[store]
+folder = 'store'
+[root_key]
+file = 'secrets/root-key.toml'
+passphrase_file = 'secrets/passphrase'
+[server]
+certificate = 'certificate.pem'
+key = 'key.pem'
+";
+
+fn parse(text: &str) -> Result<Config, Vec<String>> {
+    let parsed = Config::parse(Path::new("/holder/onebit.toml"), text);
+    parsed.map_err(|faults| faults.0.iter().map(ToString::to_string).collect())
+}
+
+/// The faults of the least configuration with one text in it replaced.
+fn faults(from: &str, to: &str) -> Vec<String> {
+    assert!(LEAST.contains(from), "`{from}` is not in the least configuration");
+    match parse(&LEAST.replacen(from, to, 1)) {
+        Ok(_) => panic!("`{to}` in place of `{from}` should have been refused"),
+        Err(faults) => faults,
+    }
+}
+
+#[test]
+fn the_sample_is_read_and_shows_the_defaults() {
+    let sample = include_str!("../../onebit.sample.toml");
+    let shown =
+        parse(sample).unwrap_or_else(|faults| panic!("mend onebit.sample.toml:\n{}", faults.join("\n")));
+    let least = parse(LEAST).unwrap();
+    assert_eq!(shown.server.listen, least.server.listen, "the sample should show the default");
+    assert_eq!(shown.server.answer_time, least.server.answer_time);
+    assert_eq!(shown.server.reflection, least.server.reflection);
+    assert_eq!((shown.jobs.heads, shown.jobs.tending), (least.jobs.heads, least.jobs.tending));
+    assert_eq!((shown.log.format, &shown.log.filter), (least.log.format, &least.log.filter));
+    let limits = |config: &Config| {
+        let LimitsConfig { door, requests, requests_per_domain } = config.limits;
+        [
+            door.connections,
+            door.connections_per_domain,
+            door.handshakes,
+            door.handshakes_per_address,
+            requests,
+            requests_per_domain,
+        ]
+    };
+    assert_eq!(limits(&shown), limits(&least), "the sample should show the default limits");
+}
+
+#[test]
+fn the_sample_shows_every_key_and_so_does_the_guide() {
+    let sample = include_str!("../../onebit.sample.toml");
+    let guide = include_str!("../../docs/operating.md");
+    let mut section = String::new();
+    let mut keys = 0;
+    for line in sample.lines() {
+        // A key that is not set by the sample stands there commented out.
+        let line = line.strip_prefix("# ").filter(|line| is_setting(line)).unwrap_or(line);
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+            section = name.to_owned();
+        } else if let Some((key, _)) = line.split_once(" = ").filter(|_| is_setting(line)) {
+            let key =
+                if section == "tls.revocation_lists" { section.clone() } else { format!("{section}.{key}") };
+            assert!(guide.contains(&format!("| `{key}` |")), "add `{key}` to the table in docs/operating.md");
+            keys += 1;
+        }
+    }
+    assert!(keys >= 20, "only {keys} keys were found in the sample; does the search still work?");
+    let (_, table) = guide.split_once("\n## Configuration\n").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    for row in table.lines().filter_map(|line| line.strip_prefix("| `")) {
+        let (section, key) = row.split('`').next().unwrap().rsplit_once('.').unwrap();
+        let known = sample.contains(&format!("\n[{section}]")) || key == "revocation_lists";
+        assert!(known, "docs/operating.md has a section `{section}` that the sample does not have");
+        let shown = sample.contains(&format!("\n{key} = ")) || sample.contains(&format!("\n# {key} = "));
+        assert!(shown || key == "revocation_lists", "onebit.sample.toml does not show `{section}.{key}`");
+    }
+}
+
+fn is_setting(line: &str) -> bool {
+    line.starts_with('[')
+        || line.split_once(" = ").is_some_and(|(key, _)| {
+            key.starts_with('"') || key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        })
+}
+
+#[test]
+fn paths_are_relative_to_the_file() {
+    let config = parse(LEAST).unwrap();
+    assert_eq!(config.store_folder, Path::new("/holder/store"));
+    assert_eq!(config.root_key.passphrase, PassphraseSource::File("/holder/secrets/passphrase".into()));
+    assert_eq!(config.server.key, Path::new("/holder/key.pem"));
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line() {
+    let found = faults("certificate = ", "certificat = 'x'\ncertificate = ");
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let start = "/holder/onebit.toml:7: `server.certificat`: unknown key `certificat`, expected one of";
+    assert!(found[0].starts_with(start), "{}", found[0]);
+    let found = faults("[server]", "[sever]");
+    assert!(found.iter().any(|fault| fault.contains(":6: `sever`: this does not belong here")), "{found:#?}");
+}
+
+#[test]
+fn each_fault_names_its_key_and_what_to_do() {
+    for (from, to, start) in [
+        ("folder = 'store'\n", "", "1: `store.folder`: the key is missing"),
+        (
+            "'secrets/root-key.toml'",
+            "'store/root-key.toml'",
+            "4: `root_key.file`: the root key lies in the database's",
+        ),
+        (
+            "'secrets/root-key.toml'",
+            "'x/../store/k/r.toml'",
+            "4: `root_key.file`: the root key lies in the database's",
+        ),
+        ("'secrets/passphrase'", "'store/passphrase'", "5: `root_key.passphrase_file`: the passphrase lies"),
+        ("passphrase_file = 'secrets/passphrase'\n", "", "3: `root_key`: no passphrase is named"),
+        ("[server]", "passphrase_env = 'X'\n[server]", "3: `root_key`: more than one passphrase is named"),
+        ("passphrase_file = 'secrets/passphrase'", "passphrase_env = '$X'", "5: `root_key.passphrase_env`: "),
+        (
+            "passphrase_file = 'secrets/passphrase'",
+            "passphrase_credential = '../x'",
+            "5: `root_key.passphrase_c",
+        ),
+        ("key = ", "listen = 'localhost'\nkey = ", "8: `server.listen`: `localhost` is not an address"),
+        (
+            "key = ",
+            "answer_after_ms = 5001\nkey = ",
+            "8: `server.answer_after_ms`: answers can't leave after 5001 ms",
+        ),
+        ("key = ", "reflection = 'on'\nkey = ", "8: `server.reflection`: invalid type"),
+        (
+            "[server]",
+            "[limits]\nconnections = 100000\n[server]",
+            "7: `limits.connections`: `100000` is outside",
+        ),
+        ("[server]", "[search]\nthreads = 0\n[server]", "7: `search.threads`: `0` is outside"),
+        ("[server]", "[metrics]\nlisten = 9090\n[server]", "7: `metrics.listen`: invalid type"),
+        ("[server]", "[log]\nformat = 'xml'\n[server]", "7: `log.format`: `xml` is not a log format"),
+        ("[server]", "[log]\nfilter = 'loud'\n[server]", "7: `log.filter`: `loud` is not a log filter"),
+        (
+            "[server]",
+            "[tls.revocation_lists]\n'A' = ['x']\n[server]",
+            "7: `tls.revocation_lists`: `A` is not a trust",
+        ),
+        ("[server]", "[jobs]\nheads_every_s = 0\n[server]", "7: `jobs.heads_every_s`: `0` is outside"),
+    ] {
+        let found = faults(from, to);
+        assert_eq!(found.len(), 1, "`{to}`: {found:#?}");
+        let start = format!("/holder/onebit.toml:{start}");
+        assert!(found[0].starts_with(&start), "`{}` should start with `{start}`", found[0]);
+    }
+}
+
+#[test]
+fn faults_of_all_sections_come_at_once() {
+    let found =
+        faults("certificate = 'certificate.pem'\nkey = 'key.pem'\n", "listen = 'x'\n[log]\nformat = 'xml'\n");
+    assert_eq!(found.len(), 4, "{found:#?}");
+}
+
+#[test]
+fn a_link_does_not_hide_where_the_root_key_lies() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("store")).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("store"), folder.path().join("secrets")).unwrap();
+    let file = folder.path().join("onebit.toml");
+    let faults =
+        Config::parse(&file, LEAST).err().expect("a root key behind a link should have been refused");
+    assert!(faults.to_string().contains("the root key lies in the database's folder"), "{faults}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = Config::read(Path::new("/nowhere/onebit.toml")).unwrap_err();
+    assert!(error.to_string().contains("/nowhere/onebit.toml"), "{error}");
+}

@@ -1,0 +1,162 @@
+//! What the server does by the clock, as an actor of its own: heads of partners' journals into the holder's,
+//! and cases whose time has come.
+//!
+//! Each job runs once at the start and then after each pause. A run that fails is logged and counted, and the
+//! next one tries again: nothing here ends the server. A job that is told to stop finishes the run it is in.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::gate::{Gate, GateError};
+use crate::telemetry;
+
+/// How long each job rests between two runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cadence {
+    /// Between two records of the heads of partners' journals.
+    pub heads: Duration,
+    /// Between two looks at the cases whose time has come.
+    pub tending: Duration,
+}
+
+impl Default for Cadence {
+    fn default() -> Self {
+        Self { heads: HEADS_EVERY, tending: TENDING_EVERY }
+    }
+}
+
+/// Jobs that run.
+pub struct Jobs {
+    /// Dropping it tells them to stop.
+    running: watch::Sender<()>,
+    tasks: JoinSet<()>,
+}
+
+impl Jobs {
+    /// Starts every job; needs a tokio runtime.
+    #[must_use]
+    pub fn start(gate: &Arc<Gate>, cadence: Cadence) -> Self {
+        let (running, _) = watch::channel(());
+        let mut jobs = Self { running, tasks: JoinSet::new() };
+        let heads = Arc::clone(gate);
+        jobs.spawn("heads", cadence.heads, move || {
+            let gate = Arc::clone(&heads);
+            async move { gate.heads_record().await }
+        });
+        let tending = Arc::clone(gate);
+        jobs.spawn("tending", cadence.tending, move || {
+            let gate = Arc::clone(&tending);
+            async move { gate.cases_tend().await }
+        });
+        jobs
+    }
+
+    /// Tells the jobs to stop and waits until they have finished the run they are in, or `longest` is over.
+    pub async fn stop(self, longest: Duration) {
+        let Self { running, mut tasks } = self;
+        drop(running);
+        let ended = timeout(longest, async { while tasks.join_next().await.is_some() {} });
+        if ended.await.is_err() {
+            tracing::warn!("a background job did not end in time and is given up");
+        }
+    }
+
+    fn spawn<F, W>(&mut self, job: &'static str, every: Duration, work: F)
+    where
+        F: Fn() -> W + Send + 'static,
+        W: Future<Output = Result<u32, GateError>> + Send + 'static,
+    {
+        let mut told = self.running.subscribe();
+        self.tasks.spawn(async move {
+            loop {
+                run_once(job, work()).await;
+                // Nothing is ever sent: it ends with an error, when the sender is gone.
+                if timeout(every, told.changed()).await.is_ok() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+async fn run_once(job: &'static str, work: impl Future<Output = Result<u32, GateError>>) {
+    let reason = match work.await {
+        Ok(count) => {
+            tracing::debug!(job, count, "background job done");
+            "done"
+        }
+        Err(error) => {
+            tracing::error!(job, error = %telemetry::chain(&error), "background job failed; it will be tried again");
+            "failed"
+        }
+    };
+    metrics::counter!(telemetry::JOBS, "job" => job, "reason" => reason).increment(1);
+}
+
+/// A partner's journal is in the holder's, and so before witnesses, within this time.
+const HEADS_EVERY: Duration = Duration::from_secs(60);
+/// Agreements count clocks in hours; half a minute late is not late.
+const TENDING_EVERY: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    fn jobs() -> Jobs {
+        Jobs { running: watch::channel(()).0, tasks: JoinSet::new() }
+    }
+
+    #[tokio::test]
+    async fn a_job_runs_at_once_and_goes_on_after_a_failure() {
+        let mut jobs = jobs();
+        let (ran, mut runs) = mpsc::unbounded_channel();
+        let number = Arc::new(AtomicU32::new(0));
+        jobs.spawn("heads", Duration::from_millis(1), move || {
+            let (ran, number) = (ran.clone(), number.fetch_add(1, Ordering::SeqCst));
+            async move {
+                ran.send(number).unwrap();
+                if number == 0 { Err(GateError::Unknown) } else { Ok(number) }
+            }
+        });
+        for expected in 0..3 {
+            assert_eq!(runs.recv().await, Some(expected), "the job should have gone on");
+        }
+        jobs.stop(Duration::from_secs(10)).await;
+        while runs.recv().await.is_some() {}
+    }
+
+    #[tokio::test]
+    async fn a_job_that_rests_is_stopped_at_once_and_one_that_runs_is_waited_for() {
+        let mut jobs = jobs();
+        let (begun, mut begins) = mpsc::unbounded_channel();
+        let (finish, finished) = watch::channel(());
+        let ended = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&ended);
+        jobs.spawn("tending", Duration::from_secs(3_600), move || {
+            let (begun, mut finished, count) = (begun.clone(), finished.clone(), Arc::clone(&count));
+            async move {
+                begun.send(()).unwrap();
+                let _sender_is_gone = finished.changed().await;
+                Ok(count.fetch_add(1, Ordering::SeqCst))
+            }
+        });
+        begins.recv().await.unwrap();
+        let stopping = tokio::spawn(jobs.stop(Duration::from_secs(60)));
+        finish.send(()).unwrap();
+        stopping.await.unwrap();
+        assert_eq!(
+            ended.load(Ordering::SeqCst),
+            1,
+            "the run under way should have been finished, and no other begun"
+        );
+    }
+}

@@ -1,0 +1,308 @@
+//! From a configuration to a server that listens, and from there to its end: config → parts → serve → drain.
+//!
+//! What is fatal at the start is not fatal later: a running server keeps its last good certificate and trust,
+//! tries its jobs again, and says through its health that it does not serve.
+
+mod health;
+pub mod signals;
+mod trust;
+
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tonic::transport::Server;
+
+use crate::clock::SystemClock;
+use crate::config::material::{MaterialError, process_environment};
+use crate::config::{Config, ConfigError, LimitsConfig};
+use crate::gate::{Gate, GateError, GateParts, OpenError};
+use crate::grpc::door::{Door, RpcSlots, SettingsError, TlsHandle, limits};
+use crate::grpc::{self, AnswerTime, Reflection, ReflectionError, ServiceSettings, Services};
+use crate::index::{self, IndexError};
+use crate::jobs::Jobs;
+use crate::secret::SystemEntropy;
+use crate::store::sqlite::{self, SqliteStore};
+use crate::store::{Store, StoreError};
+use crate::telemetry::{self, TelemetryError};
+
+use health::Health;
+use signals::Told;
+use trust::TrustKeeper;
+
+/// Why a server did not start, or ended other than by being told to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The processor or the search threads.
+    #[error("the search can't be started")]
+    Search(#[from] IndexError),
+    /// Passphrase, root key, certificate, key or revocation lists.
+    #[error(transparent)]
+    Material(#[from] MaterialError),
+    /// No store where the configuration says.
+    #[error(
+        "there is no store in `{0}`; hold the first-start ceremony with `onebit init`, or correct `store.folder`"
+    )]
+    NoStore(PathBuf),
+    /// Another server on the same store.
+    #[error("another server uses the store in `{0}`; stop it first, one store has one server")]
+    InUse(PathBuf),
+    /// The store's folder does not let itself be used.
+    #[error("the store's folder `{path}` can't be used; check who owns it")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The store.
+    #[error("the store can't be opened")]
+    Store(#[from] StoreError),
+    /// The gate.
+    #[error("the rules, people and galleries can't be loaded")]
+    Open(#[from] OpenError),
+    /// TLS.
+    #[error("the door can't be opened with this certificate and trust")]
+    Tls(#[from] SettingsError),
+    /// The address.
+    #[error("`{address}` can't be listened at; check that it is this machine's and free")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Metrics.
+    #[error("metrics can't be served")]
+    Metrics(#[from] TelemetryError),
+    /// The entry that says that the server was started.
+    #[error("the start could not be written into the log, so nothing is answered")]
+    Started(#[source] GateError),
+    /// The canary.
+    #[error("the server is not ready: the canary question failed")]
+    NotReady(#[source] GateError),
+    /// The services can't be set up.
+    #[error("the services can't be set up")]
+    Services(#[from] ReflectionError),
+    /// The server ended by itself.
+    #[error("the server ended although nobody told it to; start it again")]
+    Ended(#[source] Option<tonic::transport::Error>),
+}
+
+/// Serves until told to stop: then no connection is accepted any more, what is under way is finished within 20
+/// seconds, and the rest is cut off. Told a second time, it ends at once.
+///
+/// `ready` is called once, with the address that the server listens at.
+///
+/// # Errors
+/// [`ServerError`]; an orderly end is none.
+pub async fn serve(
+    config: Config,
+    mut told: mpsc::Receiver<Told>,
+    ready: impl FnOnce(SocketAddr),
+) -> Result<(), ServerError> {
+    let started = tokio::select! {
+        opened = Opened::open(&config) => opened?.start(&config).await?,
+        () = stop(&mut told) => return Ok(()),
+    };
+    tracing::info!(port = started.address.port(), version = env!("CARGO_PKG_VERSION"), "listening");
+    ready(started.address);
+    started.run(told).await
+}
+
+/// Everything that a server is made of, before the door opens.
+struct Opened {
+    gate: Arc<Gate>,
+    trust: TrustKeeper,
+    listener: TcpListener,
+    address: SocketAddr,
+    _lock: File,
+}
+
+impl Opened {
+    async fn open(config: &Config) -> Result<Self, ServerError> {
+        index::require_processor()?;
+        let unusable = |source| ServerError::Listen { address: config.server.listen, source };
+        let listener = TcpListener::bind(config.server.listen).await.map_err(unusable)?;
+        let address = listener.local_addr().map_err(unusable)?;
+        if let Some(listen) = config.metrics_listen {
+            telemetry::metrics_init(Some(listen))?;
+        }
+        let lock = store_lock(&config.store_folder)?;
+        let store = store_open(config.clone()).await?;
+        let keys = store.keys();
+        let parts = GateParts {
+            store: Arc::new(store) as Arc<dyn Store>,
+            keys,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy::new()),
+            pool: index::pool(config.search_threads)?,
+        };
+        let gate = Arc::new(Gate::open(parts).await?);
+        let trust = TrustKeeper::open(&gate, config)?;
+        Ok(Self { gate, trust, listener, address, _lock: lock })
+    }
+
+    /// Notes the start, asks the canary, and opens the door.
+    async fn start(self, config: &Config) -> Result<Started, ServerError> {
+        let Self { gate, trust, listener, address, _lock } = self;
+        let _receipt = gate.server_started().await.map_err(ServerError::Started)?;
+        health::canary(&gate).await.map_err(ServerError::NotReady)?;
+
+        let Services { routes, health } = grpc::services(&gate, &settings(config))?;
+        let health = Arc::new(Health::start(health).await);
+        let tls = Arc::clone(trust.tls());
+        let (open, closed) = watch::channel(());
+        let incoming = Door::new(listener, Arc::clone(&tls), config.limits.door).open(gone(closed.clone()));
+        let router = limits::apply(Server::builder()).add_routes(routes);
+        let serving = tokio::spawn(router.serve_with_incoming_shutdown(incoming, gone(closed)));
+
+        let (reload, told_to_reload) = mpsc::channel(1);
+        let file = config.file.clone();
+        let keeping = tokio::spawn(async move { trust.keep(&file, told_to_reload).await });
+        let watching = tokio::spawn(Arc::clone(&health).watch(Arc::clone(&gate)));
+        let jobs = Jobs::start(&gate, config.jobs);
+        Ok(Started { address, tls, health, open, reload, serving, keeping, watching, jobs, _lock })
+    }
+}
+
+/// A server whose door is open.
+struct Started {
+    address: SocketAddr,
+    tls: Arc<TlsHandle>,
+    health: Arc<Health>,
+    /// Dropping it closes the door.
+    open: watch::Sender<()>,
+    reload: mpsc::Sender<()>,
+    serving: JoinHandle<Result<(), tonic::transport::Error>>,
+    keeping: JoinHandle<()>,
+    watching: JoinHandle<()>,
+    jobs: Jobs,
+    _lock: File,
+}
+
+impl Started {
+    async fn run(mut self, mut told: mpsc::Receiver<Told>) -> Result<(), ServerError> {
+        loop {
+            tokio::select! {
+                ended = &mut self.serving => {
+                    return Err(ServerError::Ended(ended.ok().and_then(Result::err)));
+                }
+                what = told.recv() => match what {
+                    // One that waits already will read what is there when its turn comes.
+                    Some(Told::Reload) => drop(self.reload.try_send(())),
+                    Some(Told::Stop) | None => break,
+                },
+            }
+        }
+        self.drain(told).await;
+        Ok(())
+    }
+
+    /// Stops accepting, lets what is under way finish, and cuts off what does not.
+    async fn drain(self, mut told: mpsc::Receiver<Told>) {
+        tracing::info!(count = self.tls.live().count(), "draining: no connection is accepted any more");
+        self.watching.abort();
+        // Its last word must not come after ours.
+        let _aborted = self.watching.await;
+        self.health.close().await;
+        drop(self.open);
+        drop(self.reload);
+        let jobs = tokio::spawn(self.jobs.stop(DRAIN_LONGEST));
+        let mut serving = self.serving;
+        let drained = tokio::select! {
+            _ended = &mut serving => true,
+            () = tokio::time::sleep(DRAIN_LONGEST) => false,
+            () = stop(&mut told) => false,
+        };
+        if !drained {
+            let cut = self.tls.live().drop_all();
+            tracing::warn!(count = cut, "connections that did not end were cut off");
+            let _late = timeout(CUT_LONGEST, serving).await;
+        }
+        let _ended = self.keeping.await;
+        if drained {
+            let _ended = jobs.await;
+        } else {
+            jobs.abort();
+        }
+        tracing::info!("stopped");
+    }
+}
+
+fn settings(config: &Config) -> ServiceSettings {
+    if config.server.answer_time == AnswerTime::AtOnce {
+        tracing::warn!(
+            "answers leave as soon as they are ready, so that their time tells about the gallery; set an answer time"
+        );
+    }
+    if config.server.reflection == Reflection::On {
+        tracing::warn!("anybody who connects may read the schemas; switch reflection off in production");
+    }
+    let LimitsConfig { requests, requests_per_domain, .. } = config.limits;
+    ServiceSettings {
+        answer_time: config.server.answer_time,
+        reflection: config.server.reflection,
+        slots: Arc::new(RpcSlots::new(requests, requests_per_domain)),
+    }
+}
+
+/// Opens the root key and the store, which hash a passphrase and read a disk.
+async fn store_open(config: Config) -> Result<SqliteStore, ServerError> {
+    let opening = tokio::task::spawn_blocking(move || {
+        let root = config.root_key.open(&process_environment)?;
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::new()));
+        Ok(SqliteStore::open(&config.store_folder, root, clock, entropy)?)
+    });
+    opening.await.map_err(|_| ServerError::Store(StoreError::Closed))?
+}
+
+/// One store has one server: two would each believe that the journals end where they wrote last.
+///
+/// The lock ends with the process, however it ends.
+fn store_lock(folder: &Path) -> Result<File, ServerError> {
+    let [database, _] = sqlite::files(folder);
+    if !database.exists() {
+        return Err(ServerError::NoStore(folder.to_owned()));
+    }
+    let unusable = |source| ServerError::Folder { path: folder.to_owned(), source };
+    let lock = File::create(folder.join(LOCK_FILE)).map_err(unusable)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(ServerError::InUse(folder.to_owned())),
+        Err(std::fs::TryLockError::Error(source)) => Err(unusable(source)),
+    }
+}
+
+/// Waits until the sender is gone; nothing is ever sent.
+async fn gone(mut closed: watch::Receiver<()>) {
+    let _sender_is_gone = closed.changed().await;
+}
+
+/// Waits until told to stop; what else comes is passed over.
+async fn stop(told: &mut mpsc::Receiver<Told>) {
+    loop {
+        match told.recv().await {
+            Some(Told::Reload) => {}
+            Some(Told::Stop) => return,
+            // Nobody can tell any more, so nobody will.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+const LOCK_FILE: &str = "lock";
+/// Twice an RPC's deadline; service managers wait 90 seconds and more before they kill.
+const DRAIN_LONGEST: Duration = Duration::from_secs(20);
+/// Connections that were cut off end as soon as their task runs.
+const CUT_LONGEST: Duration = Duration::from_secs(2);

@@ -1,0 +1,76 @@
+//! Whether the server serves: a canary question now and then, and the answer in the standard health service.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{interval, timeout};
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::gate::{Gate, GateError};
+use crate::telemetry;
+
+/// Says whether the server serves.
+pub(super) struct Health {
+    reporter: HealthReporter,
+}
+
+impl Health {
+    /// Says no until the first canary comes back.
+    pub(super) async fn start(reporter: HealthReporter) -> Self {
+        let health = Self { reporter };
+        health.say(ServingStatus::NotServing).await;
+        health
+    }
+
+    /// Says what the canaries find out, one after each pause, until dropped.
+    pub(super) async fn watch(self: Arc<Self>, gate: Arc<Gate>) {
+        let mut last = ServingStatus::NotServing;
+        let mut turns = interval(CANARY_EVERY);
+        loop {
+            turns.tick().await;
+            let status = match canary(&gate).await {
+                Ok(()) => ServingStatus::Serving,
+                Err(error) => {
+                    tracing::error!(error = %telemetry::chain(&error), "the server is not ready");
+                    ServingStatus::NotServing
+                }
+            };
+            if status != last {
+                self.say(status).await;
+                tracing::info!(kind = word(status), "health changed");
+                last = status;
+            }
+        }
+    }
+
+    /// Says that nobody should come any more.
+    pub(super) async fn close(&self) {
+        self.say(ServingStatus::NotServing).await;
+    }
+
+    /// Every service shares one fate, so only the server as a whole has a status.
+    async fn say(&self, status: ServingStatus) {
+        self.reporter.set_service_status("", status).await;
+    }
+}
+
+/// One question that is nobody's, the way of every question up to its decision.
+pub(super) async fn canary(gate: &Gate) -> Result<(), GateError> {
+    match timeout(CANARY_LONGEST, gate.ready()).await {
+        Ok(ready) => ready,
+        Err(_) => Err(GateError::Internal { doing: "waiting for the canary" }),
+    }
+}
+
+const fn word(status: ServingStatus) -> &'static str {
+    match status {
+        ServingStatus::Serving => "serving",
+        ServingStatus::NotServing | ServingStatus::Unknown => "not_serving",
+    }
+}
+
+/// Two of them and a balancer knows within half a minute; a canary costs as much as one query.
+const CANARY_EVERY: Duration = Duration::from_secs(10);
+/// A question of a partner would have been given up by then.
+const CANARY_LONGEST: Duration = Duration::from_secs(10);
