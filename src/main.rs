@@ -1,0 +1,43 @@
+//! `onebit`: the service and all its tools, a list of subcommands.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use onebit::cli::fault::CliError;
+use onebit::cli::{self, Cli, Command, print};
+
+fn main() -> ExitCode {
+    match run(&Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print::error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<(), CliError> {
+    match command {
+        Command::Query(args) => cli::query::run(args),
+        Command::Request(args) => cli::request::run(args),
+        Command::Open(args) => cli::open::run(args),
+        Command::ReleaseKey(args) => cli::release_key::run(args),
+        Command::Agreement(args) => cli::agreement::run(args),
+        Command::Review(args) => cli::review::run(args),
+        Command::Enrol(args) => cli::enrol::run(args),
+        Command::Subject(args) => cli::subject::run(args),
+        Command::Change(args) => cli::change::run(args),
+        Command::Suspend(args) => cli::suspend::run(args),
+        Command::Registry(args) => cli::registry::run(args),
+        Command::Audit(args) => cli::audit::run(args),
+        Command::Policy(args) => cli::policy::run(args),
+        Command::Init(args) => cli::init::run(args),
+        Command::Serve(args) => cli::serve::run(args),
+        Command::Config(args) => cli::config::run(args),
+        Command::Demo(args) => cli::demo::run(args),
+        Command::Cert(args) => cli::cert::run(args),
+        Command::Synth(args) => {
+            cli::synth::run(args).map_err(|error| CliError::because("no data set was written", error))
+        }
+    }
+}
