@@ -63,6 +63,7 @@ impl Bench {
             authorities: Vec::new(),
             standing: Standing::Active,
             release_key: None,
+            contact: None,
         };
         let founding = Founding {
             host: "holder.example".to_owned(),

@@ -1,11 +1,18 @@
 //! All benches: `make bench`, or one group by `make bench BENCH=search`.
 
+// The harness of the tests: a holder with the real server.
+#[path = "../tests/it/holder.rs"]
+#[expect(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests need more of it")]
+mod holder;
 mod log;
 mod query;
 mod sealing;
 mod search;
+#[path = "../tests/it/story.rs"]
+#[expect(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests need more of it")]
+mod story;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{criterion_group, criterion_main};
 
 // Search first: its peer must run before any pool of ours sets the threads of its linear algebra.
 criterion_group!(all, search::benches, sealing::benches, log::benches, query::benches);

@@ -120,8 +120,8 @@ pub fn run(args: &ChangeArgs) -> Result<(), CliError> {
     match &args.command {
         ChangeCommand::Propose(args) => {
             // Read and checked before anything is sent.
-            let (change, contact) = args.proposal.change()?;
-            wire::calling(propose(&change, contact, args.proposal.proposing()))
+            let change = args.proposal.change()?;
+            wire::calling(propose(&change, args.proposal.proposing()))
         }
         ChangeCommand::List { limit, way } => wire::calling(list(*limit, way)),
         ChangeCommand::Show { name, way } => wire::calling(show(name, way)),
@@ -130,13 +130,13 @@ pub fn run(args: &ChangeArgs) -> Result<(), CliError> {
     }
 }
 
-async fn propose(change: &Change, contact: Option<&str>, args: &Proposing) -> Result<(), CliError> {
+async fn propose(change: &Change, args: &Proposing) -> Result<(), CliError> {
     let request_id = wire::request_id(args.request_id.as_deref())?;
     let id = RequestId::parse_uuid(&request_id).map_err(|error| CliError::Usage(error.to_string()))?;
     let digest = digest(ChangeId::from_bytes(*id.as_bytes()), change, &args.reason);
     let signature = sign(&args.way, &digest)?;
     let message = pb::ProposeChangeRequest {
-        change: Some(with_contact(change_to_pb(change), contact)),
+        change: Some(change_to_pb(change)),
         reason: args.reason.clone(),
         request_id,
         signature: Some(propose_change_request::Signature::CertificateSignature(signature)),
@@ -281,15 +281,6 @@ fn sign(way: &Way, digest: &Digest) -> Result<Vec<u8>, CliError> {
         .map_err(|error| CliError::because("the change can't be signed", error))
 }
 
-fn with_contact(mut change: pb::Change, contact: Option<&str>) -> pb::Change {
-    match (&mut change.change, contact) {
-        (Some(pb::change::Change::PutPerson(put)), Some(contact)) => put.contact = contact.to_owned(),
-        (Some(pb::change::Change::PutPartner(put)), Some(contact)) => put.contact = contact.to_owned(),
-        _ => {}
-    }
-    change
-}
-
 fn told(way: &Way, record: &pb::ChangeRecord) -> Result<(), CliError> {
     way.output.show(|| as_text(record), &as_json(record))
 }
@@ -357,12 +348,5 @@ mod tests {
         for (what, lie) in [("change", swapped), ("reason", excused), ("name", renamed)] {
             assert!(checked(&lie).is_err(), "another {what} under the same digest must be found out");
         }
-    }
-
-    #[test]
-    fn contacts_travel_beside_the_change() {
-        let change = Change::RestorePerson("mere".parse().unwrap());
-        let plain = with_contact(change_to_pb(&change), Some("mere@example.org"));
-        assert!(matches!(plain.change, Some(pb::change::Change::RestorePerson(_))));
     }
 }

@@ -183,6 +183,7 @@ fn person(person: &Person) -> pb::Person {
         partner: person.partner.as_ref().map(partner_resource).unwrap_or_default(),
         standing: standing_to_pb(person.standing).into(),
         key_fingerprint: Digest::sha256(&person.public_key).as_bytes().to_vec(),
+        contact: person.contact.clone().unwrap_or_default(),
     }
 }
 
@@ -197,6 +198,7 @@ fn partner(partner: &Partner) -> pb::Partner {
         trust_domain: partner.trust_domain.clone(),
         standing: standing_to_pb(partner.standing).into(),
         release_key: release_key.into(),
+        contact: partner.contact.clone().unwrap_or_default(),
     }
 }
 

@@ -62,7 +62,7 @@ pub fn change_from_pb(change: pb::Change) -> Result<Change, FormFault> {
     }
 }
 
-/// Writes a change. Contacts are no part of it: whoever sends one adds it.
+/// Writes a change.
 #[must_use]
 pub fn change_to_pb(change: &Change) -> pb::Change {
     let which = match change {
@@ -72,14 +72,14 @@ pub fn change_to_pb(change: &Change) -> pb::Change {
             spiffe_id: person.spiffe_id.clone(),
             public_key: person.public_key.clone(),
             partner: person.partner.as_ref().map(partner_resource).unwrap_or_default(),
-            contact: String::new(),
+            contact: person.contact.clone().unwrap_or_default(),
         }),
         Change::PutPartner(partner) => Which::PutPartner(pb::PutPartner {
             partner: partner_resource(&partner.name),
             title: partner.title.clone(),
             trust_domain: partner.trust_domain.clone(),
             authorities: partner.authorities.clone(),
-            contact: String::new(),
+            contact: partner.contact.clone().unwrap_or_default(),
         }),
         Change::PutReleaseKey { partner, key } => Which::PutReleaseKey(pb::PutReleaseKey {
             partner: partner_resource(partner),
@@ -206,6 +206,7 @@ fn put_person(put: pb::PutPerson) -> Result<Person, FormFault> {
         public_key: bytes("change.put_person.public_key", put.public_key, PUBLIC_KEY_MAX_BYTES)?,
         partner,
         standing: Standing::Active,
+        contact: contact("change.put_person.contact", put.contact)?,
     })
 }
 
@@ -222,7 +223,13 @@ fn put_partner(put: pb::PutPartner) -> Result<Partner, FormFault> {
         authorities: authorities.collect::<Result<_, _>>()?,
         standing: Standing::Active,
         release_key: None,
+        contact: contact("change.put_partner.contact", put.contact)?,
     })
+}
+
+/// How to reach somebody; absent means unknown.
+fn contact(field: &str, sent: String) -> Result<Option<String>, FormFault> {
+    if sent.is_empty() { Ok(None) } else { text(field, sent, CONTACT_MAX_CHARS).map(Some) }
 }
 
 fn of_collection<T: std::str::FromStr<Err = IdError>>(
@@ -269,6 +276,7 @@ const PEOPLE: &str = "people/";
 const MISSING: &str = "is missing; give it";
 const SOURCE_ID_MAX_CHARS: usize = 256;
 /// The longest SPIFFE id (SPIFFE-ID, section 2.3) is 2,048 bytes.
+const CONTACT_MAX_CHARS: usize = 256;
 const SPIFFE_ID_MAX_CHARS: usize = 2_048;
 const TITLE_MAX_CHARS: usize = 256;
 /// A SubjectPublicKeyInfo of P-256 has 91 bytes, of Ed25519 44; anything near this is another kind of key.
@@ -292,6 +300,7 @@ mod tests {
             public_key: vec![0x30; 91],
             partner: partner.map(|name| name.parse().unwrap()),
             standing: Standing::Active,
+            contact: Some("mere@immigration.example".to_owned()),
         })
     }
 
@@ -306,6 +315,7 @@ mod tests {
                 authorities: vec![vec![1], vec![2, 3]],
                 standing: Standing::Active,
                 release_key: None,
+                contact: None,
             }),
             Change::PutReleaseKey { partner: "au-border".parse().unwrap(), key: [9; 32] },
             Change::ActivatePolicy(

@@ -92,12 +92,14 @@ impl Change {
                 .text(3, person.role.as_str())
                 .text(4, &person.spiffe_id)
                 .bytes(5, &person.public_key)
-                .text(6, person.partner.as_ref().map_or("", PartnerName::as_str)),
+                .text(6, person.partner.as_ref().map_or("", PartnerName::as_str))
+                .text(7, person.contact.as_deref().unwrap_or_default()),
             Self::PutPartner(partner) => record
                 .text(2, partner.name.as_str())
                 .text(3, &partner.title)
                 .text(4, &partner.trust_domain)
-                .bytes(5, &authorities_encode(&partner.authorities)),
+                .bytes(5, &authorities_encode(&partner.authorities))
+                .text(6, partner.contact.as_deref().unwrap_or_default()),
             Self::PutReleaseKey { partner, key } => record.text(2, partner.as_str()).bytes(3, key),
             Self::ActivatePolicy(bundle) => record.bytes(2, &bundle.to_bytes()),
             Self::LiftRestriction { source_id, restriction } => {
@@ -128,6 +130,7 @@ impl Change {
                     name => Some(PartnerName::parse(name).map_err(|_| DAMAGED)?),
                 },
                 standing: Standing::Active,
+                contact: fields.filled(7)?,
             }),
             "put-partner" => Self::PutPartner(Partner {
                 name: fields.parsed(2)?,
@@ -136,6 +139,7 @@ impl Change {
                 authorities: authorities_decode(fields.bytes(5)?)?,
                 standing: Standing::Active,
                 release_key: None,
+                contact: fields.filled(6)?,
             }),
             "put-release-key" => Self::PutReleaseKey {
                 partner: fields.parsed(2)?,
@@ -312,6 +316,10 @@ impl<'a> Fields<'a> {
 
     fn text(&mut self, tag: u8) -> Result<String, StoreError> {
         self.0.text(tag).ok().flatten().map(str::to_owned).ok_or(DAMAGED)
+    }
+
+    fn filled(&mut self, tag: u8) -> Result<Option<String>, StoreError> {
+        Ok(Some(self.text(tag)?).filter(|text| !text.is_empty()))
     }
 
     fn parsed<T: std::str::FromStr>(&mut self, tag: u8) -> Result<T, StoreError> {

@@ -45,6 +45,7 @@ impl Bench {
             public_key: name.as_bytes().to_vec(),
             partner: partner.map(|partner| partner.parse().unwrap()),
             standing: Standing::Active,
+            contact: Some(CONTACT.to_owned()),
         };
         let partner = |name: &str| Partner {
             name: name.parse().unwrap(),
@@ -53,6 +54,7 @@ impl Bench {
             authorities: vec![vec![1, 2, 3]],
             standing: Standing::Active,
             release_key: Some(*release_key.public_key().as_bytes()),
+            contact: Some(CONTACT.to_owned()),
         };
         Founding {
             host: "holder.example".to_owned(),
@@ -485,6 +487,7 @@ pub(crate) async fn a_change_takes_effect_once(bench: Bench) {
         public_key: vec![7; 91],
         partner: None,
         standing: Standing::Active,
+        contact: Some(CONTACT.to_owned()),
     });
     let id = ChangeId::from_bytes([8; 16]);
     let new = ChangeNew { id, change, reason: "a new officer".to_owned(), signature: vec![1; 64] };
@@ -500,7 +503,8 @@ pub(crate) async fn a_change_takes_effect_once(bench: Bench) {
         assert_eq!(matches!(ended, change::Ended::Done(..)), first, "a change is confirmed once");
     }
     let registry = bench.store.registry_load().await.unwrap();
-    assert!(registry.person(&"hemi".parse().unwrap()).is_some());
+    let hemi = registry.person(&"hemi".parse().unwrap()).expect("the change added this person");
+    assert_eq!(hemi.contact.as_deref(), Some(CONTACT));
 }
 
 fn eligible() -> Vec<Eligible> {
@@ -539,7 +543,8 @@ fn request_id() -> RequestId {
 }
 
 /// Words that must be found nowhere in a file.
-pub(crate) const SECRETS: [&str; 4] = [CASE, OFFICIAL, FAMILY_NAME, JUSTIFICATION];
+pub(crate) const SECRETS: [&str; 5] = [CASE, OFFICIAL, FAMILY_NAME, JUSTIFICATION, CONTACT];
+const CONTACT: &str = "desk-ZQXJ@holder.example";
 const CASE: &str = "case-ZQXJ-kumara-1";
 const OFFICIAL: &str = "official-ZQXJ-kererū-2";
 const FAMILY_NAME: &str = "Ngāti-ZQXJ-Harakeke";

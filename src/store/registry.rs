@@ -20,6 +20,8 @@ pub struct Person {
     pub partner: Option<PartnerName>,
     /// Whether they may act.
     pub standing: Standing,
+    /// How to reach them; sealed at rest.
+    pub contact: Option<String>,
 }
 
 /// An agency that asks.
@@ -37,6 +39,8 @@ pub struct Partner {
     pub standing: Standing,
     /// The X25519 key that releases are sealed to.
     pub release_key: Option<[u8; 32]>,
+    /// How to reach it; sealed at rest.
+    pub contact: Option<String>,
 }
 
 /// Everybody who may act, as of one moment.

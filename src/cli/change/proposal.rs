@@ -139,25 +139,25 @@ pub struct RestoreArgs {
 }
 
 impl Proposal {
-    /// The change, and the contact that travels beside it.
+    /// The change.
     ///
     /// # Errors
     /// [`CliError`] for options and files that are not in their form.
-    pub fn change(&self) -> Result<(Change, Option<&str>), CliError> {
+    pub fn change(&self) -> Result<Change, CliError> {
         Ok(match self {
-            Self::Person(args) => (Change::PutPerson(person(args)?), args.contact.as_deref()),
-            Self::Partner(args) => (Change::PutPartner(partner(args)?), args.contact.as_deref()),
+            Self::Person(args) => Change::PutPerson(person(args)?),
+            Self::Partner(args) => Change::PutPartner(partner(args)?),
             Self::ReleaseKey(args) => {
                 let partner = name("--partner", &args.partner)?;
-                (Change::PutReleaseKey { partner, key: *args.public_key.as_bytes() }, None)
+                Change::PutReleaseKey { partner, key: *args.public_key.as_bytes() }
             }
-            Self::Policy(args) => (Change::ActivatePolicy(checked_folder(&args.folder)?), None),
+            Self::Policy(args) => Change::ActivatePolicy(checked_folder(&args.folder)?),
             Self::LiftRestriction(args) => {
                 let restriction = name("--restriction", &args.restriction)?;
-                (Change::LiftRestriction { source_id: args.source_id.clone(), restriction }, None)
+                Change::LiftRestriction { source_id: args.source_id.clone(), restriction }
             }
-            Self::RestorePartner(args) => (Change::RestorePartner(name("NAME", &args.name)?), None),
-            Self::RestorePerson(args) => (Change::RestorePerson(name("NAME", &args.name)?), None),
+            Self::RestorePartner(args) => Change::RestorePartner(name("NAME", &args.name)?),
+            Self::RestorePerson(args) => Change::RestorePerson(name("NAME", &args.name)?),
         })
     }
 
@@ -218,6 +218,7 @@ fn person(args: &PersonArgs) -> Result<Person, CliError> {
         public_key: public_key.spki_der().to_vec(),
         partner,
         standing: Standing::Active,
+        contact: args.contact.clone(),
     })
 }
 
@@ -239,6 +240,7 @@ fn partner(args: &PartnerArgs) -> Result<Partner, CliError> {
         authorities,
         standing: Standing::Active,
         release_key: None,
+        contact: args.contact.clone(),
     })
 }
 

@@ -48,14 +48,15 @@ pub(super) fn output(text: &str) -> Result<(), CliError> {
     text.trim_end().lines().try_for_each(output_line)
 }
 
-/// Prints one line of what a command said.
+/// Prints one line of what a command said; a long one goes on below itself, further in.
 pub(super) fn output_line(line: &str) -> Result<(), CliError> {
     let tone = match line {
         "HIT" | "NO HIT" => Tone::Strong,
         _ if line.contains("REFUSED") => Tone::Bad,
         _ => Tone::Plain,
     };
-    print::toned(&[(Tone::Plain, OUTPUT_INDENT), (tone, line)])
+    let lines = folded(line, WIDTH - OUTPUT_INDENT.len());
+    lines.iter().try_for_each(|line| print::toned(&[(Tone::Plain, OUTPUT_INDENT), (tone, line)]))
 }
 
 /// Prints lines as they are, at the depth of a command's output.
@@ -122,6 +123,22 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// A line in lines of at most `width` characters, broken at spaces and otherwise unchanged; a longer word stays whole.
+fn folded(line: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut now = String::new();
+    for word in line.split_inclusive(' ') {
+        let is_begun = !now.trim().is_empty();
+        if is_begun && now.chars().count() + word.trim_end().chars().count() > width {
+            lines.push(now.trim_end().to_owned());
+            now = FOLDED_INDENT.to_owned();
+        }
+        now.push_str(word);
+    }
+    lines.push(now.trim_end().to_owned());
+    lines
+}
+
 /// A command in lines that a shell reads as one; an option stays beside its value.
 fn shell_lines(words: &[String], width: usize, first_indent: usize) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
@@ -161,6 +178,7 @@ fn shell_lines(words: &[String], width: usize, first_indent: usize) -> Vec<Strin
 const WIDTH: usize = 80;
 const TEXT_INDENT: &str = "    ";
 const OUTPUT_INDENT: &str = "      ";
+const FOLDED_INDENT: &str = "    ";
 const CONTINUED_INDENT: usize = 4;
 
 #[cfg(test)]
@@ -171,6 +189,14 @@ mod tests {
     fn paragraphs_are_wrapped_at_words() {
         assert_eq!(wrapped("one two  three", 7), ["one two", "three"]);
         assert_eq!(wrapped("incomprehensible a", 5), ["incomprehensible", "a"]);
+    }
+
+    #[test]
+    fn long_lines_are_folded_and_short_ones_stay() {
+        assert_eq!(folded("  a  b", 10), ["  a  b"]);
+        assert_eq!(folded("receipt  holds: entry 7", 16), ["receipt  holds:", "    entry 7"]);
+        assert_eq!(folded("key incomprehensible", 8), ["key", "    incomprehensible"]);
+        assert_eq!(folded("", 8), [""]);
     }
 
     #[test]

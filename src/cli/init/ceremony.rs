@@ -69,6 +69,7 @@ struct PartnerKeys {
     title: Option<Spanned<String>>,
     trust_domain: Option<Spanned<String>>,
     authorities: Option<Spanned<Vec<PathBuf>>>,
+    contact: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -79,6 +80,7 @@ struct PersonKeys {
     partner: Option<Spanned<String>>,
     spiffe_id: Option<Spanned<String>>,
     certificate: Option<Spanned<PathBuf>>,
+    contact: Option<String>,
 }
 
 /// Whether an item of the file is a natural person or a machine.
@@ -185,6 +187,7 @@ impl Reading<'_, '_> {
                 authorities: domain.roots.iter().map(|root| root.to_vec()).collect(),
                 standing: Standing::Active,
                 release_key: None,
+                contact: keys.contact,
             };
             partners.push(PartnerRead { partner, domain });
         }
@@ -233,8 +236,8 @@ impl Reading<'_, '_> {
             let partner = partner.map(|read| read.partner.name.clone());
             let public_key = peer.spki_der().to_vec();
             if self.is_new(&place, &name, role, &peer) {
-                let (spiffe_id, standing) = (id.to_string(), Standing::Active);
-                people.push(Person { name, role, spiffe_id, public_key, partner, standing });
+                let (spiffe_id, standing, contact) = (id.to_string(), Standing::Active, keys.contact);
+                people.push(Person { name, role, spiffe_id, public_key, partner, standing, contact });
             }
         }
         people

@@ -159,13 +159,13 @@ fn take_effect(tx: &mut Tx<'_>, permit: &Permit, record: &ChangeRecord) -> Resul
                 .text(Fact::Role, person.role.as_str())
                 .text(Fact::Person, person.name.as_str())
                 .with(Fact::PublicKey, Digest::sha256(&person.public_key).as_bytes());
-            (event, holder::person_put(tx.sql, person)?)
+            (event, holder::person_put(tx, person)?)
         }
         Change::PutPartner(partner) => {
             let host = holder::text(tx.sql, "host")?;
             let journal = tx.journal_open(&Journal::Partner(partner.name.clone()), &host)?;
             let event = tx.event(Kind::PartnerAdded, permit).text(Fact::Partner, partner.name.as_str());
-            (event, holder::partner_put(tx.sql, partner, journal)?)
+            (event, holder::partner_put(tx, partner, journal)?)
         }
         Change::PutReleaseKey { partner, key } => {
             let event = tx

@@ -5,12 +5,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::audit::event::{Event, Fact, Kind};
 use crate::authz::{Bundle, Role, Standing};
 use crate::ids::{Digest, PartnerName};
+use crate::keys::{Place, Purpose};
 use crate::store::change::{authorities_decode, authorities_encode};
 use crate::store::holder::{Founding, HolderFacts};
 use crate::store::{Journal, Partner, Person, Registry, StoreError};
 
 use super::tx::{SYSTEM_ACTOR, Tx};
-use super::{Context, database, name};
+use super::{Context, database, name, opened, sealed};
 
 /// Founds the holder, once.
 pub(super) fn found(tx: &mut Tx<'_>, founding: &Founding) -> Result<(), StoreError> {
@@ -23,10 +24,10 @@ pub(super) fn found(tx: &mut Tx<'_>, founding: &Founding) -> Result<(), StoreErr
     tx.journal_open(&Journal::Holder, &founding.host)?;
     for partner in &founding.partners {
         let journal = tx.journal_open(&Journal::Partner(partner.name.clone()), &founding.host)?;
-        partner_put(tx.sql, partner, journal)?;
+        partner_put(tx, partner, journal)?;
     }
     for person in &founding.people {
-        person_put(tx.sql, person)?;
+        person_put(tx, person)?;
     }
     policy_activate(tx.sql, &founding.bundle)?;
     let digest = founding.bundle.digest();
@@ -92,17 +93,21 @@ pub(super) fn policy_get(sql: &Connection, digest: Digest) -> Result<Option<Bund
 
 /// Adds a person or a system, or gives one a new key; returns how many rows changed. A role never changes:
 /// that would be another person of the log under an old name.
-pub(super) fn person_put(sql: &Connection, person: &Person) -> Result<usize, StoreError> {
-    let put = sql.execute(
-        "INSERT INTO people (name, role, spiffe_id, public_key, partner, standing) VALUES (?1, ?2, ?3, ?4, ?5, 'active')
-         ON CONFLICT (name) DO UPDATE SET spiffe_id = excluded.spiffe_id, public_key = excluded.public_key
+pub(super) fn person_put(tx: &Tx<'_>, person: &Person) -> Result<usize, StoreError> {
+    let contact = contact_seal(tx.context, "people", person.name.as_str(), person.contact.as_deref())?;
+    let put = tx.sql.execute(
+        "INSERT INTO people (name, role, spiffe_id, public_key, partner, standing, contact)
+         VALUES (?1, ?2, ?3, ?4, ?5, 'active', ?6)
+         ON CONFLICT (name) DO UPDATE SET
+           spiffe_id = excluded.spiffe_id, public_key = excluded.public_key, contact = excluded.contact
          WHERE role = excluded.role AND partner IS excluded.partner",
         params![
             person.name.as_str(),
             person.role.as_str(),
             person.spiffe_id,
             person.public_key,
-            person.partner.as_ref().map(PartnerName::as_str)
+            person.partner.as_ref().map(PartnerName::as_str),
+            contact
         ],
     );
     match put {
@@ -112,19 +117,22 @@ pub(super) fn person_put(sql: &Connection, person: &Person) -> Result<usize, Sto
 }
 
 /// Adds a partner, or changes its authorities; returns how many rows changed.
-pub(super) fn partner_put(sql: &Connection, partner: &Partner, journal: i64) -> Result<usize, StoreError> {
-    let put = sql.execute(
-        "INSERT INTO partners (name, title, trust_domain, authorities, standing, release_key, journal)
-         VALUES (?1, ?2, ?3, ?4, 'active', ?5, ?6)
+pub(super) fn partner_put(tx: &Tx<'_>, partner: &Partner, journal: i64) -> Result<usize, StoreError> {
+    let contact = contact_seal(tx.context, "partners", partner.name.as_str(), partner.contact.as_deref())?;
+    let put = tx.sql.execute(
+        "INSERT INTO partners (name, title, trust_domain, authorities, standing, release_key, journal, contact)
+         VALUES (?1, ?2, ?3, ?4, 'active', ?5, ?6, ?7)
          ON CONFLICT (name) DO UPDATE SET
-           title = excluded.title, trust_domain = excluded.trust_domain, authorities = excluded.authorities",
+           title = excluded.title, trust_domain = excluded.trust_domain, authorities = excluded.authorities,
+           contact = excluded.contact",
         params![
             partner.name.as_str(),
             partner.title,
             partner.trust_domain,
             authorities_encode(&partner.authorities),
             partner.release_key,
-            journal
+            journal,
+            contact
         ],
     );
     match put {
@@ -139,13 +147,13 @@ fn is_constraint(failure: rusqlite::ffi::Error) -> bool {
 }
 
 /// Everybody who may act.
-pub(super) fn registry(sql: &Connection) -> Result<Registry, StoreError> {
-    Ok(Registry { people: people(sql)?, partners: partners(sql)? })
+pub(super) fn registry(context: &Context, sql: &Connection) -> Result<Registry, StoreError> {
+    Ok(Registry { people: people(context, sql)?, partners: partners(context, sql)? })
 }
 
-fn people(sql: &Connection) -> Result<Vec<Person>, StoreError> {
+fn people(context: &Context, sql: &Connection) -> Result<Vec<Person>, StoreError> {
     let rows = sql
-        .prepare_cached("SELECT name, role, spiffe_id, public_key, partner, standing FROM people ORDER BY name")
+        .prepare_cached("SELECT name, role, spiffe_id, public_key, partner, standing, contact FROM people ORDER BY name")
         .and_then(|mut statement| {
             statement
                 .query_map([], |row| {
@@ -156,13 +164,14 @@ fn people(sql: &Connection) -> Result<Vec<Person>, StoreError> {
                         row.get(3)?,
                         row.get::<_, Option<String>>(4)?,
                         row.get::<_, String>(5)?,
+                        row.get::<_, Option<Vec<u8>>>(6)?,
                     ))
                 })?
                 .collect::<Result<Vec<_>, _>>()
         });
     database("reading people", rows)?
         .into_iter()
-        .map(|(person, role, spiffe_id, public_key, partner, standing)| {
+        .map(|(person, role, spiffe_id, public_key, partner, standing, contact)| {
             Ok(Person {
                 name: name(&person)?,
                 role: name::<Role>(&role)?,
@@ -170,15 +179,17 @@ fn people(sql: &Connection) -> Result<Vec<Person>, StoreError> {
                 public_key,
                 partner: partner.map(|partner| name(&partner)).transpose()?,
                 standing: name::<Standing>(&standing)?,
+                contact: contact_open(context, "people", &person, contact)?,
             })
         })
         .collect()
 }
 
-fn partners(sql: &Connection) -> Result<Vec<Partner>, StoreError> {
+fn partners(context: &Context, sql: &Connection) -> Result<Vec<Partner>, StoreError> {
     let rows = sql
         .prepare_cached(
-            "SELECT name, title, trust_domain, authorities, standing, release_key FROM partners ORDER BY name",
+            "SELECT name, title, trust_domain, authorities, standing, release_key, contact
+             FROM partners ORDER BY name",
         )
         .and_then(|mut statement| {
             statement
@@ -190,13 +201,14 @@ fn partners(sql: &Connection) -> Result<Vec<Partner>, StoreError> {
                         row.get::<_, Vec<u8>>(3)?,
                         row.get::<_, String>(4)?,
                         row.get(5)?,
+                        row.get::<_, Option<Vec<u8>>>(6)?,
                     ))
                 })?
                 .collect::<Result<Vec<_>, _>>()
         });
     database("reading partners", rows)?
         .into_iter()
-        .map(|(partner, title, trust_domain, authorities, standing, release_key)| {
+        .map(|(partner, title, trust_domain, authorities, standing, release_key, contact)| {
             Ok(Partner {
                 name: name(&partner)?,
                 title,
@@ -204,9 +216,37 @@ fn partners(sql: &Connection) -> Result<Vec<Partner>, StoreError> {
                 authorities: authorities_decode(&authorities)?,
                 standing: name::<Standing>(&standing)?,
                 release_key,
+                contact: contact_open(context, "partners", &partner, contact)?,
             })
         })
         .collect()
+}
+
+fn contact_seal(
+    context: &Context,
+    table: &'static str,
+    row: &str,
+    contact: Option<&str>,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let key = context.keys.ring.sealing(Purpose::Registry);
+    let place = Place { table, row: row.as_bytes(), column: "contact", version: 1 };
+    contact
+        .map(|contact| sealed("sealing a contact", key.seal(place, contact.as_bytes(), context.entropy.as_ref())))
+        .transpose()
+}
+
+fn contact_open(
+    context: &Context,
+    table: &'static str,
+    row: &str,
+    contact: Option<Vec<u8>>,
+) -> Result<Option<String>, StoreError> {
+    let Some(bytes) = contact else { return Ok(None) };
+    let key = context.keys.ring.sealing(Purpose::Registry);
+    let place = Place { table, row: row.as_bytes(), column: "contact", version: 1 };
+    let plain = opened("opening a contact", key.open(place, &bytes))?;
+    let text = std::str::from_utf8(plain.expose()).map_err(|_| StoreError::Damaged { what: "a contact" })?;
+    Ok(Some(text.to_owned()))
 }
 
 /// A text that the founding wrote.

@@ -53,7 +53,8 @@ impl Store for SqliteStore {
     }
 
     async fn registry_load(&self) -> Result<Registry, StoreError> {
-        self.readers.read(holder::registry).await
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| holder::registry(&context, sql)).await
     }
 
     async fn policy_get(&self, digest: Digest) -> Result<Option<Bundle>, StoreError> {
