@@ -43,7 +43,7 @@ macro_rules! facts {
 facts! {
     16 Action "action" Text: "The call that led here, such as `partner.QueryService/AskQuery`.";
     17 Rule "rule" Text: "The rule that decided.";
-    18 Reason "reason" Text: "Why it was refused, or why somebody read.";
+    18 Reason "reason" Text: "Why it was done or refused.";
     19 Query "query" Id: "The query.";
     20 RequestId "request-id" Id: "The caller's own name for its request.";
     21 RequestDigest "request-digest" Digest: "The SHA-256 of the canonical request.";
@@ -73,7 +73,7 @@ facts! {
     45 Field "field" Text: "The field that was looked at.";
     46 Restriction "restriction" Text: "The restriction that was given or lifted.";
     47 Batch "batch" Id: "The run of enrolment.";
-    48 FirstRow "first-row" Number: "The first row of a chunk, counted from one.";
+    48 FirstRow "first-row" Number: "The first row of a chunk, counted from zero.";
     49 Rows "rows" Number: "The number of rows.";
     50 RowsAccepted "rows-accepted" Number: "The number of rows that were taken over.";
     51 RowsRejected "rows-rejected" Number: "The number of rows that were not.";
@@ -90,7 +90,7 @@ facts! {
     62 Detail "detail" Text: "What else is to be said.";
     63 Version "version" Text: "A version of Onebit.";
     64 Host "host" Text: "The host that journals' origins begin with.";
-    65 PublicKey "public-key" Bytes: "A public key.";
+    65 PublicKey "public-key" Digest: "SHA-256 of a public key (DER SubjectPublicKeyInfo).";
     66 People "people" Number: "A number of people and systems.";
     67 Restrictions "restrictions" Text: "Names of restrictions, separated by commas.";
 }

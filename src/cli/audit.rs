@@ -84,7 +84,7 @@ pub struct ReceiptArgs {
 #[derive(Debug, clap::Args)]
 pub struct OwnArgs {
     /// The journal's verifier key, or a file that holds it; take it from the holder on another way than this connection
-    #[arg(long, value_name = "KEY|FILE", env = "ONEBIT_LOG_KEY")]
+    #[arg(id = "own_log_key", long = "log-key", value_name = "KEY|FILE", env = "ONEBIT_LOG_KEY")]
     pub key: String,
     /// The file that keeps the newest checkpoint from one time to the next
     ///

@@ -220,7 +220,7 @@ pub(super) fn partner_suspend(
     let event = tx
         .event(Kind::PartnerSuspended, permit)
         .text(Fact::Partner, partner.as_str())
-        .text(Fact::Detail, why);
+        .text(Fact::Reason, why);
     suspended(tx, changed, &event)
 }
 
@@ -233,13 +233,13 @@ pub(super) fn person_suspend(
 ) -> Result<Found, StoreError> {
     let changed = standing_set(tx.sql, "people", person.as_str(), Standing::Suspended)?;
     let event =
-        tx.event(Kind::PersonSuspended, permit).text(Fact::Person, person.as_str()).text(Fact::Detail, why);
+        tx.event(Kind::PersonSuspended, permit).text(Fact::Person, person.as_str()).text(Fact::Reason, why);
     suspended(tx, changed, &event)
 }
 
 fn suspended(tx: &mut Tx<'_>, changed: usize, event: &Event) -> Result<Found, StoreError> {
     let found = if changed == 0 { Found::No } else { Found::Yes };
-    let event = if changed == 0 { event.clone().text(Fact::Reason, "NOT_FOUND") } else { event.clone() };
+    let event = if changed == 0 { event.clone().text(Fact::Detail, "NOT_FOUND") } else { event.clone() };
     tx.enter_private(&event, &[])?;
     Ok(found)
 }

@@ -416,7 +416,7 @@ pub(super) fn restriction_add(
         .event(Kind::SubjectRestricted, permit)
         .with(Fact::Subject, &subject_fact(subject))
         .text(Fact::Restriction, new.restriction.as_str())
-        .text(Fact::Detail, &new.why);
+        .text(Fact::Reason, &new.why);
     tx.enter_private(&event, &subject_tags(tx.context, subject))?;
     Ok(change)
 }
@@ -467,7 +467,7 @@ pub(super) fn subject_erase(
     let event = tx
         .event(Kind::SubjectErased, permit)
         .with(Fact::Subject, &subject_fact(subject))
-        .text(Fact::Detail, why);
+        .text(Fact::Reason, why);
     tx.enter_private(&event, &subject_tags(tx.context, subject))?;
     Ok((change, subject))
 }

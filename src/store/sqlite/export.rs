@@ -28,7 +28,7 @@ pub(super) fn plan(
         .event(Kind::LogExported, permit)
         .text(Fact::Journal, journal.name())
         .number(Fact::TreeSize, size)
-        .text(Fact::Detail, why);
+        .text(Fact::Reason, why);
     tx.enter_private(&event, &[])?;
     Ok(ExportPlan { journal: journal.clone(), size, files: files(size) })
 }

@@ -222,7 +222,7 @@ pub(super) fn read(tx: &mut Tx<'_>, permit: &Permit, read: &Read) -> Result<Vec<
         .text(Fact::Journal, read.journal.name())
         .number(Fact::RangeStart, read.from)
         .number(Fact::RangeCount, u64::from(read.limit))
-        .text(Fact::Detail, &read.why);
+        .text(Fact::Reason, &read.why);
     tx.enter_private(&event, &[])?;
     let Some((row, _)) = found else { return Ok(Vec::new()) };
     entries_read(tx.sql, row, read.from, read.limit)?

@@ -69,7 +69,7 @@ CREATE TABLE people (
     name       TEXT PRIMARY KEY,
     role       TEXT NOT NULL,
     spiffe_id  TEXT NOT NULL UNIQUE,
-    public_key BLOB NOT NULL,
+    public_key BLOB NOT NULL UNIQUE,
     partner    TEXT REFERENCES partners (name),
     standing   TEXT NOT NULL CHECK (standing IN ('active', 'suspended')),
     contact    BLOB,
