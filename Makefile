@@ -34,7 +34,8 @@ build: setup ## Build the service and the offline verifier
 verifier: setup ## Build the offline verifier alone, from the few crates that it needs
 	@cargo build --release --locked --no-default-features --bin onebit-verify
 
-test: setup ## Run all tests
+test: ## Run all tests
+	@.ci/setup lint
 	@$(CCACHE) cargo test --release --locked --no-fail-fast $(TEST)
 
 demo: build ## Show the whole story with synthetic people, on this machine alone
