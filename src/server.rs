@@ -160,7 +160,7 @@ impl Opened {
         health::canary(&gate).await.map_err(ServerError::NotReady)?;
 
         let Services { routes, health } = grpc::services(&gate, &settings(config))?;
-        let health = Arc::new(Health::start(health).await);
+        let health = Arc::new(Health::new(health));
         let tls = Arc::clone(trust.tls());
         let (open, closed) = watch::channel(());
         let incoming = Door::new(listener, Arc::clone(&tls), config.limits.door).open(gone(closed.clone()));

@@ -160,7 +160,7 @@ fn leave(server: &Server) -> Result<(), CliError> {
 }
 
 fn wait_for_enter() -> Result<(), CliError> {
-    page::say("The server keeps running. Press Enter here to stop it.")?;
+    page::say("The server keeps running. Press Enter here to stop it and to end.")?;
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).map(drop).map_err(|error| CliError::because("nothing can be read", error))
 }

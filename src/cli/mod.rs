@@ -85,13 +85,29 @@ pub enum Command {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use clap::CommandFactory;
 
     use super::*;
 
+    /// Clap looks at this itself only where debug assertions are on; elsewhere one of two arguments of a name wins.
     #[test]
-    fn the_arguments_fit_together() {
+    fn no_two_arguments_of_a_command_have_one_name() {
         Cli::command().debug_assert();
+        let mut commands = vec![(String::new(), Cli::command())];
+        while let Some((path, command)) = commands.pop() {
+            let path = format!("{path} {}", command.get_name()).trim().to_owned();
+            let (mut ids, mut options) = (BTreeSet::new(), BTreeSet::new());
+            for argument in command.get_arguments() {
+                let id = argument.get_id().as_str();
+                assert!(ids.insert(id.to_owned()), "`{path}` has two arguments with the id `{id}`");
+                if let Some(option) = argument.get_long() {
+                    assert!(options.insert(option.to_owned()), "`{path}` has two options `--{option}`");
+                }
+            }
+            commands.extend(command.get_subcommands().map(|inner| (path.clone(), inner.clone())));
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::receipt::LogKeyOption;
 use super::{files, sample, wire};
 use crate::audit::event::{Fact, Kind};
 use crate::clock::{Clock, SystemClock};
-use crate::grpc::client::{Client, ClientOptions};
+use crate::grpc::client::{Client, ClientError, ClientOptions};
 use crate::grpc::pb::partner as pb;
 use crate::grpc::timestamp::timestamp_to_pb;
 use crate::ids::QueryId;
@@ -132,7 +132,7 @@ async fn ask(args: &QueryArgs) -> Result<(), CliError> {
     let question = args.about.question(request_id.clone(), samples);
     let request = client.request(pb::AskQueryRequest { question: Some(question) });
     let answered = client.answer("the query", client.query().ask_query(request)).await;
-    if answered.is_err() && args.request_id.is_none() {
+    if answered.as_ref().is_err_and(ClientError::is_worth_repeating) {
         print::note(&format!("to ask the same again, add --request-id {request_id}"));
     }
     let answered = answered?;

@@ -12,7 +12,7 @@ use super::{files, wire};
 use crate::approval::{AskParts, Fields, PartnerAsk};
 use crate::audit::event::{Fact, Kind};
 use crate::clock::{Clock, SystemClock};
-use crate::grpc::client::{Client, ClientOptions};
+use crate::grpc::client::{Client, ClientError, ClientOptions};
 use crate::grpc::pb::partner as pb;
 use crate::grpc::pb::partner::request_disclosure_request::Signature;
 use crate::grpc::timestamp::timestamp_to_pb;
@@ -235,7 +235,7 @@ async fn new(args: &NewArgs) -> Result<(), CliError> {
     let client = Client::connect(&args.way.client).await?;
     let call = client.request(message);
     let made = client.answer("the request", client.disclosure().request_disclosure(call)).await;
-    if made.is_err() && args.request_id.is_none() {
+    if made.as_ref().is_err_and(ClientError::is_worth_repeating) {
         print::note(&format!("to ask the same again, add --request-id {request_id}"));
     }
     let made = made?;

@@ -11,7 +11,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -437,16 +437,19 @@ fn lies_in(path: &Path, folder: &Path) -> bool {
 
 fn resolved(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut rest = Vec::new();
-    let mut there = path.as_path();
-    loop {
-        if let Ok(real) = there.canonicalize() {
-            return rest.iter().rev().fold(real, |path, part| path.join(part));
+    let mut real = PathBuf::new();
+    for part in path.components() {
+        if part == Component::ParentDir {
+            real.pop();
+            continue;
         }
-        let (Some(parent), Some(name)) = (there.parent(), there.file_name()) else { return path };
-        rest.push(name.to_owned());
-        there = parent;
+        real.push(part);
+        // A link's own `..` leads from where the link points to, so each part is followed before the next.
+        if let Ok(followed) = real.canonicalize() {
+            real = followed;
+        }
     }
+    real
 }
 
 const LISTEN: &str = "127.0.0.1:7443";

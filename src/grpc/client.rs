@@ -164,6 +164,16 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether asking the same again, with the same request id, can lead to an answer.
+    #[must_use]
+    pub fn is_worth_repeating(&self) -> bool {
+        match self {
+            Self::Broken { .. } | Self::TimedOut { .. } => true,
+            Self::Refused(refused) => refused.retry_after.is_some(),
+            _ => false,
+        }
+    }
+
     /// What the server said, if it said anything.
     #[must_use]
     pub const fn refused(&self) -> Option<&Refused> {
@@ -400,6 +410,8 @@ mod tests {
         assert!(failure("a query", Status::not_found("none")).refused().is_some());
         let mut broken = Status::unknown("transport error");
         broken.set_source(Arc::new(std::io::Error::other("reset")));
-        assert!(matches!(failure("a query", broken), ClientError::Broken { .. }));
+        let broken = failure("a query", broken);
+        assert!(matches!(broken, ClientError::Broken { .. }) && broken.is_worth_repeating());
+        assert!(!failure("a query", Status::not_found("none")).is_worth_repeating());
     }
 }

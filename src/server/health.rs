@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{interval, timeout};
+use tokio::time::{Instant, interval_at, timeout};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -16,17 +16,15 @@ pub(super) struct Health {
 }
 
 impl Health {
-    /// Says no until the first canary comes back.
-    pub(super) async fn start(reporter: HealthReporter) -> Self {
-        let health = Self { reporter };
-        health.say(ServingStatus::NotServing).await;
-        health
+    /// Says yes from the start: the first canary came back before the door was opened.
+    pub(super) const fn new(reporter: HealthReporter) -> Self {
+        Self { reporter }
     }
 
     /// Says what the canaries find out, one after each pause, until dropped.
     pub(super) async fn watch(self: Arc<Self>, gate: Arc<Gate>) {
-        let mut last = ServingStatus::NotServing;
-        let mut turns = interval(CANARY_EVERY);
+        let mut last = ServingStatus::Serving;
+        let mut turns = interval_at(Instant::now() + CANARY_EVERY, CANARY_EVERY);
         loop {
             turns.tick().await;
             let status = match canary(&gate).await {

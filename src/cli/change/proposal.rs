@@ -292,7 +292,7 @@ mod tests {
     fn proposed(line: &[&str]) -> Result<Change, String> {
         let words = ["onebit"].iter().chain(line).chain(&["--reason", "as agreed"]);
         let line = Line::try_parse_from(words).map_err(|error| error.to_string())?;
-        line.proposal.change().map(|(change, _)| change).map_err(|error| error.chain())
+        line.proposal.change().map_err(|error| error.chain())
     }
 
     #[test]

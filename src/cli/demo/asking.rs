@@ -34,7 +34,7 @@ pub(super) fn three_questions(
     page::chapter(5, "Three questions")?;
     page::say(
         "At an airport in Australia an officer doubts a passport. The border agency's system asks the holder, with \
-         a new picture of the traveller; the enrolled one it has never seen.",
+         a new picture of the traveller. It has never seen the one that is enrolled.",
     )?;
     let hit = ask(stage, cast, folder, &people.traveller_sample, "C-2026-17")?;
     hit.expect_line("HIT")?;
@@ -84,8 +84,9 @@ pub(super) fn alike(stage: &Stage, cast: &Cast, asked: &Asked) -> Result<(), Cli
     check_alike(&measured)?;
     let proof = measured.iter().map(|it| it.proof_bytes).reduce(Span::with).unwrap_or(Span { least: 0, most: 0 });
     page::found(&format!(
-        "To the byte the same size, whatever was found. Beside it an answer carries the proof of its place in the \
-         log, {} bytes, by that place alone. Answers leave at a fixed time after the question, ready or not.",
+        "To the byte the same size, whatever was found. Beside it each answer carries the proof of its place in the \
+         log, here {} bytes, which depends on that place alone. And answers leave on a fixed beat after \
+         their question, whatever was found.",
         sizes(proof).trim_end_matches(" bytes")
     ))?;
     page::say(
@@ -146,7 +147,8 @@ fn entry_shown(stage: &Stage, cast: &Cast, index: u64) -> Result<(), CliError> {
         "onebit", "audit", "entry", "--journal", "au-border", "--index", &index.to_string(), "--reason",
         "demonstration",
     ];
-    stage.play_in_part(&cast.privacy, &words, &["  case", "  outcome", "  subject", "  hidden-subject"]).map(drop)
+    let shown = [&format!("{index}  "), "  case", "  outcome", "  subject", "  hidden-subject"];
+    stage.play_in_part(&cast.privacy, &words, &shown).map(drop)
 }
 
 fn check_alike(measured: &[Measured]) -> Result<(), CliError> {

@@ -31,15 +31,15 @@ impl Cast {
         };
         let partner = holder.join("partners/au-border");
         Self {
-            administrator: of_holder("aroha", "administrator", "people/aroha"),
-            privacy: of_holder("wei", "privacy officer", "people/wei"),
-            officer: of_holder("mere", "officer", "people/mere"),
-            second_officer: of_holder("sione", "officer", "people/sione"),
+            administrator: of_holder("ada", "administrator", "people/ada"),
+            privacy: of_holder("mere", "privacy officer", "people/mere"),
+            officer: of_holder("tama", "officer", "people/tama"),
+            second_officer: of_holder("sina", "officer", "people/sina"),
             enrolment: of_holder("enrolment", "system", "systems/enrolment"),
             gateway: Actor {
                 name: "au-border",
                 title: "partner",
-                credentials: partner.join("query"),
+                credentials: partner.join("gateway"),
                 log_key: partner.join(LOG_KEY_FILE),
             },
         }

@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::asking::{Asked, LEGAL_BASIS, OFFICIAL, PURPOSE};
 use super::cast::Cast;
 use super::folder::Folder;
-use super::page::{self};
-use super::stage::{Played, Stage, as_text};
+use super::page;
+use super::stage::{Actor, Played, Stage, as_text};
 use crate::cli::fault::CliError;
 
 /// The disclosure.
@@ -31,7 +31,7 @@ pub(super) fn disclosure(stage: &Stage, cast: &Cast, folder: &Folder, asked: &As
     let waiting = stage.play_in_part(&cast.gateway, &["onebit", "request", "show", disclosure], &["state"])?;
     check_state(&waiting, "pending")?;
 
-    page::say("The second officer, another person with a key of their own, approves as well. Now the fields are opened, sealed to the border agency's key, and ready to be fetched, once.")?;
+    page::say("The second officer, another person with a key of their own, approves as well. Now the fields are opened, sealed to the border agency's key, and ready to be fetched.")?;
     let second = approve(stage, &cast.second_officer, disclosure, "Agreed")?;
     second.expect("released")?;
 
@@ -59,7 +59,7 @@ fn request(stage: &Stage, cast: &Cast, asked: &Asked) -> Result<Played, CliError
     Ok(made)
 }
 
-fn approve(stage: &Stage, officer: &super::stage::Actor, disclosure: &str, reason: &str) -> Result<Played, CliError> {
+fn approve(stage: &Stage, officer: &Actor, disclosure: &str, reason: &str) -> Result<Played, CliError> {
     stage.play(officer, &["onebit", "review", "approve", disclosure, "--all-fields", "--reason", reason])
 }
 

@@ -11,7 +11,7 @@ use super::cast::Cast;
 use super::folder::Folder;
 use super::page::{self, grouped, seconds};
 use super::server::Server;
-use super::stage::{Stage, as_text, play_offline};
+use super::stage::{Stage, as_text, play_offline, play_offline_in_part};
 use crate::cli::fault::CliError;
 use crate::cli::files;
 
@@ -28,8 +28,12 @@ pub(super) fn ceremony(folder: &Folder, policy: &Path) -> Result<(), CliError> {
     if policy != Path::new(POLICY) {
         words.extend(["--policy", as_text(policy.as_os_str())?]);
     }
-    let done = play_offline(&words)?.succeeded()?;
+    let done = play_offline_in_part(&words, &["Founded", "People"])?.succeeded()?;
     page::took(done.took)?;
+    page::say(
+        "Ada and Wei administer. Tama and Sina are officers who decide what may be released. Mere is the privacy \
+         officer. The partners are the border agencies of Australia and Canada, each with a system that asks.",
+    )?;
     if port_is_free(&folder.config())? {
         return Ok(());
     }
@@ -129,7 +133,10 @@ pub(super) fn gallery(stage: &Stage, cast: &Cast, folder: &Folder, people: u64) 
             &manifest, "--records", &records,
         ],
     )?;
-    done.expect(&format!("enrolled   {people} people"))?;
+    match done.value("enrolled")? {
+        all if all == format!("{people} people") => {}
+        some => return Err(CliError::Found(format!("{some} of {people} were enrolled"))),
+    }
     let a_second = (people * 1_000).checked_div(u64::try_from(done.took.as_millis()).unwrap_or(u64::MAX));
     page::found(&format!(
         "{} people in {}, {} a second. When it says so, all of them are encrypted on disk, in the log, and found by \

@@ -32,7 +32,7 @@ pub(super) fn found(text: &str) -> Result<(), CliError> {
 }
 
 /// Prints a command as it is run, with whoever runs it before the prompt.
-pub(super) fn command(who: &str, words: &[String]) -> Result<(), CliError> {
+pub(super) fn command(who: &str, words: &[&str]) -> Result<(), CliError> {
     print::line("")?;
     let prompt = if who.is_empty() { "$ ".to_owned() } else { format!("{who} $ ") };
     let lines = shell_lines(words, WIDTH - TEXT_INDENT.len(), prompt.chars().count());
@@ -48,6 +48,11 @@ pub(super) fn output(text: &str) -> Result<(), CliError> {
     text.trim_end().lines().try_for_each(output_line)
 }
 
+/// Prints what a command said, each line as far as there is room; what is cut off is marked.
+pub(super) fn output_cut(text: &str) -> Result<(), CliError> {
+    text.trim_end().lines().try_for_each(|line| output_line(&cut(line, WIDTH - OUTPUT_INDENT.len())))
+}
+
 /// Prints one line of what a command said; a long one goes on below itself, further in.
 pub(super) fn output_line(line: &str) -> Result<(), CliError> {
     let tone = match line {
@@ -56,13 +61,16 @@ pub(super) fn output_line(line: &str) -> Result<(), CliError> {
         _ => Tone::Plain,
     };
     let lines = folded(line, WIDTH - OUTPUT_INDENT.len());
-    lines.iter().try_for_each(|line| print::toned(&[(Tone::Plain, OUTPUT_INDENT), (tone, line)]))
+    lines.iter().try_for_each(|line| match line.as_str() {
+        "" => print::line(""),
+        line => print::toned(&[(Tone::Plain, OUTPUT_INDENT), (tone, line)]),
+    })
 }
 
 /// Prints lines as they are, at the depth of a command's output.
 pub(super) fn figures(lines: &[String]) -> Result<(), CliError> {
     print::line("")?;
-    lines.iter().try_for_each(|line| print::line(&format!("{OUTPUT_INDENT}{line}")))
+    lines.iter().try_for_each(|line| print::line(format!("{OUTPUT_INDENT}{line}").trim_end()))
 }
 
 /// Prints how long a command took.
@@ -123,15 +131,17 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// A line in lines of at most `width` characters, broken at spaces and otherwise unchanged; a longer word stays whole.
+/// A line in lines of at most `width` characters, where it can be broken: at single spaces, because several in a row
+/// part columns, and before words that fit on the next line. What follows stands below the last column.
 fn folded(line: &str, width: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut now = String::new();
-    for word in line.split_inclusive(' ') {
-        let is_begun = !now.trim().is_empty();
-        if is_begun && now.chars().count() + word.trim_end().chars().count() > width {
+    let column = last_column(line);
+    let (mut lines, mut now) = (Vec::new(), String::new());
+    for (place, word) in line.split_inclusive(' ').enumerate() {
+        let length = word.trim_end().chars().count();
+        let can_break = place > 0 && !now.ends_with("  ") && !now.trim().is_empty();
+        if can_break && length > 0 && now.chars().count() + length > width && column + length <= width {
             lines.push(now.trim_end().to_owned());
-            now = FOLDED_INDENT.to_owned();
+            now = " ".repeat(column);
         }
         now.push_str(word);
     }
@@ -139,8 +149,23 @@ fn folded(line: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// Where the last column of a line begins.
+fn last_column(line: &str) -> usize {
+    let end = line.trim_end();
+    end.rfind("  ").map_or(0, |at| end.chars().take(at).count() + 2)
+}
+
+/// A line of at most `width` characters.
+fn cut(line: &str, width: usize) -> String {
+    if line.chars().count() <= width {
+        return line.to_owned();
+    }
+    let kept: String = line.chars().take(width.saturating_sub(1)).collect();
+    format!("{}\u{2026}", kept.trim_end())
+}
+
 /// A command in lines that a shell reads as one; an option stays beside its value.
-fn shell_lines(words: &[String], width: usize, first_indent: usize) -> Vec<String> {
+fn shell_lines(words: &[&str], width: usize, first_indent: usize) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     let mut after_option = false;
     for word in words {
@@ -178,7 +203,6 @@ fn shell_lines(words: &[String], width: usize, first_indent: usize) -> Vec<Strin
 const WIDTH: usize = 80;
 const TEXT_INDENT: &str = "    ";
 const OUTPUT_INDENT: &str = "      ";
-const FOLDED_INDENT: &str = "    ";
 const CONTINUED_INDENT: usize = 4;
 
 #[cfg(test)]
@@ -192,16 +216,18 @@ mod tests {
     }
 
     #[test]
-    fn long_lines_are_folded_and_short_ones_stay() {
+    fn long_lines_are_folded_and_columns_kept() {
         assert_eq!(folded("  a  b", 10), ["  a  b"]);
-        assert_eq!(folded("receipt  holds: entry 7", 16), ["receipt  holds:", "    entry 7"]);
-        assert_eq!(folded("key incomprehensible", 8), ["key", "    incomprehensible"]);
+        assert_eq!(folded("receipt  holds: entry 7", 16), ["receipt  holds:", "         entry 7"]);
+        assert_eq!(folded("name  role  incomprehensible", 12), ["name  role  incomprehensible"]);
+        assert_eq!(folded("all of it on lines", 10), ["all of it", "on lines"]);
         assert_eq!(folded("", 8), [""]);
+        assert_eq!((cut("abc", 3), cut("abcd", 3)), ("abc".into(), "ab\u{2026}".into()));
     }
 
     #[test]
     fn a_command_can_be_copied_to_a_shell() {
-        let words = ["onebit", "query", "--case", "C 1", "--reason", "it's"].map(str::to_owned);
+        let words = ["onebit", "query", "--case", "C 1", "--reason", "it's"];
         assert_eq!(shell_lines(&words, 80, 2), [r"onebit query --case 'C 1' --reason 'it'\''s'"]);
         assert_eq!(shell_lines(&words, 24, 2), ["onebit query \\", "--case 'C 1' \\", r"--reason 'it'\''s'"]);
     }

@@ -33,7 +33,7 @@ impl Server {
     pub(super) fn start(folder: &Folder) -> Result<(Self, Started), CliError> {
         let config = folder.config();
         let words = ["onebit", "serve", "--config", as_text(config.as_os_str())?];
-        page::command("", &words.map(str::to_owned))?;
+        page::command("", &words)?;
         let (log, pid_file) = (folder.server_log(), folder.server_pid());
         files::write_private(&log, b"")?;
         let open = || File::options().append(true).open(&log).map_err(|source| CliError::write(&log, source));
@@ -62,13 +62,11 @@ impl Server {
     /// # Errors
     /// [`CliError`] when it does not end, or says that it did not end well.
     pub(super) fn stop(&self) -> Result<Option<Duration>, CliError> {
-        let Some(mut child) = self.lock().take() else { return Ok(None) };
+        // Held to the end: whoever else wants to stop it waits until it is stopped.
+        let mut slot = self.lock();
+        let Some(mut child) = slot.take() else { return Ok(None) };
         let start = Instant::now();
-        let asked = terminate(child.id());
-        let status = match asked {
-            Ok(()) => ended(&mut child, STOP_MAX),
-            Err(error) => Err(error),
-        };
+        let status = terminate(child.id()).and_then(|()| ended(&mut child, STOP_MAX));
         if let Ok(None) | Err(_) = status {
             // Nothing is left to be polite about.
             let _ = child.kill();

@@ -2,10 +2,9 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::page;
@@ -65,7 +64,7 @@ impl Stage {
     /// # Errors
     /// As [`Stage::play`].
     pub(super) fn play_watched(&self, actor: &Actor, words: &[&str]) -> Result<Played, CliError> {
-        run_watched(self.command(actor, words), &actor.prompt(), words)?.succeeded()
+        run(self.command(actor, words), &actor.prompt(), words, Shown::Watched)?.succeeded()
     }
 
     /// How somebody is connected, for calls that are timed in this process.
@@ -133,10 +132,8 @@ impl Actor {
 /// A command that was run.
 pub(super) struct Played {
     command: String,
-    /// What it said on its output.
+    /// What it said, on its output and beside it, in the order in which it was said.
     text: String,
-    /// What it said beside it.
-    beside: String,
     /// How long it took, from its start to its end.
     pub(super) took: Duration,
     status: ExitStatus,
@@ -168,18 +165,6 @@ impl Played {
             Ok(())
         } else {
             Err(CliError::Found(format!("`{}` should have said `{words}`", self.command)))
-        }
-    }
-
-    /// Expects these words in what was said beside the output, where errors stand.
-    ///
-    /// # Errors
-    /// [`CliError::Found`] when they are not there.
-    pub(super) fn expect_beside(&self, words: &str) -> Result<(), CliError> {
-        if self.beside.contains(words) {
-            Ok(())
-        } else {
-            Err(CliError::Found(format!("`{}` should have named `{words}`", self.command)))
         }
     }
 
@@ -227,6 +212,14 @@ pub(super) fn play_offline(words: &[&str]) -> Result<Played, CliError> {
     run(own_command(&own_exe()?, words), "", words, Shown::All)
 }
 
+/// The same, printing of its output only paragraphs that begin with one of these; left-out ones are marked.
+///
+/// # Errors
+/// [`CliError`] when it can't be run.
+pub(super) fn play_offline_in_part(words: &[&str], paragraphs: &[&str]) -> Result<Played, CliError> {
+    run(own_command(&own_exe()?, words), "", words, Shown::Paragraphs(paragraphs))
+}
+
 /// Runs another program that stands beside this one, and prints both; its first word is its name.
 ///
 /// # Errors
@@ -271,83 +264,69 @@ pub(super) fn as_text(path: &OsStr) -> Result<&str, CliError> {
     path.to_str().ok_or_else(|| CliError::Usage(format!("`{}` is not UTF-8; name another folder", path.display())))
 }
 
-/// How much of an output is printed.
+/// How much of what a command says is printed.
 #[derive(Clone, Copy)]
 enum Shown<'a> {
     /// All of it.
     All,
+    /// All of it, and its progress where somebody watches.
+    Watched,
     /// Lines that begin with one of these.
     Lines(&'a [&'a str]),
+    /// Paragraphs that begin with one of these, each line as far as there is room.
+    Paragraphs(&'a [&'a str]),
 }
 
-fn run(mut command: Command, who: &str, words: &[&str], shown_of: Shown<'_>) -> Result<Played, CliError> {
-    let shown: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-    page::command(who, &shown)?;
+/// Runs a command, and prints it and what it says while it says it.
+fn run(mut command: Command, who: &str, words: &[&str], shown: Shown<'_>) -> Result<Played, CliError> {
+    let failed = |error| CliError::because(format!("`{}` can't be run", named(words)), error);
+    page::command(who, words)?;
+    let (said, says) = io::pipe().map_err(failed)?;
+    let beside = match shown {
+        // The bar draws itself on the terminal.
+        Shown::Watched if print::is_watched() => Stdio::inherit(),
+        _ => says.try_clone().map_err(failed)?.into(),
+    };
     let start = Instant::now();
-    let output = command.stdin(Stdio::null()).output().map_err(|error| not_run(words, error))?;
-    let took = start.elapsed();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let beside = String::from_utf8_lossy(&output.stderr).into_owned();
-    match shown_of {
-        Shown::Lines(starts) if output.status.success() => page::output(&in_part(&text, starts))?,
-        _ => page::output(&text)?,
-    }
-    page::output(&beside)?;
-    Ok(Played { command: named(words), text, beside, took, status: output.status })
-}
-
-/// Runs a command whose progress is shown while it runs: by itself on a terminal, by us elsewhere.
-fn run_watched(mut command: Command, who: &str, words: &[&str]) -> Result<Played, CliError> {
-    let shown: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-    page::command(who, &shown)?;
-    let progress = if print::is_watched() { Stdio::inherit() } else { Stdio::piped() };
-    let start = Instant::now();
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(progress)
-        .spawn()
-        .map_err(|error| not_run(words, error))?;
-    let told = child.stderr.take().map(|pipe| {
-        thread::spawn(move || {
-            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                // Nobody can be told when this fails.
-                let _ = page::output_line(&line);
-            }
-        })
-    });
+    let mut child = command.stdin(Stdio::null()).stdout(says).stderr(beside).spawn().map_err(failed)?;
+    // The command holds the writing ends, without which the reading one would never end.
+    drop(command);
     let mut text = String::new();
-    if let Some(mut pipe) = child.stdout.take() {
-        pipe.read_to_string(&mut text).map_err(|error| not_run(words, error))?;
+    for line in BufReader::new(said).split(b'\n') {
+        let line = String::from_utf8_lossy(&line.map_err(failed)?).into_owned();
+        if matches!(shown, Shown::All | Shown::Watched) {
+            page::output_line(&line)?;
+        }
+        text.push_str(&line);
+        text.push('\n');
     }
-    let status = child.wait().map_err(|error| not_run(words, error))?;
+    let status = child.wait().map_err(failed)?;
     let took = start.elapsed();
-    if let Some(told) = told {
-        let _ = told.join();
+    match shown {
+        Shown::All | Shown::Watched => {}
+        // Who wants to know why it failed wants to see all of it.
+        _ if !status.success() => page::output(&text)?,
+        Shown::Lines(starts) => page::output(&in_part(text.lines(), "\n", starts))?,
+        Shown::Paragraphs(starts) => page::output_cut(&in_part(text.split("\n\n"), "\n\n", starts))?,
     }
-    page::output(&text)?;
-    Ok(Played { command: named(words), text, beside: String::new(), took, status })
+    Ok(Played { command: named(words), text, took, status })
 }
 
-/// The lines that begin with one of these, and an ellipsis where others stood.
-fn in_part(text: &str, starts: &[&str]) -> String {
+/// The pieces that begin with one of these, and an ellipsis where others stood.
+fn in_part<'t>(pieces: impl Iterator<Item = &'t str>, between: &str, starts: &[&str]) -> String {
     let mut out: Vec<&str> = Vec::new();
-    for line in text.lines() {
-        if starts.iter().any(|start| line.starts_with(start)) {
-            out.push(line);
+    for piece in pieces {
+        if starts.iter().any(|start| piece.starts_with(start)) {
+            out.push(piece);
         } else if out.last() != Some(&LEFT_OUT) {
             out.push(LEFT_OUT);
         }
     }
-    out.join("\n")
+    out.join(between)
 }
 
 fn named(words: &[&str]) -> String {
     words.iter().take_while(|word| !word.starts_with("--")).copied().collect::<Vec<_>>().join(" ")
-}
-
-fn not_run(words: &[&str], error: std::io::Error) -> CliError {
-    CliError::because(format!("`{}` can't be run", named(words)), error)
 }
 
 const LEFT_OUT: &str = "…";
@@ -367,7 +346,6 @@ mod tests {
         Played {
             command: "onebit query".to_owned(),
             text: text.to_owned(),
-            beside: String::new(),
             took: Duration::ZERO,
             status: ExitStatus::from_raw(code << 8),
         }
@@ -394,6 +372,6 @@ mod tests {
     #[test]
     fn lines_that_are_left_out_are_marked() {
         let text = "0  now  query.answered\n  case  C\n  purpose  p\n  official  o\n  outcome  HIT\n";
-        assert_eq!(in_part(text, &["  case", "  outcome"]), "…\n  case  C\n…\n  outcome  HIT");
+        assert_eq!(in_part(text.lines(), "\n", &["  case", "  outcome"]), "…\n  case  C\n…\n  outcome  HIT");
     }
 }

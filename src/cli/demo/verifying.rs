@@ -52,7 +52,7 @@ pub(super) fn changed(cast: &Cast, folder: &Folder, export: &Path, asked: &Asked
     let key = as_text(cast.gateway.log_key.as_os_str())?;
     let words = ["onebit", "audit", "verify", as_text(copy.as_os_str())?, "--key", key];
     let refused = play_offline(&words)?.refused()?;
-    refused.expect_beside(&format!("entry {}", asked.index))?;
+    refused.expect(&format!("entry {}", asked.index))?;
     page::found(
         "Refused, and it names the entry. To hide the change somebody would need the holder's signing key, and \
          every receipt and every copy of the log that anybody has ever kept.",
