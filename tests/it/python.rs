@@ -63,7 +63,7 @@ async fn the_guides_python_goes_from_a_query_to_an_opened_release() {
     assert!(child.wait().unwrap().success(), "the guide's Python failed; what it said stands above");
     let record = people().record(PERSON);
     for name in FIELDS {
-        let (_, field) = record.iter().find(|(field, _)| *field == name).unwrap();
+        let (_, field) = record.iter().find(|(field, _)| **field == name).unwrap();
         assert_eq!(last["fields"][name], field.value, "the field `{name}` did not arrive as it was enrolled");
     }
 }

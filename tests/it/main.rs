@@ -1,0 +1,29 @@
+//! The executable as people meet it: a real server over TLS on loopback with a real store, and the clients,
+//! partners and officers around it as processes and connections of their own.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that can't be set up, or finds something else than it says, has to stop"
+)]
+
+mod administration;
+mod bad_input;
+mod demo;
+mod disclosure;
+mod door;
+mod enrolment;
+mod holder;
+mod house;
+mod identity;
+mod log;
+mod operating;
+mod python;
+mod query;
+mod readme;
+mod roles;
+mod story;
+mod verify;
+mod voice;
