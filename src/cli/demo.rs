@@ -100,7 +100,9 @@ fn next(stage: &Stage, cast: &Cast, folder: &Folder) -> Result<(), CliError> {
     }
     let path = as_text(folder.path().as_os_str())?;
     let read = |name: &str| format!(". {}", page::quoted(&format!("{path}/as/{name}")));
-    page::say("While the server runs, copy these into another shell, in this folder. The first line of each lets the shell act as somebody; `onebit COMMAND --help` tells more.")?;
+    page::say(
+        "While the server runs, copy these into another shell, in this folder. The first line of each lets the shell act as somebody; `onebit COMMAND --help` tells more.",
+    )?;
     let about = asking::about_words("C-2026-18").join(" ");
     let stranger = page::quoted(&format!("{path}/partner/stranger.json"));
     let probes = page::quoted(&format!("{path}/people/probes.jsonl"));
@@ -142,7 +144,8 @@ enum Ending {
 
 impl Ending {
     fn of(args: &DemoArgs) -> Self {
-        let continuous_integration = env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
+        let continuous_integration =
+            env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
         let watched = io::stdin().is_terminal() && io::stdout().is_terminal();
         match (args.keep, watched && !continuous_integration) {
             (true, _) => Self::Background,
@@ -154,7 +157,9 @@ impl Ending {
 
 fn leave(server: &Server) -> Result<(), CliError> {
     match server.leave() {
-        Some(pid) => page::say(&format!("The server keeps running in the background. To stop it: kill {pid}")),
+        Some(pid) => {
+            page::say(&format!("The server keeps running in the background. To stop it: kill {pid}"))
+        }
         None => Ok(()),
     }
 }
@@ -162,7 +167,11 @@ fn leave(server: &Server) -> Result<(), CliError> {
 fn wait_for_enter() -> Result<(), CliError> {
     page::say("The server keeps running. Press Enter here to stop it and to end.")?;
     let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).map(drop).map_err(|error| CliError::because("nothing can be read", error))
+    io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map(drop)
+        .map_err(|error| CliError::because("nothing can be read", error))
 }
 
 fn stop(server: &Server) -> Result<(), CliError> {

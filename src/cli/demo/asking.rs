@@ -51,12 +51,15 @@ pub(super) fn three_questions(
     ))?;
     let hidden = ask(stage, cast, folder, &people.hidden_sample, "C-2026-19")?;
     hidden.expect_line("NO HIT")?;
-    page::found("The answer is the stranger's. That this person is there is known on the holder's side alone.")?;
+    page::found(
+        "The answer is the stranger's. That this person is there is known on the holder's side alone.",
+    )?;
     Ok(Asked {
         query: hit.value("query")?.to_owned(),
         index: entry(&hit)?,
         misses: [entry(&stranger)?, entry(&hidden)?],
-        samples: [&people.traveller_sample, &people.stranger_sample, &people.hidden_sample].map(PathBuf::clone),
+        samples: [&people.traveller_sample, &people.stranger_sample, &people.hidden_sample]
+            .map(PathBuf::clone),
         record: people.traveller.1.clone(),
     })
 }
@@ -78,11 +81,17 @@ pub(super) fn alike(stage: &Stage, cast: &Cast, asked: &Asked) -> Result<(), Cli
     let measured = measure(&stage.connection(&cast.gateway), &about("C-2026-20"), &probes, ROUNDS)?;
     let mut lines = vec![row(["asked about", "answer", "size", "arrived after"])];
     lines.extend(measured.iter().map(|it| {
-        row([it.who, it.bit.words(), &sizes(it.bytes), &format!("{} to {} ms", millis(it.took.least), millis(it.took.most))])
+        row([
+            it.who,
+            it.bit.words(),
+            &sizes(it.bytes),
+            &format!("{} to {} ms", millis(it.took.least), millis(it.took.most)),
+        ])
     }));
     page::figures(&lines)?;
     check_alike(&measured)?;
-    let proof = measured.iter().map(|it| it.proof_bytes).reduce(Span::with).unwrap_or(Span { least: 0, most: 0 });
+    let proof =
+        measured.iter().map(|it| it.proof_bytes).reduce(Span::with).unwrap_or(Span { least: 0, most: 0 });
     page::found(&format!(
         "To the byte the same size, whatever was found. Beside it each answer carries the proof of its place in the \
          log, here {} bytes, which depends on that place alone. And answers leave on a fixed beat after \
@@ -103,8 +112,16 @@ pub(super) fn alike(stage: &Stage, cast: &Cast, asked: &Asked) -> Result<(), Cli
 pub(super) fn about_words(case: &str) -> Vec<String> {
     let about = about(case);
     let words = [
-        "--collection", &about.collection, "--purpose", &about.purpose, "--case", &about.case, "--official",
-        &about.official, "--legal-basis", &about.legal_basis,
+        "--collection",
+        &about.collection,
+        "--purpose",
+        &about.purpose,
+        "--case",
+        &about.case,
+        "--official",
+        &about.official,
+        "--legal-basis",
+        &about.legal_basis,
     ];
     words.map(page::quoted).to_vec()
 }
@@ -126,9 +143,22 @@ fn ask(stage: &Stage, cast: &Cast, folder: &Folder, sample: &Path, case: &str) -
     let about = about(case);
     let receipt = folder.partner().join(format!("{case}.receipt"));
     let words = [
-        "onebit", "query", "--collection", &about.collection, "--purpose", &about.purpose, "--case", &about.case,
-        "--official", &about.official, "--legal-basis", &about.legal_basis, "--json", as_text(sample.as_os_str())?,
-        "--receipt-out", as_text(receipt.as_os_str())?,
+        "onebit",
+        "query",
+        "--collection",
+        &about.collection,
+        "--purpose",
+        &about.purpose,
+        "--case",
+        &about.case,
+        "--official",
+        &about.official,
+        "--legal-basis",
+        &about.legal_basis,
+        "--json",
+        as_text(sample.as_os_str())?,
+        "--receipt-out",
+        as_text(receipt.as_os_str())?,
     ];
     let played = stage.play(&cast.gateway, &words)?;
     page::took(played.took)?;
@@ -144,7 +174,14 @@ fn entry(played: &Played) -> Result<u64, CliError> {
 
 fn entry_shown(stage: &Stage, cast: &Cast, index: u64) -> Result<(), CliError> {
     let words = [
-        "onebit", "audit", "entry", "--journal", "au-border", "--index", &index.to_string(), "--reason",
+        "onebit",
+        "audit",
+        "entry",
+        "--journal",
+        "au-border",
+        "--index",
+        &index.to_string(),
+        "--reason",
         "demonstration",
     ];
     let shown = [&format!("{index}  "), "  case", "  outcome", "  subject", "  hidden-subject"];

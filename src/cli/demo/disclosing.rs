@@ -20,22 +20,33 @@ pub(super) fn disclosure(stage: &Stage, cast: &Cast, folder: &Folder, asked: &As
     let disclosure = made.value("disclosure")?.to_owned();
     let disclosure = disclosure.as_str();
 
-    page::say("At the holder, officers see the case. They see who asks, for what and why; values only one by one, and each look is logged before the value is shown.")?;
+    page::say(
+        "At the holder, officers see the case. They see who asks, for what and why; values only one by one, and each look is logged before the value is shown.",
+    )?;
     stage.play(&cast.officer, &["onebit", "review", "show", disclosure])?;
-    let seen = stage.play(&cast.officer, &["onebit", "review", "view-field", disclosure, "--field", "family-name"])?;
+    let seen = stage
+        .play(&cast.officer, &["onebit", "review", "view-field", disclosure, "--field", "family-name"])?;
     check_released(&seen, &asked.record, &["family-name"])?;
 
-    page::say("The agreement with Australia wants two officers. The first approves, with a signature over exactly this request. To the border agency nothing has changed:")?;
-    let first = approve(stage, &cast.officer, disclosure, "Same person as in our file; the fields are needed")?;
+    page::say(
+        "The agreement with Australia wants two officers. The first approves, with a signature over exactly this request. To the border agency nothing has changed:",
+    )?;
+    let first =
+        approve(stage, &cast.officer, disclosure, "Same person as in our file; the fields are needed")?;
     first.expect("partially-approved")?;
-    let waiting = stage.play_in_part(&cast.gateway, &["onebit", "request", "show", disclosure], &["state"])?;
+    let waiting =
+        stage.play_in_part(&cast.gateway, &["onebit", "request", "show", disclosure], &["state"])?;
     check_state(&waiting, "pending")?;
 
-    page::say("The second officer, another person with a key of their own, approves as well. Now the fields are opened, sealed to the border agency's key, and ready to be fetched.")?;
+    page::say(
+        "The second officer, another person with a key of their own, approves as well. Now the fields are opened, sealed to the border agency's key, and ready to be fetched.",
+    )?;
     let second = approve(stage, &cast.second_officer, disclosure, "Agreed")?;
     second.expect("released")?;
 
-    page::say("The border agency fetches what was released. It travels and lies sealed; only the agency's secret key opens it.")?;
+    page::say(
+        "The border agency fetches what was released. It travels and lies sealed; only the agency's secret key opens it.",
+    )?;
     let release = folder.partner().join("release.json");
     let release = as_text(release.as_os_str())?;
     stage.play(&cast.gateway, &["onebit", "request", "fetch", disclosure, "--out", release])?;

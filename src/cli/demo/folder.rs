@@ -89,7 +89,8 @@ impl Folder {
         // Linux alone tells what a process was started with; elsewhere the folder is taken as it is.
         let started_with = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let config = self.config();
-        let is_ours = started_with.split(|byte| *byte == 0).any(|word| word == config.as_os_str().as_encoded_bytes());
+        let is_ours =
+            started_with.split(|byte| *byte == 0).any(|word| word == config.as_os_str().as_encoded_bytes());
         if pid.bytes().all(|byte| byte.is_ascii_digit()) && is_ours {
             return Err(CliError::Found(format!(
                 "the server of an earlier demonstration still runs from `{}`; stop it with `kill {pid}`",
@@ -106,7 +107,8 @@ fn is_file(path: &Path) -> bool {
 }
 
 const MARKER: &str = ".onebit-demo";
-const MARKER_TEXT: &str = "`onebit demo` made this folder, and deletes it with all that is in it when it runs again.\n";
+const MARKER_TEXT: &str =
+    "`onebit demo` made this folder, and deletes it with all that is in it when it runs again.\n";
 
 #[cfg(test)]
 mod tests {
@@ -137,6 +139,9 @@ mod tests {
         let path = outer.path().join("demo");
         let folder = Folder::fresh(&path).unwrap();
         fs::write(folder.server_pid(), std::process::id().to_string()).unwrap();
-        assert!(Folder::fresh(&path).is_ok(), "this process has no configuration of the demonstration in its arguments");
+        assert!(
+            Folder::fresh(&path).is_ok(),
+            "this process has no configuration of the demonstration in its arguments"
+        );
     }
 }

@@ -37,7 +37,9 @@ pub(super) fn ceremony(folder: &Folder, policy: &Path) -> Result<(), CliError> {
     if port_is_free(&folder.config())? {
         return Ok(());
     }
-    page::say("The port in the configuration is taken on this machine, so the system will choose another one.")
+    page::say(
+        "The port in the configuration is taken on this machine, so the system will choose another one.",
+    )
 }
 
 /// Whether the address in the configuration can be listened at; if it can't, any port will do.
@@ -83,7 +85,8 @@ pub(super) fn release_key(stage: &Stage, cast: &Cast, folder: &Folder) -> Result
     let key = folder.partner().join("release.key");
     let key = as_text(key.as_os_str())?;
     stage.play(&cast.gateway, &["onebit", "release-key", "new", "--out", key])?;
-    let registered = stage.play(&cast.gateway, &["onebit", "release-key", "register", "--release-key", key])?;
+    let registered =
+        stage.play(&cast.gateway, &["onebit", "release-key", "register", "--release-key", key])?;
     let change = registered.value("change")?;
     page::say(
         "The holder does not take a key on the word of a machine: two of its people, in different roles, compare \
@@ -121,16 +124,29 @@ pub(super) fn gallery(stage: &Stage, cast: &Cast, folder: &Folder, people: u64) 
     )?;
     let out = folder.people();
     let out_text = as_text(out.as_os_str())?;
-    let made = play_offline(&["onebit", "synth", "--people", &people.to_string(), "--out", out_text])?.succeeded()?;
+    let made = play_offline(&["onebit", "synth", "--people", &people.to_string(), "--out", out_text])?
+        .succeeded()?;
     page::took(made.took)?;
-    page::say("They are enrolled by the system that the holder keeps its records in, and an official answers for the batch.")?;
+    page::say(
+        "They are enrolled by the system that the holder keeps its records in, and an official answers for the batch.",
+    )?;
     let [npy, manifest, records] =
         ["gallery.npy", "gallery.manifest.jsonl", "records.jsonl"].map(|name| format!("{out_text}/{name}"));
     let done = stage.play_watched(
         &cast.enrolment,
         &[
-            "onebit", "enrol", "--collection", "watch-face", "--official", "registrar", "--npy", &npy, "--manifest",
-            &manifest, "--records", &records,
+            "onebit",
+            "enrol",
+            "--collection",
+            "watch-face",
+            "--official",
+            "registrar",
+            "--npy",
+            &npy,
+            "--manifest",
+            &manifest,
+            "--records",
+            &records,
         ],
     )?;
     match done.value("enrolled")? {
@@ -152,7 +168,9 @@ pub(super) fn gallery(stage: &Stage, cast: &Cast, folder: &Folder, people: u64) 
 fn choose(folder: &Folder) -> Result<People, CliError> {
     let probes = lines(&folder.people().join("probes.jsonl"))?;
     let of = |kind: &str, nth: usize| {
-        let named = |probe: &&Value| probe.get("probe").and_then(Value::as_str).is_some_and(|it| it.starts_with(kind));
+        let named = |probe: &&Value| {
+            probe.get("probe").and_then(Value::as_str).is_some_and(|it| it.starts_with(kind))
+        };
         let found = probes.iter().filter(named).nth(nth);
         found.ok_or_else(|| CliError::Found(format!("there is no probe of a {kind} in the data set")))
     };

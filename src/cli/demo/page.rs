@@ -113,7 +113,9 @@ pub(super) fn quoted(word: &str) -> String {
 }
 
 fn paragraph(text: &str) -> Result<(), CliError> {
-    wrapped(text, WIDTH - TEXT_INDENT.len()).iter().try_for_each(|line| print::line(&format!("{TEXT_INDENT}{line}")))
+    wrapped(text, WIDTH - TEXT_INDENT.len())
+        .iter()
+        .try_for_each(|line| print::line(&format!("{TEXT_INDENT}{line}")))
 }
 
 /// Text in lines of at most `width` characters; a longer word has a line of its own.
@@ -234,7 +236,10 @@ mod tests {
 
     #[test]
     fn figures_are_written_as_people_read_them() {
-        assert_eq!((grouped(0), grouped(999), grouped(100_000)), ("0".into(), "999".into(), "100,000".into()));
+        assert_eq!(
+            (grouped(0), grouped(999), grouped(100_000)),
+            ("0".into(), "999".into(), "100,000".into())
+        );
         assert_eq!(seconds(Duration::from_millis(412)), "412 ms");
         assert_eq!(seconds(Duration::from_millis(2_449)), "2.4 s");
         assert_eq!(seconds(Duration::from_secs(125)), "2 min 5 s");

@@ -95,7 +95,8 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let mut signals = {
             let _inside = runtime.enter();
-            let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+            let signals =
+                [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
             signals.into_iter().collect::<io::Result<Vec<_>>>().map_err(failed)?
         };
         thread::spawn(move || {
@@ -133,7 +134,12 @@ impl Server {
     fn wrong(&self, what: &str) -> CliError {
         let said = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = said.lines().collect();
-        let last = lines.iter().skip(lines.len().saturating_sub(LAST_LINES)).copied().collect::<Vec<_>>().join("\n  ");
+        let last = lines
+            .iter()
+            .skip(lines.len().saturating_sub(LAST_LINES))
+            .copied()
+            .collect::<Vec<_>>()
+            .join("\n  ");
         CliError::Found(format!("{what}; the end of `{}`:\n  {last}", self.log.display()))
     }
 

@@ -55,7 +55,12 @@ impl Stage {
     ///
     /// # Errors
     /// As [`Stage::play`].
-    pub(super) fn play_in_part(&self, actor: &Actor, words: &[&str], lines: &[&str]) -> Result<Played, CliError> {
+    pub(super) fn play_in_part(
+        &self,
+        actor: &Actor,
+        words: &[&str],
+        lines: &[&str],
+    ) -> Result<Played, CliError> {
         run(self.command(actor, words), &actor.prompt(), words, Shown::Lines(lines))?.succeeded()
     }
 
@@ -187,7 +192,10 @@ impl Played {
     pub(super) fn refused(self) -> Result<Self, CliError> {
         match self.status.code() {
             Some(REFUSED) => Ok(self),
-            _ => Err(CliError::Found(format!("`{}` should have refused, and ended with {}", self.command, self.status))),
+            _ => Err(CliError::Found(format!(
+                "`{}` should have refused, and ended with {}",
+                self.command, self.status
+            ))),
         }
     }
 
@@ -199,7 +207,10 @@ impl Played {
         if self.status.success() {
             Ok(self)
         } else {
-            Err(CliError::Found(format!("`{}` failed with {}; what it said stands above", self.command, self.status)))
+            Err(CliError::Found(format!(
+                "`{}` failed with {}; what it said stands above",
+                self.command, self.status
+            )))
         }
     }
 }
@@ -241,7 +252,8 @@ pub(super) fn beside(name: &str) -> Option<PathBuf> {
 /// # Errors
 /// [`CliError`] when the system does not tell.
 pub(super) fn own_exe() -> Result<PathBuf, CliError> {
-    env::current_exe().map_err(|error| CliError::because("the system does not tell where this executable is", error))
+    env::current_exe()
+        .map_err(|error| CliError::because("the system does not tell where this executable is", error))
 }
 
 /// A command of this executable, in an environment that holds nothing of ours.
@@ -261,7 +273,8 @@ pub(super) fn own_command(exe: &Path, words: &[&str]) -> Command {
 /// # Errors
 /// [`CliError::Usage`] when it is not UTF-8.
 pub(super) fn as_text(path: &OsStr) -> Result<&str, CliError> {
-    path.to_str().ok_or_else(|| CliError::Usage(format!("`{}` is not UTF-8; name another folder", path.display())))
+    path.to_str()
+        .ok_or_else(|| CliError::Usage(format!("`{}` is not UTF-8; name another folder", path.display())))
 }
 
 /// How much of what a command says is printed.

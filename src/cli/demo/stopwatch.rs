@@ -69,7 +69,10 @@ pub(super) fn measure(
                 let one = ask(&client, about, probe).await?;
                 match all.iter_mut().find(|measured| measured.who == one.who) {
                     Some(before) if before.bit != one.bit => {
-                        return Err(CliError::Found(format!("the question about {} was answered in two ways", one.who)));
+                        return Err(CliError::Found(format!(
+                            "the question about {} was answered in two ways",
+                            one.who
+                        )));
                     }
                     Some(before) => {
                         before.bytes = before.bytes.with(one.bytes);

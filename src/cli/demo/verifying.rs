@@ -24,13 +24,17 @@ pub(super) fn whole(stage: &Stage, cast: &Cast, folder: &Folder) -> Result<PathB
         &cast.privacy,
         &["onebit", "audit", "export", "--journal", "au-border", "--reason", "yearly audit", "--out", out],
     )?;
-    page::say("Anybody can check the copy, with nothing but these files and the holder's public key: no server, no network, no trust in whoever made it.")?;
+    page::say(
+        "Anybody can check the copy, with nothing but these files and the holder's public key: no server, no network, no trust in whoever made it.",
+    )?;
     let key = as_text(cast.gateway.log_key.as_os_str())?;
     let verified = play_offline(&["onebit", "audit", "verify", out, "--key", key])?.succeeded()?;
     verified.expect("the journal is whole")?;
     page::took(verified.took)?;
     if let Some(verifier) = beside(VERIFIER) {
-        page::say("The same by a second, far smaller program, made for those who want to read all of the code that they trust:")?;
+        page::say(
+            "The same by a second, far smaller program, made for those who want to read all of the code that they trust:",
+        )?;
         let verified = play_other(&verifier, &[VERIFIER, "journal", out, "--key", key])?.succeeded()?;
         verified.expect("the journal is whole")?;
     }
@@ -62,7 +66,8 @@ pub(super) fn changed(cast: &Cast, folder: &Folder, export: &Path, asked: &Asked
 /// Changes the lowest bit of the last byte of an entry; where it stands, and the byte before and after.
 fn flip(export: &Path, index: u64) -> Result<(PathBuf, usize, u8, u8), CliError> {
     let missing = || CliError::Found(format!("entry {index} is not where an export has it"));
-    let bundles = fs::read_dir(export.join("tile/entries")).map_err(|source| CliError::read(export, source))?;
+    let bundles =
+        fs::read_dir(export.join("tile/entries")).map_err(|source| CliError::read(export, source))?;
     // A journal of fewer than 256 entries has one bundle, whole or in a folder by the number of its entries.
     let mut found = bundles.filter_map(Result::ok).map(|entry| entry.path()).collect::<Vec<_>>();
     found.sort();
@@ -115,7 +120,11 @@ mod tests {
         copied(&export, &copy).unwrap();
         let (file, at, before, after) = flip(&copy, 1).unwrap();
         assert_eq!((at, before, after), (2 * ENTRY_BYTES - 1, 7, 6));
-        assert_eq!(fs::read(bundle.join("3")).unwrap(), [7; 3 * ENTRY_BYTES], "the export itself must stay as it is");
+        assert_eq!(
+            fs::read(bundle.join("3")).unwrap(),
+            [7; 3 * ENTRY_BYTES],
+            "the export itself must stay as it is"
+        );
         let changed = fs::read(file).unwrap();
         assert_eq!(changed.iter().filter(|byte| **byte != 7).count(), 1);
         assert!(flip(&copy, 3).is_err());
