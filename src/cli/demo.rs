@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use self::cast::Cast;
 use self::folder::Folder;
 use self::server::Server;
-use self::stage::{Stage, as_text};
+use self::stage::{Actor, Stage, as_text};
 use super::fault::CliError;
 
 mod asking;
@@ -63,11 +63,8 @@ pub fn run(args: &DemoArgs) -> Result<(), CliError> {
     opening::ceremony(&folder, &args.policy)?;
     let (server, address) = opening::server(&folder)?;
     let told = server.stop_on_signals().and_then(|()| {
-        let stage = Stage::new(
-            format!("https://{address}"),
-            folder.holder().join("ca.pem"),
-            folder.partner().join("release.key"),
-        )?;
+        let stage =
+            Stage::new(format!("https://{address}"), folder.holder().join("ca.pem"), folder.release_key())?;
         tell(&stage, &cast, &folder, args.people)?;
         next(&stage, &cast, &folder)
     });
@@ -99,27 +96,27 @@ fn next(stage: &Stage, cast: &Cast, folder: &Folder) -> Result<(), CliError> {
         stage.write_acting(&folder.acting(), actor)?;
     }
     let path = as_text(folder.path().as_os_str())?;
-    let read = |name: &str| format!(". {}", page::quoted(&format!("{path}/as/{name}")));
     page::say(
-        "While the server runs, copy these into another shell, in this folder. The first line of each lets the shell act as somebody; `onebit COMMAND --help` tells more.",
+        "While the server runs, copy these into another shell, in this folder. The first line of each lets the \
+         shell act as somebody; `onebit COMMAND --help` tells more.",
     )?;
-    let about = asking::about_words("C-2026-18").join(" ");
-    let stranger = page::quoted(&format!("{path}/partner/stranger.json"));
-    let probes = page::quoted(&format!("{path}/people/probes.jsonl"));
-    page::figures(&[
-        format!("{}   # the partner's system", read(cast.gateway.name)),
-        "onebit agreement standing".to_owned(),
-        format!("onebit query {about} --json {stranger}"),
-        format!("onebit query {about} --jsonl {probes}"),
-        "onebit request list".to_owned(),
-        String::new(),
-        format!("{}   # an approving officer", read(cast.officer.name)),
-        "onebit review list --state acknowledged".to_owned(),
-        String::new(),
-        format!("{}   # the privacy officer", read(cast.privacy.name)),
-        "onebit audit list --journal au-border --reason 'looking around'".to_owned(),
-        "onebit registry people".to_owned(),
-    ])?;
+    let (stranger, probes) = (format!("{path}/partner/stranger.json"), format!("{path}/people/probes.jsonl"));
+    let query = |option, file| {
+        let mut words = asking::query_words("C-2026-21");
+        words.extend([option, file]);
+        page::to_copy(&words)
+    };
+    acting(path, &cast.gateway)?;
+    page::to_copy(&["onebit", "agreement", "standing"])?;
+    query("--json", stranger.as_str())?;
+    query("--jsonl", probes.as_str())?;
+    acting(path, &cast.officer)?;
+    page::to_copy(&["onebit", "review", "list", "--state", "acknowledged"])?;
+    acting(path, &cast.privacy)?;
+    for journal in ["au-border", "holder"] {
+        page::to_copy(&["onebit", "audit", "list", "--journal", journal, "--reason", "looking around"])?;
+    }
+    page::to_copy(&["onebit", "registry", "people"])?;
     page::say("Where things lie:")?;
     let row = |place: &str, what: &str| format!("{:<24}{what}", format!("{path}/{place}"));
     page::figures(&[
@@ -130,6 +127,12 @@ fn next(stage: &Stage, cast: &Cast, folder: &Folder) -> Result<(), CliError> {
         row("as/", "what a shell reads to act as somebody"),
         row("server.log", "what the server says"),
     ])
+}
+
+/// The line by which a shell acts as somebody.
+fn acting(path: &str, actor: &Actor) -> Result<(), CliError> {
+    let file = page::quoted(&format!("{path}/as/{}", actor.name));
+    page::figures(&[format!(". {file}   # {}", actor.prompt())])
 }
 
 /// What happens to the server when the story is told.

@@ -12,7 +12,11 @@ fn the_story_ends_as_it_is_told() {
     let folder = outer.path().join("demo");
     let shown = demo(&folder, &[("ONEBIT_DEMO_PEOPLE", "500")]);
     let (told, errors) = (said(&shown.stdout), said(&shown.stderr));
-    assert!(shown.status.success(), "the demonstration failed; what it said last:\n{}\n{errors}", last(&told));
+    assert!(
+        shown.status.success(),
+        "the demonstration failed; what it said last:\n{}\n{errors}",
+        last(&told)
+    );
 
     check_in_order(
         &told,
@@ -44,7 +48,11 @@ fn the_story_ends_as_it_is_told() {
         ],
     );
     assert!(!told.contains('\u{1b}'), "colours are for terminals alone");
-    assert_eq!(told.matches("\n        hidden-subject  ").count(), 2, "the stranger's and the hidden person's entry are shown");
+    assert_eq!(
+        told.matches("\n        hidden-subject  ").count(),
+        2,
+        "the stranger's and the hidden person's entry are shown"
+    );
     check_released(&told);
     assert!(!folder.join("server.pid").exists(), "the server must be stopped when there is no terminal");
     check_privacy(&folder);
@@ -57,7 +65,11 @@ fn a_folder_of_others_is_left_alone() {
     let shown = demo(outer.path(), &[]);
     assert_eq!(shown.status.code(), Some(1));
     assert!(said(&shown.stderr).contains("is left alone"), "{}", said(&shown.stderr));
-    assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 1, "nothing may be written to a folder of others");
+    assert_eq!(
+        fs::read_dir(outer.path()).unwrap().count(),
+        1,
+        "nothing may be written to a folder of others"
+    );
 }
 
 #[test]
@@ -67,7 +79,15 @@ fn a_step_that_fails_ends_the_story_and_the_server() {
     let program = Path::new(env!("CARGO_BIN_EXE_onebit"));
     let policy = outer.path().join("no-policy");
     let shown = Command::new(program)
-        .args(["demo", "--people", "100", "--folder", folder.to_str().unwrap(), "--policy", policy.to_str().unwrap()])
+        .args([
+            "demo",
+            "--people",
+            "100",
+            "--folder",
+            folder.to_str().unwrap(),
+            "--policy",
+            policy.to_str().unwrap(),
+        ])
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -96,7 +116,11 @@ fn check_in_order(told: &str, wanted: &[&str]) {
     let mut rest = told;
     for words in wanted {
         let Some((_, after)) = rest.split_once(words) else {
-            panic!("`{}` is not told, or not in its place; the story ends so:\n{}", words.escape_debug(), last(told));
+            panic!(
+                "`{}` is not told, or not in its place; the story ends so:\n{}",
+                words.escape_debug(),
+                last(told)
+            );
         };
         // The line feed before the next line may be the one after this.
         rest = if words.ends_with('\n') { &told[told.len() - after.len() - 1..] } else { after };
@@ -115,15 +139,21 @@ fn check_released(told: &str) {
         .collect();
     let names: Vec<&str> = released.iter().map(|(name, _)| *name).collect();
     assert_eq!(names.len(), 3, "three fields were asked for, and {names:?} were released");
-    let is_of = |person: &u64| released.iter().all(|(name, value)| people.record(*person)[*name].value == *value);
+    let is_of =
+        |person: &u64| released.iter().all(|(name, value)| people.record(*person)[*name].value == *value);
     assert!((0..500).any(|person| is_of(&person)), "what was released is nobody's record: {released:?}");
 }
 
 /// Keys and samples lie in files that nobody else may read.
 fn check_privacy(folder: &Path) {
     use std::os::unix::fs::PermissionsExt;
-    for name in ["partner/release.key", "partner/traveller.json", "partner/release.json", "server.log", "as/mere"] {
-        let mode = fs::metadata(folder.join(name)).unwrap_or_else(|error| panic!("`{name}`: {error}")).permissions().mode();
+    for name in
+        ["partner/release.key", "partner/traveller.json", "partner/release.json", "server.log", "as/mere"]
+    {
+        let mode = fs::metadata(folder.join(name))
+            .unwrap_or_else(|error| panic!("`{name}`: {error}"))
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o077, 0, "`{name}` may be read by others");
     }
 }

@@ -49,8 +49,11 @@ pub(super) fn disclosure(stage: &Stage, cast: &Cast, folder: &Folder, asked: &As
     )?;
     let release = folder.partner().join("release.json");
     let release = as_text(release.as_os_str())?;
+    let key = folder.release_key();
+    let key = as_text(key.as_os_str())?;
     stage.play(&cast.gateway, &["onebit", "request", "fetch", disclosure, "--out", release])?;
-    let opened = stage.play(&cast.gateway, &["onebit", "open", release, "--acknowledge"])?;
+    let opened =
+        stage.play(&cast.gateway, &["onebit", "open", release, "--release-key", key, "--acknowledge"])?;
     check_released(&opened, &asked.record, &FIELDS)?;
     page::found(
         "These are the fields that were asked for and approved, as they were enrolled, and nothing else. The holder \

@@ -67,6 +67,11 @@ impl Folder {
         self.0.join("partner")
     }
 
+    /// The secret key that opens what is released to the partner.
+    pub(super) fn release_key(&self) -> PathBuf {
+        self.partner().join("release.key")
+    }
+
     /// What a shell needs to act as somebody.
     pub(super) fn acting(&self) -> PathBuf {
         self.0.join("as")

@@ -31,8 +31,9 @@ pub(super) fn ceremony(folder: &Folder, policy: &Path) -> Result<(), CliError> {
     let done = play_offline_in_part(&words, &["Founded", "People"])?.succeeded()?;
     page::took(done.took)?;
     page::say(
-        "Ada and Wei administer. Tama and Sina are officers who decide what may be released. Mere is the privacy \
-         officer. The partners are the border agencies of Australia and Canada, each with a system that asks.",
+        "Ada and Wei administer. Tama and Sina are officers, who decide what may be released; Priya may advise them. \
+         Mere is the privacy officer. Nobody has two of these roles. The partners are the border agencies of \
+         Australia and Canada, each with a system that asks.",
     )?;
     if port_is_free(&folder.config())? {
         return Ok(());
@@ -82,7 +83,7 @@ pub(super) fn release_key(stage: &Stage, cast: &Cast, folder: &Folder) -> Result
         "The border agency of Australia makes a pair of keys. The secret one never leaves it. What the holder \
          releases later is sealed to the public one, so that nobody but the agency can open it.",
     )?;
-    let key = folder.partner().join("release.key");
+    let key = folder.release_key();
     let key = as_text(key.as_os_str())?;
     stage.play(&cast.gateway, &["onebit", "release-key", "new", "--out", key])?;
     let registered =

@@ -43,6 +43,15 @@ pub(super) fn command(who: &str, words: &[&str]) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Prints a command for others to run, in lines that a shell reads as one.
+pub(super) fn to_copy(words: &[&str]) -> Result<(), CliError> {
+    let lines = shell_lines(words, WIDTH - OUTPUT_INDENT.len(), 0);
+    lines.iter().enumerate().try_for_each(|(number, line)| {
+        let indent = if number == 0 { "" } else { "    " };
+        print::line(&format!("{OUTPUT_INDENT}{indent}{line}"))
+    })
+}
+
 /// Prints what a command said, unchanged but for its indentation.
 pub(super) fn output(text: &str) -> Result<(), CliError> {
     text.trim_end().lines().try_for_each(output_line)

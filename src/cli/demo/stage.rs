@@ -121,7 +121,8 @@ impl Stage {
 }
 
 impl Actor {
-    fn prompt(&self) -> String {
+    /// Who they are, before the prompt.
+    pub(super) fn prompt(&self) -> String {
         format!("{} ({})", self.name, self.title)
     }
 

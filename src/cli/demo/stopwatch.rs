@@ -29,8 +29,20 @@ pub(super) struct Measured {
     pub(super) bytes: Span<usize>,
     /// The sizes of that proof, smallest and largest, in bytes.
     pub(super) proof_bytes: Span<usize>,
-    /// How long after the question was sent the answer was there, shortest and longest.
-    pub(super) took: Span<Duration>,
+    /// How long after its question each answer was there, shortest first.
+    took: Vec<Duration>,
+}
+
+impl Measured {
+    /// Within which time half of the answers were there.
+    pub(super) fn half_within(&self) -> Duration {
+        self.took.get(self.took.len().saturating_sub(1) / 2).copied().unwrap_or_default()
+    }
+
+    /// Within which time all of them were there.
+    pub(super) fn all_within(&self) -> Duration {
+        self.took.last().copied().unwrap_or_default()
+    }
 }
 
 /// The least and the most of what was measured.
@@ -77,7 +89,8 @@ pub(super) fn measure(
                     Some(before) => {
                         before.bytes = before.bytes.with(one.bytes);
                         before.proof_bytes = before.proof_bytes.with(one.proof_bytes);
-                        before.took = before.took.with(one.took);
+                        before.took.extend(one.took);
+                        before.took.sort_unstable();
                     }
                     None => all.push(one),
                 }
@@ -95,7 +108,7 @@ async fn ask(client: &Client, about: &About, probe: &Probe) -> Result<Measured, 
     let request = client.request(pb::AskQueryRequest { question: Some(question) });
     let sent = Instant::now();
     let answered = client.answer("the query", client.query().ask_query(request)).await?;
-    let took = Span::of(sent.elapsed());
+    let took = vec![sent.elapsed()];
     let proof = proof_bytes(&answered.receipt);
     Ok(Measured {
         who: probe.who,
@@ -122,6 +135,20 @@ fn line_bytes(line: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn half_of_an_odd_and_of_an_even_number_of_answers() {
+        let measured = |millis: &[u64]| Measured {
+            who: "somebody",
+            bit: Bit::Hit,
+            bytes: Span::of(0),
+            proof_bytes: Span::of(0),
+            took: millis.iter().map(|millis| Duration::from_millis(*millis)).collect(),
+        };
+        assert_eq!(measured(&[1, 2, 9]).half_within(), Duration::from_millis(2));
+        assert_eq!(measured(&[1, 2, 3, 9]).half_within(), Duration::from_millis(2));
+        assert_eq!(measured(&[1, 2, 9]).all_within(), Duration::from_millis(9));
+    }
 
     #[test]
     fn the_place_in_the_journal_is_counted_by_itself() {

@@ -15,8 +15,9 @@ use crate::cli::files;
 pub(super) fn whole(stage: &Stage, cast: &Cast, folder: &Folder) -> Result<PathBuf, CliError> {
     page::chapter(8, "The log")?;
     page::say(
-        "Everything above stands in a journal: a chain of entries under one signature, in which no entry can be \
-         changed, left out or put in later without breaking it. The privacy officer takes a copy.",
+        "Everything that concerned this partner stands in one journal; the rest stands in the holder's own. A \
+         journal is a sequence of entries under one signature: none can be changed, left out or slipped in without \
+         breaking it. The privacy officer takes a copy of the partner's.",
     )?;
     let export = folder.path().join("export");
     let out = as_text(export.as_os_str())?;
