@@ -29,8 +29,8 @@ use crate::grpc::{self, AnswerTime, Reflection, ReflectionError, ServiceSettings
 use crate::index::{self, IndexError};
 use crate::jobs::Jobs;
 use crate::secret::SystemEntropy;
+use crate::store::StoreError;
 use crate::store::sqlite::{self, SqliteStore};
-use crate::store::{Store, StoreError};
 use crate::telemetry::{self, TelemetryError};
 
 use health::Health;
@@ -142,7 +142,7 @@ impl Opened {
         let store = store_open(config.clone()).await?;
         let keys = store.keys();
         let parts = GateParts {
-            store: Arc::new(store) as Arc<dyn Store>,
+            store: Arc::new(store),
             keys,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy::new()),

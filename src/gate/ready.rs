@@ -57,7 +57,7 @@ impl Gate {
                 (0..left.min(8)).map(|bit| if coins >> bit & 1 == 1 { component } else { -component }),
             );
         }
-        let best = QualityScore::new(100).map(Quality::Score).unwrap_or(Quality::Unknown);
+        let best = QualityScore::new(100).map_or(Quality::Unknown, Quality::Score);
         Ok(Sample::embedding(values, best))
     }
 }

@@ -28,14 +28,14 @@ pub(super) struct Ceremony {
 pub(super) fn read(file: &Path, policy: Option<&Path>, now: Timestamp) -> Result<Ceremony, CliError> {
     let text = crate::cli::files::read_text(file)?;
     let folder = file.parent().unwrap_or(Path::new(""));
-    let mut document = Document::parse(file, &text).map_err(faulty)?;
+    let mut document = Document::parse(file, &text).map_err(|faults| faulty(&faults))?;
     let mut reading = Reading { document: &mut document, folder, seen: Seen::default() };
     let founding = reading.founding(policy, now)?;
-    document.finish(founding).map(|founding| Ceremony { founding }).map_err(faulty)
+    document.finish(founding).map(|founding| Ceremony { founding }).map_err(|faults| faulty(&faults))
 }
 
 /// The faults of a ceremony's file tell everything by themselves.
-fn faulty(faults: Faults) -> CliError {
+fn faulty(faults: &Faults) -> CliError {
     CliError::Found(faults.to_string())
 }
 
