@@ -1,6 +1,11 @@
 //! The log: queries recorded through the writer, durable, with their receipts, from one and from many clients; and
 //! what SQLite alone does with the same durability beside it.
-#![expect(clippy::expect_used, clippy::panic, clippy::as_conversions, reason = "a bench that can't go on should stop")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::as_conversions,
+    reason = "a bench that can't go on should stop"
+)]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -88,7 +93,12 @@ impl Bench {
         let usage = Usage::Counted { today: 0, this_year: 0 };
         let about =
             About::Query { agreement: None, collection: &collection, purpose: &purpose, samples: 1, usage };
-        let ask = Ask { action: Action::AskQuery, about, content: Digest::sha256(b"bench"), now: SystemClock.now() };
+        let ask = Ask {
+            action: Action::AskQuery,
+            about,
+            content: Digest::sha256(b"bench"),
+            now: SystemClock.now(),
+        };
         self.rules.permit(&self.actor, &ask).expect("the rules permit a query")
     }
 
@@ -115,7 +125,9 @@ impl Bench {
         match self.store.query_record(self.permit(), new, verdict).await.expect("a record") {
             QueryRecorded::New(..) => {}
             QueryRecorded::Seen(_) => panic!("a new id was taken for one that was seen"),
-            QueryRecorded::DayExhausted | QueryRecorded::YearExhausted => panic!("the volume must not end the bench"),
+            QueryRecorded::DayExhausted | QueryRecorded::YearExhausted => {
+                panic!("the volume must not end the bench")
+            }
         }
     }
 }

@@ -2,14 +2,30 @@
 
 // The harness of the tests: a holder with the real server.
 #[path = "../tests/it/holder.rs"]
-#[expect(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests need more of it")]
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "written for the tests, which need more of it"
+)]
 mod holder;
 mod log;
 mod query;
 mod sealing;
 mod search;
 #[path = "../tests/it/story.rs"]
-#[expect(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests need more of it")]
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "written for the tests, which need more of it"
+)]
 mod story;
 
 use criterion::{criterion_group, criterion_main};

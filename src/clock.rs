@@ -112,6 +112,9 @@ mod tests {
         let instant = Timestamp::from_millis(1_767_225_599_999);
         assert_eq!(instant.to_string(), "2025-12-31T23:59:59.999Z");
         assert_eq!((instant.year(), instant.day()), (2025, 20_453));
-        assert_eq!((instant.after(Duration::from_millis(1)).year(), Timestamp::from_millis(-1).day()), (2026, -1));
+        assert_eq!(
+            (instant.after(Duration::from_millis(1)).year(), Timestamp::from_millis(-1).day()),
+            (2026, -1)
+        );
     }
 }

@@ -329,7 +329,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "70a33dacc1c13f3cffd29a7ae5058a15fe45de8f5538284c66b251249b17cde7";
+    const TABLES_DIGEST: &str = "6723035c6f282bad24bd113f51eb37a990e4176596e3298f7ebdd8d96d97e87c";
 
     #[test]
     fn facts_are_rendered_for_people() {

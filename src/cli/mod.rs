@@ -54,7 +54,10 @@ pub struct Cli {
 
 /// Every subcommand, by who uses it.
 #[derive(Subcommand)]
-#[expect(missing_docs, reason = "what a subcommand does is said once, at its arguments, where clap takes it from")]
+#[expect(
+    missing_docs,
+    reason = "what a subcommand does is said once, at its arguments, where clap takes it from"
+)]
 pub enum Command {
     // A partner.
     Query(Box<query::QueryArgs>),
@@ -133,7 +136,9 @@ mod tests {
         let parsed = |more: &str| Cli::try_parse_from(line.split(' ').chain(more.split_whitespace())).is_ok();
         assert!(parsed("--embedding a.npy") && parsed("--embedding a.npy --embedding b.npy:3"));
         assert!(parsed("--json a.json") && parsed("--jsonl a.jsonl"));
-        for bad in ["", "--json a --jsonl b", "--embedding a --json b", "--jsonl b --request-id x", "--quality 3"] {
+        for bad in
+            ["", "--json a --jsonl b", "--embedding a --json b", "--jsonl b --request-id x", "--quality 3"]
+        {
             assert!(!parsed(bad), "`{bad}` should have been refused");
         }
     }
@@ -142,7 +147,11 @@ mod tests {
     fn an_enrolment_needs_one_kind_of_input() {
         let line = "onebit enrol --collection c1 --official o";
         let parsed = |more: &str| Cli::try_parse_from(line.split(' ').chain(more.split_whitespace())).is_ok();
-        assert!(parsed("--npy a.npy --manifest a.jsonl") && parsed("--templates a.jsonl") && parsed("--ark a.ark"));
+        assert!(
+            parsed("--npy a.npy --manifest a.jsonl")
+                && parsed("--templates a.jsonl")
+                && parsed("--ark a.ark")
+        );
         for bad in ["", "--npy a.npy", "--manifest a", "--ark a --templates b", "--templates a --chunk 0"] {
             assert!(!parsed(bad), "`{bad}` should have been refused");
         }

@@ -173,8 +173,7 @@ fn a_link_does_not_hide_where_the_root_key_lies() {
     fs::create_dir(folder.path().join("store")).unwrap();
     std::os::unix::fs::symlink(folder.path().join("store"), folder.path().join("secrets")).unwrap();
     let file = folder.path().join("onebit.toml");
-    let faults =
-        Config::parse(&file, LEAST).expect_err("a root key behind a link should have been refused");
+    let faults = Config::parse(&file, LEAST).expect_err("a root key behind a link should have been refused");
     assert!(faults.to_string().contains("the root key lies in the database's folder"), "{faults}");
 }
 

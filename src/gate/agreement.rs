@@ -52,7 +52,8 @@ impl Gate {
         let known = live.registry.partner(&partner).ok_or(GateError::Unknown)?;
         let mut remaining = Vec::new();
         for agreement in live.rules.agreements_of(&partner) {
-            let used = self.parts.store.query_usage(partner.clone(), agreement.name.clone(), self.now()).await?;
+            let used =
+                self.parts.store.query_usage(partner.clone(), agreement.name.clone(), self.now()).await?;
             remaining.push(Remaining {
                 agreement: agreement.name.clone(),
                 today: u64::from(agreement.volumes.per_day).saturating_sub(used.today),
@@ -88,7 +89,8 @@ impl Gate {
                 let of_scheme = |name: &&&CollectionName| {
                     rules.collection(name).is_some_and(|collection| collection.scheme == file.scheme.name)
                 };
-                let collections: Vec<_> = opened.iter().filter(of_scheme).map(|name| (*name).clone()).collect();
+                let collections: Vec<_> =
+                    opened.iter().filter(of_scheme).map(|name| (*name).clone()).collect();
                 (!collections.is_empty()).then(|| SchemeView { file: file.clone(), collections })
             })
             .collect())
@@ -108,7 +110,12 @@ impl Gate {
     ///
     /// # Errors
     /// [`GateError`].
-    pub async fn own_entries(&self, caller: &Caller, from: u64, limit: u32) -> Result<Vec<LoggedEntry>, GateError> {
+    pub async fn own_entries(
+        &self,
+        caller: &Caller,
+        from: u64,
+        limit: u32,
+    ) -> Result<Vec<LoggedEntry>, GateError> {
         let partner = self.own(caller, Action::ListOwnEntries).await?;
         Ok(self.parts.store.journal_read(partner, from, limit).await?)
     }

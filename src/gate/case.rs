@@ -59,8 +59,10 @@ impl Gate {
     /// # Errors
     /// [`GateError`].
     pub async fn case_list(&self, caller: &Caller, ask: CaseAsk) -> Result<Vec<Case>, GateError> {
-        let _permit = self.permit(&caller.actor, Action::ListCases, About::Service, self.content(b"")).await?;
-        let states = ask.state.map_or_else(|| vec![State::Pending, State::PartiallyApproved], |state| vec![state]);
+        let _permit =
+            self.permit(&caller.actor, Action::ListCases, About::Service, self.content(b"")).await?;
+        let states =
+            ask.state.map_or_else(|| vec![State::Pending, State::PartiallyApproved], |state| vec![state]);
         let filter = CaseFilter {
             states,
             order: CaseOrder::EndsSoonest,
@@ -119,7 +121,8 @@ impl Gate {
         let permit = self.case_permit(caller, Action::DecideCase, &case, &granted).await?;
         let signed = SignedDecision { decision, signature: DecisionSignature::Certificate(ask.signature) };
         let eligible = eligible(&self.live.load().registry, &case);
-        let (decided, receipt) = self.parts.store.disclosure_decide(permit, signed, eligible).await?.open()?;
+        let (decided, receipt) =
+            self.parts.store.disclosure_decide(permit, signed, eligible).await?.open()?;
         let case = match decided {
             Decided::Kept(case) => *case,
             Decided::Refused(refused) => return Err(GateError::NotNow(refused.to_string())),
@@ -144,7 +147,9 @@ impl Gate {
         if !still_disclosable(&case, agreement) {
             return Ok(case);
         }
-        let Ok(approval) = case.disclosure.approval(&eligible(&live.registry, &case), now) else { return Ok(case) };
+        let Ok(approval) = case.disclosure.approval(&eligible(&live.registry, &case), now) else {
+            return Ok(case);
+        };
         let terms = ReleaseTerms {
             partner: request.partner().clone(),
             purpose: request.ask().purpose().clone(),
@@ -166,7 +171,8 @@ impl Gate {
     /// [`GateError`].
     pub async fn cases_tend(&self) -> Result<u32, GateError> {
         let mut moved: u32 = 0;
-        let approved = CaseFilter { states: vec![State::Approved], limit: TEND_CASES, ..CaseFilter::default() };
+        let approved =
+            CaseFilter { states: vec![State::Approved], limit: TEND_CASES, ..CaseFilter::default() };
         for case in self.parts.store.disclosure_list(approved).await? {
             let before = case.disclosure.state();
             if self.release(case).await?.disclosure.state() != before {
@@ -221,7 +227,8 @@ impl Gate {
 }
 
 fn decision(caller: &Caller, ask: &DecideAsk) -> Result<Decision, GateError> {
-    let invalid = |error: crate::approval::FormError| GateError::Invalid { field: "decision", what: error.to_string() };
+    let invalid =
+        |error: crate::approval::FormError| GateError::Invalid { field: "decision", what: error.to_string() };
     let choice = match &ask.granted {
         None => Choice::Deny,
         Some(fields) => Choice::Grant(Fields::new(fields.iter().cloned()).map_err(invalid)?),
@@ -264,7 +271,9 @@ fn missing(case: &Case) -> Vec<DeciderRole> {
         case.disclosure
             .decisions()
             .iter()
-            .filter(|signed| signed.decision.role() == role && matches!(signed.decision.choice(), Choice::Grant(_)))
+            .filter(|signed| {
+                signed.decision.role() == role && matches!(signed.decision.choice(), Choice::Grant(_))
+            })
             .count()
     };
     case.disclosure
@@ -294,4 +303,3 @@ fn today(now: Timestamp) -> jiff::civil::Date {
 
 /// A round of tending handles as many as a queue ever holds at once; the next round takes the rest.
 const TEND_CASES: u32 = 256;
-

@@ -4,7 +4,9 @@ use crate::authz::{About, Action, Bundle, Role, Rules};
 use crate::ids::{ActorName, ChangeId, Digest, PartnerName};
 use crate::keys::{PublicKey, ReleasePublicKey, SignatureDomain, seal_challenge};
 use crate::secret::{Secret, random_bytes};
-use crate::store::change::{self, Change, ChangeRecord, Ended, Found, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
+use crate::store::change::{
+    self, Change, ChangeRecord, Ended, Found, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven,
+};
 use crate::store::{ChangeEnd, ChangeNew, Partner, Person};
 
 use super::{Caller, Gate, GateError, text};
@@ -78,14 +80,23 @@ impl Gate {
     ///
     /// # Errors
     /// [`GateError`].
-    pub async fn change_reject(&self, caller: &Caller, id: ChangeId, reason: String) -> Result<ChangeRecord, GateError> {
+    pub async fn change_reject(
+        &self,
+        caller: &Caller,
+        id: ChangeId,
+        reason: String,
+    ) -> Result<ChangeRecord, GateError> {
         let reason = text("reason", reason, 1, REASON_MAX_CHARS)?;
         let record = self.change_find(caller, id).await?;
         let permit = self.permit(&caller.actor, Action::RejectChange, About::Service, record.digest).await?;
         self.change_end(permit, ChangeEnd::Reject { id, reason }).await
     }
 
-    async fn change_end(&self, permit: crate::authz::Permit, end: ChangeEnd) -> Result<ChangeRecord, GateError> {
+    async fn change_end(
+        &self,
+        permit: crate::authz::Permit,
+        end: ChangeEnd,
+    ) -> Result<ChangeRecord, GateError> {
         let _order = self.publish.lock().await;
         let (ended, _receipt) = self.parts.store.change_end(permit, end).await?.open()?;
         match ended {
@@ -94,9 +105,12 @@ impl Gate {
                 self.reload_in_order().await?;
                 Ok(*record)
             }
-            Ended::EndedAlready => Err(GateError::NotNow("the change has ended already; see the list of changes".to_owned())),
+            Ended::EndedAlready => {
+                Err(GateError::NotNow("the change has ended already; see the list of changes".to_owned()))
+            }
             Ended::NothingToChange => Err(GateError::NotNow(
-                "what the change names is not there, or stands against it; see people and partners".to_owned(),
+                "what the change names is not there, or stands against it; see people and partners"
+                    .to_owned(),
             )),
             Ended::NoChange => Err(GateError::NotFound("change")),
         }
@@ -112,7 +126,8 @@ impl Gate {
         after: Option<ChangeId>,
         limit: u32,
     ) -> Result<Vec<ChangeRecord>, GateError> {
-        let _permit = self.permit(&caller.actor, Action::ListChanges, About::Service, self.content(b"")).await?;
+        let _permit =
+            self.permit(&caller.actor, Action::ListChanges, About::Service, self.content(b"")).await?;
         Ok(self.parts.store.change_list(after, limit).await?)
     }
 
@@ -121,7 +136,8 @@ impl Gate {
             Some(record) => Ok(record),
             None => {
                 let content = self.content(id.as_bytes());
-                let _permit = self.permit(&caller.actor, Action::ListChanges, About::Service, content).await?;
+                let _permit =
+                    self.permit(&caller.actor, Action::ListChanges, About::Service, content).await?;
                 Err(GateError::NotFound("change"))
             }
         }
@@ -149,7 +165,12 @@ impl Gate {
     ///
     /// # Errors
     /// [`GateError::NotFound`], and the others.
-    pub async fn person_suspend(&self, caller: &Caller, person: ActorName, why: String) -> Result<String, GateError> {
+    pub async fn person_suspend(
+        &self,
+        caller: &Caller,
+        person: ActorName,
+        why: String,
+    ) -> Result<String, GateError> {
         let why = text("reason", why, 1, REASON_MAX_CHARS)?;
         let content = self.content(person.as_str().as_bytes());
         let permit = self.permit(&caller.actor, Action::SuspendPerson, About::Service, content).await?;
@@ -170,7 +191,8 @@ impl Gate {
     /// # Errors
     /// [`GateError`].
     pub async fn people_list(&self, caller: &Caller) -> Result<Vec<Person>, GateError> {
-        let _permit = self.permit(&caller.actor, Action::ListPeople, About::Service, self.content(b"")).await?;
+        let _permit =
+            self.permit(&caller.actor, Action::ListPeople, About::Service, self.content(b"")).await?;
         Ok(self.live.load().registry.people.clone())
     }
 
@@ -179,7 +201,8 @@ impl Gate {
     /// # Errors
     /// [`GateError`].
     pub async fn partners_list(&self, caller: &Caller) -> Result<Vec<Partner>, GateError> {
-        let _permit = self.permit(&caller.actor, Action::ListPartners, About::Service, self.content(b"")).await?;
+        let _permit =
+            self.permit(&caller.actor, Action::ListPartners, About::Service, self.content(b"")).await?;
         Ok(self.live.load().registry.partners.clone())
     }
 
@@ -188,7 +211,8 @@ impl Gate {
     /// # Errors
     /// [`GateError`].
     pub async fn policy_get(&self, caller: &Caller) -> Result<(Digest, Bundle), GateError> {
-        let _permit = self.permit(&caller.actor, Action::GetPolicy, About::Service, self.content(b"")).await?;
+        let _permit =
+            self.permit(&caller.actor, Action::GetPolicy, About::Service, self.content(b"")).await?;
         let live = self.live.load();
         Ok((live.rules.digest(), live.rules.bundle().clone()))
     }
@@ -227,7 +251,12 @@ impl Gate {
         let domain = match (&person.partner, person.role) {
             (Some(name), Role::PartnerSystem) => match live.registry.partner(name) {
                 Some(partner) => partner.trust_domain.as_str(),
-                None => return invalid("change.put_person.partner", format!("there is no partner `{name}`; add it first")),
+                None => {
+                    return invalid(
+                        "change.put_person.partner",
+                        format!("there is no partner `{name}`; add it first"),
+                    );
+                }
             },
             (None, Role::PartnerSystem) | (Some(_), _) => {
                 let what = "name a partner for a partner system, and for nobody else".to_owned();
@@ -245,7 +274,11 @@ impl Gate {
     ///
     /// # Errors
     /// [`GateError::Invalid`] for a key that is none, and the others.
-    pub async fn release_key_start(&self, caller: &Caller, key: [u8; 32]) -> Result<ReleaseKeyChallenge, GateError> {
+    pub async fn release_key_start(
+        &self,
+        caller: &Caller,
+        key: [u8; 32],
+    ) -> Result<ReleaseKeyChallenge, GateError> {
         let partner = self.partner_of(caller, Action::StartReleaseKey).await?;
         let public = ReleasePublicKey::from_bytes(key)
             .map_err(|error| GateError::Invalid { field: "public_key", what: error.to_string() })?;
@@ -256,7 +289,8 @@ impl Gate {
         let sealed = seal_challenge(&public, &partner, &challenge, entropy)
             .map_err(|_| GateError::Internal { doing: "sealing a challenge" })?;
         let expires = self.now().after(CHALLENGE_KEPT);
-        let offer = ReleaseKeyOffer { public_key: key, challenge: Digest::sha256(challenge.expose()), expires };
+        let offer =
+            ReleaseKeyOffer { public_key: key, challenge: Digest::sha256(challenge.expose()), expires };
         let ((), _receipt) = self.parts.store.release_key_start(permit, offer).await?.open()?;
         Ok(ReleaseKeyChallenge { sealed, expires })
     }

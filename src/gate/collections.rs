@@ -26,7 +26,9 @@ pub enum OpenError {
     #[error("the active policy folder does not hold: {}", .0.first().map(ToString::to_string).unwrap_or_default())]
     Rules(Vec<PolicyFault>),
     /// A collection changed what its templates are.
-    #[error("the collection `{0}` has templates of another scheme; give templates of a new scheme a new collection")]
+    #[error(
+        "the collection `{0}` has templates of another scheme; give templates of a new scheme a new collection"
+    )]
     OtherScheme(CollectionName),
     /// The store failed.
     #[error("the store could not be read")]
@@ -127,7 +129,10 @@ impl Gate {
         }
         let applied = tokio::task::spawn_blocking(move || apply(&live, change));
         let failed = GateError::Internal { doing: "publishing to a gallery" };
-        applied.await.map_err(|_| GateError::Internal { doing: "publishing to a gallery" })?.map_err(|_| failed)
+        applied
+            .await
+            .map_err(|_| GateError::Internal { doing: "publishing to a gallery" })?
+            .map_err(|_| failed)
     }
 }
 

@@ -7,7 +7,9 @@ use crate::approval::{
 };
 use crate::authz::{About, Action, Agreement, Permit, Role};
 use crate::clock::Timestamp;
-use crate::ids::{AgreementName, Digest, DisclosureId, FieldName, PartnerName, PurposeName, QueryId, RequestId};
+use crate::ids::{
+    AgreementName, Digest, DisclosureId, FieldName, PartnerName, PurposeName, QueryId, RequestId,
+};
 use crate::keys::SignatureDomain;
 use crate::secret::random_bytes;
 use crate::store::disclosure::{AskSignature, CaseOrder, Requested, Stepped};
@@ -50,7 +52,11 @@ impl Gate {
     ///
     /// # Errors
     /// [`GateError::NoHit`] without a hit of the caller's own, and the others.
-    pub async fn disclosure_request(&self, caller: &Caller, ask: DisclosureAsk) -> Result<DisclosureDone, GateError> {
+    pub async fn disclosure_request(
+        &self,
+        caller: &Caller,
+        ask: DisclosureAsk,
+    ) -> Result<DisclosureDone, GateError> {
         self.check_sent(ask.sent)?;
         let partner = self.partner_of(caller, Action::RequestDisclosure).await?;
         let partner_ask = partner_ask(&ask)?;
@@ -142,7 +148,9 @@ impl Gate {
     pub async fn release_fetch(&self, caller: &Caller, id: DisclosureId) -> Result<Release, GateError> {
         let (_case, permit) = self.disclosure_own(caller, Action::FetchRelease, id).await?;
         let (release, _receipt) = self.parts.store.release_fetch(permit, id).await?.open()?;
-        release.ok_or_else(|| GateError::NotNow("nothing is there to fetch; see the disclosure's state".to_owned()))
+        release.ok_or_else(|| {
+            GateError::NotNow("nothing is there to fetch; see the disclosure's state".to_owned())
+        })
     }
 
     /// Acknowledges a release.
@@ -156,7 +164,8 @@ impl Gate {
         ciphertext: Digest,
     ) -> Result<DisclosureDone, GateError> {
         let (_case, permit) = self.disclosure_own(caller, Action::AcknowledgeRelease, id).await?;
-        let (stepped, receipt) = self.parts.store.release_acknowledge(permit, id, ciphertext).await?.open()?;
+        let (stepped, receipt) =
+            self.parts.store.release_acknowledge(permit, id, ciphertext).await?.open()?;
         stepped_to(stepped, receipt.to_text())
     }
 
@@ -187,8 +196,9 @@ impl Gate {
         let Some(case) = case else {
             // The rules still say whether the caller may ask at all; then another's and none are alike.
             let about = About::Partner { partner: &partner };
-            let _permit =
-                self.permit(&caller.actor, Action::ListDisclosures, about, self.content(id.as_bytes())).await?;
+            let _permit = self
+                .permit(&caller.actor, Action::ListDisclosures, about, self.content(id.as_bytes()))
+                .await?;
             return Err(GateError::NotFound("disclosure"));
         };
         let agreement: &AgreementName = case.disclosure.request().agreement();

@@ -108,14 +108,16 @@ impl Gate {
         let permit = self.permit(&caller.actor, Action::EnrolSubjects, about, content).await?;
         let live = self.live.load_full();
         let collection = live.collections.get(&batch.collection).cloned();
-        let collection = collection.ok_or(GateError::Internal { doing: "finding a collection of the rules" })?;
+        let collection =
+            collection.ok_or(GateError::Internal { doing: "finding a collection of the rules" })?;
         let rows = u32::try_from(ask.rows.len()).unwrap_or(u32::MAX);
         let (first_row, keys) = (ask.first_row, self.parts.keys.clone());
         let prepared = tokio::task::spawn_blocking(move || prepare(&collection, &keys, first_row, ask.rows));
         let prepared = prepared.await.map_err(|_| GateError::Internal { doing: "preparing a chunk" })?;
         let (subjects, rejected) = prepared;
         let accepted = u32::try_from(subjects.len()).unwrap_or(u32::MAX);
-        let chunk = Chunk { batch: ask.batch, first_row, rows, content, subjects, rejected: rejected.clone() };
+        let chunk =
+            Chunk { batch: ask.batch, first_row, rows, content, subjects, rejected: rejected.clone() };
         let _order = self.publish.lock().await;
         match self.parts.store.chunk_enrol(permit, chunk).await? {
             ChunkDone::Enrolled { batch, change, .. } => {
@@ -127,9 +129,9 @@ impl Gate {
                 Ok(ChunkAnswer { batch, accepted: rows.saturating_sub(refused), rejected })
             }
             ChunkDone::NoBatch => Err(GateError::NotFound("batch")),
-            ChunkDone::OutOfOrder { rows_done } => {
-                Err(GateError::NotNow(format!("{rows_done} rows of the batch are answered; go on with row {rows_done}")))
-            }
+            ChunkDone::OutOfOrder { rows_done } => Err(GateError::NotNow(format!(
+                "{rows_done} rows of the batch are answered; go on with row {rows_done}"
+            ))),
         }
     }
 }
@@ -161,7 +163,9 @@ fn subject(
         return Err(format!("the source id is empty or longer than {SOURCE_ID_MAX_CHARS} characters"));
     }
     if row.templates.is_empty() && row.fields.is_empty() && row.restrictions.is_empty() {
-        return Err("the row has no template, no field and no restriction; send one of them at least".to_owned());
+        return Err(
+            "the row has no template, no field and no restriction; send one of them at least".to_owned()
+        );
     }
     if row.templates.len() > TEMPLATES_MAX {
         return Err(format!("the row has more than {TEMPLATES_MAX} templates; send fewer"));
@@ -172,14 +176,22 @@ fn subject(
         .map(|sample| collection.protect(sample).map_err(|error| error.to_string()))
         .collect::<Result<_, _>>()?;
     let fields = row.fields.into_iter().map(field).collect::<Result<_, _>>()?;
-    Ok(SubjectNew { source: keys.pseudonym(&row.source_id), templates, fields, restrictions: row.restrictions })
+    Ok(SubjectNew {
+        source: keys.pseudonym(&row.source_id),
+        templates,
+        fields,
+        restrictions: row.restrictions,
+    })
 }
 
 fn field(ask: FieldAsk) -> Result<FieldNew, String> {
     let checked = |what: &str, text: &str, max: usize| {
         let length = text.chars().count();
         if length == 0 || length > max {
-            return Err(format!("the {what} of the field `{}` has {length} characters; send 1 to {max}", ask.field));
+            return Err(format!(
+                "the {what} of the field `{}` has {length} characters; send 1 to {max}",
+                ask.field
+            ));
         }
         Ok(())
     };
@@ -192,7 +204,10 @@ fn field(ask: FieldAsk) -> Result<FieldNew, String> {
     for one in &ask.permitted_uses {
         checked("permitted use", one, LABEL_MAX_CHARS)?;
         if one.contains('\n') {
-            return Err(format!("a permitted use of the field `{}` holds a line break; send plain text", ask.field));
+            return Err(format!(
+                "a permitted use of the field `{}` holds a line break; send plain text",
+                ask.field
+            ));
         }
     }
     Ok(FieldNew {
@@ -210,4 +225,3 @@ const TEMPLATES_MAX: usize = 512;
 const VALUE_MAX_CHARS: usize = 4_096;
 const LABEL_MAX_CHARS: usize = 128;
 const USES_MAX: usize = 16;
-

@@ -11,7 +11,9 @@ use super::OpenError;
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
     /// The certificate is nobody's that is registered.
-    #[error("this certificate is not registered; ask an administrator of the holder to register its id and key")]
+    #[error(
+        "this certificate is not registered; ask an administrator of the holder to register its id and key"
+    )]
     Unknown,
     /// The rules refused it; the refusal is logged.
     #[error("{}", .0.sentence())]
@@ -25,7 +27,9 @@ pub enum GateError {
         what: String,
     },
     /// The caller's clock and ours are too far apart.
-    #[error("the request's time is more than 5 minutes from the holder's clock, which shows {now}; set your clock")]
+    #[error(
+        "the request's time is more than 5 minutes from the holder's clock, which shows {now}; set your clock"
+    )]
     ClockSkew {
         /// Our time.
         now: Timestamp,
@@ -37,7 +41,9 @@ pub enum GateError {
     #[error("this request id is older than its window; use a new one")]
     RequestIdOver,
     /// The signature is not the caller's over this very request.
-    #[error("the signature does not hold; sign the digest of exactly this request with the key of your certificate")]
+    #[error(
+        "the signature does not hold; sign the digest of exactly this request with the key of your certificate"
+    )]
     Signature,
     /// There is no such thing of the caller's.
     #[error("there is no such {0} of yours; check the name")]
@@ -49,7 +55,9 @@ pub enum GateError {
     #[error("the query is not a hit of your own; a disclosure follows on a hit")]
     NoHit,
     /// The same person or role can't do both halves.
-    #[error("a change takes two people of different roles, an administrator and a privacy officer; ask somebody of the other role")]
+    #[error(
+        "a change takes two people of different roles, an administrator and a privacy officer; ask somebody of the other role"
+    )]
     SameRole,
     /// The search failed; nothing was answered and nothing counted.
     #[error("nothing was answered; ask again")]

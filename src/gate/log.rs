@@ -95,7 +95,8 @@ impl Gate {
         to: Option<u64>,
     ) -> Result<Consistency, GateError> {
         let content = self.content(journal.name().as_bytes());
-        let _permit = self.permit(&caller.actor, Action::GetConsistencyProof, About::Service, content).await?;
+        let _permit =
+            self.permit(&caller.actor, Action::GetConsistencyProof, About::Service, content).await?;
         let proof = self.parts.store.consistency_proof(journal, from, to).await?;
         proof.ok_or(GateError::NotFound("pair of sizes"))
     }
@@ -104,7 +105,12 @@ impl Gate {
     ///
     /// # Errors
     /// [`GateError::NotFound`] for an empty or unknown journal.
-    pub async fn export_plan(&self, caller: &Caller, journal: Journal, why: String) -> Result<ExportPlan, GateError> {
+    pub async fn export_plan(
+        &self,
+        caller: &Caller,
+        journal: Journal,
+        why: String,
+    ) -> Result<ExportPlan, GateError> {
         let why = text("reason", why, 1, REASON_MAX_CHARS)?;
         let content = self.content(why.as_bytes());
         let permit = self.permit(&caller.actor, Action::ExportJournal, About::Service, content).await?;

@@ -22,7 +22,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, watch};
 
-use crate::authz::{Ask, About, Action, Actor, Permit, Rules};
+use crate::authz::{About, Action, Actor, Ask, Permit, Rules};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{CollectionName, Digest};
 use crate::index::Pool;
@@ -169,7 +169,10 @@ fn text(field: &'static str, text: String, min: usize, max: usize) -> Result<Str
         return Err(GateError::Invalid { field, what });
     }
     if text.chars().any(|c| c.is_control() && c != '\n') {
-        return Err(GateError::Invalid { field, what: "it holds control characters; send plain text".to_owned() });
+        return Err(GateError::Invalid {
+            field,
+            what: "it holds control characters; send plain text".to_owned(),
+        });
     }
     Ok(text)
 }

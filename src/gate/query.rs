@@ -101,7 +101,8 @@ impl Gate {
     ) -> Result<Answered, GateError> {
         let live = self.live.load_full();
         let collection = live.collections.get(&ask.collection).cloned();
-        let collection = collection.ok_or(GateError::Internal { doing: "finding a collection of the rules" })?;
+        let collection =
+            collection.ok_or(GateError::Internal { doing: "finding a collection of the rules" })?;
         let samples = u8::try_from(ask.samples.len()).unwrap_or(u8::MAX);
         let probes = protect(&collection, ask.samples)?;
         let question = Question { collection, probes, sets: &live.sets };
@@ -151,7 +152,9 @@ impl Gate {
 fn answered_before(seen: QuerySeen) -> Result<Option<Answered>, GateError> {
     match seen {
         QuerySeen::New => Ok(None),
-        QuerySeen::Answered(StoredAnswer { query, answer, receipt }) => Ok(Some(Answered { query, answer, receipt })),
+        QuerySeen::Answered(StoredAnswer { query, answer, receipt }) => {
+            Ok(Some(Answered { query, answer, receipt }))
+        }
         QuerySeen::OtherContent => Err(GateError::RequestIdUsed),
         QuerySeen::WindowOver => Err(GateError::RequestIdOver),
     }
@@ -170,7 +173,8 @@ fn protect(collection: &Arc<Collection>, samples: Vec<Sample>) -> Result<Vec<Pro
 
 fn checked(ask: QuestionAsk) -> Result<QuestionAsk, GateError> {
     if ask.samples.is_empty() || ask.samples.len() > SAMPLES_MAX {
-        let what = format!("{} samples were sent; send 1 to {SAMPLES_MAX} of the one person", ask.samples.len());
+        let what =
+            format!("{} samples were sent; send 1 to {SAMPLES_MAX} of the one person", ask.samples.len());
         return Err(GateError::Invalid { field: "question.samples", what });
     }
     Ok(QuestionAsk {

@@ -46,7 +46,12 @@ impl Gate {
     ///
     /// # Errors
     /// [`GateError`].
-    pub async fn subject_erase(&self, caller: &Caller, source_id: &str, why: String) -> Result<String, GateError> {
+    pub async fn subject_erase(
+        &self,
+        caller: &Caller,
+        source_id: &str,
+        why: String,
+    ) -> Result<String, GateError> {
         let why = text("reason", why, 1, REASON_MAX_CHARS)?;
         let content = self.content(source_id.as_bytes());
         let permit = self.permit(&caller.actor, Action::EraseSubject, About::Service, content).await?;

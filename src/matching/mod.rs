@@ -84,7 +84,9 @@ pub enum MatchingError {
     #[error("a search was asked for without an agreement")]
     NoAgreement,
     /// The calibration does not support the agreement's FPIR at this gallery size.
-    #[error("the scheme's calibration does not support the agreement's FPIR at this gallery size; extend the calibration")]
+    #[error(
+        "the scheme's calibration does not support the agreement's FPIR at this gallery size; extend the calibration"
+    )]
     Calibration(#[source] CalibrationError),
     /// The index failed.
     #[error("the gallery could not be searched")]
@@ -129,8 +131,11 @@ struct Best {
 fn best(findings: &[Findings], sets: &BTreeMap<u64, RestrictionSet>, agreement: &Agreement) -> Best {
     let mut best = Best { visible: None, hidden: None };
     for finding in findings.iter().flat_map(Findings::rows) {
-        let side =
-            if is_visible(finding.compartment, sets, agreement) { &mut best.visible } else { &mut best.hidden };
+        let side = if is_visible(finding.compartment, sets, agreement) {
+            &mut best.visible
+        } else {
+            &mut best.hidden
+        };
         if side.is_none_or(|known| finding.similarity.exceeds(known.similarity)) {
             *side = Some(*finding);
         }

@@ -73,7 +73,9 @@ impl Change {
             Self::PutReleaseKey { partner, key } => {
                 format!("seal releases for `{partner}` to the key {}", Digest::sha256(key))
             }
-            Self::ActivatePolicy(bundle) => format!("make the policy folder {} the active one", bundle.digest()),
+            Self::ActivatePolicy(bundle) => {
+                format!("make the policy folder {} the active one", bundle.digest())
+            }
             Self::LiftRestriction { restriction, .. } => {
                 format!("lift the restriction `{restriction}` of one subject")
             }

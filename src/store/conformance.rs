@@ -14,8 +14,8 @@ use super::enrolment::{BatchStarted, CollectionNew, FieldNew, RestrictionNew, Su
 use super::query::QueryRecorded;
 use super::*;
 use crate::approval::{
-    AskParts, Choice, DeciderRole, DeciderStanding, Decision, DecisionParts, DecisionSignature, Factor, Factors,
-    Fields, PartnerAsk, Request, RequestParts, State,
+    AskParts, Choice, DeciderRole, DeciderStanding, Decision, DecisionParts, DecisionSignature, Factor,
+    Factors, Fields, PartnerAsk, Request, RequestParts, State,
 };
 use crate::audit::note::VerifierKey;
 use crate::audit::receipt::Receipt;
@@ -89,7 +89,8 @@ impl Bench {
     async fn ask_permit(&self) -> Permit {
         let (collection, purpose) = (collection(), purpose());
         let usage = AskedUsage::Counted { today: 0, this_year: 0 };
-        let about = About::Query { agreement: None, collection: &collection, purpose: &purpose, samples: 1, usage };
+        let about =
+            About::Query { agreement: None, collection: &collection, purpose: &purpose, samples: 1, usage };
         self.permit("border", Action::AskQuery, about).await
     }
 
@@ -114,14 +115,20 @@ impl Bench {
     async fn ask(&self, verdict: Verdict) -> (QueryId, Answer, AuditReceipt) {
         let new = self.question(request_id(), b"a question");
         let recorded = self.store.query_record(self.ask_permit().await, new, Withheld::new(verdict)).await;
-        let QueryRecorded::New(query, receipt, verdict) = recorded.unwrap() else { panic!("a new query is recorded") };
-        let answer = verdict.open(&receipt).map(|verdict| verdict.answer).expect("the receipt of its own entry opens it");
+        let QueryRecorded::New(query, receipt, verdict) = recorded.unwrap() else {
+            panic!("a new query is recorded")
+        };
+        let answer = verdict
+            .open(&receipt)
+            .map(|verdict| verdict.answer)
+            .expect("the receipt of its own entry opens it");
         (query, answer, receipt)
     }
 
     async fn enrol(&self, rng: &mut ChaCha8Rng, source_id: &str, restrictions: &[&str]) -> SubjectId {
         let (batch, request) = (collection(), request_id());
-        let permit = self.permit("intake", Action::StartBatch, About::Collection { collection: &batch }).await;
+        let permit =
+            self.permit("intake", Action::StartBatch, About::Collection { collection: &batch }).await;
         let new = BatchNew {
             request,
             collection: batch.clone(),
@@ -139,7 +146,8 @@ impl Bench {
             subjects: vec![self.subject(rng, source_id, restrictions)],
             rejected: Vec::new(),
         };
-        let permit = self.permit("intake", Action::EnrolSubjects, About::Collection { collection: &batch }).await;
+        let permit =
+            self.permit("intake", Action::EnrolSubjects, About::Collection { collection: &batch }).await;
         let ChunkDone::Enrolled { change, .. } = self.store.chunk_enrol(permit, chunk).await.unwrap() else {
             panic!("a first chunk is enrolled")
         };
@@ -330,7 +338,10 @@ pub(crate) async fn an_id_that_comes_twice_at_once_counts_once(bench: Bench) {
     };
     let (one, two) = tokio::join!(record(&bench), record(&bench));
     let new = [&one, &two].iter().filter(|each| matches!(each, QueryRecorded::New(..))).count();
-    let seen = [&one, &two].iter().filter(|each| matches!(each, QueryRecorded::Seen(QuerySeen::Answered(_)))).count();
+    let seen = [&one, &two]
+        .iter()
+        .filter(|each| matches!(each, QueryRecorded::Seen(QuerySeen::Answered(_))))
+        .count();
     assert_eq!((new, seen), (1, 1));
     let (partner, now) = ("au-border".parse().unwrap(), bench.clock.now());
     let used = bench.store.query_usage(partner, agreement(), now).await.unwrap();
@@ -342,10 +353,17 @@ pub(crate) async fn a_release_takes_two_officers_and_is_one_ciphertext(bench: Be
     let subject = bench.enrol(&mut synthetic::rng(1), "P-1", &[]).await;
     let (query, ..) = bench.ask(Verdict { answer: Answer::Hit, subject: Some(subject), hidden: None }).await;
     let Requested::Kept(case) = bench.disclosure(query).await else { panic!("a hit of one's own is kept") };
-    let Decided::Kept(half) = bench.decide(&case, "sione", true).await else { panic!("a first officer decides") };
+    let Decided::Kept(half) = bench.decide(&case, "sione", true).await else {
+        panic!("a first officer decides")
+    };
     assert_eq!(half.disclosure.state(), State::PartiallyApproved);
-    assert!(matches!(bench.decide(&half, "sione", true).await, Decided::Refused(_)), "one person decides once");
-    let Decided::Kept(whole) = bench.decide(&half, "grace", true).await else { panic!("a second officer decides") };
+    assert!(
+        matches!(bench.decide(&half, "sione", true).await, Decided::Refused(_)),
+        "one person decides once"
+    );
+    let Decided::Kept(whole) = bench.decide(&half, "grace", true).await else {
+        panic!("a second officer decides")
+    };
     assert_eq!(whole.disclosure.state(), State::Approved);
     let Released::Sealed(released) = bench.release(&whole).await else { panic!("an approval is released") };
     assert_eq!(released.disclosure.state(), State::Released);
@@ -362,7 +380,8 @@ pub(crate) async fn a_release_takes_two_officers_and_is_one_ciphertext(bench: Be
     assert!(String::from_utf8_lossy(plain.expose()).contains(FAMILY_NAME));
     let digest = Digest::sha256(&fetched[0].ciphertext);
     let permit = bench.own_permit(Action::AcknowledgeRelease, &released).await;
-    let (stepped, _) = bench.store.release_acknowledge(permit, id, digest).await.unwrap().open().ok().unwrap();
+    let (stepped, _) =
+        bench.store.release_acknowledge(permit, id, digest).await.unwrap().open().ok().unwrap();
     assert!(matches!(stepped, Stepped::Done(case) if case.disclosure.state() == State::Acknowledged));
     let permit = bench.own_permit(Action::FetchRelease, &released).await;
     let (gone, _) = bench.store.release_fetch(permit, id).await.unwrap().open().ok().unwrap();
@@ -390,9 +409,14 @@ pub(crate) async fn hidden_or_erased_since_the_hit_ends_as_denied(bench: Bench) 
     for erased in [false, true] {
         let source = if erased { "P-erased" } else { "P-hidden" };
         let subject = bench.enrol(&mut synthetic::rng(2), source, &[]).await;
-        let (query, ..) = bench.ask(Verdict { answer: Answer::Hit, subject: Some(subject), hidden: None }).await;
-        let Requested::Kept(case) = bench.disclosure(query).await else { panic!("a hit of one's own is kept") };
-        let Decided::Kept(half) = bench.decide(&case, "sione", true).await else { panic!("a first officer decides") };
+        let (query, ..) =
+            bench.ask(Verdict { answer: Answer::Hit, subject: Some(subject), hidden: None }).await;
+        let Requested::Kept(case) = bench.disclosure(query).await else {
+            panic!("a hit of one's own is kept")
+        };
+        let Decided::Kept(half) = bench.decide(&case, "sione", true).await else {
+            panic!("a first officer decides")
+        };
         let source = bench.keys.pseudonym(source);
         if erased {
             let permit = bench.permit("intake", Action::EraseSubject, About::Service).await;
@@ -403,8 +427,12 @@ pub(crate) async fn hidden_or_erased_since_the_hit_ends_as_denied(bench: Bench) 
             let new = RestrictionNew { source, restriction, why: "court order".to_owned() };
             let _done = bench.store.restriction_add(permit, new).await.unwrap();
         }
-        let Decided::Kept(whole) = bench.decide(&half, "grace", true).await else { panic!("a second officer decides") };
-        let Released::Denied(denied) = bench.release(&whole).await else { panic!("nothing of them is released") };
+        let Decided::Kept(whole) = bench.decide(&half, "grace", true).await else {
+            panic!("a second officer decides")
+        };
+        let Released::Denied(denied) = bench.release(&whole).await else {
+            panic!("nothing of them is released")
+        };
         assert_eq!(denied.disclosure.state(), State::Denied);
     }
 }
@@ -414,9 +442,14 @@ pub(crate) async fn a_broken_off_batch_goes_on_where_it_was(bench: Bench) {
     let name = collection();
     let request = request_id();
     let start = async || {
-        let permit = bench.permit("intake", Action::StartBatch, About::Collection { collection: &name }).await;
-        let new =
-            BatchNew { request, collection: name.clone(), official: OFFICIAL.to_owned(), created: bench.clock.now() };
+        let permit =
+            bench.permit("intake", Action::StartBatch, About::Collection { collection: &name }).await;
+        let new = BatchNew {
+            request,
+            collection: name.clone(),
+            official: OFFICIAL.to_owned(),
+            created: bench.clock.now(),
+        };
         match bench.store.batch_start(permit, new).await.unwrap() {
             BatchStarted::Batch(batch) => batch,
             BatchStarted::OtherContent => panic!("it is the same batch"),
@@ -432,7 +465,8 @@ pub(crate) async fn a_broken_off_batch_goes_on_where_it_was(bench: Bench) {
         rejected: vec![(first_row + 1, "not finite".to_owned())],
     };
     let enrol = async |chunk| {
-        let permit = bench.permit("intake", Action::EnrolSubjects, About::Collection { collection: &name }).await;
+        let permit =
+            bench.permit("intake", Action::EnrolSubjects, About::Collection { collection: &name }).await;
         bench.store.chunk_enrol(permit, chunk).await.unwrap()
     };
     assert!(matches!(enrol(chunk(0, b"one")).await, ChunkDone::Enrolled { .. }));
@@ -475,7 +509,11 @@ pub(crate) async fn a_partner_reads_its_own_journal(bench: Bench) {
     let others = bench.store.journal_read("ca-border".parse().unwrap(), 0, 100).await.unwrap();
     assert!(others.is_empty(), "one partner's volume shows in nobody else's journal");
     let written = bench.store.heads_record().await.unwrap();
-    assert_eq!((written, bench.store.heads_record().await.unwrap()), (1, 0), "a head is written when it grew");
+    assert_eq!(
+        (written, bench.store.heads_record().await.unwrap()),
+        (1, 0),
+        "a head is written when it grew"
+    );
 }
 
 /// The four eyes of promise 9: what is confirmed takes effect once.

@@ -1,7 +1,9 @@
 //! Subjects, their templates, records and restrictions, and what changes of them in the live gallery.
 
-use crate::ids::{ActorName, BatchId, CollectionName, Digest, FieldName, RequestId, RestrictionName, SchemeName};
 use crate::clock::Timestamp;
+use crate::ids::{
+    ActorName, BatchId, CollectionName, Digest, FieldName, RequestId, RestrictionName, SchemeName,
+};
 use crate::keys::Pseudonym;
 use crate::template::Protected;
 

@@ -24,11 +24,13 @@ use async_trait::async_trait;
 use crate::approval::{Approval, Eligible, SignedDecision};
 use crate::authz::{Action, Actor, Bundle, Permit, Reason};
 use crate::clock::Timestamp;
-use crate::ids::{BatchId, ChangeId, CollectionName, Digest, DisclosureId, IdError, PartnerName, QueryId, RequestId};
+use crate::ids::{
+    BatchId, ChangeId, CollectionName, Digest, DisclosureId, IdError, PartnerName, QueryId, RequestId,
+};
 use crate::keys::Pseudonym;
 
-pub use derived::StoreKeys;
 pub use change::{Change, ChangeEnd, ChangeNew, ChangeRecord};
+pub use derived::StoreKeys;
 pub use disclosure::{Case, CaseFilter, DisclosureNew, DisclosureSeen, FieldFacts, Release, Released};
 pub use enrolment::{Batch, BatchNew, Chunk, ChunkDone, GalleryChange, SubjectFacts};
 pub use holder::{Founding, HolderFacts};
@@ -113,45 +115,81 @@ pub trait Store: Send + Sync {
     // Changes that take two people --------------------------------------------------------------------------
 
     /// Keeps a proposed change.
-    async fn change_propose(&self, permit: Permit, new: ChangeNew) -> Result<Committed<ChangeRecord>, StoreError>;
+    async fn change_propose(
+        &self,
+        permit: Permit,
+        new: ChangeNew,
+    ) -> Result<Committed<ChangeRecord>, StoreError>;
     /// Puts a change into effect, or rejects it.
-    async fn change_end(&self, permit: Permit, end: ChangeEnd) -> Result<Committed<change::Ended>, StoreError>;
+    async fn change_end(
+        &self,
+        permit: Permit,
+        end: ChangeEnd,
+    ) -> Result<Committed<change::Ended>, StoreError>;
     /// One change.
     async fn change_get(&self, id: ChangeId) -> Result<Option<ChangeRecord>, StoreError>;
     /// Changes, newest first, after the change named.
-    async fn change_list(&self, after: Option<ChangeId>, limit: u32) -> Result<Vec<ChangeRecord>, StoreError>;
+    async fn change_list(&self, after: Option<ChangeId>, limit: u32)
+    -> Result<Vec<ChangeRecord>, StoreError>;
     /// Suspends a partner.
-    async fn partner_suspend(&self, permit: Permit, partner: PartnerName, why: String)
-    -> Result<Committed<change::Found>, StoreError>;
+    async fn partner_suspend(
+        &self,
+        permit: Permit,
+        partner: PartnerName,
+        why: String,
+    ) -> Result<Committed<change::Found>, StoreError>;
     /// Suspends a person or a system.
-    async fn person_suspend(&self, permit: Permit, person: crate::ids::ActorName, why: String)
-    -> Result<Committed<change::Found>, StoreError>;
+    async fn person_suspend(
+        &self,
+        permit: Permit,
+        person: crate::ids::ActorName,
+        why: String,
+    ) -> Result<Committed<change::Found>, StoreError>;
     /// Keeps the challenge to a release key that a partner offered.
-    async fn release_key_start(&self, permit: Permit, offer: change::ReleaseKeyOffer)
-    -> Result<Committed<()>, StoreError>;
+    async fn release_key_start(
+        &self,
+        permit: Permit,
+        offer: change::ReleaseKeyOffer,
+    ) -> Result<Committed<()>, StoreError>;
     /// Checks the answer to a challenge and, when it is right, proposes the key.
-    async fn release_key_prove(&self, permit: Permit, proof: change::ReleaseKeyProof)
-    -> Result<Committed<change::ReleaseKeyProven>, StoreError>;
+    async fn release_key_prove(
+        &self,
+        permit: Permit,
+        proof: change::ReleaseKeyProof,
+    ) -> Result<Committed<change::ReleaseKeyProven>, StoreError>;
 
     // Enrolment ---------------------------------------------------------------------------------------------
 
     /// Starts a batch or finds it again.
-    async fn batch_start(&self, permit: Permit, new: BatchNew) -> Result<enrolment::BatchStarted, StoreError>;
+    async fn batch_start(&self, permit: Permit, new: BatchNew)
+    -> Result<enrolment::BatchStarted, StoreError>;
     /// A batch of this owner.
-    async fn batch_get(&self, owner: crate::ids::ActorName, id: BatchId) -> Result<Option<Batch>, StoreError>;
+    async fn batch_get(&self, owner: crate::ids::ActorName, id: BatchId)
+    -> Result<Option<Batch>, StoreError>;
     /// Enrols what was accepted of a chunk.
     async fn chunk_enrol(&self, permit: Permit, chunk: Chunk) -> Result<ChunkDone, StoreError>;
     /// What is held of a subject, without values.
     async fn subject_get(&self, source: Pseudonym) -> Result<Option<SubjectFacts>, StoreError>;
     /// Hides a subject.
-    async fn restriction_add(&self, permit: Permit, new: enrolment::RestrictionNew)
-    -> Result<Committed<GalleryChange>, StoreError>;
+    async fn restriction_add(
+        &self,
+        permit: Permit,
+        new: enrolment::RestrictionNew,
+    ) -> Result<Committed<GalleryChange>, StoreError>;
     /// Erases a subject.
-    async fn subject_erase(&self, permit: Permit, source: Pseudonym, why: String)
-    -> Result<Committed<GalleryChange>, StoreError>;
+    async fn subject_erase(
+        &self,
+        permit: Permit,
+        source: Pseudonym,
+        why: String,
+    ) -> Result<Committed<GalleryChange>, StoreError>;
     /// Templates of a collection after a slot, in slot order, to fill a gallery.
-    async fn gallery_load(&self, collection: CollectionName, after: u64, limit: u32)
-    -> Result<Vec<enrolment::Loaded>, StoreError>;
+    async fn gallery_load(
+        &self,
+        collection: CollectionName,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<enrolment::Loaded>, StoreError>;
     /// The names of every set of restrictions, by its label.
     async fn restriction_sets(&self) -> Result<Vec<enrolment::RestrictionSet>, StoreError>;
     /// The subject behind a slot; `None` when it is gone.
@@ -160,29 +198,58 @@ pub trait Store: Send + Sync {
     // Queries -----------------------------------------------------------------------------------------------
 
     /// Whether a request id was seen before, and the answer it got.
-    async fn query_seen(&self, partner: PartnerName, request: RequestId, content: Digest, since: Timestamp)
-    -> Result<QuerySeen, StoreError>;
+    async fn query_seen(
+        &self,
+        partner: PartnerName,
+        request: RequestId,
+        content: Digest,
+        since: Timestamp,
+    ) -> Result<QuerySeen, StoreError>;
     /// What a partner used of an agreement.
-    async fn query_usage(&self, partner: PartnerName, agreement: crate::ids::AgreementName, now: Timestamp)
-    -> Result<Usage, StoreError>;
+    async fn query_usage(
+        &self,
+        partner: PartnerName,
+        agreement: crate::ids::AgreementName,
+        now: Timestamp,
+    ) -> Result<Usage, StoreError>;
     /// Records a query, its outcome and its entry. The verdict opens against the receipt.
-    async fn query_record(&self, permit: Permit, new: QueryNew, verdict: Withheld<Verdict>)
-    -> Result<QueryRecorded, StoreError>;
+    async fn query_record(
+        &self,
+        permit: Permit,
+        new: QueryNew,
+        verdict: Withheld<Verdict>,
+    ) -> Result<QueryRecorded, StoreError>;
     /// Notes that an authenticated caller was refused.
-    async fn refusal_record(&self, actor: Actor, action: Action, reason: Reason, rule: String)
-    -> Result<AuditReceipt, StoreError>;
+    async fn refusal_record(
+        &self,
+        actor: Actor,
+        action: Action,
+        reason: Reason,
+        rule: String,
+    ) -> Result<AuditReceipt, StoreError>;
 
     // Disclosures -------------------------------------------------------------------------------------------
 
     /// Whether a request id was seen before.
-    async fn disclosure_seen(&self, partner: PartnerName, request: RequestId, content: Digest, since: Timestamp)
-    -> Result<DisclosureSeen, StoreError>;
+    async fn disclosure_seen(
+        &self,
+        partner: PartnerName,
+        request: RequestId,
+        content: Digest,
+        since: Timestamp,
+    ) -> Result<DisclosureSeen, StoreError>;
     /// Under which agreement a query of this partner was asked, whatever its outcome.
-    async fn query_agreement(&self, partner: PartnerName, query: QueryId)
-    -> Result<Option<query::AskedUnder>, StoreError>;
+    async fn query_agreement(
+        &self,
+        partner: PartnerName,
+        query: QueryId,
+    ) -> Result<Option<query::AskedUnder>, StoreError>;
     /// Keeps a request, if its query hit.
-    async fn disclosure_request(&self, permit: Permit, new: DisclosureNew)
-    -> Result<Committed<disclosure::Requested>, StoreError>;
+    async fn disclosure_request(
+        &self,
+        permit: Permit,
+        new: DisclosureNew,
+    ) -> Result<Committed<disclosure::Requested>, StoreError>;
     /// One case.
     async fn disclosure_get(&self, id: DisclosureId) -> Result<Option<Case>, StoreError>;
     /// Cases that a filter lets through.
@@ -190,25 +257,50 @@ pub trait Store: Send + Sync {
     /// What is known of the fields asked for, without their values.
     async fn disclosure_fields(&self, id: DisclosureId) -> Result<Vec<FieldFacts>, StoreError>;
     /// The value of one field, which opens after the entry that says it was seen.
-    async fn field_view(&self, permit: Permit, id: DisclosureId, field: crate::ids::FieldName)
-    -> Result<Committed<Option<disclosure::FieldValue>>, StoreError>;
+    async fn field_view(
+        &self,
+        permit: Permit,
+        id: DisclosureId,
+        field: crate::ids::FieldName,
+    ) -> Result<Committed<Option<disclosure::FieldValue>>, StoreError>;
     /// Keeps a decision.
-    async fn disclosure_decide(&self, permit: Permit, decision: SignedDecision, eligible: Vec<Eligible>)
-    -> Result<Committed<disclosure::Decided>, StoreError>;
+    async fn disclosure_decide(
+        &self,
+        permit: Permit,
+        decision: SignedDecision,
+        eligible: Vec<Eligible>,
+    ) -> Result<Committed<disclosure::Decided>, StoreError>;
     /// Opens the approved fields, seals them to the partner, and keeps the one ciphertext.
-    async fn disclosure_release(&self, approval: Approval, terms: disclosure::ReleaseTerms)
-    -> Result<Committed<Released>, StoreError>;
+    async fn disclosure_release(
+        &self,
+        approval: Approval,
+        terms: disclosure::ReleaseTerms,
+    ) -> Result<Committed<Released>, StoreError>;
     /// Fetches a release; the same bytes each time.
-    async fn release_fetch(&self, permit: Permit, id: DisclosureId) -> Result<Committed<Option<Release>>, StoreError>;
+    async fn release_fetch(
+        &self,
+        permit: Permit,
+        id: DisclosureId,
+    ) -> Result<Committed<Option<Release>>, StoreError>;
     /// Acknowledges a release and deletes its ciphertext.
-    async fn release_acknowledge(&self, permit: Permit, id: DisclosureId, ciphertext: Digest)
-    -> Result<Committed<disclosure::Stepped>, StoreError>;
+    async fn release_acknowledge(
+        &self,
+        permit: Permit,
+        id: DisclosureId,
+        ciphertext: Digest,
+    ) -> Result<Committed<disclosure::Stepped>, StoreError>;
     /// Takes a request back.
-    async fn disclosure_withdraw(&self, permit: Permit, id: DisclosureId)
-    -> Result<Committed<disclosure::Stepped>, StoreError>;
+    async fn disclosure_withdraw(
+        &self,
+        permit: Permit,
+        id: DisclosureId,
+    ) -> Result<Committed<disclosure::Stepped>, StoreError>;
     /// Ends a disclosure whose time is over.
-    async fn disclosure_expire(&self, id: DisclosureId, now: Timestamp)
-    -> Result<Committed<disclosure::Stepped>, StoreError>;
+    async fn disclosure_expire(
+        &self,
+        id: DisclosureId,
+        now: Timestamp,
+    ) -> Result<Committed<disclosure::Stepped>, StoreError>;
 
     // The log -----------------------------------------------------------------------------------------------
 
@@ -217,17 +309,34 @@ pub trait Store: Send + Sync {
     /// The newest checkpoint of a journal; `None` for an unknown journal.
     async fn checkpoint_get(&self, journal: Journal) -> Result<Option<Bundled>, StoreError>;
     /// Entries of a partner's own journal with what opens its side.
-    async fn journal_read(&self, partner: PartnerName, from: u64, limit: u32) -> Result<Vec<LoggedEntry>, StoreError>;
+    async fn journal_read(
+        &self,
+        partner: PartnerName,
+        from: u64,
+        limit: u32,
+    ) -> Result<Vec<LoggedEntry>, StoreError>;
     /// Notes a read of the log and gives it.
-    async fn log_read(&self, permit: Permit, read: log::Read) -> Result<Committed<Vec<ProvenEntry>>, StoreError>;
+    async fn log_read(
+        &self,
+        permit: Permit,
+        read: log::Read,
+    ) -> Result<Committed<Vec<ProvenEntry>>, StoreError>;
     /// Notes an export of a journal; files follow by [`Store::export_file`].
-    async fn log_export(&self, permit: Permit, journal: Journal, why: String)
-    -> Result<Committed<log::ExportPlan>, StoreError>;
+    async fn log_export(
+        &self,
+        permit: Permit,
+        journal: Journal,
+        why: String,
+    ) -> Result<Committed<log::ExportPlan>, StoreError>;
     /// One file of an export.
     async fn export_file(&self, plan: log::ExportPlan, file: ExportFile) -> Result<Vec<u8>, StoreError>;
     /// The proof that a journal only grew from one size to another.
-    async fn consistency_proof(&self, journal: Journal, from: u64, to: Option<u64>)
-    -> Result<Option<log::Consistency>, StoreError>;
+    async fn consistency_proof(
+        &self,
+        journal: Journal,
+        from: u64,
+        to: Option<u64>,
+    ) -> Result<Option<log::Consistency>, StoreError>;
     /// Writes the head of each partner's journal that grew into the holder's journal.
     async fn heads_record(&self) -> Result<u32, StoreError>;
 }
@@ -236,7 +345,9 @@ pub trait Store: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The log could once not be written.
-    #[error("the log could not be written; nothing is answered until the disk is mended and the server restarted")]
+    #[error(
+        "the log could not be written; nothing is answered until the disk is mended and the server restarted"
+    )]
     Stopped,
     /// The writer's queue is full.
     #[error("too much is waiting to be written; ask again in a moment")]
@@ -262,7 +373,9 @@ pub enum StoreError {
         known: i64,
     },
     /// The root key is not the one that the database was founded with.
-    #[error("the root key is not the one this database was founded with; point `root_key_file` at the right one")]
+    #[error(
+        "the root key is not the one this database was founded with; point `root_key_file` at the right one"
+    )]
     WrongRootKey,
     /// A file or folder could not be used.
     #[error("cannot use `{path}`")]
@@ -274,7 +387,9 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// The root key lies beside what it protects.
-    #[error("the root key lies in the database's folder; move it elsewhere, and back it up apart from the data")]
+    #[error(
+        "the root key lies in the database's folder; move it elsewhere, and back it up apart from the data"
+    )]
     RootKeyBesideData,
     /// The holder was founded already.
     #[error("this store was founded already; the ceremony is held once")]

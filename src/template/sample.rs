@@ -98,7 +98,8 @@ impl Sample {
     /// quality (255 for unknown).
     #[must_use]
     pub fn content(&self) -> Zeroizing<Vec<u8>> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(self.values.len().saturating_mul(4).saturating_add(1)));
+        let mut bytes =
+            Zeroizing::new(Vec::with_capacity(self.values.len().saturating_mul(4).saturating_add(1)));
         for value in self.values.iter() {
             bytes.extend_from_slice(&value.to_le_bytes());
         }

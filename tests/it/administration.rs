@@ -8,7 +8,9 @@ use onebit::grpc::change_form::change_to_pb;
 use onebit::grpc::door::TrustDomainName;
 use onebit::grpc::pb::administration::administration_service_client::AdministrationServiceClient;
 use onebit::grpc::pb::administration::propose_change_request::Signature;
-use onebit::grpc::pb::administration::{GetPolicyRequest, ListPartnersRequest, ProposeChangeRequest, ReleaseKeyState};
+use onebit::grpc::pb::administration::{
+    GetPolicyRequest, ListPartnersRequest, ProposeChangeRequest, ReleaseKeyState,
+};
 use onebit::grpc::pb::partner::agreement_service_client::AgreementServiceClient;
 use onebit::grpc::pb::partner::{Answer, GetStandingRequest, ListAgreementsRequest, Question};
 use onebit::ids::{ChangeId, RequestId};
@@ -49,7 +51,8 @@ async fn rules_that_do_not_hold_are_refused_before_anybody_can_confirm_them() {
     let file = folder.join("rules/query.cedar");
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text.replacen("@id(\"query-term\")", "@id(\"query-agreement\")", 1)).unwrap();
-    let told = holder.onebit(who::ADMIN, &["change", "propose", "policy", "rules", "--reason", "a slip"]).failed();
+    let told =
+        holder.onebit(who::ADMIN, &["change", "propose", "policy", "rules", "--reason", "a slip"]).failed();
     assert!(told.contains("query.cedar"), "the fault should be told with its file: {told}");
     let checked = holder.onebit(who::ADMIN, &["policy", "check", "rules"]);
     let place = checked.out();
@@ -81,7 +84,10 @@ async fn a_change_is_what_was_signed() {
     let swapped = service.propose_change(message("because", "as agreed")).await;
     assert_eq!(refusal(swapped), (Code::InvalidArgument, "SIGNATURE_INVALID".to_owned()));
     let mut by_another = AdministrationServiceClient::new(holder.channel(who::OTHER_ADMIN).await);
-    assert_eq!(refusal(by_another.propose_change(message("because", "because")).await).1, "SIGNATURE_INVALID");
+    assert_eq!(
+        refusal(by_another.propose_change(message("because", "because")).await).1,
+        "SIGNATURE_INVALID"
+    );
     let first = message("because", "because");
     let made = service.propose_change(first.clone()).await.unwrap().into_inner().change.unwrap();
     let again = service.propose_change(first).await.unwrap().into_inner().change.unwrap();
@@ -117,19 +123,46 @@ async fn a_new_partner_connects_as_soon_as_two_people_have_said_so() {
     };
     connected().await.refused_or("an authority that nobody added was trusted");
 
-    let partner = ["partner", "--name", "uk-border", "--title", "Border agency", "--trust-domain", "border.uk.example", "--authority", "uk.pem"];
+    let partner = [
+        "partner",
+        "--name",
+        "uk-border",
+        "--title",
+        "Border agency",
+        "--trust-domain",
+        "border.uk.example",
+        "--authority",
+        "uk.pem",
+    ];
     holder.change(who::ADMIN, who::PRIVACY, &partner);
     until("the door takes certificates of the new authority", || async {
         refusal(connected().await).1 == "CREDENTIAL_UNKNOWN"
     })
     .await;
-    let person = ["person", "--name", "uk-gateway", "--role", "partner-system", "--partner", "uk-border", "--certificate", "uk-gateway.pem"];
+    let person = [
+        "person",
+        "--name",
+        "uk-gateway",
+        "--role",
+        "partner-system",
+        "--partner",
+        "uk-border",
+        "--certificate",
+        "uk-gateway.pem",
+    ];
     holder.change(who::PRIVACY, who::ADMIN, &person);
     connected().await.unwrap();
     let channel = holder.channel_with(&system.certificate_pem, &system.key_pem).await.unwrap();
-    let agreements = AgreementServiceClient::new(channel.clone()).list_agreements(ListAgreementsRequest {}).await;
-    assert!(agreements.unwrap().into_inner().agreements.is_empty(), "a partner has the agreements of the rules, no more");
-    assert_eq!(refusal(ask(&channel, question_about(0)).await), (Code::PermissionDenied, "AGREEMENT_UNKNOWN".to_owned()));
+    let agreements =
+        AgreementServiceClient::new(channel.clone()).list_agreements(ListAgreementsRequest {}).await;
+    assert!(
+        agreements.unwrap().into_inner().agreements.is_empty(),
+        "a partner has the agreements of the rules, no more"
+    );
+    assert_eq!(
+        refusal(ask(&channel, question_about(0)).await),
+        (Code::PermissionDenied, "AGREEMENT_UNKNOWN".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -140,9 +173,24 @@ async fn a_person_of_another_trust_domain_is_refused() {
     let request = CertificateRequest::client("spiffe://border.au.example/person/mole", valid);
     let mole = au.issue(&request, &SystemEntropy::new()).unwrap();
     fs::write(holder.path("mole.pem"), &mole.certificate_pem).unwrap();
-    let put = ["change", "propose", "person", "--name", "mole", "--role", "approving-officer", "--certificate", "mole.pem", "--reason", "x"];
+    let put = [
+        "change",
+        "propose",
+        "person",
+        "--name",
+        "mole",
+        "--role",
+        "approving-officer",
+        "--certificate",
+        "mole.pem",
+        "--reason",
+        "x",
+    ];
     let told = holder.onebit(who::ADMIN, &put).failed();
-    assert!(told.contains("FIELD_INVALID"), "a partner's authority must not make officers of the holder: {told}");
+    assert!(
+        told.contains("FIELD_INVALID"),
+        "a partner's authority must not make officers of the holder: {told}"
+    );
 }
 
 #[tokio::test]
@@ -171,7 +219,9 @@ async fn a_release_key_is_confirmed_by_two_people_of_different_roles() {
 async fn the_registry_shows_people_partners_and_their_standing() {
     let holder = Holder::start(HolderOptions::default()).await;
     let people = holder.onebit(who::ADMIN, &["registry", "people"]).ok();
-    for role in ["partner-system", "enrolment-system", "approving-officer", "privacy-officer", "administrator"] {
+    for role in
+        ["partner-system", "enrolment-system", "approving-officer", "privacy-officer", "administrator"]
+    {
         assert!(people.contains(role), "the ceremony should have named a {role}:\n{people}");
     }
     holder.onebit(who::PRIVACY, &["suspend", "partner", "ca-border", "--reason", "for a test"]).ok();
@@ -180,14 +230,16 @@ async fn the_registry_shows_people_partners_and_their_standing() {
 }
 
 async fn policy_digest(holder: &Holder) -> Vec<u8> {
-    let mut service = AdministrationServiceClient::new(holder.channel(who::PRIVACY).await).max_decoding_message_size(usize::MAX);
+    let mut service = AdministrationServiceClient::new(holder.channel(who::PRIVACY).await)
+        .max_decoding_message_size(usize::MAX);
     service.get_policy(GetPolicyRequest {}).await.unwrap().into_inner().digest
 }
 
 async fn propose(holder: &Holder, change: &Change, why: &str) -> Result<(), Status> {
     let request_id = request_id();
     let id = ChangeId::from_bytes(*RequestId::parse_uuid(&request_id).unwrap().as_bytes());
-    let signature = holder.signing_key(who::ADMIN).sign(SignatureDomain::Change, &digest(id, change, why)).unwrap();
+    let signature =
+        holder.signing_key(who::ADMIN).sign(SignatureDomain::Change, &digest(id, change, why)).unwrap();
     let message = ProposeChangeRequest {
         change: Some(change_to_pb(change)),
         reason: why.to_owned(),

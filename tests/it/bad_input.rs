@@ -17,8 +17,9 @@ use tonic_types::StatusExt;
 use crate::holder::{Holder, HolderOptions, ONEBIT, copy, repository, until, who};
 use crate::query::log_key;
 use crate::roles::{call, call_path};
-use crate::story::{OrRefused as _, 
-    COLLECTION, HIDDEN, STRANGER, answer_about, ask, bytes_of, question, question_about, reason, refusal, sample_of,
+use crate::story::{
+    COLLECTION, HIDDEN, OrRefused as _, STRANGER, answer_about, ask, bytes_of, question, question_about,
+    reason, refusal, sample_of,
 };
 
 /// An enrolled person, a hidden one, and one who is not there.
@@ -29,37 +30,169 @@ type Spoil = fn(&mut Question);
 
 /// What can be wrong with a question, the code and reason it gets, and the field that is named.
 const SPOILT: &[(&str, Spoil, Code, &str, &str)] = &[
-    ("an unknown agreement", |it| it.agreement = "agreements/no-such-one".to_owned(), Code::PermissionDenied, "AGREEMENT_UNKNOWN", ""),
-    ("another's agreement", |it| it.agreement = "agreements/ca-border-identity".to_owned(), Code::PermissionDenied, "AGREEMENT_UNKNOWN", ""),
-    ("a purpose outside the agreement", |it| it.purpose = "curiosity".to_owned(), Code::PermissionDenied, "PURPOSE_NOT_IN_AGREEMENT", ""),
-    ("a collection outside the agreement", |it| it.collection = "collections/other-face".to_owned(), Code::PermissionDenied, "COLLECTION_NOT_IN_AGREEMENT", ""),
-    ("a collection that is not there", |it| it.collection = "collections/no-such-one".to_owned(), Code::PermissionDenied, "COLLECTION_NOT_IN_AGREEMENT", ""),
-    ("too few components", |it| values(it).truncate(255), Code::InvalidArgument, "FIELD_INVALID", "question.samples"),
-    ("too many components", |it| values(it).push(0.0), Code::InvalidArgument, "FIELD_INVALID", "question.samples"),
+    (
+        "an unknown agreement",
+        |it| it.agreement = "agreements/no-such-one".to_owned(),
+        Code::PermissionDenied,
+        "AGREEMENT_UNKNOWN",
+        "",
+    ),
+    (
+        "another's agreement",
+        |it| it.agreement = "agreements/ca-border-identity".to_owned(),
+        Code::PermissionDenied,
+        "AGREEMENT_UNKNOWN",
+        "",
+    ),
+    (
+        "a purpose outside the agreement",
+        |it| it.purpose = "curiosity".to_owned(),
+        Code::PermissionDenied,
+        "PURPOSE_NOT_IN_AGREEMENT",
+        "",
+    ),
+    (
+        "a collection outside the agreement",
+        |it| it.collection = "collections/other-face".to_owned(),
+        Code::PermissionDenied,
+        "COLLECTION_NOT_IN_AGREEMENT",
+        "",
+    ),
+    (
+        "a collection that is not there",
+        |it| it.collection = "collections/no-such-one".to_owned(),
+        Code::PermissionDenied,
+        "COLLECTION_NOT_IN_AGREEMENT",
+        "",
+    ),
+    (
+        "too few components",
+        |it| values(it).truncate(255),
+        Code::InvalidArgument,
+        "FIELD_INVALID",
+        "question.samples",
+    ),
+    (
+        "too many components",
+        |it| values(it).push(0.0),
+        Code::InvalidArgument,
+        "FIELD_INVALID",
+        "question.samples",
+    ),
     ("no component", |it| values(it).clear(), Code::InvalidArgument, "FIELD_INVALID", "question.samples"),
     ("NaN", |it| values(it)[7] = f32::NAN, Code::InvalidArgument, "FIELD_INVALID", "question.samples"),
-    ("infinity", |it| values(it)[7] = f32::INFINITY, Code::InvalidArgument, "FIELD_INVALID", "question.samples"),
+    (
+        "infinity",
+        |it| values(it)[7] = f32::INFINITY,
+        Code::InvalidArgument,
+        "FIELD_INVALID",
+        "question.samples",
+    ),
     ("a zero vector", |it| values(it).fill(0.0), Code::InvalidArgument, "FIELD_INVALID", "question.samples"),
-    ("another length", |it| values(it).iter_mut().for_each(|value| *value *= 3.0), Code::InvalidArgument, "FIELD_INVALID", "question.samples"),
-    ("a sample without its form", |it| it.samples[0].form = None, Code::InvalidArgument, "FIELD_INVALID", "question.samples[0].form"),
-    ("a quality that is none", |it| it.samples[0].quality = Some(101), Code::InvalidArgument, "FIELD_INVALID", "question.samples[0].quality"),
-    ("a quality below the scheme's least", |it| it.samples[0].quality = Some(39), Code::InvalidArgument, "FIELD_INVALID", "question.samples"),
-    ("an unknown quality where one is asked", |it| it.samples[0].quality = None, Code::InvalidArgument, "FIELD_INVALID", "question.samples"),
+    (
+        "another length",
+        |it| values(it).iter_mut().for_each(|value| *value *= 3.0),
+        Code::InvalidArgument,
+        "FIELD_INVALID",
+        "question.samples",
+    ),
+    (
+        "a sample without its form",
+        |it| it.samples[0].form = None,
+        Code::InvalidArgument,
+        "FIELD_INVALID",
+        "question.samples[0].form",
+    ),
+    (
+        "a quality that is none",
+        |it| it.samples[0].quality = Some(101),
+        Code::InvalidArgument,
+        "FIELD_INVALID",
+        "question.samples[0].quality",
+    ),
+    (
+        "a quality below the scheme's least",
+        |it| it.samples[0].quality = Some(39),
+        Code::InvalidArgument,
+        "FIELD_INVALID",
+        "question.samples",
+    ),
+    (
+        "an unknown quality where one is asked",
+        |it| it.samples[0].quality = None,
+        Code::InvalidArgument,
+        "FIELD_INVALID",
+        "question.samples",
+    ),
     ("no sample", |it| it.samples.clear(), Code::InvalidArgument, "FIELD_INVALID", "question.samples"),
-    ("no request id", |it| it.request_id.clear(), Code::InvalidArgument, "FIELD_INVALID", "question.request_id"),
-    ("a request id that is no UUID", |it| it.request_id = "17".to_owned(), Code::InvalidArgument, "FIELD_INVALID", "question.request_id"),
-    ("no collection", |it| it.collection.clear(), Code::InvalidArgument, "FIELD_INVALID", "question.collection"),
+    (
+        "no request id",
+        |it| it.request_id.clear(),
+        Code::InvalidArgument,
+        "FIELD_INVALID",
+        "question.request_id",
+    ),
+    (
+        "a request id that is no UUID",
+        |it| it.request_id = "17".to_owned(),
+        Code::InvalidArgument,
+        "FIELD_INVALID",
+        "question.request_id",
+    ),
+    (
+        "no collection",
+        |it| it.collection.clear(),
+        Code::InvalidArgument,
+        "FIELD_INVALID",
+        "question.collection",
+    ),
     ("no purpose", |it| it.purpose.clear(), Code::InvalidArgument, "FIELD_INVALID", "question.purpose"),
-    ("no case", |it| it.case_reference.clear(), Code::InvalidArgument, "FIELD_INVALID", "question.case_reference"),
-    ("a case too long", |it| it.case_reference = "x".repeat(129), Code::InvalidArgument, "FIELD_INVALID", "question.case_reference"),
+    (
+        "no case",
+        |it| it.case_reference.clear(),
+        Code::InvalidArgument,
+        "FIELD_INVALID",
+        "question.case_reference",
+    ),
+    (
+        "a case too long",
+        |it| it.case_reference = "x".repeat(129),
+        Code::InvalidArgument,
+        "FIELD_INVALID",
+        "question.case_reference",
+    ),
     ("no official", |it| it.official.clear(), Code::InvalidArgument, "FIELD_INVALID", "question.official"),
-    ("control characters", |it| it.official = "a\u{1b}[31m".to_owned(), Code::InvalidArgument, "FIELD_INVALID", "question.official"),
-    ("no legal basis", |it| it.legal_basis.clear(), Code::InvalidArgument, "FIELD_INVALID", "question.legal_basis"),
+    (
+        "control characters",
+        |it| it.official = "a\u{1b}[31m".to_owned(),
+        Code::InvalidArgument,
+        "FIELD_INVALID",
+        "question.official",
+    ),
+    (
+        "no legal basis",
+        |it| it.legal_basis.clear(),
+        Code::InvalidArgument,
+        "FIELD_INVALID",
+        "question.legal_basis",
+    ),
     ("an unspecified enum", |it| it.urgency = 0, Code::InvalidArgument, "FIELD_INVALID", "question.urgency"),
     ("an unknown enum", |it| it.urgency = 99, Code::InvalidArgument, "FIELD_INVALID", "question.urgency"),
     ("no time", |it| it.send_time = None, Code::InvalidArgument, "FIELD_INVALID", "question.send_time"),
-    ("a clock that is behind", |it| it.send_time.as_mut().unwrap().seconds -= 600, Code::InvalidArgument, "CLOCK_SKEW", ""),
-    ("a clock that is ahead", |it| it.send_time.as_mut().unwrap().seconds += 600, Code::InvalidArgument, "CLOCK_SKEW", ""),
+    (
+        "a clock that is behind",
+        |it| it.send_time.as_mut().unwrap().seconds -= 600,
+        Code::InvalidArgument,
+        "CLOCK_SKEW",
+        "",
+    ),
+    (
+        "a clock that is ahead",
+        |it| it.send_time.as_mut().unwrap().seconds += 600,
+        Code::InvalidArgument,
+        "CLOCK_SKEW",
+        "",
+    ),
 ];
 
 #[tokio::test]
@@ -79,10 +212,18 @@ async fn whatever_is_wrong_with_a_question_is_told_as_documented_and_alike_for_e
                 continue;
             };
             if (status.code(), reason(&status).as_str()) != (*code, due) {
-                wrong.push(format!("{what} is told as {:?} {} ({})", status.code(), reason(&status), status.message()));
+                wrong.push(format!(
+                    "{what} is told as {:?} {} ({})",
+                    status.code(),
+                    reason(&status),
+                    status.message()
+                ));
             }
-            let named = status.get_details_bad_request().and_then(|bad| bad.field_violations.into_iter().next());
-            if !named.as_ref().map_or(field.is_empty(), |named| named.field.starts_with(field) && !named.description.is_empty()) {
+            let named =
+                status.get_details_bad_request().and_then(|bad| bad.field_violations.into_iter().next());
+            if !named.as_ref().map_or(field.is_empty(), |named| {
+                named.field.starts_with(field) && !named.description.is_empty()
+            }) {
                 wrong.push(format!("{what} should name `{field}`, and names {named:?}"));
             }
             if status.get_details_help().is_none_or(|help| help.links.is_empty()) {
@@ -91,7 +232,9 @@ async fn whatever_is_wrong_with_a_question_is_told_as_documented_and_alike_for_e
             told.push(bytes_of(&status));
         }
         if told.iter().any(|one| *one != told[0]) {
-            wrong.push(format!("{what} is told otherwise for an enrolled, a hidden or an unknown person: {told:?}"));
+            wrong.push(format!(
+                "{what} is told otherwise for an enrolled, a hidden or an unknown person: {told:?}"
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -145,7 +288,10 @@ async fn what_is_no_call_of_ours_or_too_long_is_refused_by_the_transport() {
     let mut told = Vec::new();
     for person in ASKED_ABOUT {
         let mut long = question_about(person);
-        long.samples = vec![Sample { form: Some(Form::Embedding(Embedding { values: vec![0.5; 20_000] })), quality: Some(80) }];
+        long.samples = vec![Sample {
+            form: Some(Form::Embedding(Embedding { values: vec![0.5; 20_000] })),
+            quality: Some(80),
+        }];
         told.push(ask(&au, long).await.refused());
     }
     for status in &told {
@@ -160,7 +306,10 @@ async fn what_is_no_call_of_ours_or_too_long_is_refused_by_the_transport() {
         assert_eq!(refusal(call_path(&au, path, Vec::new()).await).0, Code::Unimplemented, "{path}");
     }
     for code in ["OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL"] {
-        assert!(status_codes().contains(&format!("| `{code}` |")), "`{code}` without details is not documented");
+        assert!(
+            status_codes().contains(&format!("| `{code}` |")),
+            "`{code}` without details is not documented"
+        );
     }
     assert_eq!(answer_about(&au, 0).await, Answer::Hit, "the same connection is as good as before");
 }
@@ -197,7 +346,8 @@ async fn a_full_disk_answers_nobody_and_loses_nothing() {
     assert_eq!((full.code(), reason(&full).as_str()), (Code::Unavailable, "UNAVAILABLE"), "{full}");
     assert!(full.get_details_retry_info().is_some(), "it should say that asking again can help");
     for person in ASKED_ABOUT {
-        let status = ask(&au, question_about(person)).await.refused_or("something was answered on a full disk");
+        let status =
+            ask(&au, question_about(person)).await.refused_or("something was answered on a full disk");
         assert_eq!(bytes_of(&status), bytes_of(&full), "a full disk must tell nothing about person {person}");
     }
 
@@ -218,7 +368,11 @@ async fn a_full_disk_answers_nobody_and_loses_nothing() {
     let own = holder.onebit(who::AU, &["audit", "own", "--log-key", &key, "--output", "json"]).json();
     let entries = holder.entries("au-border").await;
     let kept = crate::story::of_kind(&entries, "query.answered").len();
-    assert_eq!(u64::try_from(kept).unwrap(), answered, "each answer has its entry, and no entry is there without its answer: {own}");
+    assert_eq!(
+        u64::try_from(kept).unwrap(),
+        answered,
+        "each answer has its entry, and no entry is there without its answer: {own}"
+    );
     assert_eq!(answer_about(&holder.channel(who::AU).await, 0).await, Answer::Hit);
 }
 
@@ -227,13 +381,19 @@ fn add_collection(holder: &Holder) {
     let folder = holder.path("rules");
     copy(&repository().join("policy"), &folder);
     let text = fs::read_to_string(folder.join("collections/watch-face.toml")).unwrap();
-    fs::write(folder.join("collections/other-face.toml"), text.replace("name = \"watch-face\"", "name = \"other-face\"")).unwrap();
+    fs::write(
+        folder.join("collections/other-face.toml"),
+        text.replace("name = \"watch-face\"", "name = \"other-face\""),
+    )
+    .unwrap();
     holder.change(who::ADMIN, who::PRIVACY, &["policy", "rules"]);
     assert_eq!(COLLECTION, "collections/watch-face");
 }
 
 fn values(question: &mut Question) -> &mut Vec<f32> {
-    let Some(Form::Embedding(embedding)) = &mut question.samples[0].form else { panic!("a sample is an embedding") };
+    let Some(Form::Embedding(embedding)) = &mut question.samples[0].form else {
+        panic!("a sample is an embedding")
+    };
     &mut embedding.values
 }
 
@@ -259,11 +419,14 @@ impl Disk {
         let aside = folder.with_extension("aside");
         fs::rename(folder, &aside).unwrap();
         fs::create_dir(folder).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(folder).output();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(folder).output();
         let disk = if mounted.is_ok_and(|it| it.status.success()) {
             Self::Mounted(folder.to_owned())
         } else {
-            println!("no file system may be mounted here: the size of files is limited in place of a full disk");
+            println!(
+                "no file system may be mounted here: the size of files is limited in place of a full disk"
+            );
             Self::Limited
         };
         copy(&aside, folder);
@@ -281,7 +444,11 @@ impl Disk {
             Self::Limited => {
                 holder.stop();
                 let store = holder.store_folder();
-                let largest = fs::read_dir(store).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).max().unwrap();
+                let largest = fs::read_dir(store)
+                    .unwrap()
+                    .map(|file| file.unwrap().metadata().unwrap().len())
+                    .max()
+                    .unwrap();
                 let mut command = Command::new("sh");
                 // In units of 512 bytes (POSIX); the signal would end the server where the disk only says no.
                 let limit = largest / 512 + 64;

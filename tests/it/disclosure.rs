@@ -8,16 +8,17 @@ use onebit::grpc::pb::officer::CaseState;
 use onebit::grpc::pb::officer::case_service_client::CaseServiceClient;
 use onebit::grpc::pb::partner::disclosure_service_client::DisclosureServiceClient;
 use onebit::grpc::pb::partner::{
-    AcknowledgeReleaseRequest, DisclosureState, FetchReleaseRequest, FetchReleaseResponse, GetDisclosureRequest,
-    RequestDisclosureRequest, RequestDisclosureResponse, WithdrawDisclosureRequest,
+    AcknowledgeReleaseRequest, DisclosureState, FetchReleaseRequest, FetchReleaseResponse,
+    GetDisclosureRequest, RequestDisclosureRequest, RequestDisclosureResponse, WithdrawDisclosureRequest,
 };
 use onebit::ids::Digest;
 use tonic::{Code, Status};
 
 use crate::holder::{Holder, HolderOptions, Who, until, who};
 use crate::query::log_key;
-use crate::story::{OrRefused as _, 
-    Choice, FIELDS, STRANGER, ask, bytes_of, people, question_about, reason, refusal, signed, wanted,
+use crate::story::{
+    Choice, FIELDS, OrRefused as _, STRANGER, ask, bytes_of, people, question_about, reason, refusal, signed,
+    wanted,
 };
 
 const GRANT: Choice<'static> = Choice::Grant(&FIELDS);
@@ -29,18 +30,55 @@ async fn from_a_hit_to_the_opened_release_by_the_command_line() {
     let key = holder.release_key();
     let log_key = log_key(&holder).await;
     let au = |args: &[&str]| holder.onebit(who::AU, args);
-    fs::write(holder.path("probe.json"), serde_json::json!({ "embedding": crate::story::sample_of(2, 0), "quality": 80 }).to_string()).unwrap();
+    fs::write(
+        holder.path("probe.json"),
+        serde_json::json!({ "embedding": crate::story::sample_of(2, 0), "quality": 80 }).to_string(),
+    )
+    .unwrap();
     let hit = au(&[
-        "query", "--collection", "watch-face", "--purpose", "border-identity", "--case", "C-17", "--official", "o-1",
-        "--legal-basis", "Example Act, s 10", "--json", "probe.json", "--log-key", &log_key, "--output", "json",
+        "query",
+        "--collection",
+        "watch-face",
+        "--purpose",
+        "border-identity",
+        "--case",
+        "C-17",
+        "--official",
+        "o-1",
+        "--legal-basis",
+        "Example Act, s 10",
+        "--json",
+        "probe.json",
+        "--log-key",
+        &log_key,
+        "--output",
+        "json",
     ])
     .json();
     let query = hit["query"].as_str().unwrap();
     let asked = au(&[
-        "request", "new", "--query", query, "--field", "family-name", "--field", "date-of-birth", "--purpose",
-        "border-identity", "--legal-basis", "Example Act, s 10", "--justification",
-        "Two identities with one face; which of them is on record?", "--official", "o-1", "--log-key", &log_key,
-        "--receipt-out", "request.receipt", "--output", "json",
+        "request",
+        "new",
+        "--query",
+        query,
+        "--field",
+        "family-name",
+        "--field",
+        "date-of-birth",
+        "--purpose",
+        "border-identity",
+        "--legal-basis",
+        "Example Act, s 10",
+        "--justification",
+        "Two identities with one face; which of them is on record?",
+        "--official",
+        "o-1",
+        "--log-key",
+        &log_key,
+        "--receipt-out",
+        "request.receipt",
+        "--output",
+        "json",
     ])
     .json();
     let disclosure = asked["disclosure"].as_str().unwrap();
@@ -53,8 +91,12 @@ async fn from_a_hit_to_the_opened_release_by_the_command_line() {
     let shown = holder.onebit(who::OFFICER, &["review", "show", disclosure]).ok();
     assert!(shown.contains("Two identities with one face"), "{shown}");
     let name = &people().record(2)["family-name"].value;
-    assert!(!shown.contains(name.as_str()), "a case must not show values before somebody asks to see one:\n{shown}");
-    let viewed = holder.onebit(who::OFFICER, &["review", "view-field", disclosure, "--field", "family-name"]).ok();
+    assert!(
+        !shown.contains(name.as_str()),
+        "a case must not show values before somebody asks to see one:\n{shown}"
+    );
+    let viewed =
+        holder.onebit(who::OFFICER, &["review", "view-field", disclosure, "--field", "family-name"]).ok();
     assert!(viewed.contains(name.as_str()), "{viewed}");
 
     let approve = |officer, args: &[&str]| {
@@ -62,7 +104,10 @@ async fn from_a_hit_to_the_opened_release_by_the_command_line() {
         holder.onebit(officer, &args).ok()
     };
     assert!(approve(who::OFFICER, &["--all-fields"]).contains("partially-approved"));
-    assert!(au(&["request", "show", disclosure]).ok().contains("pending"), "how far people are is theirs to know");
+    assert!(
+        au(&["request", "show", disclosure]).ok().contains("pending"),
+        "how far people are is theirs to know"
+    );
     assert!(approve(who::OTHER_OFFICER, &["--all-fields"]).contains("released"));
 
     au(&["request", "fetch", disclosure, "--out", "release.json", "--log-key", &log_key]).ok();
@@ -75,13 +120,17 @@ async fn from_a_hit_to_the_opened_release_by_the_command_line() {
     for field in fields {
         let due = &people().record(2)[field["field"].as_str().unwrap()];
         assert_eq!(field["value"], due.value);
-        assert_eq!((&field["classification"], &field["source"]), (&due.classification.into(), &due.source.into()));
+        assert_eq!(
+            (&field["classification"], &field["source"]),
+            (&due.classification.into(), &due.source.into())
+        );
     }
     let other_key = holder.path("other.key").to_str().unwrap().to_owned();
     au(&["release-key", "new", "--out", &other_key]).ok();
     au(&["open", "release.json", "--release-key", &other_key]).failed();
 
-    let acknowledged = au(&["request", "acknowledge", disclosure, "--release", "release.json", "--log-key", &log_key]).ok();
+    let acknowledged =
+        au(&["request", "acknowledge", disclosure, "--release", "release.json", "--log-key", &log_key]).ok();
     assert!(acknowledged.contains("acknowledged"), "{acknowledged}");
     let gone = au(&["request", "fetch", disclosure, "--out", "again.json"]).failed();
     assert!(gone.contains("NOT_NOW"), "an acknowledged release is deleted: {gone}");
@@ -125,8 +174,12 @@ async fn without_a_hit_of_its_own_a_partner_asks_for_nothing() {
     let none = "queries/00000000000000000000000000000001";
     let mut told = Vec::new();
     for query in [no_hit.as_str(), &hidden] {
-        let status = request(&holder, signed(wanted(query, &FIELDS), &holder.signing_key(who::AU))).await.refused();
-        assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "NO_HIT_OF_YOUR_OWN"));
+        let status =
+            request(&holder, signed(wanted(query, &FIELDS), &holder.signing_key(who::AU))).await.refused();
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::FailedPrecondition, "NO_HIT_OF_YOUR_OWN")
+        );
         told.push(bytes_of(&status));
     }
     assert_eq!(told[0], told[1], "a hidden person's query must be refused as a stranger's is");
@@ -152,14 +205,24 @@ async fn a_request_must_be_signed_and_within_the_agreement() {
     let swapped = RequestDisclosureRequest { fields: vec!["document-number".to_owned()], ..of(&FIELDS) };
     assert_eq!(refusal(request(&holder, swapped).await), invalid, "other fields than were signed");
     let unsigned = RequestDisclosureRequest { signature: None, ..of(&FIELDS) };
-    assert_eq!(refusal(request(&holder, unsigned).await), (Code::InvalidArgument, "FIELD_INVALID".to_owned()));
+    assert_eq!(
+        refusal(request(&holder, unsigned).await),
+        (Code::InvalidArgument, "FIELD_INVALID".to_owned())
+    );
 
     let outside = (Code::PermissionDenied, "FIELD_NOT_DISCLOSABLE".to_owned());
     assert_eq!(refusal(request(&holder, of(&["case-number"])).await), outside, "not for this purpose");
-    assert_eq!(refusal(request(&holder, of(&["family-name", "photograph"])).await), outside, "for no purpose");
+    assert_eq!(
+        refusal(request(&holder, of(&["family-name", "photograph"])).await),
+        outside,
+        "for no purpose"
+    );
     let crime = AskParts { purpose: "no-such-purpose".parse().unwrap(), ..wanted(&query, &FIELDS) };
     assert_eq!(refusal(request(&holder, signed(crime, &au)).await).0, Code::PermissionDenied);
-    let early = RequestDisclosureRequest { send_time: Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 0 }), ..of(&FIELDS) };
+    let early = RequestDisclosureRequest {
+        send_time: Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 0 }),
+        ..of(&FIELDS)
+    };
     assert_eq!(refusal(request(&holder, early).await), (Code::InvalidArgument, "CLOCK_SKEW".to_owned()));
     let short = RequestDisclosureRequest { justification: "because".to_owned(), ..of(&FIELDS) };
     assert_eq!(refusal(request(&holder, short).await), (Code::InvalidArgument, "FIELD_INVALID".to_owned()));
@@ -188,7 +251,10 @@ async fn one_officer_counts_once_and_signs_what_was_shown() {
     let disclosure = holder.request(&holder.hit(0).await, &FIELDS).await;
     let digest = holder.case(who::OFFICER, &disclosure).await.request_digest;
     let other_request = holder.decision(who::OFFICER, &disclosure, &[7; 32], GRANT);
-    assert_eq!(refusal(decide(&holder, who::OFFICER, other_request).await), (Code::FailedPrecondition, "NOT_NOW".to_owned()));
+    assert_eq!(
+        refusal(decide(&holder, who::OFFICER, other_request).await),
+        (Code::FailedPrecondition, "NOT_NOW".to_owned())
+    );
     let by_another = holder.decision(who::OTHER_OFFICER, &disclosure, &digest, GRANT);
     assert_eq!(refusal(decide(&holder, who::OFFICER, by_another).await).1, "SIGNATURE_INVALID");
     let mut swapped = holder.decision(who::OFFICER, &disclosure, &digest, Choice::Grant(&["family-name"]));
@@ -215,7 +281,10 @@ async fn a_denial_ends_the_case_and_nothing_leaves() {
     holder.release_key();
     let disclosure = holder.request(&holder.hit(0).await, &FIELDS).await;
     holder.decide(who::OFFICER, &disclosure, GRANT).await.unwrap();
-    assert_eq!(holder.decide(who::OTHER_OFFICER, &disclosure, Choice::Deny).await.unwrap(), CaseState::Denied);
+    assert_eq!(
+        holder.decide(who::OTHER_OFFICER, &disclosure, Choice::Deny).await.unwrap(),
+        CaseState::Denied
+    );
     assert_eq!(holder.state(&disclosure).await, DisclosureState::Denied);
     assert_eq!(refusal(fetch(&holder, &disclosure).await), (Code::FailedPrecondition, "NOT_NOW".to_owned()));
     let late = holder.decide(who::OTHER_OFFICER, &disclosure, GRANT).await.refused();
@@ -263,18 +332,32 @@ async fn a_release_is_one_ciphertext_until_it_is_acknowledged() {
     holder.restart().await;
     holder.decide(who::OFFICER, &disclosure, GRANT).await.unwrap();
     holder.restart().await;
-    assert_eq!(holder.case_state(&disclosure).await, CaseState::PartiallyApproved, "a restart must lose no decision");
-    assert_eq!(holder.decide(who::OTHER_OFFICER, &disclosure, Choice::Grant(&["family-name"])).await.unwrap(), CaseState::Released);
+    assert_eq!(
+        holder.case_state(&disclosure).await,
+        CaseState::PartiallyApproved,
+        "a restart must lose no decision"
+    );
+    assert_eq!(
+        holder.decide(who::OTHER_OFFICER, &disclosure, Choice::Grant(&["family-name"])).await.unwrap(),
+        CaseState::Released
+    );
     let first = fetch(&holder, &disclosure).await.unwrap();
     holder.kill();
     holder.serve().await;
     let again = fetch(&holder, &disclosure).await.unwrap();
-    assert_eq!((&again.ciphertext, &again.info, &again.receipt), (&first.ciphertext, &first.info, &first.receipt));
+    assert_eq!(
+        (&again.ciphertext, &again.info, &again.receipt),
+        (&first.ciphertext, &first.info, &first.receipt)
+    );
 
     holder.onebit(who::AU, &["request", "fetch", &disclosure, "--out", "one.json"]).ok();
-    let opened = holder.onebit(who::AU, &["open", "one.json", "--release-key", &key, "--output", "json"]).json();
+    let opened =
+        holder.onebit(who::AU, &["open", "one.json", "--release-key", &key, "--output", "json"]).json();
     let fields = opened["fields"].as_array().unwrap();
-    assert!(fields.len() == 1 && fields[0]["field"] == "family-name", "only what all granted leaves: {opened}");
+    assert!(
+        fields.len() == 1 && fields[0]["field"] == "family-name",
+        "only what all granted leaves: {opened}"
+    );
 
     let wrong = acknowledge(&holder, &disclosure, &[9; 32]).await;
     assert_eq!(refusal(wrong), (Code::InvalidArgument, "FIELD_INVALID".to_owned()));
@@ -295,16 +378,31 @@ async fn whoever_is_hidden_or_erased_since_the_hit_is_not_disclosed() {
     for person in [0, 1, 2] {
         cases.push(holder.request(&holder.hit(person).await, &FIELDS).await);
     }
-    let restrict = ["subject", "restrict", "--source-id", "syn-000000", "--restriction", "witness", "--reason", "a trial"];
+    let restrict = [
+        "subject",
+        "restrict",
+        "--source-id",
+        "syn-000000",
+        "--restriction",
+        "witness",
+        "--reason",
+        "a trial",
+    ];
     holder.onebit(who::ENROLLER, &restrict).ok();
-    holder.onebit(who::ENROLLER, &["subject", "erase", "--source-id", "syn-000001", "--reason", "asked for it"]).ok();
+    holder
+        .onebit(who::ENROLLER, &["subject", "erase", "--source-id", "syn-000001", "--reason", "asked for it"])
+        .ok();
     holder.decide(who::OFFICER, &cases[2], Choice::Deny).await.unwrap();
     for case in &cases[..2] {
         approve(&holder, case).await;
     }
     let mut told = Vec::new();
     for case in &cases {
-        assert_eq!(holder.state(case).await, DisclosureState::Denied, "it must end as a refusal by people does");
+        assert_eq!(
+            holder.state(case).await,
+            DisclosureState::Denied,
+            "it must end as a refusal by people does"
+        );
         told.push(bytes_of(&fetch(&holder, case).await.refused()));
     }
     assert!(told.iter().all(|one| *one == told[0]), "the refusals must not tell why: {told:?}");
@@ -316,9 +414,15 @@ async fn a_suspended_partner_gets_no_release_and_a_suspended_officer_decides_not
     holder.release_key();
     let first = holder.request(&holder.hit(0).await, &FIELDS).await;
     holder.decide(who::OFFICER, &first, GRANT).await.unwrap();
-    holder.onebit(who::ADMIN, &["suspend", "person", who::OFFICER.name(), "--reason", "under investigation"]).ok();
+    holder
+        .onebit(who::ADMIN, &["suspend", "person", who::OFFICER.name(), "--reason", "under investigation"])
+        .ok();
     let second = holder.decide(who::OTHER_OFFICER, &first, GRANT).await.unwrap();
-    assert_ne!(second, CaseState::Released, "an approval by somebody who may not decide any more must not count");
+    assert_ne!(
+        second,
+        CaseState::Released,
+        "an approval by somebody who may not decide any more must not count"
+    );
     assert_eq!(holder.state(&first).await, DisclosureState::Pending);
 
     holder.onebit(who::ADMIN, &["suspend", "partner", "au-border", "--reason", "under investigation"]).ok();
@@ -332,12 +436,19 @@ async fn approve(holder: &Holder, disclosure: &str) {
     }
 }
 
-async fn request(holder: &Holder, message: RequestDisclosureRequest) -> Result<RequestDisclosureResponse, Status> {
+async fn request(
+    holder: &Holder,
+    message: RequestDisclosureRequest,
+) -> Result<RequestDisclosureResponse, Status> {
     let mut service = DisclosureServiceClient::new(holder.channel(who::AU).await);
     service.request_disclosure(message).await.map(tonic::Response::into_inner)
 }
 
-async fn decide(holder: &Holder, officer: Who, decision: onebit::grpc::pb::officer::DecideCaseRequest) -> Result<(), Status> {
+async fn decide(
+    holder: &Holder,
+    officer: Who,
+    decision: onebit::grpc::pb::officer::DecideCaseRequest,
+) -> Result<(), Status> {
     CaseServiceClient::new(holder.channel(officer).await).decide_case(decision).await.map(drop)
 }
 

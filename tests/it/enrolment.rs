@@ -9,8 +9,8 @@ use onebit::cli::synth::People;
 use onebit::grpc::pb::enrolment::enrolment_service_client::EnrolmentServiceClient;
 use onebit::grpc::pb::enrolment::template_input::Form;
 use onebit::grpc::pb::enrolment::{
-    Embedding, EnrolSubjectsRequest, EnrolSubjectsResponse, GetBatchRequest, GetSubjectRequest, GetSubjectResponse,
-    StartBatchRequest, SubjectInput, TemplateInput,
+    Embedding, EnrolSubjectsRequest, EnrolSubjectsResponse, GetBatchRequest, GetSubjectRequest,
+    GetSubjectResponse, StartBatchRequest, SubjectInput, TemplateInput,
 };
 use onebit::grpc::pb::partner::Answer;
 use serde_json::{Value, json};
@@ -18,7 +18,9 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use crate::holder::{Holder, HolderOptions, until, who};
-use crate::story::{OrRefused as _, DIMENSION, answer_about, ask, batch_start, people, question, reason, refusal, subject};
+use crate::story::{
+    DIMENSION, OrRefused as _, answer_about, ask, batch_start, people, question, reason, refusal, subject,
+};
 
 #[tokio::test]
 async fn an_array_with_records_is_enrolled_and_bad_rows_are_told_with_their_reason() {
@@ -42,8 +44,21 @@ async fn an_array_with_records_is_enrolled_and_bad_rows_are_told_with_their_reas
     fs::write(holder.path("records.jsonl"), records).unwrap();
 
     let args = [
-        "enrol", "--collection", "watch-face", "--official", "registrar-1", "--npy", "gallery.npy", "--manifest",
-        "gallery.jsonl", "--records", "records.jsonl", "--rejects", "rejects.jsonl", "--output", "json",
+        "enrol",
+        "--collection",
+        "watch-face",
+        "--official",
+        "registrar-1",
+        "--npy",
+        "gallery.npy",
+        "--manifest",
+        "gallery.jsonl",
+        "--records",
+        "records.jsonl",
+        "--rejects",
+        "rejects.jsonl",
+        "--output",
+        "json",
     ];
     let enrolled = holder.onebit(who::ENROLLER, &args).json();
     assert_eq!(enrolled["accepted"], 9, "{enrolled}");
@@ -55,7 +70,10 @@ async fn an_array_with_records_is_enrolled_and_bad_rows_are_told_with_their_reas
     for (row, person) in (1_u64..).zip(0..12) {
         let told = of(person);
         if [nan, zero].map(|it| it as u64).contains(&person) || person == unknown_field {
-            assert!(told.iter().any(|it| it.starts_with(&format!("{row}: "))), "row {row} should be told: {rejects:?}");
+            assert!(
+                told.iter().any(|it| it.starts_with(&format!("{row}: "))),
+                "row {row} should be told: {rejects:?}"
+            );
         } else {
             assert!(told.is_empty(), "row {row} is sound: {told:?}");
         }
@@ -66,7 +84,9 @@ async fn an_array_with_records_is_enrolled_and_bad_rows_are_told_with_their_reas
     for person in 0..12 {
         match held(&enroller, person).await {
             Ok(found) => assert_whole(person, &found),
-            Err(status) => assert!(!of(person).is_empty(), "person {person} is neither enrolled nor rejected: {status}"),
+            Err(status) => {
+                assert!(!of(person).is_empty(), "person {person} is neither enrolled nor rejected: {status}");
+            }
         }
     }
     let au = holder.channel(who::AU).await;
@@ -76,7 +96,9 @@ async fn an_array_with_records_is_enrolled_and_bad_rows_are_told_with_their_reas
 #[tokio::test]
 async fn templates_of_another_dimension_are_told_by_line() {
     let holder = Holder::start(HolderOptions::default()).await;
-    let line = |person: u64, embedding: Vec<f32>| json!({ "source_id": people().source_id(person), "embedding": embedding }).to_string();
+    let line = |person: u64, embedding: Vec<f32>| {
+        json!({ "source_id": people().source_id(person), "embedding": embedding }).to_string()
+    };
     let text = [
         line(0, people().embedding(0)),
         line(1, vec![0.1; DIMENSION - 1]),
@@ -84,13 +106,28 @@ async fn templates_of_another_dimension_are_told_by_line() {
         line(3, people().embedding(3)),
     ];
     fs::write(holder.path("templates.jsonl"), text.join("\n")).unwrap();
-    let args = ["enrol", "--collection", "watch-face", "--official", "registrar-1", "--templates", "templates.jsonl", "--output", "json"];
+    let args = [
+        "enrol",
+        "--collection",
+        "watch-face",
+        "--official",
+        "registrar-1",
+        "--templates",
+        "templates.jsonl",
+        "--output",
+        "json",
+    ];
     let enrolled = holder.onebit(who::ENROLLER, &args).json();
     assert_eq!(enrolled["accepted"], 2, "{enrolled}");
-    let rejects = lines(Path::new(enrolled["rejects"].as_str().map(|file| holder.path(file)).as_ref().unwrap()));
-    let told: Vec<(u64, &str)> = rejects.iter().map(|it| (it["line"].as_u64().unwrap(), it["reason"].as_str().unwrap())).collect();
+    let rejects =
+        lines(Path::new(enrolled["rejects"].as_str().map(|file| holder.path(file)).as_ref().unwrap()));
+    let told: Vec<(u64, &str)> =
+        rejects.iter().map(|it| (it["line"].as_u64().unwrap(), it["reason"].as_str().unwrap())).collect();
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told.iter().any(|(line, reason)| *line == 2 && reason.contains("255") && reason.contains("256")), "{told:?}");
+    assert!(
+        told.iter().any(|(line, reason)| *line == 2 && reason.contains("255") && reason.contains("256")),
+        "{told:?}"
+    );
     assert!(told.iter().any(|(line, _)| *line == 3), "{told:?}");
 }
 
@@ -99,36 +136,84 @@ async fn templates_of_another_dimension_are_told_by_line() {
 async fn a_server_killed_in_the_middle_goes_on_with_the_same_command_and_nobody_is_half_enrolled() {
     const COUNT: u64 = 3_000;
     let mut holder = Holder::start(HolderOptions::default()).await;
-    let synth = ["synth", "--people", "3000", "--dimension", "256", "--seed", "1", "--probes", "0", "--out", "people"];
+    let synth = [
+        "synth",
+        "--people",
+        "3000",
+        "--dimension",
+        "256",
+        "--seed",
+        "1",
+        "--probes",
+        "0",
+        "--out",
+        "people",
+    ];
     holder.onebit(who::ENROLLER, &synth).ok();
     let args = [
-        "enrol", "--collection", "watch-face", "--official", "registrar-1", "--npy", "people/gallery.npy", "--manifest",
-        "people/gallery.manifest.jsonl", "--records", "people/records.jsonl", "--batch-file", "batch.json", "--chunk",
-        "16", "--output", "json",
+        "enrol",
+        "--collection",
+        "watch-face",
+        "--official",
+        "registrar-1",
+        "--npy",
+        "people/gallery.npy",
+        "--manifest",
+        "people/gallery.manifest.jsonl",
+        "--records",
+        "people/records.jsonl",
+        "--batch-file",
+        "batch.json",
+        "--chunk",
+        "16",
+        "--output",
+        "json",
     ];
-    let mut under_way = holder.command(who::ENROLLER).args(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut under_way = holder
+        .command(who::ENROLLER)
+        .args(args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let batch_file = holder.path("batch.json");
-    until("the batch file is there", || async { fs::read(&batch_file).is_ok_and(|it| it.ends_with(b"}")) }).await;
+    until("the batch file is there", || async { fs::read(&batch_file).is_ok_and(|it| it.ends_with(b"}")) })
+        .await;
     let batch: Value = serde_json::from_slice(&fs::read(&batch_file).unwrap()).unwrap();
-    let request = StartBatchRequest { request_id: batch["request_id"].as_str().unwrap().to_owned(), ..batch_start() };
+    let request =
+        StartBatchRequest { request_id: batch["request_id"].as_str().unwrap().to_owned(), ..batch_start() };
     let enroller = holder.channel(who::ENROLLER).await;
     until("some of it is enrolled", || async { batch_rows(&enroller, &request).await > 200 }).await;
     holder.kill();
     let broken = under_way.wait().unwrap();
-    assert!(!broken.success(), "the command should say that it broke off; is the batch too small for this test?");
+    assert!(
+        !broken.success(),
+        "the command should say that it broke off; is the batch too small for this test?"
+    );
 
     holder.serve().await;
     let enroller = holder.channel(who::ENROLLER).await;
     let done = batch_rows(&enroller, &request).await;
-    assert!(done > 200 && done < COUNT && done % 16 == 0, "{done} rows are done; chunks are whole or not there");
+    assert!(
+        done > 200 && done < COUNT && done % 16 == 0,
+        "{done} rows are done; chunks are whole or not there"
+    );
     for person in 0..done {
         assert_whole(person, &held(&enroller, person).await.unwrap());
     }
     for person in done..(done + 64).min(COUNT) {
-        assert_eq!(refusal(held(&enroller, person).await).0, Code::NotFound, "person {person} was not answered yet");
+        assert_eq!(
+            refusal(held(&enroller, person).await).0,
+            Code::NotFound,
+            "person {person} was not answered yet"
+        );
     }
     let au = holder.channel(who::AU).await;
-    assert_eq!(answer_about(&au, done - 2).await, Answer::Hit, "what was answered is searchable after the restart");
+    assert_eq!(
+        answer_about(&au, done - 2).await,
+        Answer::Hit,
+        "what was answered is searchable after the restart"
+    );
 
     let resumed = holder.onebit(who::ENROLLER, &args).json();
     assert_eq!((&resumed["done_before"], &resumed["rows_done"]), (&json!(done), &json!(COUNT)), "{resumed}");
@@ -141,7 +226,11 @@ async fn a_server_killed_in_the_middle_goes_on_with_the_same_command_and_nobody_
         assert_eq!(answer_about(&au, person).await, due, "person {person}");
     }
     let again = holder.onebit(who::ENROLLER, &args).json();
-    assert_eq!((&again["accepted"], &again["rows_done"]), (&json!(0), &json!(COUNT)), "a batch that is done is done");
+    assert_eq!(
+        (&again["accepted"], &again["rows_done"]),
+        (&json!(0), &json!(COUNT)),
+        "a batch that is done is done"
+    );
 }
 
 #[tokio::test]
@@ -168,15 +257,20 @@ async fn enrolling_somebody_again_replaces_templates_and_the_fields_given() {
 
     let query = ask(&au, new()).await.unwrap().query;
     let disclosure = holder.request(&query, &["family-name", "date-of-birth"]).await;
-    let viewed = |field| holder.onebit(who::OFFICER, &["review", "view-field", &disclosure, "--field", field]).ok();
+    let viewed =
+        |field| holder.onebit(who::OFFICER, &["review", "view-field", &disclosure, "--field", field]).ok();
     assert!(viewed("family-name").contains("Changed"));
-    assert!(viewed("date-of-birth").contains(&people().record(0)["date-of-birth"].value), "a field not given stays");
+    assert!(
+        viewed("date-of-birth").contains(&people().record(0)["date-of-birth"].value),
+        "a field not given stays"
+    );
 }
 
 #[tokio::test]
 async fn a_row_is_taken_whole_or_not_at_all() {
     let holder = Holder::start(HolderOptions::default()).await;
-    let spoilt: [(&str, fn(&mut SubjectInput)); 6] = [
+    type Spoil = fn(&mut SubjectInput);
+    let spoilt: [(&str, Spoil); 6] = [
         ("fields", |row| row.fields[1].classification = String::new()),
         ("fields", |row| row.fields[0].value = "x".repeat(4_097)),
         ("restrictions", |row| row.restrictions.push("Not A Name".to_owned())),
@@ -192,7 +286,11 @@ async fn a_row_is_taken_whole_or_not_at_all() {
     assert_eq!((answer.rows_accepted, answer.rows_done), (1, 7));
     let enroller = holder.channel(who::ENROLLER).await;
     for ((row, rejected), (word, _)) in rows[1..].iter().zip(&answer.rejected).zip(&spoilt) {
-        assert!(rejected.reason.replace('_', " ").contains(word), "`{}` should speak of `{word}`", rejected.reason);
+        assert!(
+            rejected.reason.replace('_', " ").contains(word),
+            "`{}` should speak of `{word}`",
+            rejected.reason
+        );
         if row.source_id.len() < 257 {
             let asked = GetSubjectRequest { source_id: row.source_id.clone() };
             let found = EnrolmentServiceClient::new(enroller.clone()).get_subject(asked).await;
@@ -225,7 +323,10 @@ async fn chunks_follow_one_another_and_repeating_one_changes_nothing() {
     let told = service.get_batch(GetBatchRequest { batch: batch.clone() }).await.unwrap().into_inner();
     assert_eq!((told.rows_done, told.rows_accepted), (4, 4));
     assert_eq!(refusal(held(&channel, 9).await).0, Code::NotFound);
-    let unknown = EnrolSubjectsRequest { batch: "batches/00000000000000000000000000000001".to_owned(), ..chunk(0, 0..1) };
+    let unknown = EnrolSubjectsRequest {
+        batch: "batches/00000000000000000000000000000001".to_owned(),
+        ..chunk(0, 0..1)
+    };
     assert_eq!(refusal(enrol(&channel, unknown).await), (Code::NotFound, "NOT_FOUND".to_owned()));
 }
 
@@ -233,8 +334,17 @@ async fn chunks_follow_one_another_and_repeating_one_changes_nothing() {
 async fn too_much_at_once_is_refused_and_nothing_of_it_is_kept() {
     let holder = Holder::start(HolderOptions::default()).await;
     let channel = holder.channel(who::ENROLLER).await;
-    let batch = EnrolmentServiceClient::new(channel.clone()).start_batch(batch_start()).await.unwrap().into_inner().batch;
-    let too_many = EnrolSubjectsRequest { batch: batch.clone(), first_row: 0, subjects: (0..513).map(subject).collect() };
+    let batch = EnrolmentServiceClient::new(channel.clone())
+        .start_batch(batch_start())
+        .await
+        .unwrap()
+        .into_inner()
+        .batch;
+    let too_many = EnrolSubjectsRequest {
+        batch: batch.clone(),
+        first_row: 0,
+        subjects: (0..513).map(subject).collect(),
+    };
     assert_eq!(refusal(enrol(&channel, too_many).await), (Code::InvalidArgument, "FIELD_INVALID".to_owned()));
     let mut wide = subject(0);
     wide.templates = (0..4_200).map(|_| template(vec![0.1; DIMENSION])).collect();
@@ -243,7 +353,11 @@ async fn too_much_at_once_is_refused_and_nothing_of_it_is_kept() {
     assert_eq!(refusal(enrol(&channel, too_long).await).0, Code::OutOfRange);
     assert_eq!(refusal(held(&channel, 0).await).0, Code::NotFound);
     let sound = EnrolSubjectsRequest { batch, first_row: 0, subjects: vec![subject(0)] };
-    assert_eq!(enrol(&channel, sound).await.unwrap().rows_accepted, 1, "the batch goes on after what was refused");
+    assert_eq!(
+        enrol(&channel, sound).await.unwrap().rows_accepted,
+        1,
+        "the batch goes on after what was refused"
+    );
 }
 
 async fn enrol(channel: &Channel, chunk: EnrolSubjectsRequest) -> Result<EnrolSubjectsResponse, Status> {
@@ -267,8 +381,16 @@ fn assert_whole(person: u64, held: &GetSubjectResponse) {
     let mut fields = held.fields.clone();
     fields.sort();
     let due: Vec<&str> = people().record(person).into_keys().collect();
-    assert_eq!((held.templates, fields.iter().map(String::as_str).collect::<Vec<_>>()), (1, due), "person {person} is half enrolled");
-    assert_eq!(held.restrictions, people().restriction(person).into_iter().collect::<Vec<_>>(), "person {person}");
+    assert_eq!(
+        (held.templates, fields.iter().map(String::as_str).collect::<Vec<_>>()),
+        (1, due),
+        "person {person} is half enrolled"
+    );
+    assert_eq!(
+        held.restrictions,
+        people().restriction(person).into_iter().collect::<Vec<_>>(),
+        "person {person}"
+    );
 }
 
 fn template(values: Vec<f32>) -> TemplateInput {
@@ -277,7 +399,8 @@ fn template(values: Vec<f32>) -> TemplateInput {
 
 /// A NumPy array of 32-bit floats, version 1.0 of the format.
 pub(crate) fn npy(rows: &[Vec<f32>]) -> Vec<u8> {
-    let head = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}", rows.len(), rows[0].len());
+    let head =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}", rows.len(), rows[0].len());
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     // The head is padded so that the numbers begin at a multiple of 64.
     let padded = (bytes.len() + 2 + head.len() + 1).next_multiple_of(64) - bytes.len() - 2;
@@ -288,6 +411,7 @@ pub(crate) fn npy(rows: &[Vec<f32>]) -> Vec<u8> {
 }
 
 fn lines(file: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("`{}` should be there: {error}", file.display()));
+    let text = fs::read_to_string(file)
+        .unwrap_or_else(|error| panic!("`{}` should be there: {error}", file.display()));
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

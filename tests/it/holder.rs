@@ -83,7 +83,11 @@ impl Who {
 
     fn named(self) -> &'static Named {
         let of_role = |named: &&Named| named.role == self.role && named.partner == self.partner;
-        ceremony().iter().filter(of_role).nth(self.nth).unwrap_or_else(|| panic!("the ceremony named nobody as {self:?}"))
+        ceremony()
+            .iter()
+            .filter(of_role)
+            .nth(self.nth)
+            .unwrap_or_else(|| panic!("the ceremony named nobody as {self:?}"))
     }
 }
 
@@ -116,7 +120,12 @@ impl HolderOptions {
     }
 
     /// With a key of the configuration.
-    pub(crate) fn config(mut self, section: &'static str, key: &'static str, value: impl Into<toml::Value>) -> Self {
+    pub(crate) fn config(
+        mut self,
+        section: &'static str,
+        key: &'static str,
+        value: impl Into<toml::Value>,
+    ) -> Self {
         self.config.push((section, key, value.into()));
         self
     }
@@ -199,7 +208,9 @@ impl Holder {
         // Goes on reading, so that the server never waits for somebody to read.
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                if let Some(port) = line.rsplit_once("listening on ").and_then(|(_, at)| at.trim().rsplit_once(':')) {
+                if let Some(port) =
+                    line.rsplit_once("listening on ").and_then(|(_, at)| at.trim().rsplit_once(':'))
+                {
                     let _receiver_may_be_gone = told.send(port.1.parse());
                 }
             }
@@ -223,7 +234,8 @@ impl Holder {
     /// Asks the server to end.
     pub(crate) fn terminate(&self) {
         let server = self.server.as_ref().expect("the server should run");
-        let sent = Command::new("sh").args(["-c", &format!("kill -TERM {}", server.child.id())]).status().unwrap();
+        let sent =
+            Command::new("sh").args(["-c", &format!("kill -TERM {}", server.child.id())]).status().unwrap();
         assert!(sent.success(), "no signal could be sent");
     }
 
@@ -319,7 +331,11 @@ impl Holder {
 
     /// A connection with a certificate and its key, PEM. A server that does not take the certificate says so
     /// only after the client's side of the handshake is done: the first call then fails.
-    pub(crate) async fn channel_with(&self, certificate: &str, key: &str) -> Result<Channel, tonic::transport::Error> {
+    pub(crate) async fn channel_with(
+        &self,
+        certificate: &str,
+        key: &str,
+    ) -> Result<Channel, tonic::transport::Error> {
         let tls = TlsConnector::from(Arc::new(self.tls_config(certificate, key)));
         let port = self.port();
         let connector = tower::service_fn(move |_| {
@@ -418,7 +434,8 @@ impl Ran {
     pub(crate) fn json(self) -> serde_json::Value {
         let what = self.what.clone();
         let text = self.ok();
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{what} printed no JSON ({error}):\n{text}"))
+        serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{what} printed no JSON ({error}):\n{text}"))
     }
 
     /// What it said on standard error, if it failed.

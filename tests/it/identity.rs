@@ -56,7 +56,11 @@ async fn two_people_of_different_roles_lift_a_suspension_and_nobody_does_alone()
     let officer = holder.onebit(who::OFFICER, &["change", "confirm", &change]).failed();
     assert!(officer.contains("ROLE_NOT_ALLOWED"), "{officer}");
     let still = refusal(ask(&holder.channel(who::AU).await, question_about(0)).await);
-    assert_eq!(still, (Code::PermissionDenied, "PARTNER_SUSPENDED".to_owned()), "nobody lifts a suspension alone");
+    assert_eq!(
+        still,
+        (Code::PermissionDenied, "PARTNER_SUSPENDED".to_owned()),
+        "nobody lifts a suspension alone"
+    );
 
     holder.onebit(who::PRIVACY, &["change", "confirm", &change]).ok();
     assert_eq!(answer_about(&holder.channel(who::AU).await, 0).await, Answer::Hit);
@@ -83,7 +87,8 @@ async fn a_registered_id_with_another_key_and_an_unknown_id_are_nobodys_alike() 
     let holder = Holder::start(HolderOptions::default()).await;
     let authority = authority_of(&holder, "au-border");
     let other_key = issued(&authority, &CertificateRequest::client(who::AU.spiffe_id(), valid()));
-    let unknown = issued(&authority, &CertificateRequest::client("spiffe://border.au.example/system/other", valid()));
+    let unknown =
+        issued(&authority, &CertificateRequest::client("spiffe://border.au.example/system/other", valid()));
     let mut told = Vec::new();
     for certificate in [other_key, unknown] {
         let status = standing(&with(&holder, &certificate).await).await.refused();
@@ -97,16 +102,31 @@ async fn a_registered_id_with_another_key_and_an_unknown_id_are_nobodys_alike() 
 #[tokio::test]
 async fn a_new_key_takes_two_people_and_the_old_one_ends_with_it() {
     let holder = Holder::start(HolderOptions::people(1)).await;
-    let renewed = issued(&authority_of(&holder, "holder"), &CertificateRequest::client(who::ENROLLER.spiffe_id(), valid()));
+    let renewed = issued(
+        &authority_of(&holder, "holder"),
+        &CertificateRequest::client(who::ENROLLER.spiffe_id(), valid()),
+    );
     let file = holder.path("renewed.pem");
     fs::write(&file, &renewed.certificate_pem).unwrap();
     let (old, new) = (holder.channel(who::ENROLLER).await, with(&holder, &renewed).await);
     subject(&old).await.unwrap();
     assert_eq!(refusal(subject(&new).await).0, Code::Unauthenticated);
 
-    let put = ["person", "--name", who::ENROLLER.name(), "--role", "enrolment-system", "--certificate", path(&file)];
+    let put = [
+        "person",
+        "--name",
+        who::ENROLLER.name(),
+        "--role",
+        "enrolment-system",
+        "--certificate",
+        path(&file),
+    ];
     let change = holder.propose(who::ADMIN, &put);
-    assert_eq!(refusal(subject(&new).await).0, Code::Unauthenticated, "one person alone gave somebody a new key");
+    assert_eq!(
+        refusal(subject(&new).await).0,
+        Code::Unauthenticated,
+        "one person alone gave somebody a new key"
+    );
     holder.onebit(who::PRIVACY, &["change", "confirm", &change]).ok();
     subject(&with(&holder, &renewed).await).await.unwrap();
     let old = holder.channel(who::ENROLLER).await;
@@ -128,24 +148,48 @@ async fn certificates_that_are_not_in_order_are_refused_at_the_handshake() {
         ("another authority under the same name", issued(&pretender, &base())),
         ("the authority of another partner", issued(&ca, &base())),
         ("two URIs", issued(&au, &CertificateRequest { uris: two, ..base() })),
-        ("no URI", issued(&au, &CertificateRequest { uris: Vec::new(), dns: vec!["border.au.example".to_owned()], ..base() })),
+        (
+            "no URI",
+            issued(
+                &au,
+                &CertificateRequest { uris: Vec::new(), dns: vec!["border.au.example".to_owned()], ..base() },
+            ),
+        ),
         ("an expired certificate", issued(&au, &CertificateRequest { validity: past, ..base() })),
-        ("a server's certificate", issued(&au, &CertificateRequest { usages: vec![Usage::Server], ..base() })),
+        (
+            "a server's certificate",
+            issued(&au, &CertificateRequest { usages: vec![Usage::Server], ..base() }),
+        ),
     ];
     for (what, certificate) in cases {
-        let Ok(channel) = holder.channel_with(&certificate.certificate_pem, &certificate.key_pem).await else { continue };
+        let Ok(channel) = holder.channel_with(&certificate.certificate_pem, &certificate.key_pem).await
+        else {
+            continue;
+        };
         let status = standing(&channel).await.refused_or(what);
         let refused_by_transport = std::error::Error::source(&status).is_some();
         assert!(refused_by_transport, "{what} came as far as the service, which said: {status}");
     }
     let logged = holder.log_output();
     for word in ["issuer", "many_names", "nameless", "expired", "usage"] {
-        assert!(logged.contains(&format!("\"reason\":\"{word}\"")), "the log should say `{word}` to the operator:\n{logged}");
+        assert!(
+            logged.contains(&format!("\"reason\":\"{word}\"")),
+            "the log should say `{word}` to the operator:\n{logged}"
+        );
     }
-    let server = au.issue_server(&["localhost"], &[Ipv4Addr::LOCALHOST.into()], valid(), &SystemEntropy::new()).unwrap();
+    let server = au
+        .issue_server(&["localhost"], &[Ipv4Addr::LOCALHOST.into()], valid(), &SystemEntropy::new())
+        .unwrap();
     fs::write(holder.path("other-ca.pem"), au.certificate_pem()).unwrap();
-    let mistaken = holder.command(who::AU).env("ONEBIT_CA", holder.path("other-ca.pem")).args(["agreement", "standing"]).output();
-    assert!(!mistaken.unwrap().status.success(), "a client must refuse a server that its authority did not issue");
+    let mistaken = holder
+        .command(who::AU)
+        .env("ONEBIT_CA", holder.path("other-ca.pem"))
+        .args(["agreement", "standing"])
+        .output();
+    assert!(
+        !mistaken.unwrap().status.success(),
+        "a client must refuse a server that its authority did not issue"
+    );
     drop(server);
 }
 
@@ -165,7 +209,8 @@ async fn with(holder: &Holder, issued: &Issued) -> Channel {
 /// The development authority of a trust domain.
 pub(crate) fn authority_of(holder: &Holder, whose: &str) -> Authority {
     let folder = holder.path("authorities").join(whose);
-    let [certificate, key] = ["authority.pem", "authority.key"].map(|file| fs::read_to_string(folder.join(file)).unwrap());
+    let [certificate, key] =
+        ["authority.pem", "authority.key"].map(|file| fs::read_to_string(folder.join(file)).unwrap());
     Authority::from_pem(&certificate, &key).unwrap()
 }
 

@@ -13,8 +13,9 @@ use onebit::grpc::pb::partner::Question;
 
 use crate::holder::{Holder, HolderOptions, until, who};
 use crate::query::log_key;
-use crate::story::{OrRefused as _, 
-    Choice, FIELDS, HIDDEN, STRANGER, answer_about, ask, fact, of_kind, people, question_about, refusal,
+use crate::story::{
+    Choice, FIELDS, HIDDEN, OrRefused as _, STRANGER, answer_about, ask, fact, of_kind, people,
+    question_about, refusal,
 };
 
 #[tokio::test]
@@ -27,10 +28,13 @@ async fn an_export_holds_without_the_server_and_one_changed_byte_is_found() {
     ask(&au, Question { purpose: "none".to_owned(), ..question_about(0) }).await.refused();
     let keys: Vec<String> = ["au-border", "holder"].map(|journal| verifier_key(&holder, journal)).into();
     for journal in ["au-border", "holder"] {
-        let args = ["audit", "export", "--journal", journal, "--reason", "yearly inspection", "--out", journal];
+        let args =
+            ["audit", "export", "--journal", journal, "--reason", "yearly inspection", "--out", journal];
         holder.onebit(who::PRIVACY, &args).ok();
     }
-    holder.onebit(who::ADMIN, &["audit", "export", "--journal", "holder", "--reason", "curious", "--out", "no"]).failed();
+    holder
+        .onebit(who::ADMIN, &["audit", "export", "--journal", "holder", "--reason", "curious", "--out", "no"])
+        .failed();
     holder.stop();
 
     for (journal, key) in ["au-border", "holder"].into_iter().zip(&keys) {
@@ -39,7 +43,8 @@ async fn an_export_holds_without_the_server_and_one_changed_byte_is_found() {
         let small = verify(&holder.path(journal), key);
         assert!(small.status.success(), "{}", String::from_utf8_lossy(&small.stdout));
     }
-    let shown = holder.onebit(who::PRIVACY, &["audit", "verify", "au-border", "--key", &keys[0], "--show"]).ok();
+    let shown =
+        holder.onebit(who::PRIVACY, &["audit", "verify", "au-border", "--key", &keys[0], "--show"]).ok();
     for kind in ["query.answered", "query.refused"] {
         assert!(shown.contains(kind), "the export should show `{kind}`:\n{shown}");
     }
@@ -68,7 +73,12 @@ async fn an_export_holds_without_the_server_and_one_changed_byte_is_found() {
 async fn a_partner_verifies_the_whole_of_its_own_journal_and_sees_only_its_own() {
     let mut holder = Holder::start(HolderOptions::people(20)).await;
     let key = log_key(&holder).await;
-    let own = |holder: &Holder| holder.onebit(who::AU, &["audit", "own", "--log-key", &key, "--checkpoint", "kept", "--show", "--output", "json"]);
+    let own = |holder: &Holder| {
+        holder.onebit(
+            who::AU,
+            &["audit", "own", "--log-key", &key, "--checkpoint", "kept", "--show", "--output", "json"],
+        )
+    };
     let (au, ca) = (holder.channel(who::AU).await, holder.channel(who::CA).await);
     let before = journal_size(&holder, "au-border").await;
     for person in [0, HIDDEN, STRANGER] {
@@ -80,7 +90,11 @@ async fn a_partner_verifies_the_whole_of_its_own_journal_and_sees_only_its_own()
     }
     own(&holder).ok();
     assert_eq!(after_own, before + 3, "one entry for each answer");
-    assert_eq!(journal_size(&holder, "au-border").await, after_own, "another's questions must not move this journal");
+    assert_eq!(
+        journal_size(&holder, "au-border").await,
+        after_own,
+        "another's questions must not move this journal"
+    );
     holder.kill();
     holder.serve().await;
     answer_about(&holder.channel(who::AU).await, 1).await;
@@ -106,7 +120,10 @@ async fn refusals_reads_and_looks_are_entries() {
     let of_partner = holder.entries("au-border").await;
     let query = of_kind(&of_partner, "query.refused");
     assert_eq!(query.len(), 1);
-    assert_eq!((fact(query[0], "reason"), fact(query[0], "action")), ("PURPOSE_NOT_IN_AGREEMENT", "partner.QueryService/AskQuery"));
+    assert_eq!(
+        (fact(query[0], "reason"), fact(query[0], "action")),
+        ("PURPOSE_NOT_IN_AGREEMENT", "partner.QueryService/AskQuery")
+    );
     assert!(!fact(query[0], "rule").is_empty(), "an entry says which rule refused");
     let viewed = of_kind(&of_partner, "field.viewed");
     let everywhere = holder.entries("holder").await;
@@ -114,17 +131,32 @@ async fn refusals_reads_and_looks_are_entries() {
     let looks: Vec<_> = viewed.iter().chain(&viewed_at_holder).collect();
     assert_eq!(looks.len(), 1, "one look, one entry");
     assert_eq!((looks[0].actor.as_str(), fact(looks[0], "field")), (who::OFFICER.name(), "family-name"));
-    let refused: Vec<(&str, &str)> =
-        of_kind(&everywhere, "request.refused").iter().map(|entry| (entry.actor.as_str(), fact(entry, "reason"))).collect();
+    let refused: Vec<(&str, &str)> = of_kind(&everywhere, "request.refused")
+        .iter()
+        .map(|entry| (entry.actor.as_str(), fact(entry, "reason")))
+        .collect();
     for actor in [who::EXAMINER, who::OFFICER] {
-        assert!(refused.contains(&(actor.name(), "ROLE_NOT_ALLOWED")), "{actor:?}'s refusal should be an entry: {refused:?}");
+        assert!(
+            refused.contains(&(actor.name(), "ROLE_NOT_ALLOWED")),
+            "{actor:?}'s refusal should be an entry: {refused:?}"
+        );
     }
     let reads = of_kind(&everywhere, "log.read");
-    assert!(reads.iter().any(|read| fact(read, "journal") == "au-border" && fact(read, "reason") == "a complaint"), "the read should be an entry");
+    assert!(
+        reads
+            .iter()
+            .any(|read| fact(read, "journal") == "au-border" && fact(read, "reason") == "a complaint"),
+        "the read should be an entry"
+    );
     let last = everywhere.last().unwrap();
     assert_eq!(last.kind, "log.read", "a read is an entry before it is answered");
     let value = &people().record(0)["family-name"].value;
-    let told: Vec<&str> = everywhere.iter().chain(&of_partner).flat_map(|entry| &entry.facts).map(|fact| fact.value.as_str()).collect();
+    let told: Vec<&str> = everywhere
+        .iter()
+        .chain(&of_partner)
+        .flat_map(|entry| &entry.facts)
+        .map(|fact| fact.value.as_str())
+        .collect();
     assert!(!told.contains(&value.as_str()), "the log names fields, never their values");
 }
 
@@ -133,12 +165,19 @@ async fn a_decision_shows_the_partner_that_somebody_decided_and_no_more() {
     let holder = Holder::start(HolderOptions::people(1)).await;
     let disclosure = holder.request(&holder.hit(0).await, &FIELDS).await;
     holder.decide(who::OFFICER, &disclosure, Choice::Grant(&FIELDS)).await.unwrap();
-    let shown = holder.onebit(who::AU, &["audit", "own", "--log-key", &log_key(&holder).await, "--show"]).ok();
+    let shown =
+        holder.onebit(who::AU, &["audit", "own", "--log-key", &log_key(&holder).await, "--show"]).ok();
     assert!(shown.contains("disclosure.decided"), "{shown}");
-    assert!(!shown.contains(who::OFFICER.name()) && !shown.contains("partially"), "who decided what is the holder's:\n{shown}");
+    assert!(
+        !shown.contains(who::OFFICER.name()) && !shown.contains("partially"),
+        "who decided what is the holder's:\n{shown}"
+    );
     let entries = holder.entries("au-border").await;
     let decided = of_kind(&entries, "disclosure.decided");
-    assert_eq!((decided[0].actor.as_str(), fact(decided[0], "role")), (who::OFFICER.name(), "approving-officer"));
+    assert_eq!(
+        (decided[0].actor.as_str(), fact(decided[0], "role")),
+        (who::OFFICER.name(), "approving-officer")
+    );
 }
 
 #[tokio::test]
@@ -165,23 +204,46 @@ async fn an_entry_is_proven_alone_and_a_journal_only_grows() {
     let key: VerifierKey = log_key(&holder).await.parse().unwrap();
     let older = checkpoint(&holder, "au-border", &key).await;
     let last = (older.size - 1).to_string();
-    let args = ["audit", "entry", "--journal", "au-border", "--index", &last, "--reason", "a complaint", "--out", "entry.proof"];
+    let args = [
+        "audit",
+        "entry",
+        "--journal",
+        "au-border",
+        "--index",
+        &last,
+        "--reason",
+        "a complaint",
+        "--out",
+        "entry.proof",
+    ];
     assert!(holder.onebit(who::PRIVACY, &args).ok().contains("query.answered"));
-    let proven = holder.onebit(who::PRIVACY, &["audit", "receipt", "entry.proof", "--key", &key.to_string()]).ok();
+    let proven =
+        holder.onebit(who::PRIVACY, &["audit", "receipt", "entry.proof", "--key", &key.to_string()]).ok();
     assert!(proven.contains("query.answered"), "{proven}");
     for person in [0, STRANGER, 0] {
         answer_about(&au, person).await;
     }
     let newer = checkpoint(&holder, "au-border", &key).await;
-    let asked = GetConsistencyProofRequest { journal: "journals/au-border".to_owned(), from_size: older.size, to_size: newer.size };
-    let proof = LogServiceClient::new(holder.channel(who::PRIVACY).await).get_consistency_proof(asked).await.unwrap().into_inner();
-    let hashes: Vec<_> = proof.hashes.iter().map(|hash| onebit::audit::tree::Hash::from_slice(hash).unwrap()).collect();
-    onebit::audit::proof::verify_consistency(older.size, newer.size, &hashes, &older.root, &newer.root).unwrap();
+    let asked = GetConsistencyProofRequest {
+        journal: "journals/au-border".to_owned(),
+        from_size: older.size,
+        to_size: newer.size,
+    };
+    let proof = LogServiceClient::new(holder.channel(who::PRIVACY).await)
+        .get_consistency_proof(asked)
+        .await
+        .unwrap()
+        .into_inner();
+    let hashes: Vec<_> =
+        proof.hashes.iter().map(|hash| onebit::audit::tree::Hash::from_slice(hash).unwrap()).collect();
+    onebit::audit::proof::verify_consistency(older.size, newer.size, &hashes, &older.root, &newer.root)
+        .unwrap();
 }
 
 async fn checkpoint(holder: &Holder, journal: &str, key: &VerifierKey) -> Checkpoint {
     let asked = GetCheckpointRequest { journal: format!("journals/{journal}") };
-    let found = LogServiceClient::new(holder.channel(who::PRIVACY).await).get_checkpoint(asked).await.unwrap();
+    let found =
+        LogServiceClient::new(holder.channel(who::PRIVACY).await).get_checkpoint(asked).await.unwrap();
     Checkpoint::open(&found.into_inner().checkpoint, key).unwrap()
 }
 
@@ -195,7 +257,12 @@ fn verifier_key(holder: &Holder, journal: &str) -> String {
 }
 
 fn verify(folder: &Path, key: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_onebit-verify")).arg("journal").arg(folder).args(["--key", key]).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_onebit-verify"))
+        .arg("journal")
+        .arg(folder)
+        .args(["--key", key])
+        .output()
+        .unwrap()
 }
 
 /// Every file below a folder.

@@ -16,8 +16,9 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::holder::{Holder, HolderOptions, ONEBIT, free_address, repository, until, who};
-use crate::story::{OrRefused as _, 
-    Choice, FIELDS, HIDDEN, STRANGER, answer_about, ask, people, question_about, sample_of, subject,
+use crate::story::{
+    Choice, FIELDS, HIDDEN, OrRefused as _, STRANGER, answer_about, ask, people, question_about, sample_of,
+    subject,
 };
 
 #[tokio::test]
@@ -25,8 +26,11 @@ async fn asked_to_end_it_finishes_what_is_under_way_and_takes_nothing_new() {
     let mut holder = Holder::start(HolderOptions::people(2)).await;
     let au = holder.channel(who::AU).await;
     let (questions, asked) = mpsc::channel(8);
-    let send = async |person| questions.send(AskQueriesRequest { question: Some(question_about(person)) }).await.unwrap();
-    let mut answers = QueryServiceClient::new(au).ask_queries(ReceiverStream::new(asked)).await.unwrap().into_inner();
+    let send = async |person| {
+        questions.send(AskQueriesRequest { question: Some(question_about(person)) }).await.unwrap();
+    };
+    let mut answers =
+        QueryServiceClient::new(au).ask_queries(ReceiverStream::new(asked)).await.unwrap().into_inner();
     send(0).await;
     assert!(matches!(answers.message().await.unwrap().unwrap().result, Some(Outcome::Answered(_))));
     let mut health = HealthClient::new(holder.channel(who::ADMIN).await);
@@ -61,16 +65,32 @@ async fn metrics_count_calls_and_tell_nothing_about_people_or_outcomes() {
     }
     ask(&au, Question { purpose: "none".to_owned(), ..question_about(0) }).await.refused();
     let page = scrape(&address);
-    assert!(page.contains("onebit_rpcs_total{rpc=\"partner.QueryService/AskQuery\",code=\"OK\"} 3"), "{page}");
-    for name in ["onebit_rpc_seconds", "onebit_commit_seconds", "onebit_search_seconds", "onebit_connections_open", "onebit_jobs_total"] {
+    assert!(
+        page.contains("onebit_rpcs_total{rpc=\"partner.QueryService/AskQuery\",code=\"OK\"} 3"),
+        "{page}"
+    );
+    for name in [
+        "onebit_rpc_seconds",
+        "onebit_commit_seconds",
+        "onebit_search_seconds",
+        "onebit_connections_open",
+        "onebit_jobs_total",
+    ] {
         assert!(page.contains(name), "`{name}` is missing:\n{page}");
     }
     for line in page.lines().filter(|line| !line.starts_with('#')) {
-        let labels = line.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or("", |(labels, _)| labels);
+        let labels =
+            line.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or("", |(labels, _)| labels);
         for label in labels.split("\",").filter(|label| !label.is_empty()) {
             let (name, value) = label.split_once('=').unwrap();
-            assert!(["rpc", "code", "reason", "job", "le", "quantile"].contains(&name), "the label `{name}` may tell too much: {line}");
-            assert!(!["HIT", "NO_HIT", "au-border", "ca-border"].contains(&value.trim_matches('"')), "{line}");
+            assert!(
+                ["rpc", "code", "reason", "job", "le", "quantile"].contains(&name),
+                "the label `{name}` may tell too much: {line}"
+            );
+            assert!(
+                !["HIT", "NO_HIT", "au-border", "ca-border"].contains(&value.trim_matches('"')),
+                "{line}"
+            );
         }
     }
     let lower = page.to_lowercase();
@@ -80,7 +100,10 @@ async fn metrics_count_calls_and_tell_nothing_about_people_or_outcomes() {
     // A hit and a stranger move the same counters by the same.
     let counters = |page: &str| -> Vec<(String, f64)> {
         let lines = page.lines().filter(|line| !line.starts_with('#') && line.contains("_total"));
-        lines.filter_map(|line| line.rsplit_once(' ')).map(|(name, value)| (name.to_owned(), value.parse().unwrap())).collect()
+        lines
+            .filter_map(|line| line.rsplit_once(' '))
+            .map(|(name, value)| (name.to_owned(), value.parse().unwrap()))
+            .collect()
     };
     let mut moved = Vec::new();
     for person in [1, STRANGER, HIDDEN] {
@@ -88,8 +111,15 @@ async fn metrics_count_calls_and_tell_nothing_about_people_or_outcomes() {
         ask(&au, question_about(person)).await.unwrap();
         let after = counters(&scrape(&address));
         let query = |(name, value): (String, f64)| name.contains("AskQuery").then_some((name, value));
-        let [before, after] = [before, after].map(|all| all.into_iter().filter_map(query).collect::<Vec<_>>());
-        moved.push(after.iter().zip(&before).map(|((name, after), (_, before))| (name.clone(), after - before)).collect::<Vec<_>>());
+        let [before, after] =
+            [before, after].map(|all| all.into_iter().filter_map(query).collect::<Vec<_>>());
+        moved.push(
+            after
+                .iter()
+                .zip(&before)
+                .map(|((name, after), (_, before))| (name.clone(), after - before))
+                .collect::<Vec<_>>(),
+        );
     }
     assert!(moved[0] == moved[1] && moved[1] == moved[2], "metrics tell hits from others: {moved:?}");
 }
@@ -118,25 +148,51 @@ async fn the_most_talkative_log_holds_no_personal_data() {
     }
     holder.onebit(who::AU, &["request", "fetch", &disclosure, "--out", "release.json"]).ok();
     holder.onebit(who::AU, &["open", "release.json", "--release-key", &key, "--acknowledge"]).ok();
-    let restrict = ["subject", "restrict", "--source-id", "syn-000002", "--restriction", "witness", "--reason", "a trial in May"];
+    let restrict = [
+        "subject",
+        "restrict",
+        "--source-id",
+        "syn-000002",
+        "--restriction",
+        "witness",
+        "--reason",
+        "a trial in May",
+    ];
     holder.onebit(who::ENROLLER, &restrict).ok();
-    holder.onebit(who::ENROLLER, &["subject", "erase", "--source-id", "syn-000005", "--reason", "asked for it in May"]).ok();
-    holder.onebit(who::PRIVACY, &["audit", "list", "--journal", "au-border", "--reason", "a complaint in May"]).ok();
+    holder
+        .onebit(
+            who::ENROLLER,
+            &["subject", "erase", "--source-id", "syn-000005", "--reason", "asked for it in May"],
+        )
+        .ok();
+    holder
+        .onebit(who::PRIVACY, &["audit", "list", "--journal", "au-border", "--reason", "a complaint in May"])
+        .ok();
     holder.stop();
 
     let log = holder.log_output();
     assert!(log.lines().count() > 50, "at `trace` the log should say something:\n{log}");
     for line in log.lines() {
-        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("a log line is no JSON ({error}): {line}"));
+        let line: Value = serde_json::from_str(line)
+            .unwrap_or_else(|error| panic!("a log line is no JSON ({error}): {line}"));
         assert!(line.is_object(), "{line}");
     }
-    let mut private: Vec<String> = ["C-2026-0017", "officer-7f3a", "registrar-1", "Example Act", "syn-0000", "Two identities", "in May"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut private: Vec<String> =
+        ["C-2026-0017", "officer-7f3a", "registrar-1", "Example Act", "syn-0000", "Two identities", "in May"]
+            .map(str::to_owned)
+            .to_vec();
     let long_enough = |value: &String| value.chars().count() > 3;
-    private.extend((0..6).flat_map(|person| people().record(person)).map(|(_, field)| field.value).filter(long_enough));
+    private.extend(
+        (0..6).flat_map(|person| people().record(person)).map(|(_, field)| field.value).filter(long_enough),
+    );
     for vector in [people().embedding(0), sample_of(0, 0), sample_of(STRANGER, 0)] {
-        private.extend(vector.iter().take(16).map(|value| format!("{:.5}", value.abs())).filter(|text| !text.contains("0.0000")));
+        private.extend(
+            vector
+                .iter()
+                .take(16)
+                .map(|value| format!("{:.5}", value.abs()))
+                .filter(|text| !text.contains("0.0000")),
+        );
     }
     private.extend([who::OFFICER, who::PRIVACY].map(|person| format!("\"{}\"", person.name())));
     for value in private {
@@ -159,13 +215,23 @@ fn a_configuration_is_checked_with_the_line_of_each_fault() {
     let check = || holder.onebit(who::ADMIN, &["config", "check", "onebit.toml"]);
     assert!(check().ok().contains("holds"), "the configuration of the ceremony should hold");
     let text = fs::read_to_string(holder.config()).unwrap();
-    for (fault, what) in [("\n[server2]\nx = 1\n", "server2"), ("\n[search]\nthread = 1\n", "thread"), ("\n[search]\nthreads = 0\n", "threads")] {
+    for (fault, what) in [
+        ("\n[server2]\nx = 1\n", "server2"),
+        ("\n[search]\nthread = 1\n", "thread"),
+        ("\n[search]\nthreads = 0\n", "threads"),
+    ] {
         fs::write(holder.config(), format!("{text}{fault}")).unwrap();
         let line = text.lines().count() + fault.lines().position(|it| it.contains(what)).unwrap() + 1;
         let told = check().failed();
-        assert!(told.contains(&format!("onebit.toml:{line}:")) && told.contains(what), "`{what}` in line {line} should be told: {told}");
+        assert!(
+            told.contains(&format!("onebit.toml:{line}:")) && told.contains(what),
+            "`{what}` in line {line} should be told: {told}"
+        );
         let served = Command::new(ONEBIT).args(["serve", "--config"]).arg(holder.config()).output().unwrap();
-        assert!(!served.status.success() && served.stdout.is_empty(), "a server must not start with a wish that it does not know");
+        assert!(
+            !served.status.success() && served.stdout.is_empty(),
+            "a server must not start with a wish that it does not know"
+        );
     }
     fs::write(holder.config(), text).unwrap();
     fs::remove_file(holder.path("server/key.pem")).unwrap();
@@ -196,7 +262,11 @@ async fn one_store_has_one_server_and_its_own_root_key() {
     fs::write(holder.path(passphrase), "not the passphrase\n").unwrap();
     let serve = || Command::new(ONEBIT).args(["serve", "--config"]).arg(holder.config()).output().unwrap();
     let wrong = serve();
-    assert!(!wrong.status.success() && String::from_utf8_lossy(&wrong.stderr).contains("passphrase"), "{}", String::from_utf8_lossy(&wrong.stderr));
+    assert!(
+        !wrong.status.success() && String::from_utf8_lossy(&wrong.stderr).contains("passphrase"),
+        "{}",
+        String::from_utf8_lossy(&wrong.stderr)
+    );
     assert_eq!(fs::read(holder.path(root)).unwrap(), kept, "a failed start must change nothing");
 }
 

@@ -71,9 +71,8 @@ async fn the_guides_python_goes_from_a_query_to_an_opened_release() {
 /// The environment's Python, which `make test` sets up.
 pub(crate) fn python() -> String {
     std::env::var("ONEBIT_PYTHON").unwrap_or_else(|_| {
-        let cache = std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| {
-            format!("{}/.cache", std::env::var("HOME").expect("HOME should be set"))
-        });
+        let cache = std::env::var("XDG_CACHE_HOME")
+            .unwrap_or_else(|_| format!("{}/.cache", std::env::var("HOME").expect("HOME should be set")));
         format!("{cache}/onebit/venv/bin/python")
     })
 }
@@ -81,7 +80,8 @@ pub(crate) fn python() -> String {
 /// Runs the environment's Python to its end, and gives what it printed.
 pub(crate) fn run_python(args: &[&str], folder: &Path) -> String {
     let output = Command::new(python()).args(args).current_dir(folder).stderr(Stdio::inherit()).output();
-    let output = output.unwrap_or_else(|error| panic!("`{}`: {error}; run `make test`, which sets it up", python()));
+    let output =
+        output.unwrap_or_else(|error| panic!("`{}`: {error}; run `make test`, which sets it up", python()));
     assert!(output.status.success(), "Python failed; what it said stands above");
     String::from_utf8(output.stdout).unwrap()
 }

@@ -15,8 +15,9 @@ use tonic::Code;
 use tonic::transport::Channel;
 
 use crate::holder::{Holder, HolderOptions, who};
-use crate::story::{OrRefused as _, 
-    HIDDEN, STRANGER, answer_about, ask, people, question, question_about, reason, refusal, sample_of,
+use crate::story::{
+    HIDDEN, OrRefused as _, STRANGER, answer_about, ask, people, question, question_about, reason, refusal,
+    sample_of,
 };
 
 const PEOPLE: u64 = 60;
@@ -40,12 +41,29 @@ async fn an_enrolled_person_is_a_hit_and_a_stranger_and_a_hidden_person_are_not(
 async fn the_receipt_of_an_answer_holds_without_the_server() {
     let mut holder = Holder::start(HolderOptions::people(1)).await;
     let probe = holder.path("probe.json");
-    fs::write(&probe, serde_json::json!({ "embedding": sample_of(0, 0), "quality": 80 }).to_string()).unwrap();
+    fs::write(&probe, serde_json::json!({ "embedding": sample_of(0, 0), "quality": 80 }).to_string())
+        .unwrap();
     let key = log_key(&holder).await;
     let args = [
-        "query", "--collection", "watch-face", "--purpose", "border-identity", "--case", "C-17", "--official", "o-1",
-        "--legal-basis", "Example Act, s 10", "--json", "probe.json", "--receipt-out", "hit.receipt", "--log-key", &key,
-        "--output", "json",
+        "query",
+        "--collection",
+        "watch-face",
+        "--purpose",
+        "border-identity",
+        "--case",
+        "C-17",
+        "--official",
+        "o-1",
+        "--legal-basis",
+        "Example Act, s 10",
+        "--json",
+        "probe.json",
+        "--receipt-out",
+        "hit.receipt",
+        "--log-key",
+        &key,
+        "--output",
+        "json",
     ];
     let answered = holder.onebit(who::AU, &args).json();
     assert_eq!(answered["answer"], "HIT");
@@ -57,7 +75,13 @@ async fn the_receipt_of_an_answer_holds_without_the_server() {
     }
     assert!(!shown.contains("syn-"), "a receipt names nobody");
     let receipt = holder.path("hit.receipt");
-    let verify = || Command::new(env!("CARGO_BIN_EXE_onebit-verify")).arg("receipt").arg(&receipt).args(["--key", &key]).output();
+    let verify = || {
+        Command::new(env!("CARGO_BIN_EXE_onebit-verify"))
+            .arg("receipt")
+            .arg(&receipt)
+            .args(["--key", &key])
+            .output()
+    };
     assert!(verify().unwrap().status.success(), "the small verifier must agree");
     let text = fs::read_to_string(&receipt).unwrap();
     fs::write(&receipt, text.replacen("extra A", "extra B", 1)).unwrap();
@@ -77,7 +101,9 @@ async fn the_same_question_again_gets_the_same_bytes_and_costs_nothing() {
     }
     let left = left_today(&au).await;
     // Others ask in between, and the person is erased: the first answer stays what it was.
-    holder.onebit(who::ENROLLER, &["subject", "erase", "--source-id", "syn-000000", "--reason", "asked for it"]).ok();
+    holder
+        .onebit(who::ENROLLER, &["subject", "erase", "--source-id", "syn-000000", "--reason", "asked for it"])
+        .ok();
     answer_about(&au, 1).await;
     for (question, bytes) in &first {
         let again = ask(&au, question.clone()).await.unwrap().encode_to_vec();
@@ -88,7 +114,11 @@ async fn the_same_question_again_gets_the_same_bytes_and_costs_nothing() {
     let au = holder.channel(who::AU).await;
     for (question, bytes) in &first {
         let later = Question { send_time: crate::story::now(), ..question.clone() };
-        assert_eq!(&ask(&au, later).await.unwrap().encode_to_vec(), bytes, "a restart must not change an answer");
+        assert_eq!(
+            &ask(&au, later).await.unwrap().encode_to_vec(),
+            bytes,
+            "a restart must not change an answer"
+        );
     }
 }
 
@@ -125,10 +155,16 @@ async fn several_samples_are_of_one_person_and_any_of_them_may_match() {
     let none_matches = question((0..3).map(strange).collect());
     assert_eq!(ask(&au, none_matches).await.unwrap().answer(), Answer::NoHit);
     let too_many = question((0..4).map(strange).collect());
-    assert_eq!(refusal(ask(&au, too_many).await), (Code::PermissionDenied, "SAMPLES_OUTSIDE_AGREEMENT".to_owned()));
+    assert_eq!(
+        refusal(ask(&au, too_many).await),
+        (Code::PermissionDenied, "SAMPLES_OUTSIDE_AGREEMENT".to_owned())
+    );
     let far_too_many = question((0..5).map(strange).collect());
     assert_eq!(refusal(ask(&au, far_too_many).await), (Code::InvalidArgument, "FIELD_INVALID".to_owned()));
-    assert_eq!(refusal(ask(&au, question(Vec::new())).await), (Code::InvalidArgument, "FIELD_INVALID".to_owned()));
+    assert_eq!(
+        refusal(ask(&au, question(Vec::new())).await),
+        (Code::InvalidArgument, "FIELD_INVALID".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -148,7 +184,10 @@ async fn the_volume_of_a_day_ends_new_questions_and_no_repetition() {
     assert_eq!(left_today(&au).await, 0);
     for person in [0, STRANGER] {
         let status = ask(&au, question_about(person)).await.refused();
-        assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "VOLUME_DAY_EXHAUSTED"));
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::ResourceExhausted, "VOLUME_DAY_EXHAUSTED")
+        );
     }
     let again = ask(&au, first).await.unwrap();
     assert_eq!(again.encode_to_vec(), answered.encode_to_vec(), "what was answered is answered again");
@@ -173,12 +212,20 @@ async fn a_stream_answers_in_order_and_goes_on_after_a_refusal() {
         .collect();
     let due: Vec<String> = questions.iter().map(|question| question.request_id.clone()).collect();
     let answers = stream(&au, questions).await;
-    assert_eq!(answers.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>(), due, "answers come in the order of questions");
+    assert_eq!(
+        answers.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>(),
+        due,
+        "answers come in the order of questions"
+    );
     for (number, (_, outcome)) in (0_u64..).zip(&answers) {
         let enrolled = number % 3 != 0 && people().restriction(number % PEOPLE).is_none();
         match (number % 100, outcome) {
-            (17, Outcome::Refused(refused)) => assert_eq!((refused.code, refused.reason.as_str()), (7, "PURPOSE_NOT_IN_AGREEMENT")),
-            (42, Outcome::Refused(refused)) => assert_eq!((refused.code, refused.reason.as_str()), (3, "FIELD_INVALID")),
+            (17, Outcome::Refused(refused)) => {
+                assert_eq!((refused.code, refused.reason.as_str()), (7, "PURPOSE_NOT_IN_AGREEMENT"));
+            }
+            (42, Outcome::Refused(refused)) => {
+                assert_eq!((refused.code, refused.reason.as_str()), (3, "FIELD_INVALID"));
+            }
             (17 | 42, Outcome::Answered(_)) => panic!("question {number} should have been refused"),
             (_, Outcome::Answered(answered)) => {
                 assert_eq!(answered.answer() == Answer::Hit, enrolled, "question {number}");
@@ -206,7 +253,10 @@ async fn hits_and_others_have_the_same_size_in_the_same_place_of_the_journal() {
         }
         sizes.push(of_this);
     }
-    assert_eq!(sizes[0], sizes[1], "the size of an answer, or what stands beside it, tells whether it is a hit");
+    assert_eq!(
+        sizes[0], sizes[1],
+        "the size of an answer, or what stands beside it, tells whether it is a hit"
+    );
     assert_eq!(sizes[0], sizes[2], "the size of an answer, or what stands beside it, tells who is hidden");
 }
 
@@ -218,7 +268,8 @@ async fn nothing_but_the_bit_differs_between_a_hidden_person_and_a_stranger() {
     for person in [HIDDEN, STRANGER] {
         ask(&au, question_about(person)).await.unwrap();
     }
-    let shown = holder.onebit(who::AU, &["audit", "own", "--log-key", &log_key(&holder).await, "--show"]).ok();
+    let shown =
+        holder.onebit(who::AU, &["audit", "own", "--log-key", &log_key(&holder).await, "--show"]).ok();
     for line in shown.lines().filter(|line| line.contains("outcome")) {
         journal.push(line.trim().to_owned());
     }
@@ -226,8 +277,15 @@ async fn nothing_but_the_bit_differs_between_a_hidden_person_and_a_stranger() {
     assert_eq!(journal[0], journal[1]);
     assert!(!shown.contains("hidden"), "a partner's side must not speak of hidden people:\n{shown}");
     let holders = holder.entries("au-border").await;
-    let hidden: Vec<&str> = holders.iter().map(|entry| crate::story::fact(entry, "hidden-subject")).filter(|it| !it.is_empty()).collect();
-    assert!(hidden.len() == 2 && hidden[0] != "nobody" && hidden[1] == "nobody", "the holder's side says who was hidden: {hidden:?}");
+    let hidden: Vec<&str> = holders
+        .iter()
+        .map(|entry| crate::story::fact(entry, "hidden-subject"))
+        .filter(|it| !it.is_empty())
+        .collect();
+    assert!(
+        hidden.len() == 2 && hidden[0] != "nobody" && hidden[1] == "nobody",
+        "the holder's side says who was hidden: {hidden:?}"
+    );
 }
 
 #[tokio::test]
@@ -235,7 +293,16 @@ async fn a_restriction_hides_at_the_next_query_and_two_people_lift_it() {
     let holder = Holder::start(HolderOptions::people(2)).await;
     let au = holder.channel(who::AU).await;
     assert_eq!(answer_about(&au, 0).await, Answer::Hit);
-    let restrict = ["subject", "restrict", "--source-id", "syn-000000", "--restriction", "protected-identity", "--reason", "a new name"];
+    let restrict = [
+        "subject",
+        "restrict",
+        "--source-id",
+        "syn-000000",
+        "--restriction",
+        "protected-identity",
+        "--reason",
+        "a new name",
+    ];
     holder.onebit(who::ENROLLER, &restrict).ok();
     assert_eq!(answer_about(&au, 0).await, Answer::NoHit, "a hidden person must be hidden at the next query");
     assert_eq!(answer_about(&au, 1).await, Answer::Hit);
@@ -254,15 +321,25 @@ async fn an_erased_person_is_not_found_from_the_next_query_on() {
     let mut holder = Holder::start(HolderOptions::people(3)).await;
     let au = holder.channel(who::AU).await;
     assert_eq!(answer_about(&au, 1).await, Answer::Hit);
-    holder.onebit(who::ENROLLER, &["subject", "erase", "--source-id", "syn-000001", "--reason", "asked for it"]).ok();
+    holder
+        .onebit(who::ENROLLER, &["subject", "erase", "--source-id", "syn-000001", "--reason", "asked for it"])
+        .ok();
     assert_eq!(answer_about(&au, 1).await, Answer::NoHit);
     assert_eq!((answer_about(&au, 0).await, answer_about(&au, 2).await), (Answer::Hit, Answer::Hit));
     let gone = holder.onebit(who::ENROLLER, &["subject", "show", "--source-id", "syn-000001"]).failed();
     assert!(gone.contains("NOT_FOUND"), "{gone}");
     holder.restart().await;
-    assert_eq!(answer_about(&holder.channel(who::AU).await, 1).await, Answer::NoHit, "a restart must bring nobody back");
+    assert_eq!(
+        answer_about(&holder.channel(who::AU).await, 1).await,
+        Answer::NoHit,
+        "a restart must bring nobody back"
+    );
     holder.enrol(1..2).await;
-    assert_eq!(answer_about(&holder.channel(who::AU).await, 1).await, Answer::Hit, "somebody erased may be enrolled anew");
+    assert_eq!(
+        answer_about(&holder.channel(who::AU).await, 1).await,
+        Answer::Hit,
+        "somebody erased may be enrolled anew"
+    );
 }
 
 async fn stream(channel: &Channel, questions: Vec<Question>) -> Vec<(String, Outcome)> {
@@ -282,7 +359,8 @@ fn visa(person: u64) -> Question {
 }
 
 async fn left_today(channel: &Channel) -> u64 {
-    let standing = AgreementServiceClient::new(channel.clone()).get_standing(GetStandingRequest {}).await.unwrap();
+    let standing =
+        AgreementServiceClient::new(channel.clone()).get_standing(GetStandingRequest {}).await.unwrap();
     standing.into_inner().remaining[0].today
 }
 

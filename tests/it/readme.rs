@@ -35,7 +35,10 @@ fn the_first_query_of_the_readme_works_as_written() {
         .args(["-c", &script])
         .current_dir(folder.path())
         .env("CARGO_TARGET_DIR", target_folder())
-        .env("PATH", format!("{}:{}", Path::new(ONEBIT).parent().unwrap().display(), std::env::var("PATH").unwrap()))
+        .env(
+            "PATH",
+            format!("{}:{}", Path::new(ONEBIT).parent().unwrap().display(), std::env::var("PATH").unwrap()),
+        )
         .stdin(Stdio::null())
         .output()
         .unwrap();

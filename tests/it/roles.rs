@@ -33,7 +33,10 @@ fn the_table_for_people_is_what_the_rules_say() {
         fs::write(&path, &due).unwrap();
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == due, "`{TABLE}` is not what the rules say; look at what changed, then run this test with ONEBIT_BLESS=1");
+    assert!(
+        written == due,
+        "`{TABLE}` is not what the rules say; look at what changed, then run this test with ONEBIT_BLESS=1"
+    );
 }
 
 #[test]
@@ -42,7 +45,9 @@ fn every_call_of_the_schemas_has_its_row_and_every_row_its_call() {
     for file in prost_types::FileDescriptorSet::decode(DESCRIPTORS).unwrap().file {
         for service in &file.service {
             let methods = service.method.iter();
-            calls.extend(methods.map(|method| format!("/{}.{}/{}", file.package(), service.name(), method.name())));
+            calls.extend(
+                methods.map(|method| format!("/{}.{}/{}", file.package(), service.name(), method.name())),
+            );
         }
     }
     calls.sort();
@@ -69,7 +74,10 @@ async fn a_role_is_refused_exactly_where_the_table_says_no() {
         for action in Action::ALL {
             let message = message(*action, &holder, who, &known);
             let refused = match call(&channel, *action, message).await {
-                Err(status) => (status.code(), reason(&status)) == (Code::PermissionDenied, "ROLE_NOT_ALLOWED".to_owned()),
+                Err(status) => {
+                    (status.code(), reason(&status))
+                        == (Code::PermissionDenied, "ROLE_NOT_ALLOWED".to_owned())
+                }
                 Ok(()) => false,
             };
             let due = *table.cell(role, *action) == May::No;
@@ -77,7 +85,9 @@ async fn a_role_is_refused_exactly_where_the_table_says_no() {
                 *entries_due.entry(who).or_default() += 1;
             }
             if refused != due {
-                wrong.push(format!("{role} calls {action}: refused for the role: {refused}, the table says: {due}"));
+                wrong.push(format!(
+                    "{role} calls {action}: refused for the role: {refused}, the table says: {due}"
+                ));
             }
         }
     }
@@ -86,7 +96,9 @@ async fn a_role_is_refused_exactly_where_the_table_says_no() {
     let mut entries = holder.entries("holder").await;
     entries.extend(holder.entries("au-border").await);
     for (who, due) in entries_due {
-        let found = entries.iter().filter(|entry| entry.actor == who.name() && crate::story::fact(entry, "reason") == "ROLE_NOT_ALLOWED");
+        let found = entries.iter().filter(|entry| {
+            entry.actor == who.name() && crate::story::fact(entry, "reason") == "ROLE_NOT_ALLOWED"
+        });
         assert_eq!(found.count(), due, "every refusal of {} should be an entry", who.name());
     }
 }
@@ -115,12 +127,16 @@ fn message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec<u8> 
     let reason = "a test".to_owned();
     match action {
         Action::AskQuery => partner::AskQueryRequest { question: Some(question_about(0)) }.encode_to_vec(),
-        Action::AskQueries => partner::AskQueriesRequest { question: Some(question_about(0)) }.encode_to_vec(),
+        Action::AskQueries => {
+            partner::AskQueriesRequest { question: Some(question_about(0)) }.encode_to_vec()
+        }
         Action::RequestDisclosure => signed(disclosure_ask(known), &holder.signing_key(who)).encode_to_vec(),
         Action::GetDisclosure => partner::GetDisclosureRequest { name }.encode_to_vec(),
         Action::ListDisclosures => partner::ListDisclosuresRequest::default().encode_to_vec(),
         Action::FetchRelease => partner::FetchReleaseRequest { name }.encode_to_vec(),
-        Action::AcknowledgeRelease => partner::AcknowledgeReleaseRequest { name, ciphertext_sha256: vec![1; 32] }.encode_to_vec(),
+        Action::AcknowledgeRelease => {
+            partner::AcknowledgeReleaseRequest { name, ciphertext_sha256: vec![1; 32] }.encode_to_vec()
+        }
         Action::WithdrawDisclosure => {
             let name = "disclosures/00000000000000000000000000000001".to_owned();
             partner::WithdrawDisclosureRequest { name }.encode_to_vec()
@@ -128,7 +144,9 @@ fn message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec<u8> 
         Action::GetStanding => partner::GetStandingRequest {}.encode_to_vec(),
         Action::ListAgreements => partner::ListAgreementsRequest {}.encode_to_vec(),
         Action::ListSchemes => partner::ListSchemesRequest {}.encode_to_vec(),
-        Action::StartReleaseKey => partner::StartReleaseKeyRequest { public_key: X25519_BASE_POINT.to_vec() }.encode_to_vec(),
+        Action::StartReleaseKey => {
+            partner::StartReleaseKeyRequest { public_key: X25519_BASE_POINT.to_vec() }.encode_to_vec()
+        }
         Action::ProveReleaseKey => {
             let (public_key, challenge) = (X25519_BASE_POINT.to_vec(), vec![1; 32]);
             partner::ProveReleaseKeyRequest { public_key, challenge }.encode_to_vec()
@@ -137,25 +155,40 @@ fn message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec<u8> 
         Action::ListOwnEntries => partner::ListEntriesRequest::default().encode_to_vec(),
         Action::ListCases => officer::ListCasesRequest::default().encode_to_vec(),
         Action::GetCase => officer::GetCaseRequest { disclosure: name }.encode_to_vec(),
-        Action::ViewField => officer::ViewFieldRequest { disclosure: name, field: FIELDS[0].to_owned() }.encode_to_vec(),
+        Action::ViewField => {
+            officer::ViewFieldRequest { disclosure: name, field: FIELDS[0].to_owned() }.encode_to_vec()
+        }
         Action::DecideCase => decision(holder, who, &known.disclosure).encode_to_vec(),
         Action::ListJournals => oversight::ListJournalsRequest { reason }.encode_to_vec(),
-        Action::GetCheckpoint => oversight::GetCheckpointRequest { journal: JOURNAL.to_owned() }.encode_to_vec(),
-        Action::ListEntries => {
-            oversight::ListEntriesRequest { journal: JOURNAL.to_owned(), reason, page_size: 1, page_token: String::new() }.encode_to_vec()
+        Action::GetCheckpoint => {
+            oversight::GetCheckpointRequest { journal: JOURNAL.to_owned() }.encode_to_vec()
         }
-        Action::GetEntry => oversight::GetEntryRequest { journal: JOURNAL.to_owned(), index: 0, reason }.encode_to_vec(),
+        Action::ListEntries => oversight::ListEntriesRequest {
+            journal: JOURNAL.to_owned(),
+            reason,
+            page_size: 1,
+            page_token: String::new(),
+        }
+        .encode_to_vec(),
+        Action::GetEntry => {
+            oversight::GetEntryRequest { journal: JOURNAL.to_owned(), index: 0, reason }.encode_to_vec()
+        }
         Action::GetConsistencyProof => {
-            oversight::GetConsistencyProofRequest { journal: JOURNAL.to_owned(), from_size: 1, to_size: 0 }.encode_to_vec()
+            oversight::GetConsistencyProofRequest { journal: JOURNAL.to_owned(), from_size: 1, to_size: 0 }
+                .encode_to_vec()
         }
-        Action::ExportJournal => oversight::ExportJournalRequest { journal: JOURNAL.to_owned(), reason }.encode_to_vec(),
+        Action::ExportJournal => {
+            oversight::ExportJournalRequest { journal: JOURNAL.to_owned(), reason }.encode_to_vec()
+        }
         Action::StartBatch => batch_start().encode_to_vec(),
         Action::EnrolSubjects => {
             let batch = "batches/00000000000000000000000000000001".to_owned();
-            enrolment::EnrolSubjectsRequest { batch, first_row: 0, subjects: vec![subject(0)] }.encode_to_vec()
+            enrolment::EnrolSubjectsRequest { batch, first_row: 0, subjects: vec![subject(0)] }
+                .encode_to_vec()
         }
         Action::GetBatch => {
-            enrolment::GetBatchRequest { batch: "batches/00000000000000000000000000000001".to_owned() }.encode_to_vec()
+            enrolment::GetBatchRequest { batch: "batches/00000000000000000000000000000001".to_owned() }
+                .encode_to_vec()
         }
         Action::GetSubject => enrolment::GetSubjectRequest { source_id: nobody }.encode_to_vec(),
         Action::AddRestriction => {
@@ -171,9 +204,13 @@ fn message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec<u8> 
         }
         Action::ListChanges => administration::ListChangesRequest::default().encode_to_vec(),
         Action::SuspendPartner => {
-            administration::SuspendPartnerRequest { partner: format!("partners/{nobody}"), reason }.encode_to_vec()
+            administration::SuspendPartnerRequest { partner: format!("partners/{nobody}"), reason }
+                .encode_to_vec()
         }
-        Action::SuspendPerson => administration::SuspendPersonRequest { person: format!("people/{nobody}"), reason }.encode_to_vec(),
+        Action::SuspendPerson => {
+            administration::SuspendPersonRequest { person: format!("people/{nobody}"), reason }
+                .encode_to_vec()
+        }
         Action::ListPeople => administration::ListPeopleRequest {}.encode_to_vec(),
         Action::ListPartners => administration::ListPartnersRequest {}.encode_to_vec(),
         Action::GetPolicy => administration::GetPolicyRequest {}.encode_to_vec(),
@@ -217,7 +254,8 @@ fn restore() -> Change {
 fn proposal(holder: &Holder, who: Who) -> administration::ProposeChangeRequest {
     let request_id = request_id();
     let id = ChangeId::from_bytes(*RequestId::parse_uuid(&request_id).unwrap().as_bytes());
-    let signature = holder.signing_key(who).sign(SignatureDomain::Change, &digest(id, &restore(), "a test")).unwrap();
+    let signature =
+        holder.signing_key(who).sign(SignatureDomain::Change, &digest(id, &restore(), "a test")).unwrap();
     administration::ProposeChangeRequest {
         change: Some(change_to_pb(&restore())),
         reason: "a test".to_owned(),
@@ -228,7 +266,8 @@ fn proposal(holder: &Holder, who: Who) -> administration::ProposeChangeRequest {
 
 fn confirmation(holder: &Holder, who: Who, change: &str) -> administration::ConfirmChangeRequest {
     let id = ChangeId::parse_resource(change).unwrap();
-    let signature = holder.signing_key(who).sign(SignatureDomain::Change, &digest(id, &restore(), "for a test")).unwrap();
+    let signature =
+        holder.signing_key(who).sign(SignatureDomain::Change, &digest(id, &restore(), "for a test")).unwrap();
     administration::ConfirmChangeRequest {
         name: change.to_owned(),
         signature: Some(administration::confirm_change_request::Signature::CertificateSignature(signature)),
@@ -290,7 +329,8 @@ impl Decoder for Raw {
 
 fn table() -> Table {
     let bundle = Bundle::read_folder(&repository().join("policy")).unwrap();
-    let rules = Rules::load(bundle).unwrap_or_else(|faults| panic!("the policy folder has faults: {faults:?}"));
+    let rules =
+        Rules::load(bundle).unwrap_or_else(|faults| panic!("the policy folder has faults: {faults:?}"));
     who_may_call_what(&rules)
 }
 

@@ -85,7 +85,10 @@ pub(crate) fn question_about(person: u64) -> partner::Question {
 }
 
 /// Asks.
-pub(crate) async fn ask(channel: &Channel, question: partner::Question) -> Result<partner::AskQueryResponse, Status> {
+pub(crate) async fn ask(
+    channel: &Channel,
+    question: partner::Question,
+) -> Result<partner::AskQueryResponse, Status> {
     let request = partner::AskQueryRequest { question: Some(question) };
     QueryServiceClient::new(channel.clone()).ask_query(request).await.map(tonic::Response::into_inner)
 }
@@ -141,7 +144,9 @@ pub(crate) fn bytes_of(status: &Status) -> (Code, String, Vec<u8>, Vec<String>) 
 /// A row of enrolment: a synthetic person with template, record and restriction.
 pub(crate) fn subject(person: u64) -> enrolment::SubjectInput {
     let people = people();
-    let form = Some(enrolment::template_input::Form::Embedding(enrolment::Embedding { values: people.embedding(person) }));
+    let form = Some(enrolment::template_input::Form::Embedding(enrolment::Embedding {
+        values: people.embedding(person),
+    }));
     let field = |(name, field): (&str, onebit::cli::synth::SynthField)| enrolment::FieldInput {
         field: name.to_owned(),
         value: field.value,
@@ -293,7 +298,8 @@ impl Holder {
             at: present(),
         })
         .unwrap();
-        let signature = self.signing_key(officer).sign(SignatureDomain::Decision, &decision.digest()).unwrap();
+        let signature =
+            self.signing_key(officer).sign(SignatureDomain::Decision, &decision.digest()).unwrap();
         let choice = match choice {
             Choice::Grant(_) => officer::Choice::Grant,
             Choice::Deny => officer::Choice::Deny,
@@ -311,7 +317,12 @@ impl Holder {
     }
 
     /// An officer looks at the case and decides it.
-    pub(crate) async fn decide(&self, officer: Who, disclosure: &str, choice: Choice<'_>) -> Result<officer::CaseState, Status> {
+    pub(crate) async fn decide(
+        &self,
+        officer: Who,
+        disclosure: &str,
+        choice: Choice<'_>,
+    ) -> Result<officer::CaseState, Status> {
         let digest = self.case(officer, disclosure).await.request_digest;
         let decision = self.decision(officer, disclosure, &digest, choice);
         let decided = CaseServiceClient::new(self.channel(officer).await).decide_case(decision).await?;
@@ -332,7 +343,8 @@ impl Holder {
 
     /// All entries of a journal, as a privacy officer sees them. Looking makes an entry of its own.
     pub(crate) async fn entries(&self, journal: &str) -> Vec<oversight::Entry> {
-        let mut service = LogServiceClient::new(self.channel(who::PRIVACY).await).max_decoding_message_size(usize::MAX);
+        let mut service =
+            LogServiceClient::new(self.channel(who::PRIVACY).await).max_decoding_message_size(usize::MAX);
         let (mut entries, mut page_token) = (Vec::new(), String::new());
         loop {
             let asked = oversight::ListEntriesRequest {
@@ -371,7 +383,11 @@ pub(crate) fn of_kind<'a>(entries: &'a [oversight::Entry], kind: &str) -> Vec<&'
 }
 
 fn rejected(answers: &[enrolment::EnrolSubjectsResponse]) -> Vec<String> {
-    answers.iter().flat_map(|answer| &answer.rejected).map(|row| format!("row {}: {}", row.row, row.reason)).collect()
+    answers
+        .iter()
+        .flat_map(|answer| &answer.rejected)
+        .map(|row| format!("row {}: {}", row.row, row.reason))
+        .collect()
 }
 
 /// Small enough that a gallery of a few hundred takes several.

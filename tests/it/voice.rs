@@ -52,7 +52,8 @@ async fn every_answer_on_real_voices_is_what_numpy_computes_on_the_served_templa
 
     let mut holder = Holder::start(HolderOptions::default()).await;
     let scheme = fs::read_to_string(repository().join("policy/schemes/demo-face-256.toml")).unwrap();
-    let table = &scheme[scheme.find("calibration = [").unwrap()..scheme.find("]\n\n# With these").unwrap() + 2];
+    let table =
+        &scheme[scheme.find("calibration = [").unwrap()..scheme.find("]\n\n# With these").unwrap() + 2];
     let file = "schemes/demo-face-256.toml";
     holder.policy_activate(&[
         (file, "modality = \"face\"", "modality = \"voice\""),
@@ -60,7 +61,9 @@ async fn every_answer_on_real_voices_is_what_numpy_computes_on_the_served_templa
         (file, table, &format!("fixed_threshold = {THRESHOLD}\n")),
     ]);
     let mut rows: Vec<_> = enrolled.iter().map(|(speaker, segments)| row(speaker, segments)).collect();
-    rows.extend((0..STRANGERS).map(|person| row(&format!("stranger-{person}"), &[strangers.embedding(person)])));
+    rows.extend(
+        (0..STRANGERS).map(|person| row(&format!("stranger-{person}"), &[strangers.embedding(person)])),
+    );
     let answers = holder.enrol_subjects(rows).await;
     assert!(answers.iter().all(|answer| answer.rejected.is_empty()), "every row should be accepted");
 
@@ -159,7 +162,9 @@ fn labels(data: &Path) -> Vec<(String, String)> {
 
 fn row(source_id: &str, embeddings: &[Vec<f32>]) -> enrolment::SubjectInput {
     let template = |values: &Vec<f32>| enrolment::TemplateInput {
-        form: Some(enrolment::template_input::Form::Embedding(enrolment::Embedding { values: values.clone() })),
+        form: Some(enrolment::template_input::Form::Embedding(enrolment::Embedding {
+            values: values.clone(),
+        })),
         quality: Some(QUALITY),
     };
     enrolment::SubjectInput {
@@ -197,7 +202,8 @@ fn open_store(holder: &Holder) -> SqliteStore {
     let file = |key: &str| -> PathBuf { holder.path(config["root_key"][key].as_str().unwrap()) };
     let passphrase = SecretBytes::new(fs::read(file("passphrase_file")).unwrap());
     let root = RootFile::open(&fs::read_to_string(file("file")).unwrap(), &passphrase).unwrap();
-    SqliteStore::open(&holder.store_folder(), root, Arc::new(SystemClock), Arc::new(SystemEntropy::new())).unwrap()
+    SqliteStore::open(&holder.store_folder(), root, Arc::new(SystemClock), Arc::new(SystemEntropy::new()))
+        .unwrap()
 }
 
 /// The components of a template, little-endian, behind its header of three bytes.

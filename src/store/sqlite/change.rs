@@ -53,7 +53,8 @@ fn insert(tx: &Tx<'_>, record: &ChangeRecord, signature: Option<&[u8]>) -> Resul
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes();
     let plain = [length.as_slice(), &bytes, record.reason.as_bytes()].concat();
     let key = tx.context.keys.ring.sealing(Purpose::Registry);
-    let body = sealed("sealing a change", key.seal(body_place(&record.id), &plain, tx.context.entropy.as_ref()))?;
+    let body =
+        sealed("sealing a change", key.seal(body_place(&record.id), &plain, tx.context.entropy.as_ref()))?;
     let inserted = tx.sql.execute(
         "INSERT INTO changes (id, sequence, kind, state, body, digest, proposer, proposer_signature, created_ms)
          VALUES (?1, (SELECT coalesce(max(sequence), 0) + 1 FROM changes), ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -74,7 +75,9 @@ fn insert(tx: &Tx<'_>, record: &ChangeRecord, signature: Option<&[u8]>) -> Resul
 /// Puts a change into effect, ends it without, or has a person take it over.
 pub(super) fn end(tx: &mut Tx<'_>, permit: &Permit, end: &ChangeEnd) -> Result<Ended, StoreError> {
     let (ChangeEnd::Confirm { id, .. } | ChangeEnd::TakeOver { id, .. } | ChangeEnd::Reject { id, .. }) = end;
-    let Some(record) = get(tx.context, tx.sql, *id)? else { return refused(tx, permit, *id, Ended::NoChange) };
+    let Some(record) = get(tx.context, tx.sql, *id)? else {
+        return refused(tx, permit, *id, Ended::NoChange);
+    };
     if record.state != ChangeState::Proposed {
         return refused(tx, permit, *id, Ended::EndedAlready);
     }
@@ -141,7 +144,8 @@ fn refused(tx: &mut Tx<'_>, permit: &Permit, id: ChangeId, what: Ended) -> Resul
         Ended::EndedAlready => "ENDED_ALREADY",
         Ended::NoChange | Ended::Done(..) => "NOT_FOUND",
     };
-    let event = tx.event(Kind::RequestRefused, permit).with(Fact::Change, id.as_bytes()).text(Fact::Reason, reason);
+    let event =
+        tx.event(Kind::RequestRefused, permit).with(Fact::Change, id.as_bytes()).text(Fact::Reason, reason);
     tx.enter_private(&event, &[])?;
     Ok(what)
 }
@@ -177,7 +181,8 @@ fn take_effect(tx: &mut Tx<'_>, permit: &Permit, record: &ChangeRecord) -> Resul
             (event, database("confirming a release key", updated)?)
         }
         Change::ActivatePolicy(bundle) => {
-            let event = tx.event(Kind::PolicyActivated, permit).with(Fact::ContentDigest, bundle.digest().as_bytes());
+            let event =
+                tx.event(Kind::PolicyActivated, permit).with(Fact::ContentDigest, bundle.digest().as_bytes());
             (event, holder::policy_activate(tx.sql, bundle)?)
         }
         Change::LiftRestriction { source_id, restriction } => {
@@ -204,8 +209,10 @@ fn standing_set(
     name: &str,
     standing: Standing,
 ) -> Result<usize, StoreError> {
-    let updated =
-        sql.execute(&format!("UPDATE {table} SET standing = ?2 WHERE name = ?1"), params![name, standing.as_str()]);
+    let updated = sql.execute(
+        &format!("UPDATE {table} SET standing = ?2 WHERE name = ?1"),
+        params![name, standing.as_str()],
+    );
     database("changing a standing", updated)
 }
 
@@ -300,14 +307,19 @@ pub(super) fn release_key_prove(
         created: tx.now,
     };
     insert(tx, &record, None)?;
-    let event = event.with(Fact::Change, record.id.as_bytes()).with(Fact::ChangeDigest, record.digest.as_bytes());
+    let event =
+        event.with(Fact::Change, record.id.as_bytes()).with(Fact::ChangeDigest, record.digest.as_bytes());
     let tag = tx.context.keys.ring.tags().tag(Domain::Change, record.id.as_bytes());
     tx.enter(Journal::Partner(partner), &event, &event, &[tag])?;
     Ok(ReleaseKeyProven::Proposed(record.id))
 }
 
 /// One change.
-pub(super) fn get(context: &Context, sql: &Connection, id: ChangeId) -> Result<Option<ChangeRecord>, StoreError> {
+pub(super) fn get(
+    context: &Context,
+    sql: &Connection,
+    id: ChangeId,
+) -> Result<Option<ChangeRecord>, StoreError> {
     let row = sql
         .query_row(
             "SELECT state, body, digest, proposer, decider, created_ms FROM changes WHERE id = ?1",
@@ -360,7 +372,9 @@ pub(super) fn list(
         )
         .and_then(|mut statement| {
             let after = after.map(|id| *id.as_bytes());
-            statement.query_map(params![after, limit], |row| row.get::<_, [u8; 16]>(0))?.collect::<Result<Vec<_>, _>>()
+            statement
+                .query_map(params![after, limit], |row| row.get::<_, [u8; 16]>(0))?
+                .collect::<Result<Vec<_>, _>>()
         });
     database("listing changes", rows)?
         .into_iter()
@@ -372,7 +386,11 @@ pub(super) fn list(
 }
 
 fn partner_of(permit: &Permit) -> Result<PartnerName, StoreError> {
-    permit.actor().partner.clone().ok_or(StoreError::Damaged { what: "a permit of a partner without its name" })
+    permit
+        .actor()
+        .partner
+        .clone()
+        .ok_or(StoreError::Damaged { what: "a permit of a partner without its name" })
 }
 
 const fn body_place(id: &ChangeId) -> Place<'_> {

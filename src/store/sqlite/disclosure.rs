@@ -136,11 +136,9 @@ pub(super) struct Row {
 
 /// One disclosure, rebuilt from its request and its steps.
 pub(super) fn get(context: &Context, sql: &Connection, id: DisclosureId) -> Result<Option<Row>, StoreError> {
-    let body = sql
-        .prepare_cached("SELECT body FROM disclosures WHERE id = ?1")
-        .and_then(|mut statement| {
-            statement.query_row(params![id.as_bytes()], |row| row.get::<_, Vec<u8>>(0)).optional()
-        });
+    let body = sql.prepare_cached("SELECT body FROM disclosures WHERE id = ?1").and_then(|mut statement| {
+        statement.query_row(params![id.as_bytes()], |row| row.get::<_, Vec<u8>>(0)).optional()
+    });
     let Some(body) = database("reading a disclosure", body)? else { return Ok(None) };
     let key = context.keys.ring.sealing(Purpose::Cases);
     let body = opened("opening a case", key.open(body_place(&id), &body))?;
@@ -158,7 +156,9 @@ fn steps(context: &Context, sql: &Connection, id: DisclosureId) -> Result<Vec<St
         .prepare_cached("SELECT sequence, step FROM disclosure_steps WHERE disclosure = ?1 ORDER BY sequence")
         .and_then(|mut statement| {
             statement
-                .query_map(params![id.as_bytes()], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?)))?
+                .query_map(params![id.as_bytes()], |row| {
+                    Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?))
+                })?
                 .collect::<Result<Vec<_>, _>>()
         });
     let key = context.keys.ring.sealing(Purpose::Cases);
@@ -167,7 +167,8 @@ fn steps(context: &Context, sql: &Connection, id: DisclosureId) -> Result<Vec<St
         .map(|(sequence, bytes)| {
             let row = step_row(id, sequence);
             let step = opened("opening a step", key.open(step_place(&row), &bytes))?;
-            Step::from_bytes(step.expose()).map_err(|_| StoreError::Damaged { what: "a step of a disclosure" })
+            Step::from_bytes(step.expose())
+                .map_err(|_| StoreError::Damaged { what: "a step of a disclosure" })
         })
         .collect()
 }
@@ -237,7 +238,8 @@ pub(super) fn decide(
     };
     // INVARIANT: a partner that reads its journal sees that somebody decided, not who nor what; both decisions
     // of an approval look alike until the release or the refusal stands beside them.
-    let partner = tx.system_event(Kind::DisclosureDecided, permit.policy()).with(Fact::Disclosure, id.as_bytes());
+    let partner =
+        tx.system_event(Kind::DisclosureDecided, permit.policy()).with(Fact::Disclosure, id.as_bytes());
     let holder = tx
         .event(Kind::DisclosureDecided, permit)
         .with(Fact::Disclosure, id.as_bytes())
@@ -294,8 +296,10 @@ pub(super) fn release(
         .text(Fact::Purpose, terms.purpose.as_str())
         .text(Fact::Fields, &granted.fields)
         .with(Fact::CiphertextDigest, Digest::sha256(&ciphertext).as_bytes());
-    let holder =
-        shared.clone().text(Fact::Partner, terms.partner.as_str()).with(Fact::Subject, row.subject.as_bytes());
+    let holder = shared
+        .clone()
+        .text(Fact::Partner, terms.partner.as_str())
+        .with(Fact::Subject, row.subject.as_bytes());
     let index = tx.enter(journal, &shared, &holder, &tags)?;
     release::keep(tx, id, &ciphertext, &info, index)?;
     Ok(Released::Sealed(Box::new(step_keep(tx, &row, after, &transition)?)))
@@ -336,7 +340,9 @@ fn approval_enter(
 }
 
 fn withhold(tx: &mut Tx<'_>, row: &Row, terms: &ReleaseTerms) -> Result<Released, StoreError> {
-    let Ok((after, transition)) = row.case.disclosure.withhold(tx.now) else { return Ok(Released::NotApproved) };
+    let Ok((after, transition)) = row.case.disclosure.withhold(tx.now) else {
+        return Ok(Released::NotApproved);
+    };
     denied_enter(tx, &after, terms.policy, row.subject, "withheld")?;
     Ok(Released::Denied(Box::new(step_keep(tx, row, after, &transition)?)))
 }
@@ -372,7 +378,11 @@ fn note(
 }
 
 /// Fetches a release: the entry first, the same bytes each time.
-pub(super) fn fetch(tx: &mut Tx<'_>, permit: &Permit, id: DisclosureId) -> Result<Option<Release>, StoreError> {
+pub(super) fn fetch(
+    tx: &mut Tx<'_>,
+    permit: &Permit,
+    id: DisclosureId,
+) -> Result<Option<Release>, StoreError> {
     let Some((partner, _row)) = own(tx, permit, id)? else { return Ok(None) };
     let Some(kept) = release::get(tx.context, tx.sql, id)? else {
         refuse(tx, permit, &partner, "NO_RELEASE")?;
@@ -390,11 +400,7 @@ pub(super) fn fetch(tx: &mut Tx<'_>, permit: &Permit, id: DisclosureId) -> Resul
 }
 
 /// The disclosure when it is the caller's own; otherwise the same refusal as for one that does not exist.
-fn own(
-    tx: &mut Tx<'_>,
-    permit: &Permit,
-    id: DisclosureId,
-) -> Result<Option<(PartnerName, Row)>, StoreError> {
+fn own(tx: &mut Tx<'_>, permit: &Permit, id: DisclosureId) -> Result<Option<(PartnerName, Row)>, StoreError> {
     let partner = permit.actor().partner.clone();
     let partner = partner.ok_or(StoreError::Damaged { what: "a permit of a partner without its name" })?;
     match get(tx.context, tx.sql, id)? {
@@ -488,7 +494,11 @@ pub(super) fn expire(
 }
 
 /// What is known of the fields asked for, without their values.
-pub(super) fn fields(context: &Context, sql: &Connection, id: DisclosureId) -> Result<Vec<FieldFacts>, StoreError> {
+pub(super) fn fields(
+    context: &Context,
+    sql: &Connection,
+    id: DisclosureId,
+) -> Result<Vec<FieldFacts>, StoreError> {
     let Some(row) = get(context, sql, id)? else { return Ok(Vec::new()) };
     let ask = row.case.disclosure.request().ask();
     let key = context.keys.subject_key(&row.subject)?;
@@ -542,7 +552,11 @@ pub(super) fn field_view(
 }
 
 /// Cases that a filter lets through, in its order.
-pub(super) fn list(context: &Context, sql: &Connection, filter: &CaseFilter) -> Result<Vec<Case>, StoreError> {
+pub(super) fn list(
+    context: &Context,
+    sql: &Connection,
+    filter: &CaseFilter,
+) -> Result<Vec<Case>, StoreError> {
     let states = filter.states.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(",");
     let order = match filter.order {
         CaseOrder::Newest => {

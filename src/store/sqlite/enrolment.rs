@@ -41,7 +41,11 @@ pub(super) fn collections_sync(tx: &Tx<'_>, collections: &[CollectionNew]) -> Re
 }
 
 /// Starts a batch, or finds the one of the same request id.
-pub(super) fn batch_start(tx: &mut Tx<'_>, permit: &Permit, new: &BatchNew) -> Result<BatchStarted, StoreError> {
+pub(super) fn batch_start(
+    tx: &mut Tx<'_>,
+    permit: &Permit,
+    new: &BatchNew,
+) -> Result<BatchStarted, StoreError> {
     let owner = &permit.actor().name;
     let tags = tx.context.keys.ring.tags();
     let tag = tags.tag_of(Domain::RequestId, &[owner.as_str().as_bytes(), new.request.as_bytes()]);
@@ -61,7 +65,8 @@ pub(super) fn batch_start(tx: &mut Tx<'_>, permit: &Permit, new: &BatchNew) -> R
     let id = BatchId::from_bytes(random_bytes(tx.context.entropy.as_ref())?);
     let key = tx.context.keys.ring.sealing(Purpose::Batches);
     let place = Place { table: "batches", row: id.as_bytes(), column: "official", version: 1 };
-    let official = sealed("sealing a batch", key.seal(place, new.official.as_bytes(), tx.context.entropy.as_ref()))?;
+    let official =
+        sealed("sealing a batch", key.seal(place, new.official.as_bytes(), tx.context.entropy.as_ref()))?;
     let inserted = tx.sql.execute(
         "INSERT INTO batches (id, request_tag, owner, collection, official, rows_done, rows_accepted, created_ms)
          VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6)",
@@ -92,7 +97,11 @@ pub(super) fn batch_start(tx: &mut Tx<'_>, permit: &Permit, new: &BatchNew) -> R
 }
 
 /// A batch of this owner.
-pub(super) fn batch_get(sql: &Connection, owner: &ActorName, id: BatchId) -> Result<Option<Batch>, StoreError> {
+pub(super) fn batch_get(
+    sql: &Connection,
+    owner: &ActorName,
+    id: BatchId,
+) -> Result<Option<Batch>, StoreError> {
     let row = sql
         .prepare_cached(
             "SELECT collection, rows_done, rows_accepted, created_ms FROM batches WHERE id = ?1 AND owner = ?2",
@@ -114,7 +123,9 @@ pub(super) fn batch_get(sql: &Connection, owner: &ActorName, id: BatchId) -> Res
 
 /// Enrols what was accepted of a chunk: all of it or nothing.
 pub(super) fn chunk_enrol(tx: &mut Tx<'_>, permit: &Permit, chunk: &Chunk) -> Result<Chunked, StoreError> {
-    let Some(batch) = batch_get(tx.sql, &permit.actor().name, chunk.batch)? else { return Ok(Chunked::NoBatch) };
+    let Some(batch) = batch_get(tx.sql, &permit.actor().name, chunk.batch)? else {
+        return Ok(Chunked::NoBatch);
+    };
     if chunk.first_row != batch.rows_done {
         return chunk_again(tx.sql, chunk, batch);
     }
@@ -249,8 +260,12 @@ fn subject_insert(
     owner: &ActorName,
 ) -> Result<(), StoreError> {
     let inserted = sql
-        .prepare_cached("INSERT INTO subjects (id, source, restriction_set, enrolled_by) VALUES (?1, ?2, 0, ?3)")
-        .and_then(|mut statement| statement.execute(params![id.as_bytes(), source.as_bytes(), owner.as_str()]));
+        .prepare_cached(
+            "INSERT INTO subjects (id, source, restriction_set, enrolled_by) VALUES (?1, ?2, 0, ?3)",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![id.as_bytes(), source.as_bytes(), owner.as_str()])
+        });
     database("writing a subject", inserted).map(count)
 }
 
@@ -258,7 +273,8 @@ fn records_put(tx: &Tx<'_>, id: SubjectId, key: &DataKey, fields: &[FieldNew]) -
     for new in fields {
         let row = record::record_row(&id, &new.field);
         let plain = record::field_encode(new);
-        let value = key.sealing().seal(record::record_place(&row), plain.expose(), tx.context.entropy.as_ref());
+        let value =
+            key.sealing().seal(record::record_place(&row), plain.expose(), tx.context.entropy.as_ref());
         let value = sealed("sealing a field", value)?;
         let inserted = tx
             .sql
@@ -297,11 +313,14 @@ fn templates_put(
         let slot = next_slot(tx.sql)?;
         let bytes = template.to_bytes();
         let place_row = slot.to_be_bytes();
-        let value = key.sealing().seal(template_place(&place_row), bytes.expose(), tx.context.entropy.as_ref());
+        let value =
+            key.sealing().seal(template_place(&place_row), bytes.expose(), tx.context.entropy.as_ref());
         let value = sealed("sealing a template", value)?;
         let inserted = tx
             .sql
-            .prepare_cached("INSERT INTO templates (slot, subject, collection, template) VALUES (?1, ?2, ?3, ?4)")
+            .prepare_cached(
+                "INSERT INTO templates (slot, subject, collection, template) VALUES (?1, ?2, ?3, ?4)",
+            )
             .and_then(|mut statement| {
                 statement.execute(params![slot, subject.id.as_bytes(), collection.as_str(), value])
             });
@@ -374,10 +393,13 @@ fn restriction_names(sql: &Connection, set: u64) -> Result<BTreeSet<RestrictionN
 
 fn restriction_set(sql: &Connection, names: &BTreeSet<RestrictionName>) -> Result<u64, StoreError> {
     let text = names.iter().map(RestrictionName::as_str).collect::<Vec<_>>().join(",");
-    let inserted =
-        sql.execute("INSERT INTO restriction_sets (names) VALUES (?1) ON CONFLICT (names) DO NOTHING", params![text]);
+    let inserted = sql.execute(
+        "INSERT INTO restriction_sets (names) VALUES (?1) ON CONFLICT (names) DO NOTHING",
+        params![text],
+    );
     database("writing restrictions", inserted)?;
-    let id = sql.query_row("SELECT id FROM restriction_sets WHERE names = ?1", params![text], |row| row.get(0));
+    let id =
+        sql.query_row("SELECT id FROM restriction_sets WHERE names = ?1", params![text], |row| row.get(0));
     database("reading restrictions", id)
 }
 
@@ -482,11 +504,12 @@ pub(super) fn erasure_done(tx: &Tx<'_>, subject: SubjectId) -> Result<(), StoreE
 pub(super) fn subject_get(sql: &Connection, source: &Pseudonym) -> Result<Option<SubjectFacts>, StoreError> {
     let Some(known) = subject_find(sql, source)? else { return Ok(None) };
     let enrolled_by = enrolled_by(sql, known.id)?.ok_or(StoreError::Damaged { what: "a subject" })?;
-    let fields = sql.prepare_cached("SELECT field FROM records WHERE subject = ?1").and_then(|mut statement| {
-        statement
-            .query_map(params![known.id.as_bytes()], |row| row.get::<_, String>(0))?
-            .collect::<Result<Vec<_>, _>>()
-    });
+    let fields =
+        sql.prepare_cached("SELECT field FROM records WHERE subject = ?1").and_then(|mut statement| {
+            statement
+                .query_map(params![known.id.as_bytes()], |row| row.get::<_, String>(0))?
+                .collect::<Result<Vec<_>, _>>()
+        });
     let fields = database("reading fields", fields)?;
     let templates = slots_of(sql, known.id, None)?.len().try_into().unwrap_or(u32::MAX);
     Ok(Some(SubjectFacts {
@@ -513,7 +536,9 @@ pub(super) fn restrictions_of(
     subject: SubjectId,
 ) -> Result<Option<BTreeSet<RestrictionName>>, StoreError> {
     let set = sql
-        .query_row("SELECT restriction_set FROM subjects WHERE id = ?1", params![subject.as_bytes()], |row| row.get(0))
+        .query_row("SELECT restriction_set FROM subjects WHERE id = ?1", params![subject.as_bytes()], |row| {
+            row.get(0)
+        })
         .optional();
     database("reading a subject", set)?.map(|set| restriction_names(sql, set)).transpose()
 }
@@ -545,7 +570,8 @@ pub(super) fn gallery_load(
         let key = context.keys.subject_key(&subject)?;
         let key = key.ok_or(StoreError::Damaged { what: "a template whose data key is missing" })?;
         let place_row = slot.to_be_bytes();
-        let bytes = opened("opening a template", key.sealing().open(template_place(&place_row), &sealed_template))?;
+        let bytes =
+            opened("opening a template", key.sealing().open(template_place(&place_row), &sealed_template))?;
         loaded.push(Loaded {
             collection: collection.clone(),
             slot,
@@ -558,11 +584,12 @@ pub(super) fn gallery_load(
 
 /// Every set of restrictions that was ever used.
 pub(super) fn restriction_sets(sql: &Connection) -> Result<Vec<RestrictionSet>, StoreError> {
-    let rows = sql.prepare_cached("SELECT id, names FROM restriction_sets ORDER BY id").and_then(|mut statement| {
-        statement
-            .query_map([], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?)))?
-            .collect::<Result<Vec<_>, _>>()
-    });
+    let rows =
+        sql.prepare_cached("SELECT id, names FROM restriction_sets ORDER BY id").and_then(|mut statement| {
+            statement
+                .query_map([], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?)))?
+                .collect::<Result<Vec<_>, _>>()
+        });
     database("reading restrictions", rows)?
         .into_iter()
         .map(|(id, names)| {
@@ -577,10 +604,11 @@ pub(super) fn slot_subjects(sql: &Connection, slots: &[u64]) -> Result<Vec<Optio
     slots
         .iter()
         .map(|slot| {
-            let row =
-                sql.prepare_cached("SELECT subject FROM templates WHERE slot = ?1").and_then(|mut statement| {
+            let row = sql.prepare_cached("SELECT subject FROM templates WHERE slot = ?1").and_then(
+                |mut statement| {
                     statement.query_row(params![slot], |row| row.get::<_, [u8; 16]>(0)).optional()
-                });
+                },
+            );
             Ok(database("looking behind a slot", row)?.map(SubjectId::from_bytes))
         })
         .collect()
@@ -600,5 +628,8 @@ fn subject_fact(subject: Option<SubjectId>) -> [u8; 16] {
 }
 
 fn subject_tags(context: &Context, subject: Option<SubjectId>) -> Vec<crate::keys::Tag> {
-    subject.map(|subject| context.keys.ring.tags().tag(Domain::Subject, subject.as_bytes())).into_iter().collect()
+    subject
+        .map(|subject| context.keys.ring.tags().tag(Domain::Subject, subject.as_bytes()))
+        .into_iter()
+        .collect()
 }

@@ -74,14 +74,19 @@ pub(super) fn file(
             SqlTiles { sql, row }.tile(level, index, width).map(|hashes| encode_tile(&hashes))
         }
         ExportPart::Entries { index, width } => {
-            let entries: Vec<_> = bundle(sql, row, index, width)?.iter().map(|one| one.entry.encode()).collect();
-            encode_bundle(entries.iter().map(<[u8; 65]>::as_slice)).map_err(|_| StoreError::Damaged { what: "an entry" })
+            let entries: Vec<_> =
+                bundle(sql, row, index, width)?.iter().map(|one| one.entry.encode()).collect();
+            encode_bundle(entries.iter().map(<[u8; 65]>::as_slice))
+                .map_err(|_| StoreError::Damaged { what: "an entry" })
         }
         ExportPart::Openings { index, width } => {
             let openings = bundle(sql, row, index, width)?
                 .iter()
                 .map(|stored| {
-                    let sides = [stored.open(context, row, Column::Partner)?, stored.open(context, row, Column::Holder)?];
+                    let sides = [
+                        stored.open(context, row, Column::Partner)?,
+                        stored.open(context, row, Column::Holder)?,
+                    ];
                     Ok(sides.into_iter().flatten().collect())
                 })
                 .collect::<Result<Vec<Vec<_>>, StoreError>>()?;
@@ -92,7 +97,11 @@ pub(super) fn file(
 
 fn bundle(sql: &Connection, row: i64, index: u64, width: u16) -> Result<Vec<Stored>, StoreError> {
     let stored = entries_read(sql, row, index.saturating_mul(BUNDLE_ENTRIES), u32::from(width))?;
-    if stored.len() == usize::from(width) { Ok(stored) } else { Err(StoreError::Damaged { what: "a bundle of entries" }) }
+    if stored.len() == usize::from(width) {
+        Ok(stored)
+    } else {
+        Err(StoreError::Damaged { what: "a bundle of entries" })
+    }
 }
 
 /// Entries of a whole bundle (C2SP tlog-tiles).

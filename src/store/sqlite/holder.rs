@@ -44,7 +44,8 @@ pub(super) fn found(tx: &mut Tx<'_>, founding: &Founding) -> Result<(), StoreErr
         tx.enter_private(&event, &[])?;
     }
     for partner in &founding.partners {
-        let event = Event::new(Kind::PartnerAdded, tx.now, SYSTEM_ACTOR, digest).text(Fact::Partner, partner.name.as_str());
+        let event = Event::new(Kind::PartnerAdded, tx.now, SYSTEM_ACTOR, digest)
+            .text(Fact::Partner, partner.name.as_str());
         tx.enter_private(&event, &[])?;
     }
     Ok(())
@@ -64,7 +65,8 @@ pub(super) fn get(context: &Context, sql: &Connection) -> Result<Option<HolderFa
 
 /// The digest of the active rules.
 pub(super) fn policy_active(sql: &Connection) -> Result<Digest, StoreError> {
-    let digest: [u8; 32] = value(sql, "policy")?.try_into().map_err(|_| StoreError::Damaged { what: "the holder" })?;
+    let digest: [u8; 32] =
+        value(sql, "policy")?.try_into().map_err(|_| StoreError::Damaged { what: "the holder" })?;
     Ok(Digest::from_bytes(digest))
 }
 
@@ -153,7 +155,9 @@ pub(super) fn registry(context: &Context, sql: &Connection) -> Result<Registry, 
 
 fn people(context: &Context, sql: &Connection) -> Result<Vec<Person>, StoreError> {
     let rows = sql
-        .prepare_cached("SELECT name, role, spiffe_id, public_key, partner, standing, contact FROM people ORDER BY name")
+        .prepare_cached(
+            "SELECT name, role, spiffe_id, public_key, partner, standing, contact FROM people ORDER BY name",
+        )
         .and_then(|mut statement| {
             statement
                 .query_map([], |row| {
@@ -231,7 +235,9 @@ fn contact_seal(
     let key = context.keys.ring.sealing(Purpose::Registry);
     let place = Place { table, row: row.as_bytes(), column: "contact", version: 1 };
     contact
-        .map(|contact| sealed("sealing a contact", key.seal(place, contact.as_bytes(), context.entropy.as_ref())))
+        .map(|contact| {
+            sealed("sealing a contact", key.seal(place, contact.as_bytes(), context.entropy.as_ref()))
+        })
         .transpose()
 }
 

@@ -33,12 +33,15 @@ impl Journals {
     pub(super) fn restore(context: &Context, sql: &Connection) -> Result<Self, StoreError> {
         let rows = sql.prepare("SELECT id, name, origin FROM journals").and_then(|mut statement| {
             statement
-                .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)))?
+                .query_map([], |row| {
+                    Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+                })?
                 .collect::<Result<Vec<_>, _>>()
         });
         let mut edges = BTreeMap::new();
         for (row, name, origin) in database("reading the journals", rows)? {
-            let journal = Journal::parse(&name).map_err(|_| StoreError::Damaged { what: "a journal's name" })?;
+            let journal =
+                Journal::parse(&name).map_err(|_| StoreError::Damaged { what: "a journal's name" })?;
             let edge = restore_edge(sql, row)?;
             let committed = (edge.size(), edge.root());
             super::log::check_head(context, sql, row, &origin, committed)?;
@@ -48,13 +51,18 @@ impl Journals {
     }
 
     /// Opens a journal that does not exist yet; an existing one is left alone.
-    pub(super) fn open_new(&mut self, sql: &Connection, journal: &Journal, host: &str) -> Result<i64, StoreError> {
+    pub(super) fn open_new(
+        &mut self,
+        sql: &Connection,
+        journal: &Journal,
+        host: &str,
+    ) -> Result<i64, StoreError> {
         if let Some(known) = self.edges.get(journal) {
             return Ok(known.row);
         }
         let origin = format!("{host}/onebit/{journal}");
-        let inserted =
-            sql.execute("INSERT INTO journals (name, origin) VALUES (?1, ?2)", params![journal.name(), origin]);
+        let inserted = sql
+            .execute("INSERT INTO journals (name, origin) VALUES (?1, ?2)", params![journal.name(), origin]);
         database("opening a journal", inserted)?;
         let row = sql.last_insert_rowid();
         let edge = Edge::new();

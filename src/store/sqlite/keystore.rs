@@ -184,4 +184,3 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 const LOG_KEY: &str = "log-signing";
-

@@ -21,9 +21,8 @@ use super::{Context, database, opened};
 
 /// A journal's row and origin; `None` for an unknown journal.
 pub(super) fn journal_find(sql: &Connection, journal: &Journal) -> Result<Option<(i64, String)>, StoreError> {
-    let row = sql
-        .prepare_cached("SELECT id, origin FROM journals WHERE name = ?1")
-        .and_then(|mut statement| {
+    let row =
+        sql.prepare_cached("SELECT id, origin FROM journals WHERE name = ?1").and_then(|mut statement| {
             statement.query_row(params![journal.name()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
         });
     database("looking for a journal", row)
@@ -49,7 +48,8 @@ pub(super) fn journal_list(sql: &Connection) -> Result<Vec<JournalHead>, StoreEr
     database("listing the journals", rows)?
         .into_iter()
         .map(|(name, origin, size)| {
-            let journal = Journal::parse(&name).map_err(|_| StoreError::Damaged { what: "a journal's name" })?;
+            let journal =
+                Journal::parse(&name).map_err(|_| StoreError::Damaged { what: "a journal's name" })?;
             Ok(JournalHead { journal, origin, size })
         })
         .collect()
@@ -82,7 +82,9 @@ pub(super) fn verifier_key(context: &Context, origin: &str) -> Result<VerifierKe
 /// The smallest checkpoint that covers an entry: the one of its batch.
 fn checkpoint_over(sql: &Connection, row: i64, index: u64) -> Result<(u64, String), StoreError> {
     let found = sql
-        .prepare_cached("SELECT size, note FROM checkpoints WHERE journal = ?1 AND size > ?2 ORDER BY size LIMIT 1")
+        .prepare_cached(
+            "SELECT size, note FROM checkpoints WHERE journal = ?1 AND size > ?2 ORDER BY size LIMIT 1",
+        )
         .and_then(|mut statement| {
             statement.query_row(params![row, index], |row| Ok((row.get(0)?, row.get(1)?)))
         });
@@ -155,12 +157,19 @@ impl Stored {
         let Some(key) = context.keys.payload_key_find(self.class, self.at.day())? else { return Ok(None) };
         let place_row = entry_row(row, self.index);
         let bytes = opened("opening an entry", key.sealing().open(entry_place(&place_row, column), sealed))?;
-        Opening::decode(bytes.expose()).map(Some).map_err(|_| StoreError::Damaged { what: "an entry's opening" })
+        Opening::decode(bytes.expose())
+            .map(Some)
+            .map_err(|_| StoreError::Damaged { what: "an entry's opening" })
     }
 }
 
 /// Entries of a journal from an index on.
-pub(super) fn entries_read(sql: &Connection, row: i64, from: u64, limit: u32) -> Result<Vec<Stored>, StoreError> {
+pub(super) fn entries_read(
+    sql: &Connection,
+    row: i64,
+    from: u64,
+    limit: u32,
+) -> Result<Vec<Stored>, StoreError> {
     let rows = sql
         .prepare_cached(
             "SELECT idx, entry, at_ms, class, partner_opening, holder_opening FROM entries
@@ -276,7 +285,9 @@ pub(super) fn heads_record(tx: &mut Tx<'_>, policy: Digest) -> Result<u32, Store
         let name = format!("head:{journal}");
         let last = tx
             .sql
-            .query_row("SELECT value FROM holder WHERE name = ?1", params![name], |row| row.get::<_, Vec<u8>>(0))
+            .query_row("SELECT value FROM holder WHERE name = ?1", params![name], |row| {
+                row.get::<_, Vec<u8>>(0)
+            })
             .optional();
         let last = database("reading a head", last)?;
         if size == 0 || last.as_deref() == Some(&size.to_be_bytes()) {

@@ -79,9 +79,10 @@ pub(super) fn usage(
              FROM query_usage WHERE partner = ?1 AND agreement = ?2 AND day BETWEEN ?4 AND ?5",
         )
         .and_then(|mut statement| {
-            statement.query_row(params![partner.as_str(), agreement.as_str(), now.day(), first, last], |row| {
-                Ok(Usage { today: row.get(0)?, this_year: row.get(1)? })
-            })
+            statement
+                .query_row(params![partner.as_str(), agreement.as_str(), now.day(), first, last], |row| {
+                    Ok(Usage { today: row.get(0)?, this_year: row.get(1)? })
+                })
         });
     database("counting queries", sums)
 }
@@ -221,15 +222,14 @@ pub(super) fn asked_under(
 ) -> Result<Option<AskedUnder>, StoreError> {
     let row = database(
         "looking for a query",
-        sql.prepare_cached("SELECT agreement, collection FROM queries WHERE id = ?1 AND partner = ?2").and_then(
-            |mut statement| {
+        sql.prepare_cached("SELECT agreement, collection FROM queries WHERE id = ?1 AND partner = ?2")
+            .and_then(|mut statement| {
                 statement
                     .query_row(params![query.as_bytes(), partner.as_str()], |row| {
                         Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
                     })
                     .optional()
-            },
-        ),
+            }),
     )?;
     row.map(|(agreement, collection)| {
         Ok(AskedUnder { agreement: name(&agreement)?, collection: name(&collection)? })
@@ -270,7 +270,12 @@ pub(super) fn partner_and_agreement(
     }
 }
 
-fn outcome_seal(context: &Context, id: QueryId, received: Timestamp, verdict: &Verdict) -> Result<Vec<u8>, StoreError> {
+fn outcome_seal(
+    context: &Context,
+    id: QueryId,
+    received: Timestamp,
+    verdict: &Verdict,
+) -> Result<Vec<u8>, StoreError> {
     let mut plain = zeroize::Zeroizing::new(Vec::with_capacity(OUTCOME_BYTES));
     plain.push(answer_byte(verdict.answer));
     plain.extend_from_slice(&subject_bytes(verdict.subject));

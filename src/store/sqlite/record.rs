@@ -31,7 +31,8 @@ pub(super) fn field_encode(new: &FieldNew) -> SecretBytes {
 pub(super) fn field_decode(bytes: &[u8]) -> Result<FieldStored, StoreError> {
     let damaged = || StoreError::Damaged { what: "a field of a record" };
     let mut record = RecordReader::parse(FIELD_DOMAIN, bytes).map_err(|_| damaged())?;
-    let mut text = |tag| record.text(tag).map_err(|_| damaged()).map(|text| text.unwrap_or_default().to_owned());
+    let mut text =
+        |tag| record.text(tag).map_err(|_| damaged()).map(|text| text.unwrap_or_default().to_owned());
     let field = FieldStored {
         value: zeroize::Zeroizing::new(text(1)?),
         classification: text(2)?,

@@ -50,7 +50,11 @@ pub(super) fn field_open(
 }
 
 /// The plaintext of a release: a JSON object, field by field, with what may be done with each.
-pub(super) fn fields_open(tx: &Tx<'_>, subject: SubjectId, fields: &Fields) -> Result<SecretBytes, StoreError> {
+pub(super) fn fields_open(
+    tx: &Tx<'_>,
+    subject: SubjectId,
+    fields: &Fields,
+) -> Result<SecretBytes, StoreError> {
     let key = tx.context.keys.subject_key(&subject)?;
     let key = key.ok_or(StoreError::Damaged { what: "a subject without its key" })?;
     let mut released = Vec::new();

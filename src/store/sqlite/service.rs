@@ -6,8 +6,8 @@ use crate::approval::{Approval, Eligible, SignedDecision};
 use crate::authz::{Action, Actor, Bundle, Permit, Reason};
 use crate::clock::Timestamp;
 use crate::ids::{
-    ActorName, AgreementName, BatchId, ChangeId, CollectionName, Digest, DisclosureId, FieldName, PartnerName,
-    QueryId, RequestId, SubjectId,
+    ActorName, AgreementName, BatchId, ChangeId, CollectionName, Digest, DisclosureId, FieldName,
+    PartnerName, QueryId, RequestId, SubjectId,
 };
 use crate::keys::Pseudonym;
 use crate::store::change::{Ended, Found, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
@@ -16,10 +16,10 @@ use crate::store::enrolment::{BatchStarted, CollectionNew, Loaded, RestrictionNe
 use crate::store::log::{Consistency, ExportPlan, Read};
 use crate::store::query::AskedUnder;
 use crate::store::{
-    AuditReceipt, Batch, BatchNew, Bundled, Case, CaseFilter, ChangeEnd, ChangeNew, ChangeRecord, Chunk, ChunkDone,
-    Committed, DisclosureNew, DisclosureSeen, ExportFile, FieldFacts, Founding, GalleryChange, HolderFacts, Journal,
-    JournalHead, LoggedEntry, ProvenEntry, QueryNew, QueryRecorded, QuerySeen, Registry, Release, Released, Store,
-    StoreError, SubjectFacts, Usage, Verdict, Withheld,
+    AuditReceipt, Batch, BatchNew, Bundled, Case, CaseFilter, ChangeEnd, ChangeNew, ChangeRecord, Chunk,
+    ChunkDone, Committed, DisclosureNew, DisclosureSeen, ExportFile, FieldFacts, Founding, GalleryChange,
+    HolderFacts, Journal, JournalHead, LoggedEntry, ProvenEntry, QueryNew, QueryRecorded, QuerySeen,
+    Registry, Release, Released, Store, StoreError, SubjectFacts, Usage, Verdict, Withheld,
 };
 
 use super::enrolment::Chunked;
@@ -65,7 +65,11 @@ impl Store for SqliteStore {
         self.writer.unlogged(move |tx| enrolment::collections_sync(tx, &collections)).await
     }
 
-    async fn change_propose(&self, permit: Permit, new: ChangeNew) -> Result<Committed<ChangeRecord>, StoreError> {
+    async fn change_propose(
+        &self,
+        permit: Permit,
+        new: ChangeNew,
+    ) -> Result<Committed<ChangeRecord>, StoreError> {
         self.writer.logged(move |tx| change::propose(tx, &permit, new)).await
     }
 
@@ -78,7 +82,11 @@ impl Store for SqliteStore {
         self.readers.read(move |sql| change::get(&context, sql, id)).await
     }
 
-    async fn change_list(&self, after: Option<ChangeId>, limit: u32) -> Result<Vec<ChangeRecord>, StoreError> {
+    async fn change_list(
+        &self,
+        after: Option<ChangeId>,
+        limit: u32,
+    ) -> Result<Vec<ChangeRecord>, StoreError> {
         let context = std::sync::Arc::clone(&self.context);
         self.readers.read(move |sql| change::list(&context, sql, after, limit)).await
     }
@@ -101,7 +109,11 @@ impl Store for SqliteStore {
         self.writer.logged(move |tx| change::person_suspend(tx, &permit, &person, &why)).await
     }
 
-    async fn release_key_start(&self, permit: Permit, offer: ReleaseKeyOffer) -> Result<Committed<()>, StoreError> {
+    async fn release_key_start(
+        &self,
+        permit: Permit,
+        offer: ReleaseKeyOffer,
+    ) -> Result<Committed<()>, StoreError> {
         self.writer.logged(move |tx| change::release_key_start(tx, &permit, &offer)).await
     }
 
@@ -123,9 +135,12 @@ impl Store for SqliteStore {
 
     async fn chunk_enrol(&self, permit: Permit, chunk: Chunk) -> Result<ChunkDone, StoreError> {
         let ticket = crate::store::receipt::Ticket::next();
-        let done = self.writer.with_ticket(ticket, move |tx| enrolment::chunk_enrol(tx, &permit, &chunk)).await?;
+        let done =
+            self.writer.with_ticket(ticket, move |tx| enrolment::chunk_enrol(tx, &permit, &chunk)).await?;
         Ok(match done {
-            (Chunked::Enrolled(batch, change), Some(receipt)) => ChunkDone::Enrolled { receipt, batch, change },
+            (Chunked::Enrolled(batch, change), Some(receipt)) => {
+                ChunkDone::Enrolled { receipt, batch, change }
+            }
             (Chunked::Enrolled(..), None) => return Err(UNLOGGED),
             (Chunked::Repeated(batch, rejected), _) => ChunkDone::Repeated { batch, rejected },
             (Chunked::NoBatch, _) => ChunkDone::NoBatch,
@@ -328,11 +343,19 @@ impl Store for SqliteStore {
         self.writer.logged(move |tx| disclosure::acknowledge(tx, &permit, id, ciphertext)).await
     }
 
-    async fn disclosure_withdraw(&self, permit: Permit, id: DisclosureId) -> Result<Committed<Stepped>, StoreError> {
+    async fn disclosure_withdraw(
+        &self,
+        permit: Permit,
+        id: DisclosureId,
+    ) -> Result<Committed<Stepped>, StoreError> {
         self.writer.logged(move |tx| disclosure::withdraw(tx, &permit, id)).await
     }
 
-    async fn disclosure_expire(&self, id: DisclosureId, now: Timestamp) -> Result<Committed<Stepped>, StoreError> {
+    async fn disclosure_expire(
+        &self,
+        id: DisclosureId,
+        now: Timestamp,
+    ) -> Result<Committed<Stepped>, StoreError> {
         self.writer
             .logged(move |tx| {
                 let policy = holder::policy_active(tx.sql)?;
@@ -350,7 +373,12 @@ impl Store for SqliteStore {
         self.readers.read(move |sql| log::checkpoint_get(&context, sql, &journal)).await
     }
 
-    async fn journal_read(&self, partner: PartnerName, from: u64, limit: u32) -> Result<Vec<LoggedEntry>, StoreError> {
+    async fn journal_read(
+        &self,
+        partner: PartnerName,
+        from: u64,
+        limit: u32,
+    ) -> Result<Vec<LoggedEntry>, StoreError> {
         let context = std::sync::Arc::clone(&self.context);
         self.readers.read(move |sql| log::journal_read(&context, sql, &partner, from, limit)).await
     }

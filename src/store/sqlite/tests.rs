@@ -169,7 +169,9 @@ async fn an_erasure_that_a_crash_cut_short_is_finished_at_the_start() {
     .unwrap();
     drop(sql);
     drop(open(folder.path(), 1).unwrap());
-    let left: i64 =
-        Connection::open(&keys).unwrap().query_row("SELECT count(*) FROM subject_keys", [], |row| row.get(0)).unwrap();
+    let left: i64 = Connection::open(&keys)
+        .unwrap()
+        .query_row("SELECT count(*) FROM subject_keys", [], |row| row.get(0))
+        .unwrap();
     assert_eq!(left, 0);
 }

@@ -85,35 +85,42 @@ impl<'a> Tx<'a> {
         self.journals.partner_heads()
     }
 
-    fn append(&mut self, journal: Journal, draft: Draft, kind: Kind, tags: &[Tag]) -> Result<u64, StoreError> {
+    fn append(
+        &mut self,
+        journal: Journal,
+        draft: Draft,
+        kind: Kind,
+        tags: &[Tag],
+    ) -> Result<u64, StoreError> {
         let (row, index) = self.journals.append(&journal, draft.entry.leaf_hash())?;
         let class = PayloadClass::of(kind);
-        let key = self.context.keys.payload_key(class.number(), self.now.day(), self.context.entropy.as_ref())?;
+        let key =
+            self.context.keys.payload_key(class.number(), self.now.day(), self.context.entropy.as_ref())?;
         let place_row = entry_row(row, index);
         let seal = |column, opening: &Opening| {
             sealed(
                 "sealing an entry",
-                key.sealing().seal(entry_place(&place_row, column), &opening.encode(), self.context.entropy.as_ref()),
+                key.sealing().seal(
+                    entry_place(&place_row, column),
+                    &opening.encode(),
+                    self.context.entropy.as_ref(),
+                ),
             )
         };
-        let (partner, holder) = (seal("partner_opening", &draft.partner)?, seal("holder_opening", &draft.holder)?);
+        let (partner, holder) =
+            (seal("partner_opening", &draft.partner)?, seal("holder_opening", &draft.holder)?);
         let inserted = self.sql.prepare_cached(
             "INSERT INTO entries (journal, idx, entry, at_ms, class, partner_opening, holder_opening)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         );
-        let values = params![
-            row,
-            index,
-            draft.entry.encode(),
-            self.now.as_millis(),
-            class.number(),
-            partner,
-            holder
-        ];
+        let values =
+            params![row, index, draft.entry.encode(), self.now.as_millis(), class.number(), partner, holder];
         database("writing an entry", inserted.and_then(|mut statement| statement.execute(values)))?;
         let kind_tag = self.context.keys.ring.tags().tag(Domain::Kind, kind.name().as_bytes());
         for tag in tags.iter().chain([&kind_tag]) {
-            let inserted = self.sql.prepare_cached("INSERT OR IGNORE INTO entry_tags (tag, journal, idx) VALUES (?1, ?2, ?3)");
+            let inserted = self
+                .sql
+                .prepare_cached("INSERT OR IGNORE INTO entry_tags (tag, journal, idx) VALUES (?1, ?2, ?3)");
             let values = params![tag.as_bytes(), row, index];
             database("writing a tag", inserted.and_then(|mut statement| statement.execute(values)))?;
         }

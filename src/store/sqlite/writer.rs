@@ -26,7 +26,11 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread on its own connection.
-    pub(super) fn start(context: Arc<Context>, sql: Connection, journals: Journals) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        context: Arc<Context>,
+        sql: Connection,
+        journals: Journals,
+    ) -> Result<Self, StoreError> {
         let (queue, inbox) = mpsc::channel(QUEUE_TASKS);
         let stopped = Arc::new(AtomicBool::new(false));
         let worker = Worker { context, sql, journals, stopped: Arc::clone(&stopped) };
@@ -233,7 +237,8 @@ struct BatchEnd<'a> {
 
 impl BatchEnd<'_> {
     fn receipt(&self, entry: EntryRef, ticket: Ticket) -> Result<AuditReceipt, StoreError> {
-        let checkpoint = self.notes.get(&entry.journal).cloned().ok_or(StoreError::Tree { doing: "signing" })?;
+        let checkpoint =
+            self.notes.get(&entry.journal).cloned().ok_or(StoreError::Tree { doing: "signing" })?;
         let proof = self.journals.prove(&entry.journal, entry.index)?;
         Ok(AuditReceipt {
             journal: entry.journal,
