@@ -110,15 +110,15 @@ impl Gate {
     /// [`GateError::Signature`], [`GateError::NotNow`] with the rule that stands against it, and the others.
     pub async fn case_decide(&self, caller: &Caller, ask: DecideAsk) -> Result<(Case, u64), GateError> {
         let case = self.case_find(caller, ask.disclosure).await?;
+        // The rules first: whoever may not decide at all is told so, and the refusal is an entry.
+        let granted = ask.granted.clone().unwrap_or_default();
+        let permit = self.case_permit(caller, Action::DecideCase, &case, &granted).await?;
         let decision = decision(caller, &ask)?;
-        let digest = decision.digest();
-        caller.check_signature(SignatureDomain::Decision, &digest, &ask.signature)?;
+        caller.check_signature(SignatureDomain::Decision, &decision.digest(), &ask.signature)?;
         if decider_role(caller.actor.role) != Some(ask.role) {
             let what = format!("you act as {}; decide in that role", caller.actor.role);
             return Err(GateError::Invalid { field: "role", what });
         }
-        let granted = ask.granted.unwrap_or_default();
-        let permit = self.case_permit(caller, Action::DecideCase, &case, &granted).await?;
         let signed = SignedDecision { decision, signature: DecisionSignature::Certificate(ask.signature) };
         let eligible = eligible(&self.live.load().registry, &case);
         let (decided, receipt) =

@@ -38,10 +38,11 @@ impl Gate {
     /// [`GateError::Signature`], [`GateError::Invalid`] for a change that can't take effect, and the others.
     pub async fn change_propose(&self, caller: &Caller, ask: ChangeAsk) -> Result<ChangeRecord, GateError> {
         let reason = text("reason", ask.reason, 1, REASON_MAX_CHARS)?;
-        self.check_change(&ask.change)?;
         let digest = change::digest(ask.id, &ask.change, &reason);
-        caller.check_signature(SignatureDomain::Change, &digest, &ask.signature)?;
+        // The rules first: what is wrong with a change tells about partners, which is not for everybody.
         let permit = self.permit(&caller.actor, Action::ProposeChange, About::Service, digest).await?;
+        self.check_change(&ask.change)?;
+        caller.check_signature(SignatureDomain::Change, &digest, &ask.signature)?;
         let new = ChangeNew { id: ask.id, change: ask.change, reason, signature: ask.signature };
         let (record, _receipt) = self.parts.store.change_propose(permit, new).await?.open()?;
         if record.digest == digest { Ok(record) } else { Err(GateError::RequestIdUsed) }
@@ -58,10 +59,10 @@ impl Gate {
         signature: Vec<u8>,
     ) -> Result<ChangeRecord, GateError> {
         let record = self.change_find(caller, id).await?;
-        caller.check_signature(SignatureDomain::Change, &record.digest, &signature)?;
         let proposer_role = self.proposer_role(&record)?;
         let about = About::Change { proposed_by: &record.proposer, proposer_role };
         let permit = self.permit(&caller.actor, Action::ConfirmChange, about, record.digest).await?;
+        caller.check_signature(SignatureDomain::Change, &record.digest, &signature)?;
         // A partner's own proof is nobody's proposal at the holder: the first person who confirms it takes it
         // over as proposer, and a second one of another role is still needed.
         let end = match proposer_role {
