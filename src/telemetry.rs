@@ -183,8 +183,6 @@ pub const SEARCH_SECONDS: &str = "onebit_search_seconds";
 pub const COMMIT_SECONDS: &str = "onebit_commit_seconds";
 /// Transactions in a commit.
 pub const COMMIT_TRANSACTIONS: &str = "onebit_commit_transactions";
-/// Seconds since the last checkpoint of the holder's journal.
-pub const CHECKPOINT_AGE_SECONDS: &str = "onebit_checkpoint_age_seconds";
 /// Runs of background jobs, by `job` and `reason`, which is `done` when they succeed.
 pub const JOBS: &str = "onebit_jobs_total";
 
@@ -263,7 +261,6 @@ fn metrics_describe() {
     describe_histogram!(SEARCH_SECONDS, Unit::Seconds, "time that a search takes, whatever it finds");
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "time that a commit takes");
     describe_histogram!(COMMIT_TRANSACTIONS, Unit::Count, "transactions in a commit");
-    describe_gauge!(CHECKPOINT_AGE_SECONDS, Unit::Seconds, "time since the holder's last checkpoint");
     describe_counter!(JOBS, Unit::Count, "runs of background jobs");
 }
 

@@ -7,11 +7,13 @@
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::authz::{Agreement, Permit};
 use crate::index::{Compartment, Finding, Findings, Gallery, IndexError, Slot};
 use crate::store::enrolment::RestrictionSet;
 use crate::store::{Answer, Store, StoreError, Verdict, Withheld};
+use crate::telemetry;
 use crate::template::{
     CalibrationError, Protected, Rate, Sample, Scheme, TemplateError, Threshold, Transform, fmr_for, protect,
 };
@@ -118,8 +120,11 @@ async fn search(
     collection: Arc<Collection>,
     probes: Arc<Vec<Protected>>,
 ) -> Result<Vec<Findings>, MatchingError> {
+    let begun = Instant::now();
     let searched = tokio::task::spawn_blocking(move || collection.gallery.search(&probes));
-    searched.await.map_err(|_| MatchingError::Worker)?.map_err(MatchingError::Index)
+    let findings = searched.await.map_err(|_| MatchingError::Worker)?.map_err(MatchingError::Index);
+    metrics::histogram!(telemetry::SEARCH_SECONDS).record(begun.elapsed().as_secs_f64());
+    findings
 }
 
 /// The best finding on each side of what the partner may see.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -12,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::Timestamp;
 use crate::store::receipt::Ticket;
 use crate::store::{AuditReceipt, Committed, Journal, StoreError, Withheld};
+use crate::telemetry;
 
 use super::journals::Journals;
 use super::tx::{EntryRef, Tx};
@@ -199,7 +201,7 @@ impl Worker {
     }
 
     fn commit(&mut self, batch: &mut [Box<dyn Task>]) -> Result<BTreeMap<Journal, String>, StoreError> {
-        let now = self.context.clock.now();
+        let (begun, now) = (Instant::now(), self.context.clock.now());
         let mut sql = database("beginning to write", self.sql.transaction())?;
         for task in &mut *batch {
             run_in_savepoint(&self.context, &mut sql, &mut self.journals, now, task.as_mut())?;
@@ -207,6 +209,9 @@ impl Worker {
         let notes = self.journals.write_heads(&self.context, &sql)?;
         database("committing", sql.commit())?;
         self.journals.committed();
+        let transactions = f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX));
+        metrics::histogram!(telemetry::COMMIT_TRANSACTIONS).record(transactions);
+        metrics::histogram!(telemetry::COMMIT_SECONDS).record(begun.elapsed().as_secs_f64());
         Ok(notes)
     }
 }
