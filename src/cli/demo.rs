@@ -54,10 +54,10 @@ pub struct DemoArgs {
 /// # Errors
 /// [`CliError`] with the first step that did not come out as it should; the server is stopped.
 pub fn run(args: &DemoArgs) -> Result<(), CliError> {
+    let folder = Folder::fresh(&args.folder)?;
     page::title("Onebit: one bit between agencies, shown with people who do not exist")?;
     page::say(INTRODUCTION)?;
     page::say(HOW_TO_READ)?;
-    let folder = Folder::fresh(&args.folder)?;
     let cast = Cast::of(&folder);
 
     opening::ceremony(&folder, &args.policy)?;
@@ -121,8 +121,8 @@ fn next(stage: &Stage, cast: &Cast, folder: &Folder) -> Result<(), CliError> {
     let row = |place: &str, what: &str| format!("{:<24}{what}", format!("{path}/{place}"));
     page::figures(&[
         row("holder/", "configuration, rules, store, keys and certificates"),
-        row("people/", "the people who do not exist, and probes with the right answers"),
-        row("partner/", "the partner's own: release key, samples, receipts, release"),
+        row("people/", "the people who do not exist, and probes with their answers"),
+        row("partner/", "the partner's own: key, samples, receipts, release"),
         row("export/", "the journal as it was exported"),
         row("as/", "what a shell reads to act as somebody"),
         row("server.log", "what the server says"),

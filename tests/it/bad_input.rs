@@ -15,7 +15,6 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use crate::holder::{Holder, HolderOptions, ONEBIT, copy, repository, until, who};
-use crate::query::log_key;
 use crate::roles::{call, call_path};
 use crate::story::{
     COLLECTION, HIDDEN, OrRefused as _, STRANGER, answer_about, ask, bytes_of, question, question_about,
@@ -322,7 +321,7 @@ async fn a_full_disk_answers_nobody_and_loses_nothing() {
     let disk = Disk::under(&holder.store_folder());
     holder.serve().await;
     holder.enrol(0..PEOPLE).await;
-    let key = log_key(&holder).await;
+    let key = holder.log_key("au-border");
     let au = holder.channel(who::AU).await;
     let mut answered = 0_u64;
     for person in ASKED_ABOUT {
@@ -442,7 +441,7 @@ impl Disk {
                 while std::io::Write::write_all(&mut &filler, &block).is_ok() {}
             }
             Self::Limited => {
-                holder.stop();
+                holder.stop().await;
                 let store = holder.store_folder();
                 let largest = fs::read_dir(store)
                     .unwrap()

@@ -15,7 +15,6 @@ use onebit::ids::Digest;
 use tonic::{Code, Status};
 
 use crate::holder::{Holder, HolderOptions, Who, until, who};
-use crate::query::log_key;
 use crate::story::{
     Choice, FIELDS, OrRefused as _, STRANGER, ask, bytes_of, people, question_about, reason, refusal, signed,
     wanted,
@@ -28,7 +27,7 @@ const GRANT: Choice<'static> = Choice::Grant(&FIELDS);
 async fn from_a_hit_to_the_opened_release_by_the_command_line() {
     let holder = Holder::start(HolderOptions::people(5)).await;
     let key = holder.release_key();
-    let log_key = log_key(&holder).await;
+    let log_key = holder.log_key("au-border");
     let au = |args: &[&str]| holder.onebit(who::AU, args);
     fs::write(
         holder.path("probe.json"),

@@ -97,7 +97,7 @@ async fn an_array_with_records_is_enrolled_and_bad_rows_are_told_with_their_reas
 async fn templates_of_another_dimension_are_told_by_line() {
     let holder = Holder::start(HolderOptions::default()).await;
     let line = |person: u64, embedding: Vec<f32>| {
-        json!({ "source_id": people().source_id(person), "embedding": embedding }).to_string()
+        json!({ "source_id": people().source_id(person), "embedding": embedding, "quality": 80 }).to_string()
     };
     let text = [
         line(0, people().embedding(0)),
@@ -271,8 +271,8 @@ async fn a_row_is_taken_whole_or_not_at_all() {
     let holder = Holder::start(HolderOptions::default()).await;
     type Spoil = fn(&mut SubjectInput);
     let spoilt: [(&str, Spoil); 6] = [
-        ("fields", |row| row.fields[1].classification = String::new()),
-        ("fields", |row| row.fields[0].value = "x".repeat(4_097)),
+        ("classification", |row| row.fields[1].classification = String::new()),
+        ("value", |row| row.fields[0].value = "x".repeat(4_097)),
         ("restrictions", |row| row.restrictions.push("Not A Name".to_owned())),
         ("255", |row| row.templates.push(template(vec![0.1; 255]))),
         ("source id", |row| row.source_id = "x".repeat(257)),

@@ -225,9 +225,9 @@ impl Holder {
     }
 
     /// Asks the server to end, and waits until it has done so in order.
-    pub(crate) fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.terminate();
-        let status = self.ended();
+        let status = self.ended().await;
         assert!(status.success(), "the server ended with {status}; its log:\n{}", self.log_output());
     }
 
@@ -239,8 +239,9 @@ impl Holder {
         assert!(sent.success(), "no signal could be sent");
     }
 
-    /// Waits until the server has ended.
-    pub(crate) fn ended(&mut self) -> ExitStatus {
+    /// Waits until the server has ended. Open connections of this process go on meanwhile, so that they can hear
+    /// that the server wants to end.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         let mut server = self.server.take().expect("the server should run");
         let until = Instant::now() + PATIENCE;
         loop {
@@ -251,7 +252,7 @@ impl Holder {
                 let _may_be_over = server.child.kill();
                 panic!("the server does not end; its log:\n{}", self.log_output());
             }
-            std::thread::sleep(Duration::from_millis(5));
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
@@ -264,7 +265,7 @@ impl Holder {
 
     /// Ends the server in order and starts it again.
     pub(crate) async fn restart(&mut self) {
-        self.stop();
+        self.stop().await;
         self.serve().await;
     }
 
@@ -287,6 +288,12 @@ impl Holder {
     pub(crate) fn store_folder(&self) -> PathBuf {
         let document: toml::Table = fs::read_to_string(self.config()).unwrap().parse().unwrap();
         self.path(document["store"]["folder"].as_str().unwrap())
+    }
+
+    /// The key that verifies a journal, as the ceremony handed it over.
+    pub(crate) fn log_key(&self, journal: &str) -> String {
+        let folder = if journal == "holder" { self.path("") } else { self.path("partners").join(journal) };
+        fs::read_to_string(folder.join("log-key.txt")).unwrap().trim().to_owned()
     }
 
     /// What the server logged so far, all its runs together.
@@ -463,7 +470,7 @@ impl Ran {
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, so: impl Fn() -> F) {
     let waiting = async {
         while !so().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     };
     tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("waited in vain until {what}"));
@@ -535,4 +542,6 @@ fn tail(text: &str, lines: usize) -> String {
 
 /// The executable under test.
 pub(crate) const ONEBIT: &str = env!("CARGO_BIN_EXE_onebit");
+/// How often a condition is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 const LOG_LINES_SHOWN: usize = 40;

@@ -12,7 +12,6 @@ use onebit::grpc::pb::oversight::{GetCheckpointRequest, GetConsistencyProofReque
 use onebit::grpc::pb::partner::Question;
 
 use crate::holder::{Holder, HolderOptions, until, who};
-use crate::query::log_key;
 use crate::story::{
     Choice, FIELDS, HIDDEN, OrRefused as _, STRANGER, answer_about, ask, fact, of_kind, people,
     question_about, refusal,
@@ -26,7 +25,7 @@ async fn an_export_holds_without_the_server_and_one_changed_byte_is_found() {
         ask(&au, question_about(person)).await.unwrap();
     }
     ask(&au, Question { purpose: "none".to_owned(), ..question_about(0) }).await.refused();
-    let keys: Vec<String> = ["au-border", "holder"].map(|journal| verifier_key(&holder, journal)).into();
+    let keys: Vec<String> = ["au-border", "holder"].map(|journal| holder.log_key(journal)).into();
     for journal in ["au-border", "holder"] {
         let args =
             ["audit", "export", "--journal", journal, "--reason", "yearly inspection", "--out", journal];
@@ -35,7 +34,7 @@ async fn an_export_holds_without_the_server_and_one_changed_byte_is_found() {
     holder
         .onebit(who::ADMIN, &["audit", "export", "--journal", "holder", "--reason", "curious", "--out", "no"])
         .failed();
-    holder.stop();
+    holder.stop().await;
 
     for (journal, key) in ["au-border", "holder"].into_iter().zip(&keys) {
         let ours = holder.onebit(who::PRIVACY, &["audit", "verify", journal, "--key", key]).ok();
@@ -72,7 +71,7 @@ async fn an_export_holds_without_the_server_and_one_changed_byte_is_found() {
 #[tokio::test]
 async fn a_partner_verifies_the_whole_of_its_own_journal_and_sees_only_its_own() {
     let mut holder = Holder::start(HolderOptions::people(20)).await;
-    let key = log_key(&holder).await;
+    let key = holder.log_key("au-border");
     let own = |holder: &Holder| {
         holder.onebit(
             who::AU,
@@ -80,6 +79,7 @@ async fn a_partner_verifies_the_whole_of_its_own_journal_and_sees_only_its_own()
         )
     };
     let (au, ca) = (holder.channel(who::AU).await, holder.channel(who::CA).await);
+    answer_about(&au, 2).await;
     let before = journal_size(&holder, "au-border").await;
     for person in [0, HIDDEN, STRANGER] {
         answer_about(&au, person).await;
@@ -166,7 +166,7 @@ async fn a_decision_shows_the_partner_that_somebody_decided_and_no_more() {
     let disclosure = holder.request(&holder.hit(0).await, &FIELDS).await;
     holder.decide(who::OFFICER, &disclosure, Choice::Grant(&FIELDS)).await.unwrap();
     let shown =
-        holder.onebit(who::AU, &["audit", "own", "--log-key", &log_key(&holder).await, "--show"]).ok();
+        holder.onebit(who::AU, &["audit", "own", "--log-key", &holder.log_key("au-border"), "--show"]).ok();
     assert!(shown.contains("disclosure.decided"), "{shown}");
     assert!(
         !shown.contains(who::OFFICER.name()) && !shown.contains("partially"),
@@ -201,7 +201,7 @@ async fn an_entry_is_proven_alone_and_a_journal_only_grows() {
     let holder = Holder::start(HolderOptions::people(1)).await;
     let au = holder.channel(who::AU).await;
     answer_about(&au, 0).await;
-    let key: VerifierKey = log_key(&holder).await.parse().unwrap();
+    let key: VerifierKey = holder.log_key("au-border").parse().unwrap();
     let older = checkpoint(&holder, "au-border", &key).await;
     let last = (older.size - 1).to_string();
     let args = [
@@ -248,12 +248,7 @@ async fn checkpoint(holder: &Holder, journal: &str, key: &VerifierKey) -> Checkp
 }
 
 async fn journal_size(holder: &Holder, journal: &str) -> u64 {
-    checkpoint(holder, journal, &verifier_key(holder, journal).parse().unwrap()).await.size
-}
-
-fn verifier_key(holder: &Holder, journal: &str) -> String {
-    let args = ["audit", "checkpoint", "--journal", journal, "--output", "json"];
-    holder.onebit(who::PRIVACY, &args).json()["verifier_key"].as_str().unwrap().to_owned()
+    checkpoint(holder, journal, &holder.log_key(journal).parse().unwrap()).await.size
 }
 
 fn verify(folder: &Path, key: &str) -> Output {

@@ -43,7 +43,7 @@ async fn the_receipt_of_an_answer_holds_without_the_server() {
     let probe = holder.path("probe.json");
     fs::write(&probe, serde_json::json!({ "embedding": sample_of(0, 0), "quality": 80 }).to_string())
         .unwrap();
-    let key = log_key(&holder).await;
+    let key = holder.log_key("au-border");
     let args = [
         "query",
         "--collection",
@@ -67,7 +67,7 @@ async fn the_receipt_of_an_answer_holds_without_the_server() {
     ];
     let answered = holder.onebit(who::AU, &args).json();
     assert_eq!(answered["answer"], "HIT");
-    holder.stop();
+    holder.stop().await;
 
     let shown = holder.onebit(who::AU, &["audit", "receipt", "hit.receipt", "--key", &key]).ok();
     for said in ["query.answered", "HIT", "C-17", "border-identity"] {
@@ -269,7 +269,7 @@ async fn nothing_but_the_bit_differs_between_a_hidden_person_and_a_stranger() {
         ask(&au, question_about(person)).await.unwrap();
     }
     let shown =
-        holder.onebit(who::AU, &["audit", "own", "--log-key", &log_key(&holder).await, "--show"]).ok();
+        holder.onebit(who::AU, &["audit", "own", "--log-key", &holder.log_key("au-border"), "--show"]).ok();
     for line in shown.lines().filter(|line| line.contains("outcome")) {
         journal.push(line.trim().to_owned());
     }
@@ -362,10 +362,4 @@ async fn left_today(channel: &Channel) -> u64 {
     let standing =
         AgreementServiceClient::new(channel.clone()).get_standing(GetStandingRequest {}).await.unwrap();
     standing.into_inner().remaining[0].today
-}
-
-/// The verifier key of `au-border`'s journal, as the holder hands it over.
-pub(crate) async fn log_key(holder: &Holder) -> String {
-    let args = ["audit", "checkpoint", "--journal", "au-border", "--output", "json"];
-    holder.onebit(who::PRIVACY, &args).json()["verifier_key"].as_str().unwrap().to_owned()
 }

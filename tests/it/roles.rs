@@ -53,7 +53,7 @@ fn every_call_of_the_schemas_has_its_row_and_every_row_its_call() {
     calls.sort();
     let mut rows: Vec<String> = table().rows().iter().map(|row| row.action.rpc_path().to_owned()).collect();
     rows.sort();
-    assert!(calls.len() > 40, "the descriptors hold only {} calls; are they whole?", calls.len());
+    assert!(calls.len() >= 40, "the descriptors hold only {} calls; are they whole?", calls.len());
     assert_eq!(calls, rows, "a call without a row is a call that nobody decided about");
 }
 

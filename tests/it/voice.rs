@@ -73,7 +73,7 @@ async fn every_answer_on_real_voices_is_what_numpy_computes_on_the_served_templa
         let answered = ask(&channel, question(vec![probe.clone()])).await.unwrap();
         served.push(answered.answer() == Answer::Hit);
     }
-    holder.stop();
+    holder.stop().await;
 
     let folder = tempfile::tempdir().unwrap();
     dump(&holder, folder.path(), &probes).await;
