@@ -12,6 +12,7 @@ use onebit::authz::Action;
 use onebit::grpc::pb::partner::sample::Form;
 use onebit::grpc::pb::partner::{Answer, Embedding, Question, Sample};
 use tonic::Code;
+use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_types::StatusExt;
 
 use crate::holder::{Holder, HolderOptions, ONEBIT, copy, repository, until, who};
@@ -313,8 +314,9 @@ async fn what_is_no_call_of_ours_or_too_long_is_refused_by_the_transport() {
     assert_eq!(answer_about(&au, 0).await, Answer::Hit, "the same connection is as good as before");
 }
 
-/// Nothing is answered that is not durable: with a full disk everybody is told to come again, and alike. When there
-/// is room again the server goes on, and what it answered before is all there.
+/// Nothing is answered that is not durable: with a full disk everybody is told to come again, and alike. After a
+/// commit that failed nobody knows what the disk holds, so the server says that it does not serve; started again
+/// with room, it goes on, and what it answered before is all there.
 #[tokio::test]
 async fn a_full_disk_answers_nobody_and_loses_nothing() {
     let mut holder = Holder::prepared(&HolderOptions::default());
@@ -350,27 +352,23 @@ async fn a_full_disk_answers_nobody_and_loses_nothing() {
         assert_eq!(bytes_of(&status), bytes_of(&full), "a full disk must tell nothing about person {person}");
     }
 
-    disk.empty(&mut holder).await;
-    let au = holder.channel(who::AU).await;
-    until("the server answers again", || async {
-        match ask(&au, question_about(1)).await {
-            Ok(_) => true,
-            Err(status) => {
-                assert_eq!(status.code(), Code::Unavailable, "{status}");
-                false
-            }
-        }
+    until("the server says that it does not serve", || async {
+        holder.health().await == Some(ServingStatus::NotServing)
     })
     .await;
-    answered += 1;
-    holder.restart().await;
+    disk.empty(&mut holder).await;
+    let au = holder.channel(who::AU).await;
+    for person in ASKED_ABOUT {
+        ask(&au, question_about(person)).await.unwrap();
+        answered += 1;
+    }
     let own = holder.onebit(who::AU, &["audit", "own", "--log-key", &key, "--output", "json"]).json();
     let entries = holder.entries("au-border").await;
-    let kept = crate::story::of_kind(&entries, "query.answered").len();
-    assert_eq!(
-        u64::try_from(kept).unwrap(),
-        answered,
-        "each answer has its entry, and no entry is there without its answer: {own}"
+    let kept = u64::try_from(crate::story::of_kind(&entries, "query.answered").len()).unwrap();
+    // The question at which the disk was full may stand there: whoever asks it again gets that answer.
+    assert!(
+        (answered..=answered + 1).contains(&kept),
+        "{answered} were answered and {kept} entries are there; each answer must have its entry: {own}"
     );
     assert_eq!(answer_about(&holder.channel(who::AU).await, 0).await, Answer::Hit);
 }
@@ -459,11 +457,11 @@ impl Disk {
 
     async fn empty(&self, holder: &mut Holder) {
         match self {
-            Self::Mounted(folder) => fs::remove_file(folder.join("filler")).unwrap(),
-            Self::Limited => {
-                holder.kill();
-                holder.serve().await;
+            Self::Mounted(folder) => {
+                fs::remove_file(folder.join("filler")).unwrap();
+                holder.restart().await;
             }
+            Self::Limited => holder.restart().await,
         }
     }
 }
