@@ -312,10 +312,7 @@ mod tests {
         vec![
             StoreError::Stopped,
             StoreError::File { path: text.to_owned(), source: io },
-            StoreError::Database {
-                doing: "recording a query",
-                source: rusqlite::Error::InvalidPath(text.into()),
-            },
+            StoreError::Tree { doing: "recording a query" },
             StoreError::TooNew { found: 9, known: 1 },
             StoreError::Damaged { what: "an outcome" },
             StoreError::Closed,
