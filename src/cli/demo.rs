@@ -121,7 +121,7 @@ fn next(stage: &Stage, cast: &Cast, folder: &Folder) -> Result<(), CliError> {
     let row = |place: &str, what: &str| format!("{:<24}{what}", format!("{path}/{place}"));
     page::figures(&[
         row("holder/", "configuration, rules, store, keys and certificates"),
-        row("people/", "the people who do not exist, and probes with their answers"),
+        row("people/", "the people who do not exist, and samples of them"),
         row("partner/", "the partner's own: key, samples, receipts, release"),
         row("export/", "the journal as it was exported"),
         row("as/", "what a shell reads to act as somebody"),

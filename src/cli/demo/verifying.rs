@@ -34,7 +34,8 @@ pub(super) fn whole(stage: &Stage, cast: &Cast, folder: &Folder) -> Result<PathB
     page::took(verified.took)?;
     if let Some(verifier) = beside(VERIFIER) {
         page::say(
-            "The same by a second, far smaller program, made for those who want to read all of the code that they trust:",
+            "The same by a second program. It knows the log's formats and nothing else, for those who want to read all \
+             of the code that they trust:",
         )?;
         let verified = play_other(&verifier, &[VERIFIER, "journal", out, "--key", key])?.succeeded()?;
         verified.expect("the journal is whole")?;
