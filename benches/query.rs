@@ -16,8 +16,8 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let agreement = "agreements/au-border-identity.toml";
     let options = HolderOptions::people(PEOPLE)
-        .policy(agreement, "per_day = 2_000", "per_day = 4_000_000_000")
-        .policy(agreement, "per_year = 400_000", "per_year = 4_000_000_000")
+        .policy(agreement, "per_day = 2_000", "per_day = 50_000_000")
+        .policy(agreement, "per_year = 400_000", "per_year = 50_000_000")
         .policy(agreement, "false_hits_per_year = 1.0", "false_hits_per_year = 1e6");
     let holder = runtime.block_on(Holder::start(options));
     let channel = runtime.block_on(holder.channel(who::AU));
