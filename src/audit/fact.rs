@@ -93,6 +93,14 @@ facts! {
     65 PublicKey "public-key" Digest: "SHA-256 of a public key (DER SubjectPublicKeyInfo).";
     66 People "people" Number: "A number of people and systems.";
     67 Restrictions "restrictions" Text: "Names of restrictions, separated by commas.";
+    68 Origin "origin" Text: "The origin in a journal's checkpoints.";
+    69 Class "class" Text: "The class that payloads are kept and disposed of by.";
+    70 Before "before" Text: "A date: what is older is meant.";
+    71 Entries "entries" Number: "A number of entries.";
+    72 Totals "totals" Text: "Exact totals of what was disposed of.";
+    73 OldPublicKey "old-public-key" Digest: "The raw Ed25519 public key that is replaced.";
+    74 NewPublicKey "new-public-key" Digest: "The raw Ed25519 public key that replaces it.";
+    75 Witnesses "witnesses" Text: "Names of witnesses, separated by commas.";
 }
 
 /// The form of a fact's bytes.
