@@ -60,7 +60,8 @@ impl Bench {
         let bundle = without_volumes(&Bundle::read_folder(&policy).expect("the policy folder"));
         let entropy = Arc::new(SystemEntropy::new());
         let root = RootKey::new(Secret::random(entropy.as_ref()).expect("randomness"));
-        let store = SqliteStore::open(folder, root, Arc::new(SystemClock), entropy).expect("a store");
+        let store = SqliteStore::open(folder, &folder.join("heads"), root, Arc::new(SystemClock), entropy)
+            .expect("a store");
         let partner = Partner {
             name: "au-border".parse().expect("a name"),
             title: "A partner".to_owned(),

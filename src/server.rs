@@ -262,7 +262,7 @@ async fn store_open(config: Config) -> Result<SqliteStore, ServerError> {
     let opening = tokio::task::spawn_blocking(move || {
         let root = config.root_key.open(&process_environment)?;
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::new()));
-        Ok(SqliteStore::open(&config.store_folder, root, clock, entropy)?)
+        Ok(SqliteStore::open(&config.store_folder, &config.heads_folder, root, clock, entropy)?)
     });
     opening.await.map_err(|_| ServerError::Store(StoreError::Closed))?
 }
@@ -270,7 +270,10 @@ async fn store_open(config: Config) -> Result<SqliteStore, ServerError> {
 /// One store has one server: two would each believe that the journals end where they wrote last.
 ///
 /// The lock ends with the process, however it ends.
-fn store_lock(folder: &Path) -> Result<File, ServerError> {
+///
+/// # Errors
+/// [`ServerError::NoStore`], [`ServerError::InUse`], or [`ServerError::Folder`].
+pub fn store_lock(folder: &Path) -> Result<File, ServerError> {
     let [database, _] = sqlite::files(folder);
     if !database.exists() {
         return Err(ServerError::NoStore(folder.to_owned()));

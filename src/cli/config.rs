@@ -71,7 +71,10 @@ impl Findings {
         let [database, keys] = sqlite::files(&config.store_folder);
         let size = |path: &PathBuf| std::fs::metadata(path).map(|file| file.size());
         match (size(&database), size(&keys)) {
-            (Ok(bytes), Ok(_)) => self.good.push(format!("store: {folder}, {} MiB", bytes >> 20)),
+            (Ok(bytes), Ok(_)) => {
+                self.good.push(format!("store: {folder}, {} MiB", bytes >> 20));
+                self.heads(config);
+            }
             (Err(_), Err(_)) if !config.root_key.file.exists() => {
                 let hint = match config.root_key.passphrase {
                     PassphraseSource::File(_) => "; with `--generate-passphrase` it makes the passphrase as well",
@@ -96,6 +99,18 @@ impl Findings {
                 config.root_key.file.display()
             )),
             Err(error) => self.bad("root key", error),
+        }
+    }
+
+    fn heads(&mut self, config: &Config) {
+        let file = sqlite::heads_file(&config.heads_folder);
+        if file.exists() {
+            self.good.push(format!("newest signed checkpoints: {}", file.display()));
+        } else {
+            self.bad.push(format!(
+                "newest signed checkpoints: `{}` is not there; correct `store.heads_folder`, or see \"When the server refuses to sign\" in docs/operating.md",
+                file.display()
+            ));
         }
     }
 

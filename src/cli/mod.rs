@@ -24,6 +24,7 @@ pub mod policy;
 pub mod print;
 pub mod query;
 pub mod receipt;
+pub mod recover;
 pub mod registry;
 pub mod release_key;
 pub mod request;
@@ -80,6 +81,7 @@ pub enum Command {
     Init(Box<init::InitArgs>),
     Serve(serve::ServeArgs),
     Config(config::ConfigArgs),
+    Recover(recover::RecoverArgs),
     // Whoever builds and tries.
     Demo(demo::DemoArgs),
     Cert(cert::CertArgs),

@@ -48,6 +48,8 @@ pub struct Config {
     pub file: PathBuf,
     /// The folder of the store.
     pub store_folder: PathBuf,
+    /// The folder of the newest signed checkpoints, outside the store and its backups.
+    pub heads_folder: PathBuf,
     /// The root key.
     pub root_key: RootKeyConfig,
     /// The door.
@@ -137,7 +139,7 @@ impl Config {
 /// Everything is read before anything is missed, so that each part tells its faults.
 fn config(document: &mut Document<'_>, file: &Path) -> Option<Config> {
     let folder = file.parent().unwrap_or(Path::new(""));
-    let store_folder = store(document, folder);
+    let (store_folder, heads_folder) = store(document, folder);
     let root_key = root_key(document, folder, store_folder.as_deref());
     let server = server(document, folder);
     let limits = limits_of(document);
@@ -149,6 +151,7 @@ fn config(document: &mut Document<'_>, file: &Path) -> Option<Config> {
     Some(Config {
         file: file.to_owned(),
         store_folder: store_folder?,
+        heads_folder: heads_folder?,
         root_key: root_key?,
         server: server?,
         limits: limits?,
@@ -164,12 +167,23 @@ fn config(document: &mut Document<'_>, file: &Path) -> Option<Config> {
 #[serde(deny_unknown_fields, default)]
 struct StoreKeys {
     folder: Option<Spanned<PathBuf>>,
+    heads_folder: Option<Spanned<PathBuf>>,
 }
 
-fn store(document: &mut Document<'_>, folder: &Path) -> Option<PathBuf> {
+fn store(document: &mut Document<'_>, folder: &Path) -> (Option<PathBuf>, Option<PathBuf>) {
     let (place, keys): (Place, StoreKeys) = document.section("store");
-    let path = document.required(&place, "folder", keys.folder)?;
-    Some(folder.join(path.get_ref()))
+    let store = document.required(&place, "folder", keys.folder).map(|path| folder.join(path.get_ref()));
+    let heads = document.required(&place, "heads_folder", keys.heads_folder).and_then(|heads| {
+        let path = folder.join(heads.get_ref());
+        let is_beside = store.as_deref().is_some_and(|store| lies_in(&path, store) || lies_in(store, &path));
+        if is_beside {
+            let message =
+                "the heads lie with the database, and would be rolled back with it; name a folder apart";
+            return document.fault(&place, "heads_folder", &heads, message);
+        }
+        Some(path)
+    });
+    (store, heads)
 }
 
 #[derive(Deserialize, Default)]

@@ -5,6 +5,7 @@ use super::*;
 const LEAST: &str = "\
 [store]
 folder = 'store'
+heads_folder = 'heads'
 [root_key]
 file = 'secrets/root-key.toml'
 passphrase_file = 'secrets/passphrase'

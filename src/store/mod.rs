@@ -374,9 +374,43 @@ pub enum StoreError {
     },
     /// The root key is not the one that the database was founded with.
     #[error(
-        "the root key is not the one this database was founded with; point `root_key_file` at the right one"
+        "the root key is not the one this database was founded with; point `root_key.file` at the right one"
     )]
     WrongRootKey,
+    /// The second place holds no heads.
+    #[error(
+        "there are no heads in `{path}`, so nobody knows whether this database is the newest; correct \
+         `store.heads_folder`, or see \"When the server refuses to sign\" in docs/operating.md"
+    )]
+    NoHeads {
+        /// Where they were looked for.
+        path: String,
+    },
+    /// The database has less than was signed.
+    #[error(
+        "the journal `{origin}` has {stored} entries here, but a checkpoint over {signed} was signed: this database \
+         is older than what others hold. Nothing is signed; put the newest database back, or see \"When the server \
+         refuses to sign\" in docs/operating.md"
+    )]
+    Behind {
+        /// The journal's origin.
+        origin: String,
+        /// The size in the database.
+        stored: u64,
+        /// The size that was signed.
+        signed: u64,
+    },
+    /// The database has something else than what was signed.
+    #[error(
+        "the journal `{origin}` is not the one whose checkpoint over {size} entries was signed. Nothing is signed; \
+         put the right database back, or see \"When the server refuses to sign\" in docs/operating.md"
+    )]
+    Forked {
+        /// The journal's origin.
+        origin: String,
+        /// The size of the checkpoint that does not fit.
+        size: u64,
+    },
     /// A file or folder could not be used.
     #[error("cannot use `{path}`")]
     File {

@@ -284,6 +284,12 @@ impl Holder {
         self.path("onebit.toml")
     }
 
+    /// The folder of the newest signed checkpoints.
+    pub(crate) fn heads_folder(&self) -> PathBuf {
+        let document: toml::Table = fs::read_to_string(self.config()).unwrap().parse().unwrap();
+        self.path(document["store"]["heads_folder"].as_str().unwrap())
+    }
+
     /// The folder of the store.
     pub(crate) fn store_folder(&self) -> PathBuf {
         let document: toml::Table = fs::read_to_string(self.config()).unwrap().parse().unwrap();

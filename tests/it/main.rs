@@ -22,6 +22,7 @@ mod holder;
 mod house;
 mod identity;
 mod log;
+mod no_fork;
 mod operating;
 mod python;
 mod query;

@@ -202,8 +202,14 @@ fn open_store(holder: &Holder) -> SqliteStore {
     let file = |key: &str| -> PathBuf { holder.path(config["root_key"][key].as_str().unwrap()) };
     let passphrase = SecretBytes::new(fs::read(file("passphrase_file")).unwrap());
     let root = RootFile::open(&fs::read_to_string(file("file")).unwrap(), &passphrase).unwrap();
-    SqliteStore::open(&holder.store_folder(), root, Arc::new(SystemClock), Arc::new(SystemEntropy::new()))
-        .unwrap()
+    SqliteStore::open(
+        &holder.store_folder(),
+        &holder.heads_folder(),
+        root,
+        Arc::new(SystemClock),
+        Arc::new(SystemEntropy::new()),
+    )
+    .unwrap()
 }
 
 /// The components of a template, little-endian, behind its header of three bytes.

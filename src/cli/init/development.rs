@@ -184,6 +184,7 @@ fn config(listen: SocketAddr) -> String {
 # Made for development by `onebit init --development`. `onebit.sample.toml` explains every key.
 [store]
 folder = \"store\"
+heads_folder = \"heads\"
 
 [root_key]
 file = \"secrets/root-key.toml\"

@@ -75,6 +75,13 @@ pub(super) fn check_new(config: &Config) -> Result<(), CliError> {
             folder.display()
         )));
     }
+    let heads = sqlite::heads_file(&config.heads_folder);
+    if heads.exists() {
+        return Err(CliError::Found(format!(
+            "`{}` is there already and may be what another store signed last; nothing overwrites it, so name another folder in `store.heads_folder`",
+            heads.display()
+        )));
+    }
     if config.root_key.file.exists() {
         return Err(CliError::Found(format!(
             "`{}` is there already and may be another store's root key; nothing overwrites it, so name another file in `root_key.file`",
@@ -104,7 +111,10 @@ pub(super) fn found(
 
     let staging = staging(&config.store_folder)?;
     written.folder(&staging);
-    let keys = wire::calling(found_store(&staging, root, founding))?;
+    let heads = sqlite::heads_file(&config.heads_folder);
+    private_folder_of(&heads, &mut written)?;
+    written.file(&heads);
+    let keys = wire::calling(found_store(&staging, &config.heads_folder, root, founding))?;
     if let LogKeys::File(path) = log_keys {
         for (journal, key) in &keys {
             let path = log_key_file(path, journal);
@@ -132,12 +142,13 @@ fn log_key_file(path: &Path, journal: &Journal) -> PathBuf {
 
 async fn found_store(
     folder: &Path,
+    heads: &Path,
     root: RootKey,
     founding: Founding,
 ) -> Result<Vec<(Journal, VerifierKey)>, CliError> {
     let refused = |error| CliError::because("the store can't be founded", error);
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::new()));
-    let store = SqliteStore::open(folder, root, clock, entropy).map_err(refused)?;
+    let store = SqliteStore::open(folder, heads, root, clock, entropy).map_err(refused)?;
     let _receipt = store.holder_found(founding).await.map_err(refused)?;
     let holder = store.holder_get().await.map_err(refused)?;
     let log_key = holder.ok_or(StoreError::Damaged { what: "the holder" }).map_err(refused)?.log_key;

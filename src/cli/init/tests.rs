@@ -78,7 +78,7 @@ fn a_ceremony_founds_what_its_file_says() {
     let store = |config: &Config| {
         let root = config.root_key.open(&process_environment).unwrap();
         let (clock, entropy) = (std::sync::Arc::new(SystemClock), std::sync::Arc::new(SystemEntropy::new()));
-        SqliteStore::open(&config.store_folder, root, clock, entropy).unwrap()
+        SqliteStore::open(&config.store_folder, &config.heads_folder, root, clock, entropy).unwrap()
     };
     let (holder, registry) = crate::cli::wire::calling(async {
         let store = store(&config);

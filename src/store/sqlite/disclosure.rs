@@ -30,15 +30,16 @@ pub(super) fn seen(
     let tag = context.keys.ring.tags().tag(Domain::RequestId, request.as_bytes());
     let row = sql
         .query_row(
-            "SELECT id, content, created_ms, idx FROM disclosures WHERE partner = ?1 AND request_tag = ?2",
+            "SELECT id, content, created_ms, journal, idx FROM disclosures WHERE partner = ?1 AND request_tag = ?2",
             params![partner.as_str(), tag.as_bytes()],
             |row| {
                 let id = DisclosureId::from_bytes(row.get(0)?);
-                Ok((id, row.get::<_, [u8; 32]>(1)?, row.get::<_, i64>(2)?, row.get::<_, u64>(3)?))
+                Ok((id, row.get::<_, [u8; 32]>(1)?, row.get::<_, i64>(2)?, row.get(3)?, row.get::<_, u64>(4)?))
             },
         )
         .optional();
-    let Some((id, first_content, created, index)) = database("looking for a request id", row)? else {
+    let Some((id, first_content, created, journal, index)) = database("looking for a request id", row)?
+    else {
         return Ok(DisclosureSeen::New);
     };
     if Timestamp::from_millis(created) < since {
@@ -48,7 +49,7 @@ pub(super) fn seen(
         return Ok(DisclosureSeen::OtherContent);
     }
     let row = get(context, sql, id)?.ok_or(StoreError::Damaged { what: "a disclosure" })?;
-    let receipt = log::receipt_text(context, sql, &Journal::Partner(partner.clone()), index)?;
+    let receipt = log::receipt_text(context, sql, journal, index)?;
     Ok(DisclosureSeen::Kept(Box::new(row.case), receipt))
 }
 
@@ -111,8 +112,9 @@ fn insert(
     let tag = tx.context.keys.ring.tags().tag(Domain::RequestId, request_id.as_bytes());
     let inserted = tx.sql.execute(
         "INSERT INTO disclosures
-           (id, sequence, partner, request_tag, content, state, body, created_ms, ends_ms, idx)
-         VALUES (?1, (SELECT coalesce(max(sequence), 0) + 1 FROM disclosures), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+           (id, sequence, partner, request_tag, content, state, body, created_ms, ends_ms, idx, journal)
+         VALUES (?1, (SELECT coalesce(max(sequence), 0) + 1 FROM disclosures), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,
+                 (SELECT journal FROM partners WHERE name = ?2))",
         params![
             id.as_bytes(),
             request.partner().as_str(),
@@ -393,7 +395,7 @@ pub(super) fn fetch(
         .with(Fact::Disclosure, id.as_bytes())
         .with(Fact::CiphertextDigest, Digest::sha256(&kept.ciphertext).as_bytes());
     let journal = Journal::Partner(partner);
-    let receipt = log::receipt_text(tx.context, tx.sql, &journal, kept.index)?;
+    let receipt = log::receipt_text(tx.context, tx.sql, kept.journal, kept.index)?;
     let tag = tx.context.keys.ring.tags().tag(Domain::Disclosure, id.as_bytes());
     tx.enter(journal, &event, &event, &[tag])?;
     Ok(Some(Release { ciphertext: kept.ciphertext, info: kept.info, receipt }))

@@ -10,6 +10,7 @@ use crate::audit::tree::{Edge, Hash, Mark};
 use crate::keys::LogSigner;
 use crate::store::{Journal, StoreError};
 
+use super::heads::Head;
 use super::{Context, count, database};
 
 /// Every journal's edge.
@@ -31,13 +32,15 @@ pub(super) struct Marks(BTreeMap<Journal, Mark>);
 impl Journals {
     /// Reads the edges as they were committed, and compares their roots with the signed ones.
     pub(super) fn restore(context: &Context, sql: &Connection) -> Result<Self, StoreError> {
-        let rows = sql.prepare("SELECT id, name, origin FROM journals").and_then(|mut statement| {
-            statement
-                .query_map([], |row| {
-                    Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
-                })?
-                .collect::<Result<Vec<_>, _>>()
-        });
+        let rows = sql.prepare("SELECT id, name, origin FROM journals WHERE retired = 0").and_then(
+            |mut statement| {
+                statement
+                    .query_map([], |row| {
+                        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+                    })?
+                    .collect::<Result<Vec<_>, _>>()
+            },
+        );
         let mut edges = BTreeMap::new();
         for (row, name, origin) in database("reading the journals", rows)? {
             let journal =
@@ -60,7 +63,35 @@ impl Journals {
         if let Some(known) = self.edges.get(journal) {
             return Ok(known.row);
         }
-        let origin = format!("{host}/onebit/{journal}");
+        self.open_under(sql, journal, fresh_origin(sql, journal, host)?)
+    }
+
+    /// Leaves the journal's tree behind and opens an empty one under an origin that was never signed.
+    pub(super) fn continue_anew(
+        &mut self,
+        sql: &Connection,
+        journal: &Journal,
+        host: &str,
+    ) -> Result<i64, StoreError> {
+        if let Some(old) = self.edges.remove(journal) {
+            let retired =
+                sql.execute("UPDATE journals SET retired = 1, name = origin WHERE id = ?1", params![old.row]);
+            database("leaving a journal's tree", retired)?;
+        }
+        self.open_under(sql, journal, fresh_origin(sql, journal, host)?)
+    }
+
+    /// The origin of a journal.
+    pub(super) fn origin(&self, journal: &Journal) -> Option<&str> {
+        self.edges.get(journal).map(|known| known.origin.as_str())
+    }
+
+    /// The journals that are there.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Journal> {
+        self.edges.keys()
+    }
+
+    fn open_under(&mut self, sql: &Connection, journal: &Journal, origin: String) -> Result<i64, StoreError> {
         let inserted = sql
             .execute("INSERT INTO journals (name, origin) VALUES (?1, ?2)", params![journal.name(), origin]);
         database("opening a journal", inserted)?;
@@ -119,6 +150,17 @@ impl Journals {
         Ok(notes)
     }
 
+    /// The signed heads of the journals that grew, by origin.
+    pub(super) fn grown<'a>(
+        &'a self,
+        notes: &'a BTreeMap<Journal, String>,
+    ) -> impl Iterator<Item = (String, Head)> + 'a {
+        self.edges.iter().filter_map(|(journal, known)| {
+            let note = notes.get(journal)?.clone();
+            Some((known.origin.clone(), Head { size: known.edge.size(), note }))
+        })
+    }
+
     /// The batch is durable.
     pub(super) fn committed(&mut self) {
         for known in self.edges.values_mut() {
@@ -146,6 +188,25 @@ impl Journals {
             .filter(|(journal, _)| **journal != Journal::Holder)
             .map(|(journal, known)| (journal.clone(), known.committed.0, known.committed.1))
             .collect()
+    }
+}
+
+/// `HOST/onebit/JOURNAL`, or the first of `HOST/onebit/JOURNAL/2`, `…/3` that no tree ever had.
+fn fresh_origin(sql: &Connection, journal: &Journal, host: &str) -> Result<String, StoreError> {
+    let base = format!("{host}/onebit/{journal}");
+    let mut origin = base.clone();
+    let mut next = 2_u64;
+    loop {
+        let taken = sql.query_row(
+            "SELECT EXISTS (SELECT 1 FROM journals WHERE origin = ?1)",
+            params![origin],
+            |row| row.get::<_, bool>(0),
+        );
+        if !database("looking for a journal", taken)? {
+            return Ok(origin);
+        }
+        origin = format!("{base}/{next}");
+        next += 1;
     }
 }
 

@@ -21,10 +21,11 @@ use super::{Context, database, opened};
 
 /// A journal's row and origin; `None` for an unknown journal.
 pub(super) fn journal_find(sql: &Connection, journal: &Journal) -> Result<Option<(i64, String)>, StoreError> {
-    let row =
-        sql.prepare_cached("SELECT id, origin FROM journals WHERE name = ?1").and_then(|mut statement| {
+    let row = sql.prepare_cached("SELECT id, origin FROM journals WHERE name = ?1 AND retired = 0").and_then(
+        |mut statement| {
             statement.query_row(params![journal.name()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
-        });
+        },
+    );
     database("looking for a journal", row)
 }
 
@@ -38,7 +39,7 @@ pub(super) fn journal_list(sql: &Connection) -> Result<Vec<JournalHead>, StoreEr
     let rows = sql
         .prepare_cached(
             "SELECT name, origin, (SELECT coalesce(max(size), 0) FROM checkpoints WHERE journal = id)
-             FROM journals ORDER BY name",
+             FROM journals WHERE retired = 0 ORDER BY name",
         )
         .and_then(|mut statement| {
             statement
@@ -91,36 +92,29 @@ fn checkpoint_over(sql: &Connection, row: i64, index: u64) -> Result<(u64, Strin
     database("reading a checkpoint", found)
 }
 
-/// The receipt of an entry as it was handed out: from the entry and the checkpoint of its batch alone.
+/// The receipt of an entry of a partner's journal as it was handed out: from the entry and the checkpoint of its
+/// batch alone. `row` is the journal's.
 pub(super) fn receipt_text(
     context: &Context,
     sql: &Connection,
-    journal: &Journal,
+    row: i64,
     index: u64,
 ) -> Result<String, StoreError> {
-    let side = match journal {
-        Journal::Holder => None,
-        Journal::Partner(_) => Some(Column::Partner),
-    };
-    receipt(context, sql, journal, index, side).map(|receipt| receipt.to_text())
+    receipt(context, sql, row, index, Column::Partner).map(|receipt| receipt.to_text())
 }
 
 fn receipt(
     context: &Context,
     sql: &Connection,
-    journal: &Journal,
+    row: i64,
     index: u64,
-    side: Option<Column>,
+    side: Column,
 ) -> Result<Receipt, StoreError> {
-    let (row, _) = journal_find(sql, journal)?.ok_or(StoreError::Damaged { what: "a journal" })?;
     let stored = entries_read(sql, row, index, 1)?.pop().ok_or(StoreError::Damaged { what: "an entry" })?;
     let (size, checkpoint) = checkpoint_over(sql, row, index)?;
     let proof = inclusion_proof(&SqlTiles { sql, row }, index, size)
         .map_err(|_| StoreError::Tree { doing: "proving an entry" })?;
-    let opening = match side {
-        None => None,
-        Some(column) => stored.open(context, row, column)?,
-    };
+    let opening = stored.open(context, row, side)?;
     Ok(Receipt { entry: stored.entry, opening, index, proof, checkpoint })
 }
 
@@ -243,9 +237,9 @@ pub(super) fn read(tx: &mut Tx<'_>, permit: &Permit, read: &Read) -> Result<Vec<
             let event = opening.event().map_err(|_| StoreError::Damaged { what: "an entry's opening" })?;
             let proof = match read.proofs {
                 Proofs::Without => None,
-                Proofs::Each => Some(
-                    receipt(tx.context, tx.sql, &read.journal, stored.index, Some(Column::Holder))?.to_text(),
-                ),
+                Proofs::Each => {
+                    Some(receipt(tx.context, tx.sql, row, stored.index, Column::Holder)?.to_text())
+                }
             };
             Ok(ProvenEntry { index: stored.index, event, proof })
         })

@@ -7,6 +7,8 @@ mod change;
 mod disclosure;
 mod enrolment;
 mod export;
+mod fork;
+mod heads;
 mod holder;
 mod journals;
 mod keystore;
@@ -14,6 +16,7 @@ mod log;
 mod query;
 mod readers;
 mod record;
+mod recovery;
 mod release;
 mod service;
 #[cfg(test)]
@@ -35,6 +38,7 @@ use super::{StoreError, StoreKeys};
 use journals::Journals;
 use keystore::KeyStore;
 use readers::Readers;
+pub use recovery::{JournalContinued, journals_behind, journals_continue};
 use writer::Writer;
 
 /// The store on SQLite.
@@ -54,11 +58,50 @@ struct Context {
 }
 
 impl SqliteStore {
-    /// Opens the store in `folder`, made if it is not there, and brings it to this version's form.
+    /// Opens the store in `folder`, made if it is not there, and brings it to this version's form. The newest
+    /// signed checkpoints are kept in the folder `heads`, and must not be newer than the store.
     ///
     /// # Errors
-    /// [`StoreError::WrongRootKey`], [`StoreError::TooNew`], [`StoreError::File`], or the database's own.
+    /// [`StoreError::WrongRootKey`], [`StoreError::TooNew`], [`StoreError::NoHeads`], [`StoreError::Behind`],
+    /// [`StoreError::Forked`], [`StoreError::File`], or the database's own.
     pub fn open(
+        folder: &Path,
+        heads: &Path,
+        root: RootKey,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StoreError> {
+        let Parts { context, sql, journals, path } = Parts::open(folder, root, clock, entropy)?;
+        let heads = fork::heads_compared(&context, &sql, heads)?;
+        let readers = Readers::open(&path, READERS)?;
+        let writer = Writer::start(Arc::clone(&context), sql, journals, heads)?;
+        Ok(Self { context, readers, writer, path })
+    }
+
+    /// Empties the write-ahead log of the database, on a connection of its own.
+    async fn log_truncate(&self) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        let done = tokio::task::spawn_blocking(move || truncate_log(&connect(&path)?));
+        done.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// What derives and opens under this store's root: transforms, pseudonyms, keyed hashes.
+    #[must_use]
+    pub fn keys(&self) -> StoreKeys {
+        StoreKeys::new(Arc::clone(&self.context.keys.ring))
+    }
+}
+
+/// A store that nobody serves yet.
+struct Parts {
+    context: Arc<Context>,
+    sql: Connection,
+    journals: Journals,
+    path: PathBuf,
+}
+
+impl Parts {
+    fn open(
         folder: &Path,
         root: RootKey,
         clock: Arc<dyn Clock>,
@@ -76,22 +119,7 @@ impl SqliteStore {
         let context = Arc::new(Context { clock, entropy, keys, signer });
         finish_erasures(&context, &sql)?;
         let journals = Journals::restore(&context, &sql)?;
-        let readers = Readers::open(&path, READERS)?;
-        let writer = Writer::start(Arc::clone(&context), sql, journals)?;
-        Ok(Self { context, readers, writer, path })
-    }
-
-    /// Empties the write-ahead log of the database, on a connection of its own.
-    async fn log_truncate(&self) -> Result<(), StoreError> {
-        let path = self.path.clone();
-        let done = tokio::task::spawn_blocking(move || truncate_log(&connect(&path)?));
-        done.await.map_err(|_| StoreError::Closed)?
-    }
-
-    /// What derives and opens under this store's root: transforms, pseudonyms, keyed hashes.
-    #[must_use]
-    pub fn keys(&self) -> StoreKeys {
-        StoreKeys::new(Arc::clone(&self.context.keys.ring))
+        Ok(Self { context, sql, journals, path })
     }
 }
 
@@ -210,6 +238,12 @@ const fn count(_rows: usize) {}
 #[must_use]
 pub fn files(folder: &Path) -> [PathBuf; 2] {
     [folder.join(DATABASE_FILE), folder.join(KEY_STORE_FILE)]
+}
+
+/// The file of the newest signed checkpoints in their folder.
+#[must_use]
+pub fn heads_file(folder: &Path) -> PathBuf {
+    folder.join(heads::HEADS_FILE)
 }
 
 const DATABASE_FILE: &str = "onebit.sqlite";

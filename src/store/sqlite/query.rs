@@ -34,7 +34,7 @@ pub(super) fn seen(
     let row = database(
         "looking for a request id",
         sql.prepare_cached(
-            "SELECT id, content, received_ms, outcome, idx FROM queries WHERE partner = ?1 AND request_tag = ?2",
+            "SELECT id, content, received_ms, outcome, journal, idx FROM queries WHERE partner = ?1 AND request_tag = ?2",
         )
         .and_then(|mut statement| {
             statement
@@ -44,13 +44,14 @@ pub(super) fn seen(
                         row.get::<_, [u8; 32]>(1)?,
                         row.get::<_, i64>(2)?,
                         row.get::<_, Vec<u8>>(3)?,
-                        row.get::<_, u64>(4)?,
+                        row.get::<_, i64>(4)?,
+                        row.get::<_, u64>(5)?,
                     ))
                 })
                 .optional()
         }),
     )?;
-    let Some((id, first_content, received, outcome, index)) = row else { return Ok(QuerySeen::New) };
+    let Some((id, first_content, received, outcome, journal, index)) = row else { return Ok(QuerySeen::New) };
     if Timestamp::from_millis(received) < since {
         return Ok(QuerySeen::WindowOver);
     }
@@ -61,7 +62,7 @@ pub(super) fn seen(
     let Some(verdict) = outcome_open(context, id, Timestamp::from_millis(received), &outcome)? else {
         return Ok(QuerySeen::WindowOver);
     };
-    let receipt = log::receipt_text(context, sql, &Journal::Partner(partner.clone()), index)?;
+    let receipt = log::receipt_text(context, sql, journal, index)?;
     Ok(QuerySeen::Answered(StoredAnswer { query: id, answer: verdict.answer, receipt }))
 }
 
@@ -171,8 +172,9 @@ fn insert(
     let inserted = tx
         .sql
         .prepare_cached(
-            "INSERT INTO queries (id, partner, request_tag, content, agreement, collection, received_ms, outcome, idx)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO queries
+               (id, partner, request_tag, content, agreement, collection, received_ms, outcome, idx, journal)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, (SELECT journal FROM partners WHERE name = ?2))",
         )
         .and_then(|mut statement| {
             statement.execute(params![

@@ -16,6 +16,7 @@ use super::{Context, count, database, opened, sealed};
 pub(super) struct Kept {
     pub(super) ciphertext: Vec<u8>,
     pub(super) info: Vec<u8>,
+    pub(super) journal: i64,
     pub(super) index: u64,
 }
 
@@ -103,7 +104,9 @@ pub(super) fn keep(
     let key = tx.context.keys.ring.sealing(Purpose::Releases);
     let at_rest = sealed("sealing a release", key.seal(place(&id), ciphertext, tx.context.entropy.as_ref()))?;
     let inserted = tx.sql.execute(
-        "INSERT INTO releases (disclosure, ciphertext, info, idx) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO releases (disclosure, ciphertext, info, idx, journal)
+         VALUES (?1, ?2, ?3, ?4, (SELECT partners.journal FROM partners
+           JOIN disclosures ON disclosures.partner = partners.name WHERE disclosures.id = ?1))",
         params![id.as_bytes(), at_rest, info, index],
     );
     database("writing a release", inserted).map(count)
@@ -113,15 +116,15 @@ pub(super) fn keep(
 pub(super) fn get(context: &Context, sql: &Connection, id: DisclosureId) -> Result<Option<Kept>, StoreError> {
     let row = sql
         .query_row(
-            "SELECT ciphertext, info, idx FROM releases WHERE disclosure = ?1",
+            "SELECT ciphertext, info, journal, idx FROM releases WHERE disclosure = ?1",
             params![id.as_bytes()],
-            |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?, row.get(2)?)),
+            |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
         )
         .optional();
-    let Some((at_rest, info, index)) = database("reading a release", row)? else { return Ok(None) };
+    let Some((at_rest, info, journal, index)) = database("reading a release", row)? else { return Ok(None) };
     let key = context.keys.ring.sealing(Purpose::Releases);
     let ciphertext = opened("opening a release", key.open(place(&id), &at_rest))?;
-    Ok(Some(Kept { ciphertext: ciphertext.expose().to_vec(), info, index }))
+    Ok(Some(Kept { ciphertext: ciphertext.expose().to_vec(), info, journal, index }))
 }
 
 /// Deletes a ciphertext that was acknowledged or whose time is over.

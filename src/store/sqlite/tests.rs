@@ -16,7 +16,7 @@ fn open(folder: &Path, root: u8) -> Result<SqliteStore, StoreError> {
     // A day inside the terms of the agreements in policy/.
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_790_000_000_000)));
     let root = RootKey::new(Secret::take(&mut [root; 32]));
-    SqliteStore::open(folder, root, clock, Arc::new(SystemEntropy::new()))
+    SqliteStore::open(folder, &folder.join("heads"), root, clock, Arc::new(SystemEntropy::new()))
 }
 
 async fn founded(folder: &Path) -> Bench {
@@ -24,7 +24,7 @@ async fn founded(folder: &Path) -> Bench {
     let root = RootKey::new(Secret::take(&mut [1; 32]));
     let entropy = Arc::new(SystemEntropy::new());
     let shown: Arc<dyn Clock> = clock.clone();
-    let store = SqliteStore::open(folder, root, shown, entropy).unwrap();
+    let store = SqliteStore::open(folder, &folder.join("heads"), root, shown, entropy).unwrap();
     let release_key = ReleaseSecretKey::random(&SystemEntropy::new()).unwrap();
     let _receipt = store.holder_found(Bench::founding(&release_key)).await.unwrap();
     store.collections_sync(vec![collection_new()]).await.unwrap();

@@ -15,6 +15,7 @@ use crate::store::receipt::Ticket;
 use crate::store::{AuditReceipt, Committed, Journal, StoreError, Withheld};
 use crate::telemetry;
 
+use super::heads::Heads;
 use super::journals::Journals;
 use super::tx::{EntryRef, Tx};
 use super::{Context, database};
@@ -32,10 +33,11 @@ impl Writer {
         context: Arc<Context>,
         sql: Connection,
         journals: Journals,
+        heads: Heads,
     ) -> Result<Self, StoreError> {
         let (queue, inbox) = mpsc::channel(QUEUE_TASKS);
         let stopped = Arc::new(AtomicBool::new(false));
-        let worker = Worker { context, sql, journals, stopped: Arc::clone(&stopped) };
+        let worker = Worker { context, sql, journals, heads, stopped: Arc::clone(&stopped) };
         let thread = std::thread::Builder::new()
             .name("onebit-writer".to_owned())
             .spawn(move || worker.run(inbox))
@@ -161,6 +163,7 @@ struct Worker {
     context: Arc<Context>,
     sql: Connection,
     journals: Journals,
+    heads: Heads,
     stopped: Arc<AtomicBool>,
 }
 
@@ -208,6 +211,8 @@ impl Worker {
         }
         let notes = self.journals.write_heads(&self.context, &sql)?;
         database("committing", sql.commit())?;
+        // INVARIANT: after the commit, so that no head is ever newer than the database, and before any answer.
+        self.heads.put(self.journals.grown(&notes))?;
         self.journals.committed();
         let transactions = f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX));
         metrics::histogram!(telemetry::COMMIT_TRANSACTIONS).record(transactions);

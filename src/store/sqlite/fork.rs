@@ -1,0 +1,88 @@
+//! No fork: what the database says is compared with what was signed before, and nothing is signed where they differ.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::audit::checkpoint::Checkpoint;
+use crate::audit::proof;
+use crate::store::StoreError;
+
+use super::heads::{Head, Heads};
+use super::log::{SqlTiles, committed_size, verifier_key};
+use super::{Context, database, shown};
+
+/// The heads of the second place, which this database is not behind of.
+///
+/// A database without any checkpoint is new, and so are its heads.
+pub(super) fn heads_compared(
+    context: &Context,
+    sql: &Connection,
+    folder: &Path,
+) -> Result<Heads, StoreError> {
+    let signed = sql.query_row("SELECT EXISTS (SELECT 1 FROM checkpoints)", [], |row| row.get::<_, bool>(0));
+    let is_new = !database("looking for checkpoints", signed)?;
+    match (Heads::open(folder)?, is_new) {
+        (None, true) => Heads::create(folder),
+        (None, false) => Err(StoreError::NoHeads { path: shown(folder) }),
+        (Some(heads), _) => {
+            for (origin, head) in heads.newest() {
+                compare(context, sql, origin, head)?;
+            }
+            nothing_unknown(sql, &heads)?;
+            Ok(heads)
+        }
+    }
+}
+
+/// The journal of this origin has all that was signed, and more at most.
+pub(super) fn compare(
+    context: &Context,
+    sql: &Connection,
+    origin: &str,
+    head: &Head,
+) -> Result<(), StoreError> {
+    let signed = Checkpoint::open(&head.note, &verifier_key(context, origin)?);
+    let signed =
+        signed.map_err(|_| StoreError::Damaged { what: "a head that this log's key did not sign" })?;
+    let row = sql
+        .query_row("SELECT id, retired FROM journals WHERE origin = ?1", params![origin], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?))
+        })
+        .optional();
+    let row = match database("looking for a journal", row)? {
+        // It is never signed again, so nothing can come to contradict what was.
+        Some((_, true)) => return Ok(()),
+        found => found.map(|(row, _)| row),
+    };
+    let stored = row.map_or(Ok(0), |row| committed_size(sql, row))?;
+    if stored < signed.size {
+        return Err(StoreError::Behind { origin: origin.to_owned(), stored, signed: signed.size });
+    }
+    let Some(row) = row else { return Ok(()) };
+    let root = proof::root(&SqlTiles { sql, row }, signed.size);
+    match root.map_err(|_| StoreError::Tree { doing: "comparing heads" })? {
+        root if root == signed.root => Ok(()),
+        _ => Err(StoreError::Forked { origin: origin.to_owned(), size: signed.size }),
+    }
+}
+
+/// A journal that the second place does not know can only be one whose first batch was cut short.
+fn nothing_unknown(sql: &Connection, heads: &Heads) -> Result<(), StoreError> {
+    let rows = sql
+        .prepare(
+            "SELECT origin, (SELECT count(*) FROM checkpoints WHERE journal = id) FROM journals WHERE retired = 0",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?)))?
+                .collect::<Result<Vec<_>, _>>()
+        });
+    for (origin, batches) in database("reading the journals", rows)? {
+        let is_known = heads.newest().any(|(known, _)| known == origin);
+        if !is_known && batches > 1 {
+            return Err(StoreError::Forked { origin, size: 0 });
+        }
+    }
+    Ok(())
+}
