@@ -74,14 +74,15 @@ impl Gate {
             return Ok(done);
         }
         let signature = AskSignature { digest, bytes: ask.signature };
-        let request = self.request(caller, partner, &permit, partner_ask)?;
+        let request = self.request(caller, partner.clone(), &permit, partner_ask)?;
         let new =
             DisclosureNew { request, request_id: ask.request_id, content, signature, window_start: since };
         let (requested, receipt) = self.parts.store.disclosure_request(permit, new).await?.open()?;
         match requested {
             Requested::Kept(case) => Ok(DisclosureDone { case, receipt: receipt.to_text() }),
             Requested::NoHit => Err(GateError::NoHit),
-            Requested::Seen(seen) => {
+            Requested::Seen => {
+                let seen = self.parts.store.disclosure_seen(partner, ask.request_id, content, since).await?;
                 kept_before(seen)?.ok_or(GateError::Internal { doing: "finding the first request" })
             }
         }

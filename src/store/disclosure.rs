@@ -33,8 +33,8 @@ pub enum Requested {
     Kept(Case),
     /// The query is not a hit of the caller's own: refused at once, whoever is enrolled.
     NoHit,
-    /// The request id came twice at once; the first one counts.
-    Seen(DisclosureSeen),
+    /// The request id came twice at once; the first one counts, and is to be looked up again.
+    Seen,
 }
 
 /// What is known of a request id.

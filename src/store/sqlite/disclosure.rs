@@ -56,12 +56,10 @@ pub(super) fn seen(
 /// Keeps a request, if its query is a hit of the caller's own.
 pub(super) fn request(tx: &mut Tx<'_>, permit: &Permit, new: DisclosureNew) -> Result<Requested, StoreError> {
     let partner = new.request.partner().clone();
-    match seen(tx.context, tx.sql, &partner, new.request_id, new.content, new.window_start)? {
-        DisclosureSeen::New => {}
-        before => {
-            refuse(tx, permit, &partner, "REQUEST_ID_USED")?;
-            return Ok(Requested::Seen(before));
-        }
+    // INVARIANT: the first answer is not read here, because the checkpoint of its batch may not be there yet.
+    if is_used(tx, &partner, new.request_id)? {
+        refuse(tx, permit, &partner, "REQUEST_ID_USED")?;
+        return Ok(Requested::Seen);
     }
     let verdict = query::outcome(tx.context, tx.sql, &partner, new.request.ask().query())?;
     let Some(Verdict { answer: Answer::Hit, subject: Some(subject), .. }) = verdict else {
@@ -90,6 +88,16 @@ pub(super) fn request(tx: &mut Tx<'_>, permit: &Permit, new: DisclosureNew) -> R
     let row = Row { subject, case: case(tx.sql, disclosure, subject)? };
     insert(tx, &row, new.request_id, new.content, index)?;
     Ok(Requested::Kept(row.case))
+}
+
+fn is_used(tx: &Tx<'_>, partner: &PartnerName, request: RequestId) -> Result<bool, StoreError> {
+    let tag = tx.context.keys.ring.tags().tag(Domain::RequestId, request.as_bytes());
+    let used = tx.sql.query_row(
+        "SELECT EXISTS (SELECT 1 FROM disclosures WHERE partner = ?1 AND request_tag = ?2)",
+        params![partner.as_str(), tag.as_bytes()],
+        |row| row.get(0),
+    );
+    database("looking for a request id", used)
 }
 
 fn refuse(tx: &mut Tx<'_>, permit: &Permit, partner: &PartnerName, reason: &str) -> Result<(), StoreError> {
@@ -386,7 +394,12 @@ pub(super) fn fetch(
     id: DisclosureId,
 ) -> Result<Option<Release>, StoreError> {
     let Some((partner, _row)) = own(tx, permit, id)? else { return Ok(None) };
-    let Some(kept) = release::get(tx.context, tx.sql, id)? else {
+    // A release of this very batch has no checkpoint yet: it is there from the next one on.
+    let kept = release::get(tx.context, tx.sql, id)?;
+    let is_signed =
+        |kept: &release::Kept| log::committed_size(tx.sql, kept.journal).map(|size| kept.index < size);
+    let signed = kept.as_ref().map(is_signed).transpose()?.unwrap_or(false);
+    let Some(kept) = kept.filter(|_| signed) else {
         refuse(tx, permit, &partner, "NO_RELEASE")?;
         return Ok(None);
     };

@@ -16,7 +16,7 @@ use super::{Context, count, database, log, name, opened, sealed};
 /// What recording came to, before the receipt is there.
 pub(super) enum Recording {
     New,
-    Seen(QuerySeen),
+    Seen,
     DayExhausted,
     YearExhausted,
 }
@@ -96,9 +96,9 @@ pub(super) fn record(
     verdict: &Verdict,
 ) -> Result<Recording, StoreError> {
     let (partner, agreement) = partner_and_agreement(permit)?;
-    match seen(tx.context, tx.sql, &partner, new.request, new.content, new.window_start)? {
-        QuerySeen::New => {}
-        before => return Ok(Recording::Seen(before)),
+    // INVARIANT: the first answer is not read here, because the checkpoint of its batch may not be there yet.
+    if is_used(tx, &partner, new.request)? {
+        return Ok(Recording::Seen);
     }
     let used = usage(tx.sql, &partner, &agreement.name, tx.now)?;
     if used.today >= u64::from(agreement.volumes.per_day) {
@@ -120,6 +120,17 @@ pub(super) fn record(
         });
     database("counting a query", counted)?;
     Ok(Recording::New)
+}
+
+fn is_used(tx: &Tx<'_>, partner: &PartnerName, request: RequestId) -> Result<bool, StoreError> {
+    let tag = tx.context.keys.ring.tags().tag(Domain::RequestId, request.as_bytes());
+    let used = tx
+        .sql
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM queries WHERE partner = ?1 AND request_tag = ?2)")
+        .and_then(|mut statement| {
+            statement.query_row(params![partner.as_str(), tag.as_bytes()], |row| row.get(0))
+        });
+    database("looking for a request id", used)
 }
 
 fn enter(

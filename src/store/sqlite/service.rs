@@ -225,7 +225,8 @@ impl Store for SqliteStore {
         new: QueryNew,
         verdict: Withheld<Verdict>,
     ) -> Result<QueryRecorded, StoreError> {
-        let id = new.id;
+        let (id, request, content, since) = (new.id, new.request, new.content, new.window_start);
+        let (partner, _) = query::partner_and_agreement(&permit)?;
         let (recorded, receipt) = self
             .writer
             .with_ticket(verdict.ticket(), move |tx| {
@@ -235,7 +236,9 @@ impl Store for SqliteStore {
             .await?;
         Ok(match recorded {
             (Recording::New, verdict) => QueryRecorded::New(id, receipt.ok_or(UNLOGGED)?, verdict),
-            (Recording::Seen(before), _) => QueryRecorded::Seen(before),
+            (Recording::Seen, _) => {
+                QueryRecorded::Seen(self.query_seen(partner, request, content, since).await?)
+            }
             (Recording::DayExhausted, _) => QueryRecorded::DayExhausted,
             (Recording::YearExhausted, _) => QueryRecorded::YearExhausted,
         })
