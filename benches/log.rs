@@ -4,9 +4,11 @@
     clippy::expect_used,
     clippy::panic,
     clippy::as_conversions,
+    clippy::print_stdout,
     reason = "a bench that can't go on should stop"
 )]
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use tokio::runtime::Runtime;
 
-use onebit::authz::{About, Action, Actor, Ask, Bundle, Permit, Role, Rules, Standing, Usage};
+use onebit::authz::{About, Action, Actor, Ask, Bundle, Permit, Reason, Role, Rules, Standing, Usage};
 use onebit::clock::{Clock, SystemClock};
 use onebit::ids::{CollectionName, Digest, PurposeName, QueryId, RequestId};
 use onebit::keys::RootKey;
@@ -28,12 +30,19 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder");
     let bench = Arc::new(runtime.block_on(Bench::open(folder.path())));
     let mut group = criterion.benchmark_group("log");
-    group.sample_size(10).measurement_time(Duration::from_secs(4));
-    for clients in [1_u32, 16, 64] {
-        group.throughput(Throughput::Elements(1));
-        group.bench_function(BenchmarkId::new("query recorded, clients", clients), |timer| {
-            timer.iter_custom(|rounds| runtime.block_on(record_all(&bench, clients, rounds)));
-        });
+    group.sample_size(10).measurement_time(Duration::from_secs(4)).throughput(Throughput::Elements(1));
+    for what in [What::Refusal, What::Query] {
+        for clients in CLIENTS {
+            let waits = RefCell::new(Vec::new());
+            group.bench_function(BenchmarkId::new(what.title(), clients), |timer| {
+                timer.iter_custom(|rounds| {
+                    let (took, mut waited) = runtime.block_on(record_all(&bench, what, clients, rounds));
+                    waits.borrow_mut().append(&mut waited);
+                    took
+                });
+            });
+            say_waits(what, clients, waits.into_inner());
+        }
     }
     group.bench_function("peer: one row a commit in SQLite, synchronous=FULL", |timer| {
         let peer = folder.path().join("peer.sqlite");
@@ -46,6 +55,33 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         timer.iter(|| sql.execute("INSERT INTO entries (entry) VALUES (zeroblob(1100))", []).expect("a row"));
     });
     group.finish();
+}
+
+/// How many write at once.
+const CLIENTS: [u32; 4] = [1, 16, 64, 256];
+
+/// What is recorded.
+#[derive(Clone, Copy)]
+enum What {
+    /// One entry and nothing else: the log itself.
+    Refusal,
+    /// A query with its outcome, its counters and its entry.
+    Query,
+}
+
+impl What {
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Refusal => "entry, clients",
+            Self::Query => "query recorded, clients",
+        }
+    }
+}
+
+fn say_waits(what: What, clients: u32, mut waits: Vec<Duration>) {
+    waits.sort_unstable();
+    let at = |share: f64| waits.get((waits.len() as f64 * share) as usize).copied().unwrap_or_default();
+    println!("log/{}/{clients}: p50 {:?}, p99 {:?}", what.title(), at(0.5), at(0.99));
 }
 
 struct Bench {
@@ -103,7 +139,13 @@ impl Bench {
         self.rules.permit(&self.actor, &ask).expect("the rules permit a query")
     }
 
-    async fn record(&self) {
+    async fn refuse(&self) {
+        let (reason, rule) = (Reason::Purpose, "purpose".to_owned());
+        let refused = self.store.refusal_record(self.actor.clone(), Action::AskQuery, reason, rule).await;
+        let _receipt = refused.expect("an entry");
+    }
+
+    async fn record(&self, permit: Permit) {
         let entropy = SystemEntropy::new();
         let (collection, purpose) = names();
         let now = SystemClock.now();
@@ -123,7 +165,7 @@ impl Bench {
             window_start: now.before(Duration::from_secs(60)),
         };
         let verdict = Withheld::new(Verdict { answer: Answer::NoHit, subject: None, hidden: None });
-        match self.store.query_record(self.permit(), new, verdict).await.expect("a record") {
+        match self.store.query_record(permit, new, verdict).await.expect("a record") {
             QueryRecorded::New(..) => {}
             QueryRecorded::Seen(_) => panic!("a new id was taken for one that was seen"),
             QueryRecorded::DayExhausted | QueryRecorded::YearExhausted => {
@@ -145,25 +187,42 @@ fn without_volumes(bundle: &Bundle) -> Bundle {
     Bundle::from_files(files).expect("a policy folder")
 }
 
-async fn record_all(bench: &Arc<Bench>, clients: u32, rounds: u64) -> Duration {
-    let start = Instant::now();
+/// Lets so many clients record so often in all; gives the time it took, and how long each record waited.
+async fn record_all(bench: &Arc<Bench>, what: What, clients: u32, rounds: u64) -> (Duration, Vec<Duration>) {
     let each = rounds.div_ceil(u64::from(clients));
-    let tasks: Vec<_> = (0..clients)
-        .map(|_| {
+    // Permits are the rules' work and made before the clock runs.
+    let permits = |_| match what {
+        What::Refusal => Vec::new(),
+        What::Query => (0..each).map(|_| bench.permit()).collect(),
+    };
+    let permits: Vec<Vec<Permit>> = (0..clients).map(permits).collect();
+    let start = Instant::now();
+    let tasks: Vec<_> = permits
+        .into_iter()
+        .map(|mut permits| {
             let bench = Arc::clone(bench);
             tokio::spawn(async move {
+                let mut waits = Vec::new();
                 for _ in 0..each {
-                    bench.record().await;
+                    let permit = permits.pop();
+                    let begun = Instant::now();
+                    match permit {
+                        Some(permit) => bench.record(permit).await,
+                        None => bench.refuse().await,
+                    }
+                    waits.push(begun.elapsed());
                 }
+                waits
             })
         })
         .collect();
+    let mut waits = Vec::new();
     for task in tasks {
-        task.await.expect("a client");
+        waits.append(&mut task.await.expect("a client"));
     }
     // What was rounded up is not counted against the rounds asked for.
     let done = each * u64::from(clients);
-    start.elapsed().mul_f64(rounds as f64 / done as f64)
+    (start.elapsed().mul_f64(rounds as f64 / done as f64), waits)
 }
 
 fn names() -> (CollectionName, PurposeName) {
