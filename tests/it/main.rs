@@ -28,5 +28,6 @@ mod query;
 mod readme;
 mod roles;
 mod story;
+mod third_party;
 mod verify;
 mod voice;

@@ -14,7 +14,7 @@ import sys
 
 import aics_tlog
 
-PROOFS = 500
+PROOFS = 200
 
 
 def checkpoint(note, key):
