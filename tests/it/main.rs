@@ -26,6 +26,7 @@ mod operating;
 mod python;
 mod query;
 mod readme;
+mod receipts;
 mod roles;
 mod story;
 mod third_party;
