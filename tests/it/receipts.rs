@@ -110,13 +110,16 @@ async fn a_journal_that_fell_back_and_grew_again_is_found_by_receipts_alone() {
 fn ask_by_hand(holder: &Holder, number: u64) {
     fs::create_dir_all(holder.path("receipts")).unwrap();
     let (sample, receipt) = (format!("sample-{number}.json"), format!("receipts/{number}.receipt"));
-    fs::write(holder.path(&sample), json!({ "embedding": sample_of(number, 0) }).to_string()).unwrap();
+    fs::write(holder.path(&sample), json!({ "embedding": sample_of(number, 0), "quality": 80 }).to_string())
+        .unwrap();
     holder.onebit(who::AU, &[&QUERY[..], &["--json", &sample, "--receipt-out", &receipt]].concat()).ok();
 }
 
 /// Many questions by the command line, what it printed kept.
 fn ask_many(holder: &Holder, people: &[&str], kept: &str) {
-    let line = |person: &&str| json!({ "embedding": sample_of(person.parse().unwrap(), 1) }).to_string();
+    let line = |person: &&str| {
+        json!({ "embedding": sample_of(person.parse().unwrap(), 1), "quality": 80 }).to_string()
+    };
     fs::write(holder.path("probes.jsonl"), people.iter().map(line).collect::<Vec<_>>().join("\n")).unwrap();
     let args = [&QUERY[..], &["--jsonl", "probes.jsonl", "--output", "json"]].concat();
     fs::write(holder.path(kept), holder.onebit(who::AU, &args).ok()).unwrap();

@@ -64,6 +64,11 @@ async fn a_great_journal_holds_for_code_that_is_not_ours() {
         assert!(onebit_verify("receipt", file, &case.key).status.success(), "{}", file.display());
     }
     took(&format!("{of_these} receipts with onebit-verify, a process each"), ours.elapsed());
+    let own = Instant::now();
+    let args = ["audit", "own", "--log-key", &case.key, "--receipts", "receipts"];
+    let told = holder.onebit(who::AU, &args).ok();
+    assert!(told.contains(&format!("the entries of your {entries} receipts stand in it")), "{told}");
+    took(&format!("`onebit audit own` with all {entries} receipts"), own.elapsed());
     for tampering in tamperings().iter().filter(|it| it.on_great_journals) {
         case.holds_no_more(tampering, &readers);
     }

@@ -123,7 +123,7 @@ impl Unclaimed {
         }
         Err(CliError::Found(format!(
             "REFUSED: your journal says of {} entries that you caused them, and you kept no receipt of them; if you \
-             did cause them, ask again with the same request id for the receipt, and otherwise report it",
+             did cause them, ask again with the same request id in time and you get it; otherwise report it",
             self.count
         )))
     }
