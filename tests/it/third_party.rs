@@ -9,6 +9,7 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use data_encoding::{BASE64, HEXLOWER};
 use onebit::grpc::pb::partner::AskQueriesRequest;
 use onebit::grpc::pb::partner::ask_queries_response::Result as Outcome;
 use onebit::grpc::pb::partner::query_service_client::QueryServiceClient;
@@ -137,6 +138,38 @@ fn the_pages_example_follows_from_the_page_alone() {
     fs::write(&changed, text.replacen("a2a2  partner's", "a2a3  partner's", 1)).unwrap();
     let refused = Command::new(python()).args(["-B", args[0], "page"]).arg(&changed).output().unwrap();
     assert_eq!(refused.status.code(), Some(1), "another salt can't give the same commitment");
+}
+
+#[test]
+fn the_pages_example_is_an_export_that_everybody_reads() {
+    let page = fs::read_to_string(repository().join("docs/audit-log.md")).unwrap();
+    let block = |name: &str| {
+        let (_, rest) = page.split_once(&format!("```text example-{name}\n")).unwrap();
+        rest.split_once("```").unwrap().0
+    };
+    // What stands after two spaces is for people.
+    let octets = block("bundle").lines().map(|line| line.split("  ").next().unwrap().replace(' ', ""));
+    let hashes = block("tile").lines().flat_map(|line| BASE64.decode(line.as_bytes()).unwrap());
+    let (folder, beside) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    for (path, bytes) in [
+        ("checkpoint", block("checkpoint").as_bytes().to_vec()),
+        ("key", block("key").as_bytes().to_vec()),
+        ("tile/entries/000.p/3", HEXLOWER.decode(octets.collect::<String>().as_bytes()).unwrap()),
+        ("tile/0/000.p/3", hashes.collect()),
+    ] {
+        let file = folder.path().join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, bytes).unwrap();
+    }
+    let receipt = beside.path().join("1.receipt");
+    fs::write(&receipt, block("receipt")).unwrap();
+    let key = block("key").trim().to_owned();
+    assert!(onebit_verify("receipt", &receipt, &key).status.success());
+    let case = Case { folder, key, receipts: vec![receipt], beside: beside.into() };
+    for reader in readers() {
+        let (verdict, _) = reader.reads(&case);
+        verdict.unwrap_or_else(|words| panic!("{} refused the page's example: {words}", reader.name));
+    }
 }
 
 /// Asks over one stream, writes every receipt to a file as `onebit query --output json` prints them, and gives some.
