@@ -56,6 +56,8 @@ pub struct Verified {
     pub index: u64,
     /// The number of entries of the journal at the receipt's checkpoint.
     pub size: u64,
+    /// The root that the receipt's checkpoint was signed over.
+    pub root: Hash,
     /// What the entry states, where the receipt opens a side of it.
     pub event: Option<Event>,
 }
@@ -111,7 +113,7 @@ impl Receipt {
         let Checkpoint { size, root, .. } = Checkpoint::open(&self.checkpoint, key)?;
         verify_inclusion(&self.entry.leaf_hash(), self.index, size, &self.proof, &root)?;
         let event = self.opening.as_ref().map(|opening| self.entry.opens(opening)).transpose()?;
-        Ok(Verified { index: self.index, size, event })
+        Ok(Verified { index: self.index, size, root, event })
     }
 }
 
@@ -130,7 +132,8 @@ pub const RECEIPT_MAX_BYTES: usize = 2 * NOTE_MAX_BYTES;
 /// A path in a tree of at most 2^64 - 1 leaves.
 const PROOF_MAX_HASHES: usize = 64;
 const FIRST_PROOF_LINE: usize = 4;
-const HEADER: &str = "c2sp.org/tlog-proof@v1";
+/// The first line of a receipt.
+pub const HEADER: &str = "c2sp.org/tlog-proof@v1";
 const EXTRA: &str = "extra ";
 const INDEX: &str = "index ";
 
@@ -226,13 +229,12 @@ mod tests {
 
     #[test]
     fn a_receipt_proves_what_its_entry_states() {
-        let verified = Receipt::parse(&receipt(1, 3).to_text()).unwrap().verify(&key());
-        assert_eq!(verified, Ok(Verified { index: 1, size: 3, event: Some(event()) }));
+        let verified = |receipt: Receipt| Receipt::parse(&receipt.to_text()).unwrap().verify(&key()).unwrap();
+        let Verified { index, size, event: stated, .. } = verified(receipt(1, 3));
+        assert_eq!((index, size, stated), (1, 3, Some(event())));
         let closed = Receipt { opening: None, ..receipt(0, 1) };
-        assert_eq!(
-            Receipt::parse(&closed.to_text()).unwrap().verify(&key()),
-            Ok(Verified { index: 0, size: 1, event: None })
-        );
+        let root = closed.entry.leaf_hash();
+        assert_eq!(verified(closed), Verified { index: 0, size: 1, root, event: None });
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::print::OutputOption;
 use super::wire;
 use crate::grpc::client::ClientOptions;
 
+mod kept;
 mod officer;
 mod offline;
 mod own;
@@ -92,6 +93,14 @@ pub struct OwnArgs {
     /// newest checkpoint. Keep it where the holder can't reach it.
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
+    /// The receipts that you kept: a file, or a folder of them; give it again for several
+    ///
+    /// Each has to hold, its entry has to stand in the journal at its place, and the journal has to begin with what
+    /// its checkpoint was signed over: nothing dropped. And each answered query and each requested disclosure in the
+    /// journal has to be one of which there is a receipt: nothing invented. A file holds a receipt, or what `onebit
+    /// query` prints with `--output json`.
+    #[arg(long, value_name = "DIR|FILE")]
+    pub receipts: Vec<PathBuf>,
     /// Show what the entries say
     #[arg(long)]
     pub show: bool,

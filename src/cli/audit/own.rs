@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::OwnArgs;
+use super::kept::Kept;
 use super::offline::{event_json, event_text};
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::entry::{Entry, Opening};
-use crate::audit::event::Event;
+use crate::audit::event::{Event, Kind};
 use crate::audit::tree::Edge;
 use crate::cli::fault::CliError;
-use crate::cli::files;
 use crate::cli::receipt::parse_key;
+use crate::cli::{files, print};
 use crate::grpc::client::Client;
 use crate::grpc::pb::partner as pb;
 
@@ -23,17 +24,54 @@ pub(super) async fn verify(args: &OwnArgs) -> Result<(), CliError> {
         Checkpoint::open(note, &key)
             .map_err(|error| CliError::because(format!("REFUSED: {what} does not hold"), error))
     };
-    let older = match &args.checkpoint {
-        Some(path) if path.exists() => {
-            Some(open(&files::read_text(path)?, format!("the checkpoint in `{}`", path.display()))?)
-        }
-        _ => None,
-    };
+    let mut kept = Kept::default();
+    let mut since = None;
+    if let Some(path) = args.checkpoint.as_ref().filter(|path| path.exists()) {
+        let from = format!("`{}`", path.display());
+        let older = open(&files::read_text(path)?, format!("the checkpoint in {from}"))?;
+        kept.head(older.size, older.root, &from)?;
+        since = Some(older.size);
+    }
+    for path in &args.receipts {
+        kept.receipts(path, &key)?;
+    }
     let client = Client::connect(&args.client).await?;
     let call = client.request(pb::GetCheckpointRequest {});
     let newest = client.answer("the checkpoint", client.journal().get_checkpoint(call)).await?;
     let head = open(&newest.checkpoint, "the newest checkpoint".to_owned())?;
-    let mut whole = Whole::new(&head, older.as_ref())?;
+    let mut whole = Whole::new(&head, &kept)?;
+    read(args, &client, &mut whole).await?;
+    let Found { kinds, unclaimed } = whole.end()?;
+    unclaimed.end()?;
+    if let Some(path) = &args.checkpoint {
+        files::replace_private(path, newest.checkpoint.as_bytes())?;
+    }
+    let receipts = (!args.receipts.is_empty()).then(|| kept.entries());
+    args.output.show(
+        || {
+            let kinds = kinds.iter().map(|(kind, count)| format!("\n  {count} {kind}")).collect::<String>();
+            let since = since.map_or_else(String::new, |size| {
+                format!("\nits first {size} entries are those of the checkpoint that you kept")
+            });
+            let receipts = receipts.map_or_else(String::new, |count| {
+                format!(
+                    "\nthe entries of your {count} receipts stand in it, and no answer without a receipt of yours"
+                )
+            });
+            format!(
+                "your journal is whole: {} entries, all opened, root {}{since}{receipts}{kinds}",
+                head.size, head.root
+            )
+        },
+        &json!({
+            "origin": head.origin, "size": head.size, "root": head.root.to_string(),
+            "since": since, "receipts": receipts, "kinds": kinds,
+        }),
+    )
+}
+
+/// Reads all entries, page by page, and shows them where that is wanted.
+async fn read(args: &OwnArgs, client: &Client, whole: &mut Whole<'_>) -> Result<(), CliError> {
     let mut page_token = String::new();
     while !whole.is_done() {
         let call = client.request(pb::ListEntriesRequest { page_size: PAGE_SIZE, page_token });
@@ -57,46 +95,61 @@ pub(super) async fn verify(args: &OwnArgs) -> Result<(), CliError> {
             break;
         }
     }
-    let kinds = whole.end()?;
-    if let Some(path) = &args.checkpoint {
-        files::replace_private(path, newest.checkpoint.as_bytes())?;
+    Ok(())
+}
+
+/// Entries that say that the caller was answered, while it kept no receipt of them.
+#[derive(Default)]
+struct Unclaimed {
+    count: u64,
+    first: Vec<(u64, Event)>,
+}
+
+impl Unclaimed {
+    fn add(&mut self, index: u64, event: &Event) {
+        self.count = self.count.saturating_add(1);
+        if self.first.len() < UNCLAIMED_SHOWN {
+            self.first.push((index, event.clone()));
+        }
     }
-    args.output.show(
-        || {
-            let kinds = kinds.iter().map(|(kind, count)| format!("\n  {count} {kind}")).collect::<String>();
-            let since = older.as_ref().map_or_else(String::new, |older| {
-                format!("\nits first {} entries are those of the checkpoint that you kept", older.size)
-            });
-            format!(
-                "your journal is whole: {} entries, all opened, root {}{since}{kinds}",
-                head.size, head.root
-            )
-        },
-        &json!({
-            "origin": head.origin, "size": head.size, "root": head.root.to_string(),
-            "since": older.as_ref().map(|older| older.size), "kinds": kinds,
-        }),
-    )
+
+    /// Refuses a journal that has such entries, and shows the first of them.
+    fn end(&self) -> Result<(), CliError> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        for (index, event) in &self.first {
+            print::note(&format!("entry {index}, of which there is no receipt: {}", event_text(event)));
+        }
+        Err(CliError::Found(format!(
+            "REFUSED: your journal says of {} entries that you caused them, and you kept no receipt of them; if you \
+             did cause them, ask again with the same request id in time and you get it; otherwise report it",
+            self.count
+        )))
+    }
 }
 
 /// The journal as far as it came.
 struct Whole<'a> {
     head: &'a Checkpoint,
-    older: Option<&'a Checkpoint>,
+    kept: &'a Kept,
     tree: Edge,
+    found: Found,
+}
+
+/// What is in the journal.
+#[derive(Default)]
+struct Found {
+    /// How many entries of each kind.
     kinds: BTreeMap<&'static str, u64>,
+    /// Entries whose like is answered with a receipt, and of which none was kept.
+    unclaimed: Unclaimed,
 }
 
 impl<'a> Whole<'a> {
-    fn new(head: &'a Checkpoint, older: Option<&'a Checkpoint>) -> Result<Self, CliError> {
-        match older {
-            Some(older) if older.size > head.size => Err(CliError::Found(format!(
-                "REFUSED: the journal had {} entries when you kept its checkpoint, and has {} now; keep both and \
-                 report it",
-                older.size, head.size
-            ))),
-            _ => Ok(Self { head, older, tree: Edge::new(), kinds: BTreeMap::new() }),
-        }
+    fn new(head: &'a Checkpoint, kept: &'a Kept) -> Result<Self, CliError> {
+        kept.compare_size(head.size)?;
+        Ok(Self { head, kept, tree: Edge::new(), found: Found::default() })
     }
 
     const fn is_done(&self) -> bool {
@@ -117,15 +170,19 @@ impl<'a> Whole<'a> {
         let entry = Entry::decode(&sent.entry).map_err(refused)?;
         let opening = Opening::decode(&sent.opening).map_err(refused)?;
         let event = entry.opens(&opening).map_err(refused)?;
+        let claimed = self.kept.compare_entry(due, &entry)?;
+        if self.kept.has_all_receipts() && !claimed && WITH_RECEIPT.contains(&event.kind) {
+            self.found.unclaimed.add(due, &event);
+        }
         self.tree.append(entry.leaf_hash());
         // Nothing is proven from here, so the tiles that are whole need not be kept.
         self.tree.settle();
-        let count = self.kinds.entry(event.kind.name()).or_default();
+        let count = self.found.kinds.entry(event.kind.name()).or_default();
         *count = count.saturating_add(1);
         Ok(event)
     }
 
-    fn end(self) -> Result<BTreeMap<&'static str, u64>, CliError> {
+    fn end(self) -> Result<Found, CliError> {
         self.compare()?;
         if self.tree.size() != self.head.size {
             return Err(CliError::Found(format!(
@@ -141,24 +198,19 @@ impl<'a> Whole<'a> {
                 self.head.root
             )));
         }
-        Ok(self.kinds)
+        Ok(self.found)
     }
 
-    /// Compares with the older checkpoint when as many entries were taken as it has.
+    /// Compares with what was kept when as many entries were taken as it was signed over.
     fn compare(&self) -> Result<(), CliError> {
-        match self.older {
-            Some(older) if older.size == self.tree.size() && older.root != self.tree.root() => {
-                Err(CliError::Found(format!(
-                    "REFUSED: the journal was rewritten: its first {} entries are not those of the checkpoint that you \
-                     kept; keep it and report it",
-                    older.size
-                )))
-            }
-            _ => Ok(()),
-        }
+        self.kept.compare_head(self.tree.size(), || self.tree.root())
     }
 }
 
+/// Kinds that are answered with a receipt whenever the caller causes one: no such entry without its receipt.
+const WITH_RECEIPT: [Kind; 2] = [Kind::QueryAnswered, Kind::DisclosureRequested];
+/// Enough to see what they have in common.
+const UNCLAIMED_SHOWN: usize = 20;
 /// What the server gives at most, an answer of less than a megabyte.
 const PAGE_SIZE: i32 = 1_000;
 
@@ -166,7 +218,7 @@ const PAGE_SIZE: i32 = 1_000;
 mod tests {
     use super::*;
     use crate::audit::entry::Draft;
-    use crate::audit::event::Kind;
+    use crate::audit::note::{Ed25519Signer, NoteSigner, VerifierKey};
     use crate::clock::Timestamp;
     use crate::ids::Digest;
     use crate::secret::SystemEntropy;
@@ -190,11 +242,19 @@ mod tests {
     }
 
     fn verified(head: &Checkpoint, older: Option<&Checkpoint>, entries: &[pb::Entry]) -> Result<u64, String> {
-        let mut whole = Whole::new(head, older).map_err(|error| error.to_string())?;
+        let mut kept = Kept::default();
+        if let Some(older) = older {
+            kept.head(older.size, older.root, "`kept`").unwrap();
+        }
+        found(head, &kept, entries).map(|found| found.kinds.values().sum())
+    }
+
+    fn found(head: &Checkpoint, kept: &Kept, entries: &[pb::Entry]) -> Result<Found, String> {
+        let mut whole = Whole::new(head, kept).map_err(|error| error.to_string())?;
         for entry in entries {
             whole.take(entry).map_err(|error| error.chain())?;
         }
-        whole.end().map(|kinds| kinds.values().sum()).map_err(|error| error.to_string())
+        whole.end().map_err(|error| error.to_string())
     }
 
     #[test]
@@ -204,6 +264,19 @@ mod tests {
             assert_eq!(verified(&head(&all), Some(&head(&all[..size])), &all), Ok(300), "older size {size}");
         }
         assert_eq!(verified(&head(&[]), None, &[]), Ok(0));
+    }
+
+    #[test]
+    fn an_answer_without_a_receipt_is_found_out_where_receipts_were_given() {
+        let all = entries(30);
+        assert_eq!(found(&head(&all), &Kept::default(), &all).unwrap().unclaimed.count, 0);
+        let mut kept = Kept::default();
+        let folder = tempfile::tempdir().unwrap();
+        let signer = Ed25519Signer::from_seed(&[7; 32]);
+        kept.receipts(folder.path(), &VerifierKey::new("o", signer.public_key()).unwrap()).unwrap();
+        let unclaimed = found(&head(&all), &kept, &all).unwrap().unclaimed;
+        assert_eq!((unclaimed.count, unclaimed.first.len()), (30, UNCLAIMED_SHOWN));
+        assert!(unclaimed.end().unwrap_err().to_string().contains("of 30 entries that you caused them"));
     }
 
     #[test]
