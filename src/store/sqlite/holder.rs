@@ -271,8 +271,9 @@ fn value(sql: &Connection, key: &str) -> Result<Vec<u8>, StoreError> {
 }
 
 fn value_find(sql: &Connection, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-    let value =
-        sql.query_row("SELECT value FROM holder WHERE name = ?1", params![key], |row| row.get(0)).optional();
+    let value = sql
+        .prepare_cached("SELECT value FROM holder WHERE name = ?1")
+        .and_then(|mut statement| statement.query_row(params![key], |row| row.get(0)).optional());
     database("reading the holder", value)
 }
 

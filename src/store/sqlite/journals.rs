@@ -110,6 +110,11 @@ impl Journals {
         Ok((known.row, index))
     }
 
+    /// The number of entries of all journals.
+    pub(super) fn entries(&self) -> u64 {
+        self.edges.values().map(|known| known.edge.size()).sum()
+    }
+
     /// The present sizes.
     pub(super) fn mark(&self) -> Marks {
         Marks(self.edges.iter().map(|(journal, known)| (journal.clone(), known.edge.mark())).collect())

@@ -15,6 +15,7 @@ use crate::store::disclosure::{Decided, FieldValue, ReleaseTerms, Requested, Ste
 use crate::store::enrolment::{BatchStarted, CollectionNew, Loaded, RestrictionNew, RestrictionSet};
 use crate::store::log::{Consistency, ExportPlan, Read};
 use crate::store::query::AskedUnder;
+use crate::store::receipt::Ticket;
 use crate::store::{
     AuditReceipt, Batch, BatchNew, Bundled, Case, CaseFilter, ChangeEnd, ChangeNew, ChangeRecord, Chunk,
     ChunkDone, Committed, DisclosureNew, DisclosureSeen, ExportFile, FieldFacts, Founding, GalleryChange,
@@ -24,6 +25,7 @@ use crate::store::{
 
 use super::enrolment::Chunked;
 use super::query::Recording;
+use super::writer::UNLOGGED;
 use super::{SqliteStore, change, disclosure, enrolment, export, holder, log, query};
 
 #[async_trait]
@@ -134,7 +136,7 @@ impl Store for SqliteStore {
     }
 
     async fn chunk_enrol(&self, permit: Permit, chunk: Chunk) -> Result<ChunkDone, StoreError> {
-        let ticket = crate::store::receipt::Ticket::next();
+        let ticket = Ticket::next();
         let done =
             self.writer.with_ticket(ticket, move |tx| enrolment::chunk_enrol(tx, &permit, &chunk)).await?;
         Ok(match done {
@@ -166,7 +168,7 @@ impl Store for SqliteStore {
         source: Pseudonym,
         why: String,
     ) -> Result<Committed<GalleryChange>, StoreError> {
-        let ticket = crate::store::receipt::Ticket::next();
+        let ticket = Ticket::next();
         let erased = self
             .writer
             .with_ticket(ticket, move |tx| enrolment::subject_erase(tx, &permit, &source, &why))
@@ -229,7 +231,7 @@ impl Store for SqliteStore {
         let (partner, _) = query::partner_and_agreement(&permit)?;
         let (recorded, receipt) = self
             .writer
-            .with_ticket(verdict.ticket(), move |tx| {
+            .checked_first(verdict.ticket(), move |tx| {
                 let recording = query::record(tx, &permit, &new, verdict.inside())?;
                 Ok((recording, verdict))
             })
@@ -251,14 +253,11 @@ impl Store for SqliteStore {
         reason: Reason,
         rule: String,
     ) -> Result<AuditReceipt, StoreError> {
-        let refused = self
-            .writer
-            .logged(move |tx| {
-                let policy = holder::policy_active(tx.sql)?;
-                query::refusal(tx, policy, &actor, action, reason, &rule)
-            })
-            .await?;
-        receipt_of(refused)
+        let refused = self.writer.checked_first(Ticket::next(), move |tx| {
+            let policy = holder::policy_active(tx.sql)?;
+            query::refusal(tx, policy, &actor, action, reason, &rule)
+        });
+        refused.await?.1.ok_or(UNLOGGED)
     }
 
     async fn disclosure_seen(
@@ -426,5 +425,3 @@ impl Store for SqliteStore {
 fn receipt_of(committed: Committed<()>) -> Result<AuditReceipt, StoreError> {
     committed.open().map(|((), receipt)| receipt).map_err(|_| UNLOGGED)
 }
-
-const UNLOGGED: StoreError = StoreError::Damaged { what: "a transaction that must be logged made no entry" };

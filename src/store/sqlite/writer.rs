@@ -49,13 +49,15 @@ impl Writer {
     async fn submit<T: Send + 'static>(
         &self,
         ticket: Ticket,
+        undo: Undo,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<(T, Option<AuditReceipt>), StoreError> {
         if self.stopped.load(Ordering::Acquire) {
             return Err(StoreError::Stopped);
         }
         let (reply, answer) = oneshot::channel();
-        let task = Box::new(Job { work: Some(work), value: None, entry: None, ticket, reply: Some(reply) });
+        let task =
+            Box::new(Job { work: Some(work), value: None, entry: None, ticket, undo, reply: Some(reply) });
         self.queue.try_send(task).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
@@ -69,9 +71,9 @@ impl Writer {
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<Committed<T>, StoreError> {
         let ticket = Ticket::next();
-        match self.submit(ticket, work).await? {
+        match self.submit(ticket, Undo::Step, work).await? {
             (value, Some(receipt)) => Ok(Committed { value: Withheld::with_ticket(value, ticket), receipt }),
-            (_, None) => Err(StoreError::Damaged { what: "a transaction that must be logged made no entry" }),
+            (_, None) => Err(UNLOGGED),
         }
     }
 
@@ -81,7 +83,17 @@ impl Writer {
         ticket: Ticket,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<(T, Option<AuditReceipt>), StoreError> {
-        self.submit(ticket, work).await
+        self.submit(ticket, Undo::Step, work).await
+    }
+
+    /// Runs a transaction that refuses before it writes anything, or not at all. Its receipt, when it made an
+    /// entry, opens what the ticket belongs to. For what comes in great numbers: it costs no savepoint.
+    pub(super) async fn checked_first<T: Send + 'static>(
+        &self,
+        ticket: Ticket,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<(T, Option<AuditReceipt>), StoreError> {
+        self.submit(ticket, Undo::Never, work).await
     }
 
     /// Runs a transaction whose result need not wait for an entry of its own.
@@ -89,7 +101,7 @@ impl Writer {
         &self,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.submit(Ticket::next(), work).await.map(|(value, _)| value)
+        self.submit(Ticket::next(), Undo::Step, work).await.map(|(value, _)| value)
     }
 }
 
@@ -104,9 +116,20 @@ impl Drop for Writer {
     }
 }
 
+/// What becomes of the writes of a transaction that fails.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Undo {
+    /// They are undone, and the rest of the batch goes on.
+    Step,
+    /// There are none: it fails before it writes. One that breaks this stops the store.
+    Never,
+}
+
 /// A transaction without its types.
 trait Task: Send {
-    /// Runs it inside a savepoint; `false` rolls back to before it.
+    /// What becomes of its writes when it fails.
+    fn undo(&self) -> Undo;
+    /// Runs it.
     fn run(&mut self, tx: &mut Tx<'_>) -> Kept;
     /// Answers after the commit, or after it failed.
     fn answer(self: Box<Self>, end: Result<&BatchEnd<'_>, StoreError>);
@@ -123,6 +146,7 @@ struct Job<T, F> {
     value: Option<Result<T, StoreError>>,
     entry: Option<EntryRef>,
     ticket: Ticket,
+    undo: Undo,
     reply: Option<oneshot::Sender<Reply<T>>>,
 }
 
@@ -133,6 +157,10 @@ where
     T: Send,
     F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send,
 {
+    fn undo(&self) -> Undo {
+        self.undo
+    }
+
     fn run(&mut self, tx: &mut Tx<'_>) -> Kept {
         let Some(work) = self.work.take() else { return Kept::No };
         let outcome = work(tx);
@@ -207,7 +235,12 @@ impl Worker {
         let (begun, now) = (Instant::now(), self.context.clock.now());
         let mut sql = database("beginning to write", self.sql.transaction())?;
         for task in &mut *batch {
-            run_in_savepoint(&self.context, &mut sql, &mut self.journals, now, task.as_mut())?;
+            match task.undo() {
+                Undo::Step => {
+                    run_in_savepoint(&self.context, &mut sql, &mut self.journals, now, task.as_mut())?
+                }
+                Undo::Never => run_checked(&self.context, &sql, &mut self.journals, now, task.as_mut())?,
+            }
         }
         let notes = self.journals.write_heads(&self.context, &sql)?;
         database("committing", sql.commit())?;
@@ -219,6 +252,22 @@ impl Worker {
         metrics::histogram!(telemetry::COMMIT_SECONDS).record(begun.elapsed().as_secs_f64());
         Ok(notes)
     }
+}
+
+fn run_checked(
+    context: &Context,
+    sql: &Connection,
+    journals: &mut Journals,
+    now: Timestamp,
+    task: &mut dyn Task,
+) -> Result<(), StoreError> {
+    let (written, entered) = (sql.total_changes(), journals.entries());
+    let kept = task.run(&mut Tx::new(context, sql, journals, now));
+    // INVARIANT: half a transaction is never committed.
+    if kept == Kept::No && (sql.total_changes() != written || journals.entries() != entered) {
+        return Err(StoreError::Damaged { what: "a transaction that failed halfway" });
+    }
+    Ok(())
 }
 
 fn run_in_savepoint(
@@ -283,6 +332,9 @@ impl std::fmt::Display for Chain<'_> {
     }
 }
 
+/// A transaction that must make an entry made none.
+pub(super) const UNLOGGED: StoreError =
+    StoreError::Damaged { what: "a transaction that must be logged made no entry" };
 /// Batches beyond this only lengthen the wait of their first task: at 256 the cost of the fsync is already
 /// spread so thin that it no longer shows.
 const BATCH_TASKS: usize = 256;
