@@ -23,8 +23,8 @@ use tonic::transport::Server;
 use crate::clock::SystemClock;
 use crate::config::material::{MaterialError, process_environment};
 use crate::config::{Config, ConfigError, LimitsConfig};
+use crate::door::{Door, RpcSlots, SettingsError, Speaks, TlsHandle};
 use crate::gate::{Gate, GateError, GateParts, OpenError};
-use crate::grpc::door::{Door, RpcSlots, SettingsError, TlsHandle, limits};
 use crate::grpc::{self, AnswerTime, Reflection, ReflectionError, ServiceSettings, Services};
 use crate::index::{self, IndexError};
 use crate::jobs::Jobs;
@@ -163,8 +163,9 @@ impl Opened {
         let health = Arc::new(Health::new(health));
         let tls = Arc::clone(trust.tls());
         let (open, closed) = watch::channel(());
-        let incoming = Door::new(listener, Arc::clone(&tls), config.limits.door).open(gone(closed.clone()));
-        let router = limits::apply(Server::builder()).add_routes(routes);
+        let incoming = Door::new(listener, Arc::clone(&tls), Speaks::Http2, config.limits.door)
+            .open(gone(closed.clone()));
+        let router = grpc::limits::apply(Server::builder()).add_routes(routes);
         let serving = tokio::spawn(router.serve_with_incoming_shutdown(incoming, gone(closed)));
 
         let (reload, told_to_reload) = mpsc::channel(1);

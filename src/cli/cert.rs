@@ -11,7 +11,7 @@ use super::fault::CliError;
 use super::print::{self, OutputOption};
 use super::{files, wire};
 use crate::clock::{Clock, SystemClock};
-use crate::grpc::door::{SpiffeId, TrustDomainName};
+use crate::door::{SpiffeId, TrustDomainName};
 use crate::secret::SystemEntropy;
 
 /// Shows what a certificate says, and issues certificates for development

@@ -13,8 +13,8 @@ use super::print;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::material::{TlsFiles, process_environment};
 use crate::config::{Config, PassphraseSource};
+use crate::door::{SettingsError, TlsSettings, TrustDomain, TrustError};
 use crate::grpc::AnswerTime;
-use crate::grpc::door::{SettingsError, TlsSettings, TrustDomain, TrustError};
 use crate::store::sqlite;
 
 /// Looks at configurations

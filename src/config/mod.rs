@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::grpc::door::{DoorLimits, TrustDomainName, limits};
+use crate::door::{DoorLimits, TrustDomainName, limits};
 use crate::grpc::{AnswerTime, Reflection};
 use crate::jobs::Cadence;
 use crate::store::StoreError;

@@ -20,9 +20,9 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{IntoRequest, Request, Response, Status, Streaming};
 use zeroize::Zeroizing;
 
-use super::door::{IdentityError, PeerIdentity, SpiffeId};
 use super::pb::{administration, enrolment, officer, oversight, partner};
 use super::refused::Refused;
+use crate::door::{IdentityError, PeerIdentity, SpiffeId};
 use crate::keys::{SignatureError, SigningKey};
 
 /// Where the server is, and who calls.

@@ -26,9 +26,9 @@ use tonic::transport::{Channel, Endpoint, Server};
 
 use onebit::cli::certs::{self, Authority, CertificateRequest, Issued, Usage, Validity};
 use onebit::clock::{Clock, ManualClock, Timestamp};
-use onebit::grpc::door::{
-    Connection, Door, DoorLimits, Ended, FrameBudget, Incoming, KeyType, Peer, SettingsError, TlsHandle,
-    TlsMaterial, Trust, TrustDomain, TrustDomainName, limits,
+use onebit::door::{
+    Connection, Door, DoorLimits, Ended, FrameBudget, Incoming, KeyType, Peer, SettingsError, Speaks,
+    TlsHandle, TlsMaterial, Trust, TrustDomain, TrustDomainName, limits,
 };
 use onebit::secret::{SecretBytes, SystemEntropy};
 
@@ -143,7 +143,10 @@ struct Opened {
 async fn open(handle: &Arc<TlsHandle>, limits: DoorLimits) -> Opened {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    Opened { address, incoming: Door::new(listener, Arc::clone(handle), limits).open(std::future::pending()) }
+    Opened {
+        address,
+        incoming: Door::new(listener, Arc::clone(handle), Speaks::Http2, limits).open(std::future::pending()),
+    }
 }
 
 impl Opened {
@@ -202,7 +205,7 @@ async fn serve(world: &World, limits: DoorLimits) -> Served {
             }
         });
     let task = tokio::spawn(async move {
-        limits::apply(Server::builder())
+        onebit::grpc::limits::apply(Server::builder())
             .add_service(health)
             .serve_with_incoming_shutdown(incoming, async {
                 let _ = stopped.await;

@@ -280,7 +280,7 @@ mod tests {
     use super::*;
     use crate::cli::certs::{Authority, Validity};
     use crate::clock::Timestamp;
-    use crate::grpc::door::TrustDomainName;
+    use crate::door::TrustDomainName;
     use crate::secret::SystemEntropy;
 
     #[derive(Parser)]

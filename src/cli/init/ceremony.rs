@@ -14,7 +14,7 @@ use crate::authz::{Bundle, Role, Rules, Standing};
 use crate::cli::fault::CliError;
 use crate::clock::Timestamp;
 use crate::config::document::{Document, Faults, Place};
-use crate::grpc::door::{PeerIdentity, SpiffeId, Trust, TrustDomain, TrustDomainName};
+use crate::door::{PeerIdentity, SpiffeId, Trust, TrustDomain, TrustDomainName};
 use crate::ids::{ActorName, Digest, PartnerName};
 use crate::store::{Founding, Partner, Person};
 

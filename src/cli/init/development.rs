@@ -15,7 +15,7 @@ use crate::cli::certs::{Authority, CertError, Issued, Validity};
 use crate::cli::fault::CliError;
 use crate::cli::files;
 use crate::clock::Timestamp;
-use crate::grpc::door::TrustDomainName;
+use crate::door::TrustDomainName;
 use crate::ids::PartnerName;
 use crate::secret::Entropy;
 
