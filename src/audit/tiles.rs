@@ -158,11 +158,23 @@ impl Resource {
     /// Whether a journal of `size` entries has this file.
     #[must_use]
     pub fn belongs_to(&self, size: u64) -> bool {
-        let (level, index, width) = match self {
+        let (level, index, width) = self.shape();
+        width_at(level, index, size) == Some(width)
+    }
+
+    /// Whether a journal of `size` entries has this file, or had it when it was smaller: the hashes and entries
+    /// that are there never change, so a partial file is good for ever.
+    #[must_use]
+    pub fn is_within(&self, size: u64) -> bool {
+        let (level, index, width) = self.shape();
+        width_at(level, index, size).is_some_and(|there| width <= there)
+    }
+
+    const fn shape(&self) -> (u8, u64, u16) {
+        match self {
             Self::Tile(tile) => (tile.level, tile.index, tile.width),
             Self::Bundle(bundle) | Self::Openings(bundle) => (0, bundle.index, bundle.width),
-        };
-        width_at(level, index, size) == Some(width)
+        }
     }
 
     fn read(path: &str) -> Option<Self> {

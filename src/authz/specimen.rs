@@ -55,6 +55,9 @@ impl Specimen {
             | A::GetOwnCheckpoint
             | A::ListOwnEntries => About::Partner { partner: &self.partner },
             A::GetCase | A::ViewField | A::DecideCase => self.case(Standing::Active),
+            A::ReadCheckpoint | A::ReadTile | A::ReadBundle => {
+                About::Journal { partner: Some(&self.partner) }
+            }
             A::StartBatch | A::EnrolSubjects => About::Collection { collection: &self.collection },
             A::ConfirmChange => {
                 About::Change { proposed_by: &self.proposed_by, proposer_role: self.proposer_role }
@@ -129,7 +132,11 @@ impl Rules {
             | About::NewDisclosure { .. }
             | About::Disclosure { .. }
             | About::Case { .. } => self.agreements().next(),
-            About::Service | About::Partner { .. } | About::Collection { .. } | About::Change { .. } => None,
+            About::Service
+            | About::Partner { .. }
+            | About::Journal { .. }
+            | About::Collection { .. }
+            | About::Change { .. } => None,
         };
         [None, agreement]
             .iter()

@@ -52,6 +52,8 @@ pub struct Config {
     pub root_key: RootKeyConfig,
     /// The door.
     pub server: ServerConfig,
+    /// Where the log is served over HTTPS; nowhere without.
+    pub tiles_listen: Option<SocketAddr>,
     /// What may be under way.
     pub limits: LimitsConfig,
     /// How many threads search.
@@ -140,6 +142,7 @@ fn config(document: &mut Document<'_>, file: &Path) -> Option<Config> {
     let store_folder = store(document, folder);
     let root_key = root_key(document, folder, store_folder.as_deref());
     let server = server(document, folder);
+    let tiles_listen = tiles(document);
     let limits = limits_of(document);
     let search_threads = search(document);
     let metrics_listen = metrics(document);
@@ -151,6 +154,7 @@ fn config(document: &mut Document<'_>, file: &Path) -> Option<Config> {
         store_folder: store_folder?,
         root_key: root_key?,
         server: server?,
+        tiles_listen: tiles_listen?,
         limits: limits?,
         search_threads: search_threads?,
         metrics_listen: metrics_listen?,
@@ -252,6 +256,20 @@ fn server(document: &mut Document<'_>, folder: &Path) -> Option<ServerConfig> {
         reflection,
         answer_time: answer_time?,
     })
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct TilesKeys {
+    listen: Option<Spanned<String>>,
+}
+
+fn tiles(document: &mut Document<'_>) -> Option<Option<SocketAddr>> {
+    let (place, keys): (Place, TilesKeys) = document.section("tiles");
+    match keys.listen {
+        None => Some(None),
+        Some(listen) => address(document, &place, &listen).map(Some),
+    }
 }
 
 #[derive(Deserialize, Default)]

@@ -212,13 +212,14 @@ mod tests {
                 "`{path}` is no action: add it to `authz::Action` and to the policy schema"
             );
         }
-        for action in Action::ALL {
+        let calls: Vec<&str> = Action::ALL.iter().filter_map(|action| action.rpc_path()).collect();
+        for path in &calls {
             assert!(
-                described.contains(action.rpc_path()),
-                "`{action}` is no call of the schemas: add it to proto/, or remove the action"
+                described.contains(*path),
+                "`{path}` is no call of the schemas: add it to proto/, or remove the action"
             );
         }
-        assert_eq!(described.len(), Action::ALL.len());
+        assert_eq!(described.len(), calls.len());
     }
 
     #[test]

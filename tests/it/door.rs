@@ -28,7 +28,7 @@ use onebit::cli::certs::{self, Authority, CertificateRequest, Issued, Usage, Val
 use onebit::clock::{Clock, ManualClock, Timestamp};
 use onebit::door::{
     Connection, Door, DoorLimits, Ended, FrameBudget, Incoming, KeyType, Peer, SettingsError, Speaks,
-    TlsHandle, TlsMaterial, Trust, TrustDomain, TrustDomainName, limits,
+    TlsHandle, TlsMaterial, Trust, TrustDomain, TrustDomainName,
 };
 use onebit::secret::{SecretBytes, SystemEntropy};
 

@@ -28,5 +28,6 @@ mod query;
 mod readme;
 mod roles;
 mod story;
+mod tiles;
 mod verify;
 mod voice;

@@ -316,8 +316,7 @@ impl Reading<'_, '_> {
             Ok(parsed) => parsed,
             Err(error) => return self.document.fault(place, "role", &role, error.to_string()),
         };
-        let is_system = matches!(parsed, Role::PartnerSystem | Role::EnrolmentSystem);
-        match (nature, is_system) {
+        match (nature, parsed.is_of_systems()) {
             (Nature::Person, true) => self.document.fault(
                 place,
                 "role",
