@@ -439,6 +439,18 @@ mod tests {
         }
 
         #[test]
+        fn a_file_that_belonged_once_stays_within(size in 0_u64..70_000, later in 0_u64..70_000, level in 0_u8..3, index in 0_u64..300, width in 1_u16..=256) {
+            let tile = Resource::Tile(TileId::new(level, index, width).unwrap());
+            if tile.belongs_to(size) {
+                prop_assert!(tile.is_within(size) && tile.is_within(size.saturating_add(later)));
+            }
+            if tile.is_within(size) {
+                let due = index * 256 + u64::from(width);
+                prop_assert!(tile.belongs_to(due << (8 * u32::from(level))), "no size ever had it");
+            }
+        }
+
+        #[test]
         fn no_text_breaks_the_reading_of_paths(text in "(tile/|openings/)?[0-9x/.p+a]{0,30}") {
             if let Ok(found) = Resource::parse(&text) {
                 prop_assert_eq!(found.to_string(), text);

@@ -20,8 +20,8 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use crate::holder::{Holder, HolderOptions, Who, repository, who};
-use crate::tiles::read_status;
 use crate::story::{FIELDS, batch_start, question_about, reason, request_id, signed, subject, wanted};
+use crate::tiles::read_status;
 
 /// The table for people. `ONEBIT_BLESS=1` writes it anew.
 const TABLE: &str = "docs/who-may-do-what.md";
