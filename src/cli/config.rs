@@ -151,6 +151,10 @@ impl Findings {
                 "answers: as soon as they are ready, so that their time tells about the gallery".to_owned(),
             );
         }
+        self.good.push(match config.tiles_listen {
+            Some(listen) => format!("log over HTTPS: at https://{listen}"),
+            None => "log over HTTPS: not served".to_owned(),
+        });
         self.good.push(match config.metrics_listen {
             Some(listen) => format!("metrics: at http://{listen}/metrics"),
             None => "metrics: not served".to_owned(),

@@ -242,7 +242,7 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
         Action::ListPartners => administration::ListPartnersRequest {}.encode_to_vec(),
         Action::GetPolicy => administration::GetPolicyRequest {}.encode_to_vec(),
         Action::ReadCheckpoint | Action::ReadTile | Action::ReadBundle => {
-            unreachable!("{action} is no call")
+            panic!("{action} is no call")
         }
     }
 }

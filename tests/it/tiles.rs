@@ -447,7 +447,7 @@ async fn a_fetch_says_what_is_wrong_and_leaves_other_folders_alone() {
     assert_eq!(refusal.code(), Some(1));
     let refusal = refusal.failed();
     assert!(refusal.contains("(404)") && refusal.contains("check the name of the journal"), "{refusal}");
-    assert!(!holder.path("other/checkpoint").exists());
+    assert!(!holder.path("other").exists() && !holder.path("other.fetching").exists());
 
     let wrong = holder.log_key("ca-border");
     let args = ["audit", "fetch", &url(&holder, "au-border"), "mine", "--log-key", &wrong];

@@ -36,6 +36,7 @@ pub(super) async fn fetch(args: &FetchArgs) -> Result<(), CliError> {
         .map_err(|error| CliError::because("REFUSED: the checkpoint is not text", error))?;
     let newest = Checkpoint::open(&note, &key)
         .map_err(|error| CliError::because("REFUSED: the checkpoint does not hold", error))?;
+    place.make()?;
     for kept in older.iter().chain(&since) {
         check_newer(kept, &newest).map_err(|error| place.refuse(&note, error))?;
     }
@@ -114,9 +115,13 @@ impl Place {
         if !is_empty && !folder.join(CHECKPOINT_PATH).exists() && !staged.exists() {
             return Err(unfit("holds something else than a journal; give a new folder"));
         }
-        files::folder(folder)?;
-        files::folder(&staged)?;
         Ok(Self { folder: folder.to_owned(), staged, refused })
+    }
+
+    /// Makes the folders, once there is something to put into them.
+    fn make(&self) -> Result<(), CliError> {
+        files::folder(&self.folder)?;
+        files::folder(&self.staged)
     }
 
     /// The checkpoint of what the folder holds, if it holds a journal.
@@ -159,9 +164,7 @@ impl Place {
             }
         }
         files::replace_private(&self.folder.join(CHECKPOINT_PATH), note.as_bytes())?;
-        if !self.folder.join(KEY_PATH).exists() {
-            files::replace_private(&self.folder.join(KEY_PATH), format!("{key}\n").as_bytes())?;
-        }
+        files::replace_private(&self.folder.join(KEY_PATH), format!("{key}\n").as_bytes())?;
         for path in paths_in(&self.folder)? {
             if Resource::parse(&path).is_ok() && !belongs(&path, size) {
                 let path = self.folder.join(path);
@@ -218,8 +221,11 @@ impl ExportFiles for Fetched<'_> {
     type Error = io::Error;
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, io::Error> {
-        if path == CHECKPOINT_PATH {
-            return Ok(Some(self.note.as_bytes().to_vec()));
+        match path {
+            CHECKPOINT_PATH => return Ok(Some(self.note.as_bytes().to_vec())),
+            // Written anew: it is the one that was given.
+            KEY_PATH => return Ok(None),
+            _ => {}
         }
         match self.staged.read(path)? {
             Some(content) => Ok(Some(content)),
