@@ -140,7 +140,7 @@ impl Bench {
     }
 
     async fn refuse(&self) {
-        let (reason, rule) = (Reason::PurposeNotAgreed, "purpose".to_owned());
+        let (reason, rule) = (Reason::PurposeNotInAgreement, "purpose".to_owned());
         let refused = self.store.refusal_record(self.actor.clone(), Action::AskQuery, reason, rule).await;
         let _receipt = refused.expect("an entry");
     }

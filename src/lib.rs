@@ -21,6 +21,8 @@ pub mod cli;
 #[cfg(feature = "service")]
 pub mod config;
 #[cfg(feature = "service")]
+pub mod door;
+#[cfg(feature = "service")]
 pub mod gate;
 #[cfg(feature = "service")]
 pub mod grpc;
@@ -40,3 +42,5 @@ pub mod store;
 pub mod telemetry;
 #[cfg(feature = "service")]
 pub mod template;
+#[cfg(feature = "service")]
+pub mod tiles;

@@ -16,15 +16,15 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tonic::transport::Server;
 
 use crate::clock::SystemClock;
 use crate::config::material::{MaterialError, process_environment};
 use crate::config::{Config, ConfigError, LimitsConfig};
+use crate::door::{Door, RpcSlots, SettingsError, Speaks, TlsHandle};
 use crate::gate::{Gate, GateError, GateParts, OpenError};
-use crate::grpc::door::{Door, RpcSlots, SettingsError, TlsHandle, limits};
 use crate::grpc::{self, AnswerTime, Reflection, ReflectionError, ServiceSettings, Services};
 use crate::index::{self, IndexError};
 use crate::jobs::Jobs;
@@ -32,6 +32,7 @@ use crate::secret::SystemEntropy;
 use crate::store::StoreError;
 use crate::store::sqlite::{self, SqliteStore};
 use crate::telemetry::{self, TelemetryError};
+use crate::tiles::Tiles;
 
 use health::Health;
 use signals::Told;
@@ -102,39 +103,57 @@ pub enum ServerError {
 /// Serves until told to stop: then no connection is accepted any more, what is under way is finished within 20
 /// seconds, and the rest is cut off. Told a second time, it ends at once.
 ///
-/// `ready` is called once, with the address that the server listens at.
+/// `ready` is called once, with the addresses that the server listens at.
 ///
 /// # Errors
 /// [`ServerError`]; an orderly end is none.
 pub async fn serve(
     config: Config,
     mut told: mpsc::Receiver<Told>,
-    ready: impl FnOnce(SocketAddr),
+    ready: impl FnOnce(Listening),
 ) -> Result<(), ServerError> {
     let started = tokio::select! {
         opened = Opened::open(&config) => opened?.start(&config).await?,
         () = stop(&mut told) => return Ok(()),
     };
-    tracing::info!(port = started.address.port(), version = env!("CARGO_PKG_VERSION"), "listening");
-    ready(started.address);
+    let Listening { calls, tiles } = started.listening;
+    tracing::info!(port = calls.port(), version = env!("CARGO_PKG_VERSION"), "listening");
+    if let Some(tiles) = tiles {
+        tracing::info!(port = tiles.port(), "the log is served over HTTPS");
+    }
+    ready(started.listening);
     started.run(told).await
 }
 
-/// Everything that a server is made of, before the door opens.
+/// Where a server listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Listening {
+    /// For calls.
+    pub calls: SocketAddr,
+    /// For reads of the log over HTTPS, where it is served.
+    pub tiles: Option<SocketAddr>,
+}
+
+/// Everything that a server is made of, before its doors open.
 struct Opened {
     gate: Arc<Gate>,
     trust: TrustKeeper,
-    listener: TcpListener,
-    address: SocketAddr,
+    calls: TcpListener,
+    tiles: Option<TcpListener>,
+    listening: Listening,
     _lock: File,
 }
 
 impl Opened {
     async fn open(config: &Config) -> Result<Self, ServerError> {
         index::require_processor()?;
-        let unusable = |source| ServerError::Listen { address: config.server.listen, source };
-        let listener = TcpListener::bind(config.server.listen).await.map_err(unusable)?;
-        let address = listener.local_addr().map_err(unusable)?;
+        let (calls, at) = listen(config.server.listen).await?;
+        let mut listening = Listening { calls: at, tiles: None };
+        let mut tiles = None;
+        if let Some(address) = config.tiles_listen {
+            let (listener, at) = listen(address).await?;
+            (tiles, listening.tiles) = (Some(listener), Some(at));
+        }
         if let Some(listen) = config.metrics_listen {
             telemetry::metrics_init(Some(listen))?;
         }
@@ -150,12 +169,12 @@ impl Opened {
         };
         let gate = Arc::new(Gate::open(parts).await?);
         let trust = TrustKeeper::open(&gate, config)?;
-        Ok(Self { gate, trust, listener, address, _lock: lock })
+        Ok(Self { gate, trust, calls, tiles, listening, _lock: lock })
     }
 
-    /// Notes the start, asks the canary, and opens the door.
+    /// Notes the start, asks the canary, and opens the doors.
     async fn start(self, config: &Config) -> Result<Started, ServerError> {
-        let Self { gate, trust, listener, address, _lock } = self;
+        let Self { gate, trust, calls, tiles, listening, _lock } = self;
         let _receipt = gate.server_started().await.map_err(ServerError::Started)?;
         health::canary(&gate).await.map_err(ServerError::NotReady)?;
 
@@ -163,28 +182,40 @@ impl Opened {
         let health = Arc::new(Health::new(health));
         let tls = Arc::clone(trust.tls());
         let (open, closed) = watch::channel(());
-        let incoming = Door::new(listener, Arc::clone(&tls), config.limits.door).open(gone(closed.clone()));
-        let router = limits::apply(Server::builder()).add_routes(routes);
-        let serving = tokio::spawn(router.serve_with_incoming_shutdown(incoming, gone(closed)));
+        let mut serving = JoinSet::new();
+        let incoming =
+            Door::new(calls, Arc::clone(&tls), Speaks::Http2, config.limits.door).open(gone(closed.clone()));
+        let router = grpc::limits::apply(Server::builder()).add_routes(routes);
+        serving.spawn(router.serve_with_incoming_shutdown(incoming, gone(closed.clone())));
+        if let Some(tiles) = tiles {
+            let incoming = Door::new(tiles, Arc::clone(&tls), Speaks::Http2OrHttp1, config.limits.door)
+                .open(gone(closed.clone()));
+            let tiles = Tiles::new(Arc::clone(&gate));
+            serving.spawn(async move {
+                tiles.serve(incoming, gone(closed)).await;
+                Ok(())
+            });
+        }
 
         let (reload, told_to_reload) = mpsc::channel(1);
         let file = config.file.clone();
         let keeping = tokio::spawn(async move { trust.keep(&file, told_to_reload).await });
         let watching = tokio::spawn(Arc::clone(&health).watch(Arc::clone(&gate)));
         let jobs = Jobs::start(&gate, config.jobs);
-        Ok(Started { address, tls, health, open, reload, serving, keeping, watching, jobs, _lock })
+        Ok(Started { listening, tls, health, open, reload, serving, keeping, watching, jobs, _lock })
     }
 }
 
-/// A server whose door is open.
+/// A server whose doors are open.
 struct Started {
-    address: SocketAddr,
+    listening: Listening,
     tls: Arc<TlsHandle>,
     health: Arc<Health>,
-    /// Dropping it closes the door.
+    /// Dropping it closes the doors.
     open: watch::Sender<()>,
     reload: mpsc::Sender<()>,
-    serving: JoinHandle<Result<(), tonic::transport::Error>>,
+    /// What stands behind each door. None of it ends by itself.
+    serving: JoinSet<Result<(), tonic::transport::Error>>,
     keeping: JoinHandle<()>,
     watching: JoinHandle<()>,
     jobs: Jobs,
@@ -195,8 +226,9 @@ impl Started {
     async fn run(mut self, mut told: mpsc::Receiver<Told>) -> Result<(), ServerError> {
         loop {
             tokio::select! {
-                ended = &mut self.serving => {
-                    return Err(ServerError::Ended(ended.ok().and_then(Result::err)));
+                ended = self.serving.join_next() => {
+                    let error = ended.and_then(Result::ok).and_then(Result::err);
+                    return Err(ServerError::Ended(error));
                 }
                 what = told.recv() => match what {
                     // One that waits already will read what is there when its turn comes.
@@ -221,14 +253,14 @@ impl Started {
         let jobs = tokio::spawn(self.jobs.stop(DRAIN_LONGEST));
         let mut serving = self.serving;
         let drained = tokio::select! {
-            _ended = &mut serving => true,
+            () = all_ended(&mut serving) => true,
             () = tokio::time::sleep(DRAIN_LONGEST) => false,
             () = stop(&mut told) => false,
         };
         if !drained {
             let cut = self.tls.live().drop_all();
             tracing::warn!(count = cut, "connections that did not end were cut off");
-            let _late = timeout(CUT_LONGEST, serving).await;
+            let _late = timeout(CUT_LONGEST, all_ended(&mut serving)).await;
         }
         let _ended = self.keeping.await;
         if drained {
@@ -285,6 +317,17 @@ pub fn store_lock(folder: &Path) -> Result<File, ServerError> {
         Err(std::fs::TryLockError::WouldBlock) => Err(ServerError::InUse(folder.to_owned())),
         Err(std::fs::TryLockError::Error(source)) => Err(unusable(source)),
     }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let unusable = |source| ServerError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(unusable)?;
+    let at = listener.local_addr().map_err(unusable)?;
+    Ok((listener, at))
+}
+
+async fn all_ended<T: 'static>(tasks: &mut JoinSet<T>) {
+    while tasks.join_next().await.is_some() {}
 }
 
 /// Waits until the sender is gone; nothing is ever sent.

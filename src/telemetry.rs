@@ -177,6 +177,8 @@ pub const RPCS: &str = "onebit_rpcs_total";
 pub const RPC_SECONDS: &str = "onebit_rpc_seconds";
 /// RPCs under way.
 pub const RPCS_OPEN: &str = "onebit_rpcs_open";
+/// Requests for files of the log that were answered, by the HTTP status `code`.
+pub const TILE_READS: &str = "onebit_tile_reads_total";
 /// Seconds that a search takes, whatever it finds.
 pub const SEARCH_SECONDS: &str = "onebit_search_seconds";
 /// Seconds that a commit takes, all its transactions together.
@@ -258,6 +260,7 @@ fn metrics_describe() {
     describe_counter!(RPCS, Unit::Count, "RPCs that were answered");
     describe_histogram!(RPC_SECONDS, Unit::Seconds, "time from an RPC's arrival to its answer");
     describe_gauge!(RPCS_OPEN, Unit::Count, "RPCs under way");
+    describe_counter!(TILE_READS, Unit::Count, "requests for files of the log that were answered");
     describe_histogram!(SEARCH_SECONDS, Unit::Seconds, "time that a search takes, whatever it finds");
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "time that a commit takes");
     describe_histogram!(COMMIT_TRANSACTIONS, Unit::Count, "transactions in a commit");

@@ -158,11 +158,23 @@ impl Resource {
     /// Whether a journal of `size` entries has this file.
     #[must_use]
     pub fn belongs_to(&self, size: u64) -> bool {
-        let (level, index, width) = match self {
+        let (level, index, width) = self.shape();
+        width_at(level, index, size) == Some(width)
+    }
+
+    /// Whether a journal of `size` entries has this file, or had it when it was smaller: the hashes and entries
+    /// that are there never change, so a partial file is good for ever.
+    #[must_use]
+    pub fn is_within(&self, size: u64) -> bool {
+        let (level, index, width) = self.shape();
+        width_at(level, index, size).is_some_and(|there| width <= there)
+    }
+
+    const fn shape(&self) -> (u8, u64, u16) {
+        match self {
             Self::Tile(tile) => (tile.level, tile.index, tile.width),
             Self::Bundle(bundle) | Self::Openings(bundle) => (0, bundle.index, bundle.width),
-        };
-        width_at(level, index, size) == Some(width)
+        }
     }
 
     fn read(path: &str) -> Option<Self> {
@@ -423,6 +435,18 @@ mod tests {
             let bundle = BundleId::new(index >> shift, width).unwrap();
             for resource in [tile, Resource::Bundle(bundle), Resource::Openings(bundle)] {
                 prop_assert_eq!(Resource::parse(&resource.to_string()), Ok(resource));
+            }
+        }
+
+        #[test]
+        fn a_file_that_belonged_once_stays_within(size in 0_u64..70_000, later in 0_u64..70_000, level in 0_u8..3, index in 0_u64..300, width in 1_u16..=256) {
+            let tile = Resource::Tile(TileId::new(level, index, width).unwrap());
+            if tile.belongs_to(size) {
+                prop_assert!(tile.is_within(size) && tile.is_within(size.saturating_add(later)));
+            }
+            if tile.is_within(size) {
+                let due = index * 256 + u64::from(width);
+                prop_assert!(tile.belongs_to(due << (8 * u32::from(level))), "no size ever had it");
             }
         }
 

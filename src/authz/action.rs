@@ -1,10 +1,10 @@
-//! What is asked for: one action for each call of the interface.
+//! What is asked for: one action for each call of the interface, and for each kind of file of the log.
 
 use std::fmt;
 
 macro_rules! actions {
-    ($($package:literal, $service:literal { $($variant:ident = $method:literal),+ $(,)? })+) => {
-        /// A call of the interface; every call is exactly one action.
+    ($($wire:ident $package:literal, $service:literal { $($variant:ident = $method:literal),+ $(,)? })+) => {
+        /// A call of the interface, or a read of the log over HTTPS; each is exactly one action.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Action {
             $($(
@@ -25,15 +25,17 @@ macro_rules! actions {
                 }
             }
 
-            /// The path of the call on the wire, `/onebit.partner.v1.QueryService/AskQuery`.
+            /// The path of the call on the wire, `/onebit.partner.v1.QueryService/AskQuery`; `None` for a read over
+            /// HTTPS, which is no call.
             #[must_use]
-            pub const fn rpc_path(self) -> &'static str {
+            pub const fn rpc_path(self) -> Option<&'static str> {
                 match self {
-                    $($(Self::$variant => concat!("/onebit.", $package, ".v1.", $service, "/", $method),)+)+
+                    $($(Self::$variant => actions!(@path $wire $package, $service, $method),)+)+
                 }
             }
 
-            /// The package of the call: `partner`, `officer`, `oversight`, `enrolment` or `administration`.
+            /// The package of the call: `partner`, `officer`, `oversight`, `enrolment` or `administration`; `tiles` for
+            /// reads over HTTPS.
             #[must_use]
             pub const fn package(self) -> &'static str {
                 match self {
@@ -42,14 +44,20 @@ macro_rules! actions {
             }
         }
     };
+    (@path rpc $package:literal, $service:literal, $method:literal) => {
+        Some(concat!("/onebit.", $package, ".v1.", $service, "/", $method))
+    };
+    (@path https $package:literal, $service:literal, $method:literal) => {
+        None
+    };
 }
 
 actions! {
-    "partner", "QueryService" {
+    rpc "partner", "QueryService" {
         AskQuery = "AskQuery",
         AskQueries = "AskQueries",
     }
-    "partner", "DisclosureService" {
+    rpc "partner", "DisclosureService" {
         RequestDisclosure = "RequestDisclosure",
         GetDisclosure = "GetDisclosure",
         ListDisclosures = "ListDisclosures",
@@ -57,24 +65,24 @@ actions! {
         AcknowledgeRelease = "AcknowledgeRelease",
         WithdrawDisclosure = "WithdrawDisclosure",
     }
-    "partner", "AgreementService" {
+    rpc "partner", "AgreementService" {
         GetStanding = "GetStanding",
         ListAgreements = "ListAgreements",
         ListSchemes = "ListSchemes",
         StartReleaseKey = "StartReleaseKey",
         ProveReleaseKey = "ProveReleaseKey",
     }
-    "partner", "JournalService" {
+    rpc "partner", "JournalService" {
         GetOwnCheckpoint = "GetCheckpoint",
         ListOwnEntries = "ListEntries",
     }
-    "officer", "CaseService" {
+    rpc "officer", "CaseService" {
         ListCases = "ListCases",
         GetCase = "GetCase",
         ViewField = "ViewField",
         DecideCase = "DecideCase",
     }
-    "oversight", "LogService" {
+    rpc "oversight", "LogService" {
         ListJournals = "ListJournals",
         GetCheckpoint = "GetCheckpoint",
         ListEntries = "ListEntries",
@@ -82,7 +90,12 @@ actions! {
         GetConsistencyProof = "GetConsistencyProof",
         ExportJournal = "ExportJournal",
     }
-    "enrolment", "EnrolmentService" {
+    https "tiles", "Journal" {
+        ReadCheckpoint = "ReadCheckpoint",
+        ReadTile = "ReadTile",
+        ReadBundle = "ReadBundle",
+    }
+    rpc "enrolment", "EnrolmentService" {
         StartBatch = "StartBatch",
         EnrolSubjects = "EnrolSubjects",
         GetBatch = "GetBatch",
@@ -90,7 +103,7 @@ actions! {
         AddRestriction = "AddRestriction",
         EraseSubject = "EraseSubject",
     }
-    "administration", "AdministrationService" {
+    rpc "administration", "AdministrationService" {
         ProposeChange = "ProposeChange",
         ConfirmChange = "ConfirmChange",
         RejectChange = "RejectChange",
@@ -107,7 +120,7 @@ impl Action {
     /// The action of a call's path, or `None` for a path that is not one of ours: no action, no permission.
     #[must_use]
     pub fn from_rpc_path(path: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|action| action.rpc_path() == path)
+        Self::ALL.iter().copied().find(|action| action.rpc_path() == Some(path))
     }
 
     /// The action with this id.
@@ -132,7 +145,9 @@ mod tests {
     #[test]
     fn actions_are_found_by_path_and_by_id() {
         for action in Action::ALL {
-            assert_eq!(Action::from_rpc_path(action.rpc_path()), Some(*action));
+            if let Some(path) = action.rpc_path() {
+                assert_eq!(Action::from_rpc_path(path), Some(*action));
+            }
             assert_eq!(Action::from_id(action.id()), Some(*action));
         }
         assert_eq!(
@@ -149,9 +164,13 @@ mod tests {
 
     #[test]
     fn unknown_paths_are_no_action() {
-        for path in
-            ["", "/", "/onebit.partner.v2.QueryService/AskQuery", "/onebit.partner.v1.QueryService/askquery"]
-        {
+        for path in [
+            "",
+            "/",
+            "/onebit.tiles.v1.Journal/ReadTile",
+            "/onebit.partner.v2.QueryService/AskQuery",
+            "/onebit.partner.v1.QueryService/askquery",
+        ] {
             assert_eq!(Action::from_rpc_path(path), None, "`{path}` must not be an action");
         }
     }

@@ -12,6 +12,8 @@ pub enum Role {
     PartnerSystem,
     /// A system of the holder, which enrols.
     EnrolmentSystem,
+    /// A system of a third agency that keeps and signs what it sees of the holder's journal.
+    Witness,
     /// A person who decides about disclosures.
     ApprovingOfficer,
     /// A person who compares and advises.
@@ -24,9 +26,10 @@ pub enum Role {
 
 impl Role {
     /// Every role, in the order of the documents.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::PartnerSystem,
         Self::EnrolmentSystem,
+        Self::Witness,
         Self::ApprovingOfficer,
         Self::Examiner,
         Self::PrivacyOfficer,
@@ -39,11 +42,20 @@ impl Role {
         match self {
             Self::PartnerSystem => "partner-system",
             Self::EnrolmentSystem => "enrolment-system",
+            Self::Witness => "witness",
             Self::ApprovingOfficer => "approving-officer",
             Self::Examiner => "examiner",
             Self::PrivacyOfficer => "privacy-officer",
             Self::Administrator => "administrator",
         }
+    }
+}
+
+impl Role {
+    /// Whether systems have it, and not people.
+    #[must_use]
+    pub const fn is_of_systems(self) -> bool {
+        matches!(self, Self::PartnerSystem | Self::EnrolmentSystem | Self::Witness)
     }
 }
 
@@ -125,7 +137,7 @@ pub struct Actor {
 pub enum ActorError {
     /// No such role.
     #[error(
-        "`{0}` is not a role; use `partner-system`, `enrolment-system`, `approving-officer`, `examiner`, `privacy-officer` or `administrator`"
+        "`{0}` is not a role; use `partner-system`, `enrolment-system`, `witness`, `approving-officer`, `examiner`, `privacy-officer` or `administrator`"
     )]
     Role(String),
     /// No such standing.

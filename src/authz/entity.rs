@@ -22,6 +22,7 @@ pub(super) struct Words {
     role: EntityTypeName,
     standing: EntityTypeName,
     partner: EntityTypeName,
+    journal: EntityTypeName,
     collection: EntityTypeName,
     agreement: EntityTypeName,
     service: EntityUid,
@@ -50,6 +51,7 @@ impl Words {
             role: word("Role")?,
             standing: word("Standing")?,
             partner: word("Partner")?,
+            journal: word("Journal")?,
             collection: word("Collection")?,
             agreement: word("Agreement")?,
             service,
@@ -105,6 +107,16 @@ impl Words {
         Entity::new(uid(&self.actor, actor.name.as_str()), attributes, parents).ok()
     }
 
+    /// Partners' journals are named after their partners; the holder's is the only one that is nobody's.
+    fn journal(&self, partner: Option<&PartnerName>) -> EntityUid {
+        uid(&self.journal, partner.map_or("", PartnerName::as_str))
+    }
+
+    fn journal_entity(&self, partner: Option<&PartnerName>) -> Option<Entity> {
+        let owner = |name| ("partner".to_owned(), RestrictedExpression::new_entity_uid(self.partner(name)));
+        Entity::new(self.journal(partner), partner.map(owner).into_iter().collect(), HashSet::new()).ok()
+    }
+
     fn partner(&self, name: &PartnerName) -> EntityUid {
         uid(&self.partner, name.as_str())
     }
@@ -137,6 +149,9 @@ impl Rules {
         let action = self.book.actions.get(&action)?.clone();
         let (resource, mut facts) = self.facts(about, today);
         let mut entities = vec![principal.clone(), action.clone()];
+        if let About::Journal { partner } = about {
+            entities.push(words.journal_entity(*partner)?);
+        }
         if let Some(entity) = agreement.and_then(|agreement| words.agreements.get(&agreement.name)) {
             facts.push(("agreement", RestrictedExpression::new_entity_uid(entity.uid())));
             entities.push(entity.clone());
@@ -154,6 +169,7 @@ impl Rules {
         match about {
             About::Service => (words.service.clone(), Vec::new()),
             About::Partner { partner } => (words.partner(partner), Vec::new()),
+            About::Journal { partner } => (words.journal(*partner), Vec::new()),
             About::Query { collection, purpose, samples, usage, .. } => {
                 let (repeated, used_today, used_this_year) = match usage {
                     Usage::Repeated => (true, 0, 0),

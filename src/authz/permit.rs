@@ -38,6 +38,11 @@ pub enum About<'a> {
         /// Whose it is.
         partner: &'a PartnerName,
     },
+    /// A journal of the log as files over HTTPS: `ReadCheckpoint`, `ReadTile`, `ReadBundle`.
+    Journal {
+        /// Whose journal it is; `None` for the holder's.
+        partner: Option<&'a PartnerName>,
+    },
     /// A question about a person: `AskQuery`, and each question of a stream.
     Query {
         /// The agreement that the caller names; else the only one in force that covers the question.
@@ -228,7 +233,11 @@ impl Rules {
             About::NewDisclosure { purpose, .. } => {
                 self.only_agreement(actor.partner.as_ref()?, None, purpose, today)
             }
-            About::Service | About::Partner { .. } | About::Collection { .. } | About::Change { .. } => None,
+            About::Service
+            | About::Partner { .. }
+            | About::Journal { .. }
+            | About::Collection { .. }
+            | About::Change { .. } => None,
         }
     }
 

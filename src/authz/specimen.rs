@@ -13,6 +13,8 @@ use crate::ids::{ActorName, AgreementName, CollectionName, FieldName, IdError, P
 pub(super) struct Specimen {
     pub(super) agreement: AgreementName,
     pub(super) partner: PartnerName,
+    /// Whose journal; the holder's when nobody's.
+    pub(super) journal: Option<PartnerName>,
     pub(super) collection: CollectionName,
     pub(super) purpose: PurposeName,
     pub(super) fields: Vec<FieldName>,
@@ -25,6 +27,7 @@ impl Specimen {
         Ok(Self {
             agreement: ANY_NAME.parse()?,
             partner: ANY_NAME.parse()?,
+            journal: Some(ANY_NAME.parse()?),
             collection: ANY_NAME.parse()?,
             purpose: ANY_NAME.parse()?,
             fields: vec![ANY_NAME.parse()?],
@@ -55,6 +58,9 @@ impl Specimen {
             | A::GetOwnCheckpoint
             | A::ListOwnEntries => About::Partner { partner: &self.partner },
             A::GetCase | A::ViewField | A::DecideCase => self.case(Standing::Active),
+            A::ReadCheckpoint | A::ReadTile | A::ReadBundle => {
+                About::Journal { partner: self.journal.as_ref() }
+            }
             A::StartBatch | A::EnrolSubjects => About::Collection { collection: &self.collection },
             A::ConfirmChange => {
                 About::Change { proposed_by: &self.proposed_by, proposer_role: self.proposer_role }
@@ -129,7 +135,11 @@ impl Rules {
             | About::NewDisclosure { .. }
             | About::Disclosure { .. }
             | About::Case { .. } => self.agreements().next(),
-            About::Service | About::Partner { .. } | About::Collection { .. } | About::Change { .. } => None,
+            About::Service
+            | About::Partner { .. }
+            | About::Journal { .. }
+            | About::Collection { .. }
+            | About::Change { .. } => None,
         };
         [None, agreement]
             .iter()

@@ -69,6 +69,7 @@ impl Default for Specimen {
         Self {
             agreement: name("au-border-identity"),
             partner: name("au-border"),
+            journal: Some(name("au-border")),
             collection: name("watch-face"),
             purpose: name("border-identity"),
             fields: vec![name("family-name")],
@@ -79,11 +80,13 @@ impl Default for Specimen {
 }
 
 impl Specimen {
-    /// As an actor of this role would meet it: nobody confirms what somebody of the same role proposed.
+    /// As an actor of this role would meet it: nobody confirms what somebody of the same role proposed, and a
+    /// witness reads the holder's journal.
     fn for_role(role: Role) -> Self {
         let proposer_role =
             if role == Role::Administrator { Role::PrivacyOfficer } else { Role::Administrator };
-        Self { proposer_role, ..Self::default() }
+        let journal = (role != Role::Witness).then(|| name("au-border"));
+        Self { proposer_role, journal, ..Self::default() }
     }
 }
 
@@ -360,6 +363,35 @@ fn denial_is_always_possible() {
 }
 
 #[test]
+fn a_journal_is_read_by_its_partner_by_privacy_officers_and_the_holders_by_witnesses() {
+    let (own, other): (PartnerName, PartnerName) = (name("au-border"), name("ca-border"));
+    let [own, other, holders] = [Some(&own), Some(&other), None].map(|partner| About::Journal { partner });
+    for action in [Action::ReadCheckpoint, Action::ReadTile, Action::ReadBundle] {
+        let read = |about| ask(action, about, NOON);
+        for about in [other, holders] {
+            let partner = someone(Role::PartnerSystem);
+            holds_alone("journal-own", Reason::NotYours, &partner, &read(about));
+        }
+        for about in [own, other] {
+            let witness = someone(Role::Witness);
+            holds_alone("journal-holders", Reason::NotYours, &witness, &read(about));
+        }
+        for (role, about) in [
+            (Role::PartnerSystem, own),
+            (Role::Witness, holders),
+            (Role::PrivacyOfficer, own),
+            (Role::PrivacyOfficer, holders),
+        ] {
+            assert_eq!(reason(&SHIPPED, &someone(role), &read(about)), None, "{role} reads {about:?}");
+        }
+        for role in [Role::EnrolmentSystem, Role::ApprovingOfficer, Role::Examiner, Role::Administrator] {
+            let refused = reason(&SHIPPED, &someone(role), &read(holders));
+            assert_eq!(refused, Some(Reason::RoleNotAllowed), "{role} reads the holder's journal");
+        }
+    }
+}
+
+#[test]
 fn enrolment_needs_a_known_collection() {
     let actor = someone(Role::EnrolmentSystem);
     let elsewhere: CollectionName = name("elsewhere");
@@ -437,7 +469,7 @@ fn well_formed_calls_are_permitted_exactly_as_the_table_says() {
 #[test]
 fn powers_stay_apart() {
     let table = who_may_call_what(&SHIPPED);
-    let powers = ["officer", "oversight", "administration", "partner"];
+    let powers = ["officer", "oversight", "administration", "partner", "tiles"];
     let packages = |role| -> Vec<&str> {
         let may = |package: &str| {
             let mut own = Action::ALL.iter().filter(|action| action.package() == package);
@@ -445,11 +477,12 @@ fn powers_stay_apart() {
         };
         powers.into_iter().filter(|package| may(package)).collect()
     };
-    assert_eq!(packages(Role::PartnerSystem), ["partner"]);
+    assert_eq!(packages(Role::PartnerSystem), ["partner", "tiles"]);
+    assert_eq!(packages(Role::Witness), ["tiles"]);
     assert_eq!(packages(Role::EnrolmentSystem), [""; 0]);
     assert_eq!(packages(Role::ApprovingOfficer), ["officer"]);
     assert_eq!(packages(Role::Examiner), ["officer"]);
-    assert_eq!(packages(Role::PrivacyOfficer), ["oversight", "administration"]);
+    assert_eq!(packages(Role::PrivacyOfficer), ["oversight", "administration", "tiles"]);
     assert_eq!(packages(Role::Administrator), ["administration"]);
     for role in Role::ALL {
         assert_eq!(
@@ -475,7 +508,8 @@ fn table_can_be_read() {
         );
     }
     assert!(
-        page.lines().any(|line| line.starts_with("| QueryService/AskQueries | yes | – | – | – | – | – |")),
+        page.lines()
+            .any(|line| line.starts_with("| QueryService/AskQueries | yes | – | – | – | – | – | – |")),
         "{page}"
     );
 }

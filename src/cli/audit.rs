@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use super::fault::CliError;
 use super::print::OutputOption;
 use super::wire;
-use crate::grpc::client::ClientOptions;
+use crate::grpc::client::{ClientOptions, CredentialOptions};
 
+mod fetch;
 mod kept;
 mod officer;
 mod offline;
 mod own;
+mod site;
 
 /// Reads, exports and verifies the log
 ///
@@ -33,6 +35,8 @@ pub enum AuditCommand {
     Verify(VerifyArgs),
     /// Verifies a receipt, offline, and shows what its entry says
     Receipt(ReceiptArgs),
+    /// Fetches a journal over HTTPS into a folder, only what is new, and verifies all of it
+    Fetch(FetchArgs),
     /// Verifies all of your own journal, as a partner: nothing invented, nothing dropped
     Own(OwnArgs),
     /// Lists the journals, for privacy officers; the read is logged
@@ -79,6 +83,33 @@ pub struct ReceiptArgs {
     /// The form of the output.
     #[command(flatten)]
     pub output: OutputOption,
+}
+
+/// A journal to fetch.
+#[derive(Debug, clap::Args)]
+pub struct FetchArgs {
+    /// The journal's address, for example `https://immigration.example:7444/au-border`
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// The folder: a new one, or one that an earlier fetch wrote
+    ///
+    /// What it holds stays until the newer journal is found to begin with it. `onebit-verify journal` takes it.
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// The journal's verifier key, or a file that holds it; take it from the holder on another way than this connection
+    #[arg(id = "fetch_log_key", long = "log-key", value_name = "KEY|FILE", env = "ONEBIT_LOG_KEY")]
+    pub key: String,
+    /// A checkpoint that you kept elsewhere; the journal must begin with what it was signed over
+    ///
+    /// The checkpoint in the folder is compared in any case.
+    #[arg(long, value_name = "FILE")]
+    pub since: Option<PathBuf>,
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputOption,
+    /// The connection.
+    #[command(flatten)]
+    pub credential: CredentialOptions,
 }
 
 /// A partner's own journal.
@@ -214,6 +245,7 @@ pub fn run(args: &AuditArgs) -> Result<(), CliError> {
     match &args.command {
         AuditCommand::Verify(args) => offline::verify(args),
         AuditCommand::Receipt(args) => offline::receipt(args),
+        AuditCommand::Fetch(args) => wire::calling(fetch::fetch(args)),
         AuditCommand::Own(args) => wire::calling(own::verify(args)),
         AuditCommand::Journals(args) => wire::calling(officer::journals(args)),
         AuditCommand::List(args) => wire::calling(officer::list(args)),

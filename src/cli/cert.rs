@@ -11,7 +11,7 @@ use super::fault::CliError;
 use super::print::{self, OutputOption};
 use super::{files, wire};
 use crate::clock::{Clock, SystemClock};
-use crate::grpc::door::{SpiffeId, TrustDomainName};
+use crate::door::{SpiffeId, TrustDomainName};
 use crate::secret::SystemEntropy;
 
 /// Shows what a certificate says, and issues certificates for development
@@ -213,7 +213,7 @@ const DAYS_MAX: i64 = 3_653;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grpc::client::ClientOptions;
+    use crate::grpc::client::CredentialOptions;
 
     #[test]
     fn what_is_issued_can_be_used_and_is_never_overwritten() {
@@ -235,10 +235,10 @@ mod tests {
         assert!(matches!(again, Err(CliError::Write { .. })), "a key must never be overwritten");
         let foreign = run(&CertArgs { command: issue("spiffe://border.au.example/system/gateway") });
         assert!(matches!(foreign, Err(CliError::Usage(_))));
-        let options = ClientOptions {
+        let options = CredentialOptions {
             cert: Some(out.join("people/mere.pem")),
             key: Some(out.join("people/mere.key")),
-            ..ClientOptions::default()
+            ..CredentialOptions::default()
         };
         assert_eq!(options.spiffe_id().unwrap().to_string(), "spiffe://immigration.example/person/mere");
         options.signing_key().unwrap();

@@ -22,8 +22,8 @@ use x509_parser::prelude::FromDer;
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
-use crate::grpc::door::identity::key_type;
-use crate::grpc::door::{IdentityError, KeyType, PeerIdentity, SpiffeError, SpiffeId, TrustDomainName};
+use crate::door::identity::key_type;
+use crate::door::{IdentityError, KeyType, PeerIdentity, SpiffeError, SpiffeId, TrustDomainName};
 use crate::ids::Digest;
 use crate::secret::{Entropy, EntropyError, random_bytes};
 

@@ -13,8 +13,8 @@ use super::print;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::material::{TlsFiles, process_environment};
 use crate::config::{Config, PassphraseSource};
+use crate::door::{SettingsError, TlsSettings, TrustDomain, TrustError};
 use crate::grpc::AnswerTime;
-use crate::grpc::door::{SettingsError, TlsSettings, TrustDomain, TrustError};
 use crate::store::sqlite;
 
 /// Looks at configurations
@@ -166,6 +166,10 @@ impl Findings {
                 "answers: as soon as they are ready, so that their time tells about the gallery".to_owned(),
             );
         }
+        self.good.push(match config.tiles_listen {
+            Some(listen) => format!("log over HTTPS: at https://{listen}"),
+            None => "log over HTTPS: not served".to_owned(),
+        });
         self.good.push(match config.metrics_listen {
             Some(listen) => format!("metrics: at http://{listen}/metrics"),
             None => "metrics: not served".to_owned(),

@@ -6,7 +6,7 @@ use super::fault::CliError;
 use super::init::unusable;
 use super::print;
 use crate::config::Config;
-use crate::server::{self, signals};
+use crate::server::{self, Listening, signals};
 use crate::telemetry;
 
 /// Serves: partners ask, people decide, and every step is an entry of the log
@@ -34,8 +34,11 @@ pub fn run(args: &ServeArgs) -> Result<(), CliError> {
         let told = signals::of_the_process()
             .map_err(|error| CliError::because("signals can't be listened to", error))?;
         let mut told_ready = Ok(());
-        let served = server::serve(config, told, |address| {
-            told_ready = print::line(&format!("listening on {address}"));
+        let served = server::serve(config, told, |Listening { calls, tiles }| {
+            let of_the_log =
+                tiles.map_or(Ok(()), |at| print::line(&format!("serving the log at https://{at}")));
+            // Last: who waits for it finds all doors open.
+            told_ready = of_the_log.and_then(|()| print::line(&format!("listening on {calls}")));
         });
         served.await.map_err(|error| CliError::because("the server does not run", error))?;
         told_ready

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustls::pki_types::CertificateDer;
 
 use super::{Config, PassphraseSource, RootKeyConfig};
-use crate::grpc::door::{SpiffeError, TlsMaterial, TrustDomain, TrustDomainName, TrustError};
+use crate::door::{SpiffeError, TlsMaterial, TrustDomain, TrustDomainName, TrustError};
 use crate::keys::{RootError, RootFile, RootKey};
 use crate::secret::SecretBytes;
 use crate::store::{HolderFacts, Registry};

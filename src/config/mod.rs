@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::grpc::door::{DoorLimits, TrustDomainName, limits};
+use crate::door::{DoorLimits, TrustDomainName, limits};
 use crate::grpc::{AnswerTime, Reflection};
 use crate::jobs::Cadence;
 use crate::store::StoreError;
@@ -54,6 +54,8 @@ pub struct Config {
     pub root_key: RootKeyConfig,
     /// The door.
     pub server: ServerConfig,
+    /// Where the log is served over HTTPS; nowhere without.
+    pub tiles_listen: Option<SocketAddr>,
     /// What may be under way.
     pub limits: LimitsConfig,
     /// How many threads search.
@@ -142,6 +144,7 @@ fn config(document: &mut Document<'_>, file: &Path) -> Option<Config> {
     let (store_folder, heads_folder) = store(document, folder);
     let root_key = root_key(document, folder, store_folder.as_deref());
     let server = server(document, folder);
+    let tiles_listen = tiles(document);
     let limits = limits_of(document);
     let search_threads = search(document);
     let metrics_listen = metrics(document);
@@ -154,6 +157,7 @@ fn config(document: &mut Document<'_>, file: &Path) -> Option<Config> {
         heads_folder: heads_folder?,
         root_key: root_key?,
         server: server?,
+        tiles_listen: tiles_listen?,
         limits: limits?,
         search_threads: search_threads?,
         metrics_listen: metrics_listen?,
@@ -266,6 +270,20 @@ fn server(document: &mut Document<'_>, folder: &Path) -> Option<ServerConfig> {
         reflection,
         answer_time: answer_time?,
     })
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct TilesKeys {
+    listen: Option<Spanned<String>>,
+}
+
+fn tiles(document: &mut Document<'_>) -> Option<Option<SocketAddr>> {
+    let (place, keys): (Place, TilesKeys) = document.section("tiles");
+    match keys.listen {
+        None => Some(None),
+        Some(listen) => address(document, &place, &listen).map(Some),
+    }
 }
 
 #[derive(Deserialize, Default)]

@@ -99,6 +99,13 @@ fn paths_are_relative_to_the_file() {
 }
 
 #[test]
+fn the_log_is_served_over_https_only_where_that_is_said() {
+    assert_eq!(parse(LEAST).unwrap().tiles_listen, None);
+    let config = parse(&format!("{LEAST}[tiles]\nlisten = '[::1]:7444'\n")).unwrap();
+    assert_eq!(config.tiles_listen, "[::1]:7444".parse().ok());
+}
+
+#[test]
 fn an_unknown_key_is_refused_with_its_line() {
     let found = faults("certificate = ", "certificat = 'x'\ncertificate = ");
     assert_eq!(found.len(), 1, "{found:#?}");
@@ -143,6 +150,7 @@ fn each_fault_names_its_key_and_what_to_do() {
             "[limits]\nconnections = 100000\n[server]",
             "7: `limits.connections`: `100000` is outside",
         ),
+        ("[server]", "[tiles]\nlisten = '7444'\n[server]", "7: `tiles.listen`: `7444` is not an address"),
         ("[server]", "[search]\nthreads = 0\n[server]", "7: `search.threads`: `0` is outside"),
         ("[server]", "[metrics]\nlisten = 9090\n[server]", "7: `metrics.listen`: invalid type"),
         ("[server]", "[log]\nformat = 'xml'\n[server]", "7: `log.format`: `xml` is not a log format"),

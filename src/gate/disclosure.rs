@@ -276,6 +276,6 @@ pub(super) const fn decider_role(role: Role) -> Option<DeciderRole> {
         Role::ApprovingOfficer => Some(DeciderRole::ApprovingOfficer),
         Role::Examiner => Some(DeciderRole::Examiner),
         Role::PrivacyOfficer => Some(DeciderRole::PrivacyOfficer),
-        Role::PartnerSystem | Role::EnrolmentSystem | Role::Administrator => None,
+        Role::PartnerSystem | Role::EnrolmentSystem | Role::Witness | Role::Administrator => None,
     }
 }

@@ -14,6 +14,7 @@ mod log;
 mod query;
 mod ready;
 mod subject;
+mod tiles;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

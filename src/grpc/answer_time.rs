@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::door::limits::RPC_DEADLINE;
+use crate::door::limits::RPC_DEADLINE;
 
 /// How long after its question an answer leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

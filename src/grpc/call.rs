@@ -9,10 +9,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use super::door::{Peer, PeerIdentity, RpcSlot, RpcSlots, SlotsError};
 use super::refused::code_name;
 use super::status::CallError;
 use crate::authz::Action;
+use crate::door::{Peer, PeerIdentity, RpcSlot, RpcSlots, SlotsError};
 use crate::gate::{Caller, Credential, Gate};
 use crate::telemetry;
 

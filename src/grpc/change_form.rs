@@ -117,6 +117,7 @@ pub const fn role_to_pb(role: Role) -> pb::Role {
     match role {
         Role::PartnerSystem => pb::Role::PartnerSystem,
         Role::EnrolmentSystem => pb::Role::EnrolmentSystem,
+        Role::Witness => pb::Role::Witness,
         Role::ApprovingOfficer => pb::Role::ApprovingOfficer,
         Role::Examiner => pb::Role::Examiner,
         Role::PrivacyOfficer => pb::Role::PrivacyOfficer,
@@ -131,6 +132,7 @@ pub const fn role_from_pb(role: pb::Role) -> Option<Role> {
         pb::Role::Unspecified => None,
         pb::Role::PartnerSystem => Some(Role::PartnerSystem),
         pb::Role::EnrolmentSystem => Some(Role::EnrolmentSystem),
+        pb::Role::Witness => Some(Role::Witness),
         pb::Role::ApprovingOfficer => Some(Role::ApprovingOfficer),
         pb::Role::Examiner => Some(Role::Examiner),
         pb::Role::PrivacyOfficer => Some(Role::PrivacyOfficer),

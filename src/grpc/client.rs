@@ -20,9 +20,9 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{IntoRequest, Request, Response, Status, Streaming};
 use zeroize::Zeroizing;
 
-use super::door::{IdentityError, PeerIdentity, SpiffeId};
 use super::pb::{administration, enrolment, officer, oversight, partner};
 use super::refused::Refused;
+use crate::door::{IdentityError, PeerIdentity, SpiffeId};
 use crate::keys::{SignatureError, SigningKey};
 
 /// Where the server is, and who calls.
@@ -32,7 +32,16 @@ pub struct ClientOptions {
     /// The server, for example `https://immigration.example:8443`
     #[arg(long, env = "ONEBIT_SERVER", value_name = "URL")]
     pub server: Option<String>,
-    /// The name that the server's certificate must have, if it is not the host in `--server`
+    /// Who calls, and whom they believe.
+    #[command(flatten)]
+    pub credential: CredentialOptions,
+}
+
+/// Who calls, and whom they believe.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Connection")]
+pub struct CredentialOptions {
+    /// The name that the server's certificate must have, if it is not the host in its address
     #[arg(long, env = "ONEBIT_SERVER_NAME", value_name = "NAME")]
     pub server_name: Option<String>,
     /// The certificates of the authority that issued the server's certificate, PEM
@@ -50,7 +59,7 @@ pub struct ClientOptions {
     pub timeout: u64,
 }
 
-impl ClientOptions {
+impl CredentialOptions {
     /// The key of the certificate, for signatures.
     ///
     /// # Errors
@@ -74,6 +83,40 @@ impl ClientOptions {
         PeerIdentity::from_certificate(&der)
             .map(|peer| peer.spiffe().clone())
             .map_err(|source| ClientError::Identity { path: path.to_owned(), source })
+    }
+
+    /// TLS 1.3 with the caller's certificate, speaking HTTP/2, and the name that the server at `host` has to have.
+    ///
+    /// # Errors
+    /// [`ClientError`] for options that are missing or wrong.
+    pub fn tls(&self, host: &str) -> Result<(TlsConnector, ServerName<'static>), ClientError> {
+        let name = self.server_name.clone().unwrap_or_else(|| host.to_owned());
+        let name = ServerName::try_from(name.clone()).map_err(|_| ClientError::ServerName(name))?;
+        Ok((TlsConnector::from(Arc::new(tls_config(self)?)), name))
+    }
+
+    /// How long to wait for an answer.
+    #[must_use]
+    pub fn wait(&self) -> Duration {
+        Duration::from_secs(self.timeout.max(1))
+    }
+}
+
+impl ClientOptions {
+    /// The key of the certificate, for signatures.
+    ///
+    /// # Errors
+    /// As [`CredentialOptions::signing_key`].
+    pub fn signing_key(&self) -> Result<SigningKey, ClientError> {
+        self.credential.signing_key()
+    }
+
+    /// Who the certificate says that the caller is.
+    ///
+    /// # Errors
+    /// As [`CredentialOptions::spiffe_id`].
+    pub fn spiffe_id(&self) -> Result<SpiffeId, ClientError> {
+        self.credential.spiffe_id()
     }
 }
 
@@ -232,9 +275,7 @@ impl Client {
     pub async fn connect(options: &ClientOptions) -> Result<Self, ClientError> {
         let server = given(options.server.as_deref(), "--server", "ONEBIT_SERVER")?;
         let (uri, host, port) = address(server)?;
-        let name = options.server_name.clone().unwrap_or_else(|| host.clone());
-        let name = ServerName::try_from(name.clone()).map_err(|_| ClientError::ServerName(name))?;
-        let tls = TlsConnector::from(Arc::new(tls_config(options)?));
+        let (tls, name) = options.credential.tls(&host)?;
         let connector = tower::service_fn(move |_: Uri| {
             let (tls, name, host) = (tls.clone(), name.clone(), host.clone());
             async move {
@@ -243,7 +284,7 @@ impl Client {
                 Ok::<_, std::io::Error>(TokioIo::new(tls.connect(name, tcp).await?))
             }
         });
-        let wait = Duration::from_secs(options.timeout.max(1));
+        let wait = options.credential.wait();
         let channel = Endpoint::from(uri)
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEP_ALIVE)
@@ -321,7 +362,7 @@ fn address(server: &str) -> Result<(Uri, String, u16), ClientError> {
     }
 }
 
-fn tls_config(options: &ClientOptions) -> Result<ClientConfig, ClientError> {
+fn tls_config(options: &CredentialOptions) -> Result<ClientConfig, ClientError> {
     let ca = given(options.ca.as_deref(), "--ca", "ONEBIT_CA")?;
     let mut roots = RootCertStore::empty();
     for root in certificates(ca)? {

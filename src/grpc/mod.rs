@@ -1,5 +1,5 @@
-//! The wire: generated types, the client that the command line uses, the door that the server listens at, and the
-//! services behind it. A service parses, calls the gate once and encodes.
+//! The wire: generated types, the client that the command line uses, and the services behind the
+//! door. A service parses, calls the gate once and encodes.
 //!
 //! Generated types and statuses live here and in the executable's own rooms; what lies below has types of its
 //! own.
@@ -12,10 +12,10 @@ mod case;
 pub mod change_form;
 pub mod client;
 mod disclosure;
-pub mod door;
 mod enrolment;
 mod in_order;
 mod journal;
+pub mod limits;
 mod log;
 mod page;
 mod parse;

@@ -12,10 +12,10 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::change_form::FormFault;
-use super::door::SlotsError;
 use super::pb::partner as pb;
 use super::refused::code_name;
 use crate::authz::{Action, Reason};
+use crate::door::SlotsError;
 use crate::gate::GateError;
 use crate::store::StoreError;
 use crate::telemetry;

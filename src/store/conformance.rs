@@ -17,8 +17,11 @@ use crate::approval::{
     AskParts, Choice, DeciderRole, DeciderStanding, Decision, DecisionParts, DecisionSignature, Factor,
     Factors, Fields, PartnerAsk, Request, RequestParts, State,
 };
+use crate::audit::checkpoint::Checkpoint;
 use crate::audit::note::VerifierKey;
 use crate::audit::receipt::Receipt;
+use crate::audit::tiles::{parse_bundle, parse_tile};
+use crate::audit::tree::Edge;
 use crate::authz::{About, Ask, Role, Rules, Standing, Usage as AskedUsage};
 use crate::clock::{Clock, ManualClock};
 use crate::ids::{ActorName, AgreementName, FieldName, PurposeName, RestrictionName, SubjectId};
@@ -518,6 +521,53 @@ pub(crate) async fn a_partner_reads_its_own_journal(bench: Bench) {
         (1, 0),
         "a head is written when it grew"
     );
+}
+
+/// What the newest checkpoint covers is served as files, at every width that it ever had, and nothing else.
+pub(crate) async fn files_of_a_journal_are_what_its_checkpoint_covers(bench: Bench) {
+    let journal = Journal::Partner("au-border".parse().unwrap());
+    let (tile, bundle) = (
+        async |level, index, width| {
+            let tile = TileId::new(level, index, width).unwrap();
+            bench.store.tile_get(journal.clone(), tile).await.unwrap()
+        },
+        async |index, width| {
+            let bundle = BundleId::new(index, width).unwrap();
+            bench.store.bundle_get(journal.clone(), bundle).await.unwrap()
+        },
+    );
+    assert!(tile(0, 0, 1).await.is_none() && bundle(0, 1).await.is_none(), "an empty journal has no file");
+    let mut kept = Vec::new();
+    let mut edge = Edge::new();
+    for size in 1..=258_u64 {
+        let _ = bench.ask(Verdict { answer: Answer::NoHit, subject: None, hidden: None }).await;
+        if [1, 5, 255].contains(&size) {
+            let width = u16::try_from(size).unwrap();
+            kept.push((width, tile(0, 0, width).await.unwrap(), bundle(0, width).await.unwrap()));
+            assert!(tile(0, 0, width + 1).await.is_none(), "a tile beyond the checkpoint");
+            assert!(bundle(0, width + 1).await.is_none(), "a bundle beyond the checkpoint");
+        }
+    }
+    let (whole, all) = (tile(0, 0, 256).await.unwrap(), bundle(0, 256).await.unwrap());
+    for (width, hashes, entries) in kept {
+        assert!(whole.starts_with(&hashes) && all.starts_with(&entries), "width {width}");
+        assert_eq!(tile(0, 0, width).await.unwrap(), hashes, "what was due once is there for ever");
+        assert_eq!(bundle(0, width).await.unwrap(), entries, "what was due once is there for ever");
+    }
+    for (bytes, width) in [(all, 256), (bundle(1, 2).await.unwrap(), 2)] {
+        for entry in parse_bundle(&bytes, width).unwrap() {
+            edge.append(crate::audit::entry::Entry::decode(entry).unwrap().leaf_hash());
+        }
+    }
+    assert_eq!(parse_tile(&tile(1, 0, 1).await.unwrap(), 1).unwrap().len(), 1);
+    assert!(tile(1, 0, 2).await.is_none() && tile(2, 0, 1).await.is_none(), "tiles that are not whole yet");
+    assert!(tile(0, 1, 3).await.is_none() && tile(0, 2, 1).await.is_none(), "a tile beyond the checkpoint");
+    let key = bench.verifier(journal.clone()).await;
+    let note = bench.store.checkpoint_get(journal).await.unwrap().unwrap().checkpoint;
+    let signed = Checkpoint::open(&note, &key).unwrap();
+    assert_eq!((edge.size(), edge.root()), (signed.size, signed.root), "the files lead to the signed root");
+    let nobodys = Journal::Partner("nobody".parse().unwrap());
+    assert!(bench.store.tile_get(nobodys, TileId::new(0, 0, 1).unwrap()).await.unwrap().is_none());
 }
 
 /// The four eyes of promise 9: what is confirmed takes effect once.

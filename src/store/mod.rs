@@ -22,6 +22,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 use crate::approval::{Approval, Eligible, SignedDecision};
+use crate::audit::tiles::{BundleId, TileId};
 use crate::authz::{Action, Actor, Bundle, Permit, Reason};
 use crate::clock::Timestamp;
 use crate::ids::{
@@ -308,6 +309,11 @@ pub trait Store: Send + Sync {
     async fn journal_list(&self) -> Result<Vec<JournalHead>, StoreError>;
     /// The newest checkpoint of a journal; `None` for an unknown journal.
     async fn checkpoint_get(&self, journal: Journal) -> Result<Option<Bundled>, StoreError>;
+    /// A tile of a journal, encoded (C2SP tlog-tiles); `None` when the newest checkpoint does not cover it, and for
+    /// an unknown journal.
+    async fn tile_get(&self, journal: Journal, tile: TileId) -> Result<Option<Vec<u8>>, StoreError>;
+    /// An entry bundle of a journal, without what opens its entries; `None` as for [`Store::tile_get`].
+    async fn bundle_get(&self, journal: Journal, bundle: BundleId) -> Result<Option<Vec<u8>>, StoreError>;
     /// Entries of a partner's own journal with what opens its side.
     async fn journal_read(
         &self,

@@ -4,8 +4,8 @@ use std::fs;
 
 use onebit::cli::certs::{Authority, CertificateRequest, Validity};
 use onebit::clock::{Clock, SystemClock};
+use onebit::door::TrustDomainName;
 use onebit::grpc::change_form::change_to_pb;
-use onebit::grpc::door::TrustDomainName;
 use onebit::grpc::pb::administration::administration_service_client::AdministrationServiceClient;
 use onebit::grpc::pb::administration::propose_change_request::Signature;
 use onebit::grpc::pb::administration::{

@@ -26,9 +26,9 @@ use tonic::transport::{Channel, Endpoint, Server};
 
 use onebit::cli::certs::{self, Authority, CertificateRequest, Issued, Usage, Validity};
 use onebit::clock::{Clock, ManualClock, Timestamp};
-use onebit::grpc::door::{
-    Connection, Door, DoorLimits, Ended, FrameBudget, Incoming, KeyType, Peer, SettingsError, TlsHandle,
-    TlsMaterial, Trust, TrustDomain, TrustDomainName, limits,
+use onebit::door::{
+    Connection, Door, DoorLimits, Ended, FrameBudget, Incoming, KeyType, Peer, Protocol, SettingsError,
+    Speaks, TlsHandle, TlsMaterial, Trust, TrustDomain, TrustDomainName,
 };
 use onebit::secret::{SecretBytes, SystemEntropy};
 
@@ -141,9 +141,16 @@ struct Opened {
 }
 
 async fn open(handle: &Arc<TlsHandle>, limits: DoorLimits) -> Opened {
+    open_speaking(handle, Speaks::Http2, limits).await
+}
+
+async fn open_speaking(handle: &Arc<TlsHandle>, speaks: Speaks, limits: DoorLimits) -> Opened {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    Opened { address, incoming: Door::new(listener, Arc::clone(handle), limits).open(std::future::pending()) }
+    Opened {
+        address,
+        incoming: Door::new(listener, Arc::clone(handle), speaks, limits).open(std::future::pending()),
+    }
 }
 
 impl Opened {
@@ -202,7 +209,7 @@ async fn serve(world: &World, limits: DoorLimits) -> Served {
             }
         });
     let task = tokio::spawn(async move {
-        limits::apply(Server::builder())
+        onebit::grpc::limits::apply(Server::builder())
             .add_service(health)
             .serve_with_incoming_shutdown(incoming, async {
                 let _ = stopped.await;
@@ -514,6 +521,56 @@ async fn a_drop_wakes_a_connection_that_waits() {
     assert_eq!(handle.live().drop_all(), 1);
     let error = timeout(PATIENCE, waiting).await.expect("the waiting connection was not woken").unwrap();
     assert_eq!(error, Ended::Dropped.to_string());
+}
+
+#[tokio::test]
+async fn a_door_that_speaks_both_takes_what_the_client_offers() {
+    let world = World::new();
+    let mut door =
+        open_speaking(&world.handle(world.trust()), Speaks::Http2OrHttp1, DoorLimits::default()).await;
+    let offer = |protocols: &[&str]| {
+        let mut config = world.au_client("monitor");
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        config
+    };
+    for (offered, agreed) in [
+        (&["h2"][..], Protocol::Http2),
+        (&["http/1.1", "h2"], Protocol::Http2),
+        (&["http/1.1"], Protocol::Http1),
+        (&[], Protocol::Http1),
+    ] {
+        let _client = connect(door.address, offer(offered)).await.unwrap();
+        assert_eq!(door.next().await.protocol(), agreed, "{offered:?}");
+    }
+    assert!(refusal(door.address, offer(&["h3"])).await.is_some());
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_is_cut_off_whatever_it_agreed_to_speak() {
+    let world = World::new();
+    let limits = DoorLimits { handshake: Duration::from_millis(300), ..DoorLimits::default() };
+    let mut door = open_speaking(&world.handle(world.trust()), Speaks::Http2OrHttp1, limits).await;
+    for protocol in ["http/1.1", "h2"] {
+        let mut config = world.au_client("monitor");
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        let _client = connect(door.address, config).await.unwrap();
+        let mut connection = door.next().await;
+        let read = timeout(PATIENCE, connection.read_u8()).await.expect("a silent client was waited for");
+        assert_eq!(read.unwrap_err().to_string(), Ended::Silent.to_string(), "{protocol}");
+    }
+}
+
+#[tokio::test]
+async fn one_domain_has_its_share_of_connections_at_all_doors_together() {
+    let world = World::new();
+    let handle = world.handle(world.trust());
+    let limits = DoorLimits { connections_per_domain: 1, ..DoorLimits::default() };
+    let mut calls = open(&handle, limits).await;
+    let tiles = open_speaking(&handle, Speaks::Http2OrHttp1, limits).await;
+    let _first = connect(calls.address, world.au_client("query")).await.unwrap();
+    let held = calls.next().await;
+    assert!(refusal(tiles.address, world.au_client("monitor")).await.is_some());
+    drop(held);
 }
 
 #[tokio::test]

@@ -52,6 +52,8 @@ pub(crate) mod who {
     pub(crate) const OTHER_OFFICER: Who = at_the_holder("approving-officer", 1);
     /// An examiner.
     pub(crate) const EXAMINER: Who = at_the_holder("examiner", 0);
+    /// The system of a witness.
+    pub(crate) const WITNESS: Who = at_the_holder("witness", 0);
     /// A privacy officer.
     pub(crate) const PRIVACY: Who = at_the_holder("privacy-officer", 0);
     /// An administrator.
@@ -146,6 +148,7 @@ pub(crate) struct Holder {
 struct Server {
     child: Child,
     port: u16,
+    tiles: Option<u16>,
 }
 
 impl Holder {
@@ -204,19 +207,21 @@ impl Holder {
         command.args(["serve", "--config"]).arg(self.config());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let (told, line) = mpsc::channel();
+        let port_of = |address: &str| address.trim().rsplit_once(':').and_then(|(_, port)| port.parse().ok());
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // Goes on reading, so that the server never waits for somebody to read.
         std::thread::spawn(move || {
+            let mut tiles = None;
             for line in lines.map_while(Result::ok) {
-                if let Some(port) =
-                    line.rsplit_once("listening on ").and_then(|(_, at)| at.trim().rsplit_once(':'))
-                {
-                    let _receiver_may_be_gone = told.send(port.1.parse());
+                if let Some((_, at)) = line.rsplit_once("serving the log at ") {
+                    tiles = port_of(at);
+                } else if let Some((_, at)) = line.rsplit_once("listening on ") {
+                    let _receiver_may_be_gone = told.send((port_of(at), tiles));
                 }
             }
         });
         match line.recv_timeout(PATIENCE) {
-            Ok(port) => self.server = Some(Server { child, port: port.unwrap() }),
+            Ok((port, tiles)) => self.server = Some(Server { child, port: port.unwrap(), tiles }),
             Err(_) => {
                 let _may_be_over = child.kill();
                 panic!("the server did not say where it listens; its log:\n{}", self.log_output());
@@ -272,6 +277,12 @@ impl Holder {
     /// The port that the server listens on.
     pub(crate) fn port(&self) -> u16 {
         self.server.as_ref().expect("the server should run").port
+    }
+
+    /// The port that the server serves the log on.
+    pub(crate) fn tiles_port(&self) -> u16 {
+        let server = self.server.as_ref().expect("the server should run");
+        server.tiles.expect("the test should have configured `tiles.listen`")
     }
 
     /// A file of the holder.
@@ -363,7 +374,7 @@ impl Holder {
         Endpoint::from_static("https://localhost").connect_with_connector(connector).await
     }
 
-    fn tls_config(&self, certificate: &str, key: &str) -> ClientConfig {
+    pub(crate) fn tls_config(&self, certificate: &str, key: &str) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         let ca = fs::read(self.path("ca.pem")).unwrap();
         roots.add(CertificateDer::from_pem_slice(&ca).unwrap()).unwrap();

@@ -14,9 +14,10 @@ use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 
 /// The rows from top to bottom. Rooms parted by `,` may import one another, rooms parted by `|` may not.
-const ROWS: [&str; 8] = [
+const ROWS: [&str; 9] = [
     "main, cli, server, config",
     "grpc | console | tiles | jobs | witness",
+    "door",
     "gate",
     "matching | oversight | outbox",
     "store",

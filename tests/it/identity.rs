@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use onebit::cli::certs::{Authority, CertificateRequest, Issued, Usage, Validity};
 use onebit::clock::{Clock, SystemClock};
-use onebit::grpc::door::TrustDomainName;
+use onebit::door::TrustDomainName;
 use onebit::grpc::pb::enrolment::GetSubjectRequest;
 use onebit::grpc::pb::enrolment::enrolment_service_client::EnrolmentServiceClient;
 use onebit::grpc::pb::officer::ListCasesRequest;

@@ -31,5 +31,6 @@ mod receipts;
 mod roles;
 mod story;
 mod third_party;
+mod tiles;
 mod verify;
 mod voice;

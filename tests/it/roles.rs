@@ -21,6 +21,7 @@ use tonic::{Code, Status};
 
 use crate::holder::{Holder, HolderOptions, Who, repository, who};
 use crate::story::{FIELDS, batch_start, question_about, reason, request_id, signed, subject, wanted};
+use crate::tiles::read_status;
 
 /// The table for people. `ONEBIT_BLESS=1` writes it anew.
 const TABLE: &str = "docs/who-may-do-what.md";
@@ -51,7 +52,9 @@ fn every_call_of_the_schemas_has_its_row_and_every_row_its_call() {
         }
     }
     calls.sort();
-    let mut rows: Vec<String> = table().rows().iter().map(|row| row.action.rpc_path().to_owned()).collect();
+    let table = table();
+    let paths = table.rows().iter().filter_map(|row| row.action.rpc_path());
+    let mut rows: Vec<String> = paths.map(str::to_owned).collect();
     rows.sort();
     assert!(calls.len() >= 40, "the descriptors hold only {} calls; are they whole?", calls.len());
     assert_eq!(calls, rows, "a call without a row is a call that nobody decided about");
@@ -60,7 +63,8 @@ fn every_call_of_the_schemas_has_its_row_and_every_row_its_call() {
 /// Every role calls everything with a sound request, and is refused for its role exactly where the table says no.
 #[tokio::test]
 async fn a_role_is_refused_exactly_where_the_table_says_no() {
-    let holder = Holder::start(HolderOptions::people(1)).await;
+    let options = HolderOptions::people(1).config("tiles", "listen", "127.0.0.1:0");
+    let holder = Holder::start(options).await;
     let table = table();
     let known = Known {
         disclosure: holder.request(&holder.hit(0).await, &FIELDS).await,
@@ -72,13 +76,19 @@ async fn a_role_is_refused_exactly_where_the_table_says_no() {
     for (role, who) in ROLES {
         let channel = holder.channel(who).await;
         for action in Action::ALL {
-            let message = message(*action, &holder, who, &known);
-            let refused = match call(&channel, *action, message).await {
-                Err(status) => {
-                    (status.code(), reason(&status))
-                        == (Code::PermissionDenied, "ROLE_NOT_ALLOWED".to_owned())
-                }
-                Ok(()) => false,
+            let refused = match message(*action, &holder, who, &known) {
+                Request::Call(message) => match call(&channel, *action, message).await {
+                    Err(status) => {
+                        (status.code(), reason(&status))
+                            == (Code::PermissionDenied, "ROLE_NOT_ALLOWED".to_owned())
+                    }
+                    Ok(()) => false,
+                },
+                Request::Read(path) => match read_status(&holder, who, path).await {
+                    200 => false,
+                    404 => true,
+                    other => panic!("{role} reads {path} and gets {other}"),
+                },
             };
             let due = *table.cell(role, *action) == May::No;
             if due {
@@ -103,14 +113,21 @@ async fn a_role_is_refused_exactly_where_the_table_says_no() {
     }
 }
 
-const ROLES: [(Role, Who); 6] = [
+const ROLES: [(Role, Who); 7] = [
     (Role::PartnerSystem, who::AU),
     (Role::EnrolmentSystem, who::ENROLLER),
+    (Role::Witness, who::WITNESS),
     (Role::ApprovingOfficer, who::OFFICER),
     (Role::Examiner, who::EXAMINER),
     (Role::PrivacyOfficer, who::PRIVACY),
     (Role::Administrator, who::ADMIN),
 ];
+
+/// What is sent for an action: the message of a call, or the path of a file.
+enum Request {
+    Call(Vec<u8>),
+    Read(&'static str),
+}
 
 /// What requests can be about.
 struct Known {
@@ -121,7 +138,17 @@ struct Known {
 
 /// A sound request of each call. It is about things that are there where the call says nothing otherwise, and does
 /// as little as it can where it is permitted.
-fn message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec<u8> {
+fn message(action: Action, holder: &Holder, who: Who, known: &Known) -> Request {
+    let journal = |partners, holders| Request::Read(if who == who::AU { partners } else { holders });
+    match action {
+        Action::ReadCheckpoint => journal("/au-border/checkpoint", "/holder/checkpoint"),
+        Action::ReadTile => journal("/au-border/tile/0/000.p/1", "/holder/tile/0/000.p/1"),
+        Action::ReadBundle => journal("/au-border/tile/entries/000.p/1", "/holder/tile/entries/000.p/1"),
+        call => Request::Call(call_message(call, holder, who, known)),
+    }
+}
+
+fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec<u8> {
     let name = known.disclosure.clone();
     let nobody = "nobody-at-all".to_owned();
     let reason = "a test".to_owned();
@@ -214,6 +241,9 @@ fn message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec<u8> 
         Action::ListPeople => administration::ListPeopleRequest {}.encode_to_vec(),
         Action::ListPartners => administration::ListPartnersRequest {}.encode_to_vec(),
         Action::GetPolicy => administration::GetPolicyRequest {}.encode_to_vec(),
+        Action::ReadCheckpoint | Action::ReadTile | Action::ReadBundle => {
+            panic!("{action} is no call")
+        }
     }
 }
 
@@ -277,7 +307,8 @@ fn confirmation(holder: &Holder, who: Who, change: &str) -> administration::Conf
 /// Calls with the bytes of one message, and takes the first message of the answer. On the wire a call of one
 /// message and a stream of one message are the same.
 pub(crate) async fn call(channel: &Channel, action: Action, message: Vec<u8>) -> Result<(), Status> {
-    call_path(channel, action.rpc_path(), message).await
+    let path = action.rpc_path().expect("only calls have messages");
+    call_path(channel, path, message).await
 }
 
 /// The same for any path.

@@ -113,12 +113,12 @@ pub(super) const fn side_name(side: Side) -> &'static str {
 }
 
 /// An export in a folder. Paths lead nowhere else, and links are not followed out of it.
-struct Folder {
+pub(super) struct Folder {
     root: PathBuf,
 }
 
 impl Folder {
-    fn open(folder: &Path) -> Result<Self, CliError> {
+    pub(super) fn open(folder: &Path) -> Result<Self, CliError> {
         let root = folder.canonicalize().map_err(|source| CliError::read(folder, source))?;
         if root.is_dir() {
             Ok(Self { root })

@@ -42,7 +42,7 @@ pub struct PersonArgs {
     /// The name in the registry and the log
     #[arg(long, value_name = "NAME")]
     pub name: String,
-    /// The role: `partner-system`, `enrolment-system`, `approving-officer`, `examiner`, `privacy-officer` or `administrator`
+    /// The role: `partner-system`, `enrolment-system`, `witness`, `approving-officer`, `examiner`, `privacy-officer` or `administrator`
     #[arg(long, value_name = "ROLE")]
     pub role: Role,
     /// The certificate, PEM, from which id and key are taken
@@ -280,7 +280,7 @@ mod tests {
     use super::*;
     use crate::cli::certs::{Authority, Validity};
     use crate::clock::Timestamp;
-    use crate::grpc::door::TrustDomainName;
+    use crate::door::TrustDomainName;
     use crate::secret::SystemEntropy;
 
     #[derive(Parser)]

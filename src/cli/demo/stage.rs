@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::page;
 use crate::cli::fault::CliError;
 use crate::cli::{files, print};
-use crate::grpc::client::ClientOptions;
+use crate::grpc::client::{ClientOptions, CredentialOptions};
 
 /// Somebody who acts, with a certificate and a key of their own.
 #[derive(Clone)]
@@ -76,11 +76,13 @@ impl Stage {
     pub(super) fn connection(&self, actor: &Actor) -> ClientOptions {
         ClientOptions {
             server: Some(self.server.clone()),
-            ca: Some(self.ca.clone()),
-            cert: Some(actor.certificate()),
-            key: Some(actor.key()),
-            timeout: TIMEOUT_S,
-            ..ClientOptions::default()
+            credential: CredentialOptions {
+                ca: Some(self.ca.clone()),
+                cert: Some(actor.certificate()),
+                key: Some(actor.key()),
+                timeout: TIMEOUT_S,
+                ..CredentialOptions::default()
+            },
         }
     }
 

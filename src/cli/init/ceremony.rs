@@ -14,7 +14,7 @@ use crate::authz::{Bundle, Role, Rules, Standing};
 use crate::cli::fault::CliError;
 use crate::clock::Timestamp;
 use crate::config::document::{Document, Faults, Place};
-use crate::grpc::door::{PeerIdentity, SpiffeId, Trust, TrustDomain, TrustDomainName};
+use crate::door::{PeerIdentity, SpiffeId, Trust, TrustDomain, TrustDomainName};
 use crate::ids::{ActorName, Digest, PartnerName};
 use crate::store::{Founding, Partner, Person};
 
@@ -316,8 +316,7 @@ impl Reading<'_, '_> {
             Ok(parsed) => parsed,
             Err(error) => return self.document.fault(place, "role", &role, error.to_string()),
         };
-        let is_system = matches!(parsed, Role::PartnerSystem | Role::EnrolmentSystem);
-        match (nature, is_system) {
+        match (nature, parsed.is_of_systems()) {
             (Nature::Person, true) => self.document.fault(
                 place,
                 "role",

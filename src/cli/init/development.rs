@@ -15,7 +15,7 @@ use crate::cli::certs::{Authority, CertError, Issued, Validity};
 use crate::cli::fault::CliError;
 use crate::cli::files;
 use crate::clock::Timestamp;
-use crate::grpc::door::TrustDomainName;
+use crate::door::TrustDomainName;
 use crate::ids::PartnerName;
 use crate::secret::Entropy;
 
@@ -101,7 +101,7 @@ struct Folder<'a> {
 }
 
 impl Folder<'_> {
-    /// The holder's authority, its server, its people and its enrolment system.
+    /// The holder's authority, its server, its people and its systems.
     fn holder(&mut self) -> Result<(), CliError> {
         let domain = TrustDomainName::parse(HOLDER).map_err(|error| not_made(error.into()))?;
         let authority = self.authority("holder", &domain)?;
@@ -117,7 +117,8 @@ impl Folder<'_> {
         for (name, role) in PEOPLE {
             self.registered(&authority, "people", name, role, None)?;
         }
-        self.registered(&authority, "systems", ENROLMENT, Role::EnrolmentSystem, None)
+        self.registered(&authority, "systems", ENROLMENT, Role::EnrolmentSystem, None)?;
+        self.registered(&authority, "systems", WITNESS, Role::Witness, None)
     }
 
     /// A partner's authority and its one system.
@@ -218,6 +219,7 @@ const PEOPLE: [(&str, Role); 6] = [
     ("mere", Role::PrivacyOfficer),
 ];
 const ENROLMENT: &str = "enrolment";
+const WITNESS: &str = "witness";
 const PARTNER_SYSTEM: &str = "gateway";
 /// A year: a development holder that is older is better made anew.
 const VALID: Duration = Duration::from_secs(365 * 24 * 60 * 60);

@@ -87,7 +87,7 @@ fn a_ceremony_founds_what_its_file_says() {
     .unwrap();
     assert_eq!((holder.host.as_str(), holder.policy), ("immigration.example", held.policy));
     assert_eq!(registry.people.iter().filter(|person| person.role == Role::Administrator).count(), 2);
-    assert_eq!((registry.people.len(), registry.partners.len()), (9, 2));
+    assert_eq!((registry.people.len(), registry.partners.len()), (10, 2));
     for (person, partner) in [("au-border-gateway", "au-border"), ("ca-border-gateway", "ca-border")] {
         let person = registry.person(&person.parse().unwrap()).unwrap();
         assert_eq!(person.partner.as_ref().unwrap().as_str(), partner);

@@ -4,7 +4,9 @@ use rusqlite::{Connection, params};
 
 use crate::audit::event::{Fact, Kind};
 use crate::audit::journal::encode_openings;
-use crate::audit::tiles::{TileReader, bundles_of, encode_bundle, encode_tile, tiles_of};
+use crate::audit::tiles::{
+    BundleId, Resource, TileId, TileReader, bundles_of, encode_bundle, encode_tile, tiles_of,
+};
 use crate::authz::Permit;
 use crate::store::log::{ExportFile, ExportPart, ExportPlan};
 use crate::store::{Journal, StoreError};
@@ -73,12 +75,7 @@ pub(super) fn file(
         ExportPart::Tile { level, index, width } => {
             SqlTiles { sql, row }.tile(level, index, width).map(|hashes| encode_tile(&hashes))
         }
-        ExportPart::Entries { index, width } => {
-            let entries: Vec<_> =
-                bundle(sql, row, index, width)?.iter().map(|one| one.entry.encode()).collect();
-            encode_bundle(entries.iter().map(<[u8; 65]>::as_slice))
-                .map_err(|_| StoreError::Damaged { what: "an entry" })
-        }
+        ExportPart::Entries { index, width } => entries_encoded(sql, row, index, width),
         ExportPart::Openings { index, width } => {
             let openings = bundle(sql, row, index, width)?
                 .iter()
@@ -93,6 +90,43 @@ pub(super) fn file(
             Ok(encode_openings(&openings))
         }
     }
+}
+
+/// A tile as far as the newest checkpoint covers it.
+pub(super) fn tile_get(
+    sql: &Connection,
+    journal: &Journal,
+    tile: TileId,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let Some(row) = covered(sql, journal, &Resource::Tile(tile))? else { return Ok(None) };
+    let hashes = SqlTiles { sql, row }.tile(tile.level(), tile.index(), tile.width())?;
+    if hashes.len() == usize::from(tile.width()) {
+        Ok(Some(encode_tile(&hashes)))
+    } else {
+        Err(StoreError::Damaged { what: "a tile" })
+    }
+}
+
+/// An entry bundle as far as the newest checkpoint covers it.
+pub(super) fn bundle_get(
+    sql: &Connection,
+    journal: &Journal,
+    bundle: BundleId,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let Some(row) = covered(sql, journal, &Resource::Bundle(bundle))? else { return Ok(None) };
+    entries_encoded(sql, row, bundle.index(), bundle.width()).map(Some)
+}
+
+/// The row of a journal whose newest checkpoint covers a file.
+fn covered(sql: &Connection, journal: &Journal, file: &Resource) -> Result<Option<i64>, StoreError> {
+    let Some((row, _)) = journal_find(sql, journal)? else { return Ok(None) };
+    Ok(file.is_within(committed_size(sql, row)?).then_some(row))
+}
+
+fn entries_encoded(sql: &Connection, row: i64, index: u64, width: u16) -> Result<Vec<u8>, StoreError> {
+    let entries: Vec<_> = bundle(sql, row, index, width)?.iter().map(|one| one.entry.encode()).collect();
+    encode_bundle(entries.iter().map(<[u8; 65]>::as_slice))
+        .map_err(|_| StoreError::Damaged { what: "an entry" })
 }
 
 fn bundle(sql: &Connection, row: i64, index: u64, width: u16) -> Result<Vec<Stored>, StoreError> {

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::approval::{Approval, Eligible, SignedDecision};
+use crate::audit::tiles::{BundleId, TileId};
 use crate::authz::{Action, Actor, Bundle, Permit, Reason};
 use crate::clock::Timestamp;
 use crate::ids::{
@@ -373,6 +374,14 @@ impl Store for SqliteStore {
     async fn checkpoint_get(&self, journal: Journal) -> Result<Option<Bundled>, StoreError> {
         let context = std::sync::Arc::clone(&self.context);
         self.readers.read(move |sql| log::checkpoint_get(&context, sql, &journal)).await
+    }
+
+    async fn tile_get(&self, journal: Journal, tile: TileId) -> Result<Option<Vec<u8>>, StoreError> {
+        self.readers.read(move |sql| export::tile_get(sql, &journal, tile)).await
+    }
+
+    async fn bundle_get(&self, journal: Journal, bundle: BundleId) -> Result<Option<Vec<u8>>, StoreError> {
+        self.readers.read(move |sql| export::bundle_get(sql, &journal, bundle)).await
     }
 
     async fn journal_read(

@@ -56,6 +56,7 @@ suite!(
     a_broken_off_batch_goes_on_where_it_was,
     enrolling_again_updates,
     a_partner_reads_its_own_journal,
+    files_of_a_journal_are_what_its_checkpoint_covers,
     a_change_takes_effect_once,
 );
 

@@ -69,15 +69,45 @@ pub struct TlsMaterial {
     pub domains: Vec<TrustDomain>,
 }
 
+/// What a door lets its clients speak once TLS stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaks {
+    /// HTTP/2 alone, as gRPC does.
+    Http2,
+    /// HTTP/2 or HTTP/1.1, whichever the client offers; one that offers nothing speaks HTTP/1.1.
+    Http2OrHttp1,
+}
+
+/// What a connection speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+impl Speaks {
+    /// What was agreed on in a handshake by ALPN (RFC 7301); nothing when the door does not speak it.
+    pub(super) fn agreed(self, alpn: Option<&[u8]>) -> Option<Protocol> {
+        match (self, alpn) {
+            (_, Some(ALPN_H2)) => Some(Protocol::Http2),
+            (Self::Http2OrHttp1, Some(ALPN_HTTP1) | None) => Some(Protocol::Http1),
+            _ => None,
+        }
+    }
+}
+
 /// A good set of settings.
 pub struct TlsSettings {
-    config: Arc<ServerConfig>,
+    http2: Arc<ServerConfig>,
+    http2_or_http1: Arc<ServerConfig>,
     trust: Arc<Trust>,
 }
 
 impl TlsSettings {
-    /// Builds the settings: TLS 1.3 only, client certificates required, `h2` only, and nothing that would let a
-    /// client come back without being verified again (no tickets, no session store, no early data).
+    /// Builds the settings: TLS 1.3 only, client certificates required, and nothing that would let a client
+    /// come back without being verified again (no tickets, no session store, no early data).
     ///
     /// # Errors
     /// [`SettingsError`] names the file to look at.
@@ -97,13 +127,18 @@ impl TlsSettings {
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.max_early_data_size = 0;
-        Ok(Self { config: Arc::new(config), trust })
+        let mut either = config.clone();
+        either.alpn_protocols.push(ALPN_HTTP1.to_vec());
+        Ok(Self { http2: Arc::new(config), http2_or_http1: Arc::new(either), trust })
     }
 
-    /// The configuration for rustls.
+    /// The configuration for rustls, of a door that speaks so.
     #[must_use]
-    pub const fn config(&self) -> &Arc<ServerConfig> {
-        &self.config
+    pub const fn config(&self, speaks: Speaks) -> &Arc<ServerConfig> {
+        match speaks {
+            Speaks::Http2 => &self.http2,
+            Speaks::Http2OrHttp1 => &self.http2_or_http1,
+        }
     }
 
     /// Whom these settings believe.
@@ -209,4 +244,6 @@ fn check_is_server(der: &CertificateDer<'_>, now: Timestamp) -> Result<(), Setti
 }
 
 /// RFC 9113, section 3.1.
-pub(super) const ALPN_H2: &[u8] = b"h2";
+const ALPN_H2: &[u8] = b"h2";
+/// RFC 7301, section 6.
+const ALPN_HTTP1: &[u8] = b"http/1.1";

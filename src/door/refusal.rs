@@ -19,7 +19,7 @@ pub enum Refusal {
     /// TLS failed before or without a verdict on the certificate.
     #[error("TLS could not be agreed")]
     Tls(#[source] Arc<io::Error>),
-    /// The client did not agree on HTTP/2.
+    /// The client offers no protocol that the door speaks.
     #[error("the client does not offer `h2`; let it negotiate HTTP/2 by ALPN")]
     Protocol,
     /// The client presented no certificate.

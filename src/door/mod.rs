@@ -3,10 +3,12 @@
 //! A connection passes, in this order: a slot for its handshake ([`listener`]), TLS 1.3 with the settings of the
 //! moment ([`settings`]), its trust domain's own roots and revocation lists ([`trust`]), its one name
 //! ([`identity`]), a place among the live connections ([`live`]), and from then on the frame budget
-//! ([`frames`]) and the limits of HTTP/2 ([`limits`]).
+//! ([`frames`]) and the limits of HTTP ([`limits`]).
+//!
+//! Two rooms stand behind a door each: `grpc` with the calls, and `tiles` with the log as files.
 //!
 //! What is not protected here: whether the peer may do anything at all. The door says who calls; standing and
-//! agreement are checked at every RPC.
+//! agreement are checked at every request.
 
 pub mod connection;
 pub mod frames;
@@ -26,6 +28,6 @@ pub use limits::DoorLimits;
 pub use listener::{Door, Incoming};
 pub use live::{ConnectionHandle, LiveConnections};
 pub use refusal::Refusal;
-pub use settings::{SettingsError, TlsHandle, TlsMaterial, TlsSettings};
+pub use settings::{Protocol, SettingsError, Speaks, TlsHandle, TlsMaterial, TlsSettings};
 pub use slots::{RpcSlot, RpcSlots, SlotsError};
 pub use trust::{Trust, TrustDomain, TrustError};

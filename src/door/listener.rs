@@ -19,21 +19,24 @@ use super::connection::{Arrival, Connection};
 use super::identity::PeerIdentity;
 use super::limits::DoorLimits;
 use super::refusal::Refusal;
-use super::settings::{ALPN_H2, TlsHandle};
+use super::settings::{Speaks, TlsHandle};
 use crate::telemetry;
 
 /// The door before it opens.
 pub struct Door {
     listener: TcpListener,
     tls: Arc<TlsHandle>,
+    speaks: Speaks,
     limits: DoorLimits,
 }
 
 impl Door {
-    /// A door at `listener` that speaks as `tls` says at each handshake.
+    /// A door at `listener` with the certificate and the trust that `tls` has at each handshake.
+    ///
+    /// Doors of one handle share its live connections, and so what one trust domain may have open.
     #[must_use]
-    pub const fn new(listener: TcpListener, tls: Arc<TlsHandle>, limits: DoorLimits) -> Self {
-        Self { listener, tls, limits }
+    pub const fn new(listener: TcpListener, tls: Arc<TlsHandle>, speaks: Speaks, limits: DoorLimits) -> Self {
+        Self { listener, tls, speaks, limits }
     }
 
     /// Opens the door until `shutdown` comes or the stream is dropped, which tonic's
@@ -51,6 +54,7 @@ impl Door {
             connections: Arc::new(Semaphore::new(self.limits.connections)),
             addresses: Arc::default(),
             tls: self.tls,
+            speaks: self.speaks,
             limits: self.limits,
             accepted,
         });
@@ -78,6 +82,7 @@ struct Welcome {
     connections: Arc<Semaphore>,
     addresses: Arc<AddressCounts>,
     tls: Arc<TlsHandle>,
+    speaks: Speaks,
     limits: DoorLimits,
     accepted: mpsc::Sender<Connection>,
 }
@@ -137,15 +142,13 @@ async fn shake_hands(welcome: &Welcome, tcp: TcpStream, address: SocketAddr) -> 
     let _turn = AddressCounts::take(&welcome.addresses, address.ip(), limits.handshakes_per_address)?;
     tcp.set_nodelay(true).map_err(|error| Refusal::Tls(Arc::new(error)))?;
     let settings = welcome.tls.current();
-    let acceptor = TlsAcceptor::from(Arc::clone(settings.config()));
+    let acceptor = TlsAcceptor::from(Arc::clone(settings.config(welcome.speaks)));
     let stream = timeout(limits.handshake, acceptor.accept(tcp))
         .await
         .map_err(|_| Refusal::Slow)?
         .map_err(Refusal::from_handshake)?;
     let (_, session) = stream.get_ref();
-    if session.alpn_protocol() != Some(ALPN_H2) {
-        return Err(Refusal::Protocol);
-    }
+    let protocol = welcome.speaks.agreed(session.alpn_protocol()).ok_or(Refusal::Protocol)?;
     let chain = session.peer_certificates().ok_or(Refusal::NoCertificate)?.to_vec();
     let end_entity = chain.first().ok_or(Refusal::NoCertificate)?;
     let identity = Arc::new(PeerIdentity::from_certificate(end_entity)?);
@@ -153,7 +156,7 @@ async fn shake_hands(welcome: &Welcome, tcp: TcpStream, address: SocketAddr) -> 
     let life_end = Instant::now() + limits.connection_life.min(left);
     let (entry, told) =
         welcome.tls.live().admit(Arc::clone(&identity), chain, limits.connections_per_domain)?;
-    let arrival = Arrival { identity, address, entry, told, slot, life_end };
+    let arrival = Arrival { identity, protocol, address, entry, told, slot, life_end };
     Ok(Connection::new(stream, arrival, limits))
 }
 

@@ -14,12 +14,12 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
-use tonic::transport::server::Connected;
 
 use super::frames::{Flood, FrameWatch};
 use super::identity::PeerIdentity;
 use super::limits::DoorLimits;
 use super::live::{ConnectionHandle, LiveEntry};
+use super::settings::Protocol;
 use crate::telemetry;
 
 /// Who is at the other end. Every request carries it in its extensions.
@@ -68,8 +68,8 @@ pub enum Ended {
     /// It has lived as long as a connection may.
     #[error("the connection is too old; open another")]
     Old,
-    /// Its peer did not begin to speak HTTP/2.
-    #[error("the client did not begin to speak HTTP/2")]
+    /// Its peer did not begin to speak HTTP.
+    #[error("the client did not begin to speak HTTP")]
     Silent,
     /// Its peer sent too many control frames.
     #[error("the client sent too many control frames")]
@@ -93,11 +93,12 @@ impl Ended {
     }
 }
 
-/// A connection that came in, for tonic to serve.
+/// A connection that came in, to be served.
 pub struct Connection {
     stream: TlsStream<TcpStream>,
     peer: Peer,
-    watch: FrameWatch,
+    protocol: Protocol,
+    watch: Watch,
     told: oneshot::Receiver<()>,
     timer: Pin<Box<Sleep>>,
     life_end: Instant,
@@ -106,9 +107,18 @@ pub struct Connection {
     _slot: OwnedSemaphorePermit,
 }
 
+/// What is looked at on the way in.
+enum Watch {
+    /// HTTP/2: every frame.
+    Frames(FrameWatch),
+    /// HTTP/1.1: whether anything came at all. A request there costs its peer as many bytes as it costs us work.
+    Bytes { began: bool },
+}
+
 /// What the listener knows about a connection that came in.
 pub(super) struct Arrival {
     pub(super) identity: Arc<PeerIdentity>,
+    pub(super) protocol: Protocol,
     pub(super) address: SocketAddr,
     pub(super) entry: LiveEntry,
     pub(super) told: oneshot::Receiver<()>,
@@ -120,11 +130,15 @@ pub(super) struct Arrival {
 impl Connection {
     pub(super) fn new(stream: TlsStream<TcpStream>, arrival: Arrival, limits: &DoorLimits) -> Self {
         let now = Instant::now();
-        let Arrival { identity, address, entry, told, slot, life_end } = arrival;
+        let Arrival { identity, protocol, address, entry, told, slot, life_end } = arrival;
         Self {
             stream,
             peer: Peer { identity, connection: entry.handle(), address },
-            watch: FrameWatch::new(limits.frames, now),
+            protocol,
+            watch: match protocol {
+                Protocol::Http1 => Watch::Bytes { began: false },
+                Protocol::Http2 => Watch::Frames(FrameWatch::new(limits.frames, now)),
+            },
             told,
             timer: Box::pin(sleep_until(life_end.min(now + limits.handshake))),
             life_end,
@@ -138,6 +152,12 @@ impl Connection {
     #[must_use]
     pub const fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// What was agreed on to speak. Nothing else may be served: the other protocol would pass its limits by.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     /// Fails when the connection has to end, and else has the task woken when it has to.
@@ -168,14 +188,6 @@ impl Connection {
     }
 }
 
-impl Connected for Connection {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
-    }
-}
-
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
@@ -183,8 +195,7 @@ impl AsyncRead for Connection {
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
         let news = buf.filled().get(before..).unwrap_or_default();
-        let watched = this.watch.read(news, Instant::now());
-        Poll::Ready(watched.map_err(|flood| match flood {
+        Poll::Ready(this.watch.read(news).map_err(|flood| match flood {
             Flood::Control => this.end(Ended::ControlFlood),
             Flood::Resets => this.end(Ended::ResetFlood),
         }))
@@ -196,7 +207,7 @@ impl AsyncWrite for Connection {
         let this = self.get_mut();
         this.check(cx)?;
         let written = ready!(Pin::new(&mut this.stream).poll_write(cx, buf))?;
-        this.watch.wrote(written, Instant::now());
+        this.watch.wrote(written);
         Poll::Ready(Ok(written))
     }
 
@@ -208,7 +219,7 @@ impl AsyncWrite for Connection {
         let this = self.get_mut();
         this.check(cx)?;
         let written = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, bufs))?;
-        this.watch.wrote(written, Instant::now());
+        this.watch.wrote(written);
         Poll::Ready(Ok(written))
     }
 
@@ -225,6 +236,31 @@ impl AsyncWrite for Connection {
     /// Not held back by the end of the connection: it is how it ends.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+impl Watch {
+    fn read(&mut self, news: &[u8]) -> Result<(), Flood> {
+        match self {
+            Self::Frames(watch) => watch.read(news, Instant::now()),
+            Self::Bytes { began } => {
+                *began |= !news.is_empty();
+                Ok(())
+            }
+        }
+    }
+
+    fn wrote(&mut self, bytes: usize) {
+        if let Self::Frames(watch) = self {
+            watch.wrote(bytes, Instant::now());
+        }
+    }
+
+    const fn has_begun(&self) -> bool {
+        match self {
+            Self::Frames(watch) => watch.has_begun(),
+            Self::Bytes { began } => *began,
+        }
     }
 }
 
