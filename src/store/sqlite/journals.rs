@@ -6,6 +6,7 @@ use rusqlite::{Connection, params};
 
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::note::NoteSigner;
+use crate::audit::proof::verify_inclusion;
 use crate::audit::tree::{Edge, Hash, Mark};
 use crate::keys::LogSigner;
 use crate::store::{Journal, StoreError};
@@ -180,10 +181,16 @@ impl Journals {
         }
     }
 
-    /// The proof of an entry of the batch that was just committed.
-    pub(super) fn prove(&self, journal: &Journal, index: u64) -> Result<Vec<Hash>, StoreError> {
-        let known = self.edges.get(journal);
-        known.and_then(|known| known.edge.prove(index)).ok_or(StoreError::Tree { doing: "proving an entry" })
+    /// The proof of an entry of the batch that was just committed, verified before anybody gets it.
+    pub(super) fn prove(&self, journal: &Journal, leaf: &Hash, index: u64) -> Result<Vec<Hash>, StoreError> {
+        let wrong = StoreError::Tree { doing: "proving an entry" };
+        let Some(known) = self.edges.get(journal) else { return Err(wrong) };
+        let Some(proof) = known.edge.prove(index) else { return Err(wrong) };
+        let (size, root) = known.committed;
+        match verify_inclusion(leaf, index, size, &proof, &root) {
+            Ok(()) => Ok(proof),
+            Err(_) => Err(wrong),
+        }
     }
 
     /// The partners' journals with their size and root as they were last committed.

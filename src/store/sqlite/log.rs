@@ -34,6 +34,14 @@ pub(super) fn origin(sql: &Connection, journal: &Journal) -> Result<String, Stor
     journal_find(sql, journal)?.map(|(_, origin)| origin).ok_or(StoreError::Damaged { what: "a journal" })
 }
 
+/// The origin of the tree in this row.
+fn origin_of(sql: &Connection, row: i64) -> Result<String, StoreError> {
+    let origin = sql
+        .prepare_cached("SELECT origin FROM journals WHERE id = ?1")
+        .and_then(|mut statement| statement.query_row(params![row], |row| row.get(0)));
+    database("looking for a journal", origin)
+}
+
 /// The journals with their sizes.
 pub(super) fn journal_list(sql: &Connection) -> Result<Vec<JournalHead>, StoreError> {
     let rows = sql
@@ -115,7 +123,12 @@ fn receipt(
     let proof = inclusion_proof(&SqlTiles { sql, row }, index, size)
         .map_err(|_| StoreError::Tree { doing: "proving an entry" })?;
     let opening = stored.open(context, row, side)?;
-    Ok(Receipt { entry: stored.entry, opening, index, proof, checkpoint })
+    let receipt = Receipt { entry: stored.entry, opening, index, proof, checkpoint };
+    // Nobody is handed a proof that does not hold.
+    match receipt.verify(&verifier_key(context, &origin_of(sql, row)?)?) {
+        Ok(_) => Ok(receipt),
+        Err(_) => Err(StoreError::Tree { doing: "proving an entry" }),
+    }
 }
 
 /// An entry as it is stored, its openings sealed.

@@ -298,7 +298,7 @@ impl BatchEnd<'_> {
     fn receipt(&self, entry: EntryRef, ticket: Ticket) -> Result<AuditReceipt, StoreError> {
         let checkpoint =
             self.notes.get(&entry.journal).cloned().ok_or(StoreError::Tree { doing: "signing" })?;
-        let proof = self.journals.prove(&entry.journal, entry.index)?;
+        let proof = self.journals.prove(&entry.journal, &entry.draft.entry.leaf_hash(), entry.index)?;
         Ok(AuditReceipt {
             journal: entry.journal,
             index: entry.index,
