@@ -40,3 +40,5 @@ pub mod store;
 pub mod telemetry;
 #[cfg(feature = "service")]
 pub mod template;
+#[cfg(feature = "service")]
+pub mod witness;
