@@ -33,6 +33,8 @@ pub mod keys;
 #[cfg(feature = "service")]
 pub mod matching;
 #[cfg(feature = "service")]
+pub mod outbox;
+#[cfg(feature = "service")]
 pub mod server;
 #[cfg(feature = "service")]
 pub mod store;

@@ -67,6 +67,7 @@ actions! {
     "partner", "JournalService" {
         GetOwnCheckpoint = "GetCheckpoint",
         ListOwnEntries = "ListEntries",
+        GetWitnessedHead = "GetWitnessedHead",
     }
     "officer", "CaseService" {
         ListCases = "ListCases",

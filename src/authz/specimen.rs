@@ -53,7 +53,8 @@ impl Specimen {
             | A::StartReleaseKey
             | A::ProveReleaseKey
             | A::GetOwnCheckpoint
-            | A::ListOwnEntries => About::Partner { partner: &self.partner },
+            | A::ListOwnEntries
+            | A::GetWitnessedHead => About::Partner { partner: &self.partner },
             A::GetCase | A::ViewField | A::DecideCase => self.case(Standing::Active),
             A::StartBatch | A::EnrolSubjects => About::Collection { collection: &self.collection },
             A::ConfirmChange => {

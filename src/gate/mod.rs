@@ -14,6 +14,7 @@ mod log;
 mod query;
 mod ready;
 mod subject;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,6 +42,7 @@ pub use enrolment::{ChunkAnswer, ChunkAsk, FieldAsk, SubjectAsk};
 pub use error::GateError;
 pub use log::{LogPage, ReadAsk};
 pub use query::{Answered, QuestionAsk};
+pub use witness::WitnessRefusal;
 
 /// What the gate is made of.
 pub struct GateParts {

@@ -153,6 +153,7 @@ fn message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec<u8> 
         }
         Action::GetOwnCheckpoint => partner::GetCheckpointRequest {}.encode_to_vec(),
         Action::ListOwnEntries => partner::ListEntriesRequest::default().encode_to_vec(),
+        Action::GetWitnessedHead => partner::GetWitnessedHeadRequest::default().encode_to_vec(),
         Action::ListCases => officer::ListCasesRequest::default().encode_to_vec(),
         Action::GetCase => officer::GetCaseRequest { disclosure: name }.encode_to_vec(),
         Action::ViewField => {

@@ -57,6 +57,9 @@ suite!(
     enrolling_again_updates,
     a_partner_reads_its_own_journal,
     a_change_takes_effect_once,
+    a_quorum_is_of_one_checkpoint_and_each_witness_counts_once,
+    a_release_is_seen_when_witnesses_saw_a_head_over_its_entry,
+    a_witnessed_head_proves_itself_to_its_partner,
 );
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,7 +84,7 @@ async fn a_database_of_a_newer_version_is_refused_at_the_start() {
         let folder = tempfile::tempdir().unwrap();
         drop(founded(folder.path()).await);
         let sql = Connection::open(&files(folder.path())[file]).unwrap();
-        sql.execute("UPDATE refinery_schema_history SET version = 999", []).unwrap();
+        sql.execute("UPDATE refinery_schema_history SET version = 999 WHERE version = 1", []).unwrap();
         drop(sql);
         assert!(matches!(open(folder.path(), 1).err(), Some(StoreError::TooNew { found: 999, .. })));
     }
