@@ -30,3 +30,4 @@ mod roles;
 mod story;
 mod verify;
 mod voice;
+mod witness;
