@@ -318,6 +318,16 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_guide_is_read() {
+        let guide = include_str!("../../docs/policy.md");
+        let (_, example) = guide.split_once("```toml witnesses\n").unwrap();
+        let (example, _) = example.split_once("```").unwrap();
+        assert_eq!(faults(example), Vec::<String>::new());
+        let read = Witnesses::parse("witnesses.toml", example.as_bytes()).unwrap();
+        assert_eq!((read.all.len(), read.needed, read.two_faces()), (3, 2, TwoFaces::Noticed));
+    }
+
+    #[test]
     fn faults_are_told_with_their_place() {
         let head = |needed: &str, before: &str| {
             format!("needed = {needed}\nassumed_dishonest = 0\nbefore_release = '{before}'\n")

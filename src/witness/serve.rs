@@ -118,7 +118,8 @@ async fn accept(
 ) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
     let permit = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
-    stream.set_nodelay(true)?;
+    // One that is gone already is found out when it is read.
+    let _may_be_gone = stream.set_nodelay(true);
     Ok((stream, permit))
 }
 
