@@ -55,16 +55,18 @@ impl Gate {
         let (count, needed) = (witnesses.all.len(), witnesses.needed);
         match witnesses.two_faces() {
             TwoFaces::Noticed => {
-                tracing::info!(count, needed, "witnesses protect against two faces of the journal")
+                tracing::info!(count, needed, "witnesses protect against two faces of the journal");
             }
             TwoFaces::NotClaimed if count == 0 => {
                 tracing::info!("no witnesses: no protection against two faces of the journal is claimed");
             }
-            TwoFaces::NotClaimed => tracing::warn!(
-                count,
-                needed,
-                "no protection against two faces of the journal is claimed: two quorums need not have an honest witness in common"
-            ),
+            TwoFaces::NotClaimed => {
+                tracing::warn!(
+                    count,
+                    needed,
+                    "no protection against two faces of the journal is claimed: two quorums need not have an honest witness in common"
+                );
+            }
         }
     }
 
