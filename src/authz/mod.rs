@@ -38,4 +38,7 @@ pub use rulebook::May;
 pub use rules::Rules;
 pub use scheme::{CollectionFile, RetentionClass, SchemeFile, TestVector};
 pub use table::{Condition, Row, Table, who_may_call_what};
-pub use witness::{BeforeRelease, TwoFaces, WitnessFile, WitnessScheme, WitnessUrl, Witnesses};
+pub use witness::{
+    BeforeRelease, TwoFaces, WitnessFile, WitnessKeyError, WitnessKeyText, WitnessScheme, WitnessUrl,
+    Witnesses,
+};

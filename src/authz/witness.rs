@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::{BASE64, HEXLOWER};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::fault::PolicyFault;
 use super::reader::{Section, read_document};
-use crate::audit::cosignature::WitnessKey;
-use crate::ids::WitnessName;
+use crate::ids::{Digest, WitnessName};
 
 /// The witnesses that `policy/witnesses.toml` names; none when there is no such file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,9 +44,53 @@ pub struct WitnessFile {
     /// Where it takes checkpoints.
     pub url: WitnessUrl,
     /// The key that verifies its cosignatures.
-    pub key: WitnessKey,
+    pub key: WitnessKeyText,
     /// The certificates of the authority that its certificate is issued by, PEM; only for https, and always there.
     pub authority: Option<String>,
+}
+
+/// The verifier key of a witness, `name+id+key` (C2SP signed-note, type 4), in its form and with the id that belongs to
+/// its name and key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WitnessKeyText {
+    text: String,
+    public_key: [u8; 32],
+}
+
+impl WitnessKeyText {
+    /// The key as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Text that is no verifier key of a witness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this is not the verifier key of a witness, `name+id+key`; copy it as `onebit witness new` printed it"
+)]
+pub struct WitnessKeyError;
+
+impl FromStr for WitnessKeyText {
+    type Err = WitnessKeyError;
+
+    fn from_str(text: &str) -> Result<Self, WitnessKeyError> {
+        let taken = || {
+            let (name, rest) = text.split_once('+')?;
+            let (id, key) = rest.split_once('+')?;
+            let is_name = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control());
+            let key = BASE64.decode(key.as_bytes()).ok()?;
+            let (algorithm, public_key) = key.split_first()?;
+            let due = Digest::sha256(&[name.as_bytes(), b"\n", &key].concat());
+            let id = HEXLOWER.decode(id.as_bytes()).ok()?;
+            let belongs = id.len() == KEY_ID_BYTES && due.as_bytes().starts_with(&id);
+            let public_key = public_key.try_into().ok()?;
+            (is_name && *algorithm == ALGORITHM_COSIGNATURE && belongs).then_some(public_key)
+        };
+        let public_key = taken().ok_or(WitnessKeyError)?;
+        Ok(Self { text: text.to_owned(), public_key })
+    }
 }
 
 /// Where a witness takes checkpoints: the submission prefix of C2SP tlog-witness.
@@ -134,12 +178,6 @@ impl WitnessScheme {
 }
 
 impl Witnesses {
-    /// The keys of all of them.
-    #[must_use]
-    pub fn keys(&self) -> Vec<WitnessKey> {
-        self.all.iter().map(|witness| witness.key.clone()).collect()
-    }
-
     /// How many witnesses any two quorums have in common at least: 2k − n.
     #[must_use]
     pub fn overlap(&self) -> usize {
@@ -192,7 +230,7 @@ fn witnesses(top: &Section<'_>) -> Option<Witnesses> {
         if !names.borrow_mut().insert(witness.name.clone()) {
             return part.fault_at("name", format!("the witness `{}` stands twice; keep one", witness.name));
         }
-        if !keys.borrow_mut().insert(*witness.key.public_key()) {
+        if !keys.borrow_mut().insert(witness.key.public_key) {
             return part.fault_at("key", "another witness has this key; two with one key are one");
         }
         Some(witness)
@@ -229,7 +267,7 @@ fn witnesses(top: &Section<'_>) -> Option<Witnesses> {
 fn witness(part: &Section<'_>) -> Option<WitnessFile> {
     let name = part.parsed("name");
     let url: Option<WitnessUrl> = part.parsed("url");
-    let key = part.parsed("key");
+    let key: Option<WitnessKeyText> = part.parsed("key");
     let authority = part.optional_text("authority");
     let (name, url, key, authority) = (name?, url?, key?, authority?);
     match (url.scheme, &authority) {
@@ -261,15 +299,18 @@ fn is_certificates(pem: &str) -> bool {
 /// A note may have 32 signatures; half of them leave room for the log's own and for witnesses that change keys.
 const WITNESSES_MAX: u32 = 16;
 const URL_SHOWN_CHARS: usize = 128;
+/// The signature type of C2SP tlog-cosignature for Ed25519.
+const ALGORITHM_COSIGNATURE: u8 = 4;
+const KEY_ID_BYTES: usize = 4;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::note::{Ed25519Signer, NoteSigner};
 
     fn key(seed: u8) -> String {
-        let public = Ed25519Signer::from_seed(&[seed; 32]).public_key();
-        WitnessKey::new(&format!("w{seed}"), public).unwrap().to_string()
+        let (name, key) = (format!("w{seed}"), [[ALGORITHM_COSIGNATURE].as_slice(), &[seed; 32]].concat());
+        let id = Digest::sha256(&[name.as_bytes(), b"\n", &key].concat());
+        format!("{name}+{}+{}", HEXLOWER.encode(&id.as_bytes()[..KEY_ID_BYTES]), BASE64.encode(&key))
     }
 
     fn file(head: &str, witnesses: &[(&str, String)]) -> String {
@@ -346,7 +387,7 @@ mod tests {
         let fine = head("1", "required");
         told(&file(&fine, &[("one", key(1)), ("one", key(2))]), "9:8: the witness `one` stands twice");
         told(&file(&fine, &[("one", key(1)), ("two", key(1))]), "11:7: another witness has this key");
-        told(&three(&fine).replace(&key(2), "x"), "11:7: this is not a verifier key");
+        told(&three(&fine).replace(&key(2), "x"), "11:7: this is not the verifier key of a witness");
         told(
             &three(&fine).replace("http://two.example", "ftp://two.example"),
             "10:7: `ftp://two.example` is not",

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use crate::authz::{Action, BeforeRelease, TwoFaces, WitnessFile, Witnesses};
+use crate::authz::{Action, BeforeRelease, TwoFaces, Witnesses};
 use crate::ids::{DisclosureId, PartnerName, WitnessName};
-use crate::outbox::{Asked, OutboxError, witness_ask};
+use crate::outbox::{Addressee, Asked, OutboxError, witness_ask};
 use crate::store::{Given, Quorum, ReleaseSeen, Unwitnessed, WitnessedHead};
 use crate::telemetry;
 
@@ -44,7 +44,7 @@ pub enum WitnessRefusal {
 
 /// What one of the witnesses answered.
 struct Heard {
-    witness: WitnessFile,
+    witness: Addressee,
     asked: Result<Asked, OutboxError>,
 }
 
@@ -80,28 +80,31 @@ impl Gate {
         if witnesses.all.is_empty() {
             return Ok(());
         }
-        let newest = self.checkpoint_unwitnessed(&witnesses).await?;
-        let all = witnesses.all.iter().cloned().zip(newest.cosigned.iter().copied()).collect();
+        let quorum = quorum(&witnesses)?;
+        let newest = self.checkpoint_unwitnessed(&quorum).await?;
+        let all = addressees(&witnesses)?.into_iter().zip(newest.cosigned.iter().copied()).collect();
         let heard = self.witnesses_hear(all, &newest).await;
         for Heard { witness, asked } in &heard {
             let Ok(asked) = asked else { continue };
             let refusal = match asked {
                 Asked::Cosigned(_) => continue,
                 Asked::Ahead(theirs) => {
-                    let (witness, theirs) = (witness.name.clone(), *theirs);
+                    let (witness, theirs) = (witness.file.name.clone(), *theirs);
                     WitnessRefusal::Ahead { witness, theirs, ours: newest.size }
                 }
-                Asked::Forked(size) => WitnessRefusal::Forked { witness: witness.name.clone(), size: *size },
+                Asked::Forked(size) => {
+                    WitnessRefusal::Forked { witness: witness.file.name.clone(), size: *size }
+                }
             };
-            if !disbelieved.contains(&witness.name) {
+            if !disbelieved.contains(&witness.file.name) {
                 return Err(refusal);
             }
             tracing::warn!(
-                witness = witness.name.as_str(),
+                witness = witness.file.name.as_str(),
                 "a witness that contradicts this database is disbelieved, as configured"
             );
         }
-        self.cosignatures_keep(&witnesses, &newest, heard).await?;
+        self.cosignatures_keep(quorum, &newest, heard).await?;
         Ok(())
     }
 
@@ -115,19 +118,20 @@ impl Gate {
         if witnesses.all.is_empty() {
             return Ok(0);
         }
-        let newest = self.checkpoint_unwitnessed(&witnesses).await?;
-        let asked = witnesses.all.iter().cloned().zip(newest.cosigned.iter().copied());
+        let quorum = quorum(&witnesses)?;
+        let newest = self.checkpoint_unwitnessed(&quorum).await?;
+        let asked = addressees(&witnesses)?.into_iter().zip(newest.cosigned.iter().copied());
         let asked = asked.filter(|(_, cosigned)| *cosigned < newest.size).collect();
         let heard = self.witnesses_hear(asked, &newest).await;
-        self.cosignatures_keep(&witnesses, &newest, heard).await
+        self.cosignatures_keep(quorum, &newest, heard).await
     }
 
-    async fn checkpoint_unwitnessed(&self, witnesses: &Witnesses) -> Result<Unwitnessed, GateError> {
-        Ok(self.parts.store.checkpoint_unwitnessed(witnesses.keys()).await?)
+    async fn checkpoint_unwitnessed(&self, quorum: &Quorum) -> Result<Unwitnessed, GateError> {
+        Ok(self.parts.store.checkpoint_unwitnessed(quorum.witnesses.clone()).await?)
     }
 
     /// Asks witnesses at once, so that a slow one holds up nobody but itself.
-    async fn witnesses_hear(&self, asked: Vec<(WitnessFile, u64)>, newest: &Unwitnessed) -> Vec<Heard> {
+    async fn witnesses_hear(&self, asked: Vec<(Addressee, u64)>, newest: &Unwitnessed) -> Vec<Heard> {
         let mut asking = JoinSet::new();
         for (witness, known) in asked {
             let (store, newest) = (Arc::clone(&self.parts.store), newest.clone());
@@ -145,20 +149,19 @@ impl Gate {
 
     async fn cosignatures_keep(
         &self,
-        witnesses: &Witnesses,
+        quorum: Quorum,
         newest: &Unwitnessed,
         heard: Vec<Heard>,
     ) -> Result<u32, GateError> {
+        for one in heard.iter().filter(|one| matches!(one.asked, Ok(Asked::Cosigned(_)))) {
+            telemetry::witness_size(one.witness.file.name.as_str(), newest.size);
+        }
         let given = heard.into_iter().filter_map(Heard::given).collect::<Vec<_>>();
         let count = u32::try_from(given.len()).unwrap_or(u32::MAX);
         if given.is_empty() {
             return Ok(0);
         }
-        for one in &given {
-            let name = witnesses.all.iter().find(|witness| witness.key == one.witness);
-            telemetry::witness_size(name.map_or("", |witness| witness.name.as_str()), newest.size);
-        }
-        let kept = self.parts.store.cosignatures_keep(newest.size, given, quorum(witnesses)).await?;
+        let kept = self.parts.store.cosignatures_keep(newest.size, given, quorum).await?;
         if let Some(size) = kept {
             telemetry::witnessed_size(size);
         }
@@ -176,7 +179,7 @@ impl Gate {
         if witnesses.before_release == BeforeRelease::NotRequired {
             return Ok(());
         }
-        match self.parts.store.release_seen(partner.clone(), id, quorum(&witnesses)).await? {
+        match self.parts.store.release_seen(partner.clone(), id, quorum(&witnesses)?).await? {
             ReleaseSeen::Seen | ReleaseSeen::NoRelease => Ok(()),
             ReleaseSeen::NotYet => Err(GateError::Unwitnessed),
         }
@@ -196,7 +199,7 @@ impl Gate {
                 "the holder's journal has no witnesses; ask the holder why".to_owned(),
             ));
         }
-        let head = self.parts.store.head_witnessed(partner, quorum(&witnesses), from).await?;
+        let head = self.parts.store.head_witnessed(partner, quorum(&witnesses)?, from).await?;
         let head = head.ok_or(GateError::Unwitnessed)?;
         if head.proof.is_none() { Err(GateError::NotFound("size")) } else { Ok(head) }
     }
@@ -209,7 +212,7 @@ impl Gate {
 impl Heard {
     /// Logs and counts what is not a cosignature.
     fn tell(&self) {
-        let witness = self.witness.name.as_str();
+        let witness = self.witness.file.name.as_str();
         let reason = match &self.asked {
             Ok(Asked::Cosigned(_)) => return,
             Ok(Asked::Ahead(size)) => {
@@ -237,6 +240,12 @@ impl Heard {
     }
 }
 
-fn quorum(witnesses: &Witnesses) -> Quorum {
-    Quorum { witnesses: witnesses.keys(), needed: witnesses.needed }
+fn addressees(witnesses: &Witnesses) -> Result<Vec<Addressee>, GateError> {
+    let all = witnesses.all.iter().map(Addressee::new).collect::<Result<_, _>>();
+    all.map_err(|_| GateError::Internal { doing: "reading the key of a witness" })
+}
+
+fn quorum(witnesses: &Witnesses) -> Result<Quorum, GateError> {
+    let keys = addressees(witnesses)?.into_iter().map(|witness| witness.key).collect();
+    Ok(Quorum { witnesses: keys, needed: witnesses.needed })
 }

@@ -4,4 +4,4 @@
 
 mod witness;
 
-pub use witness::{Asked, OutboxError, checkpoint_hand_in, witness_ask};
+pub use witness::{Addressee, Asked, OutboxError, checkpoint_hand_in, witness_ask};

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use crate::audit::cosignature::Cosignature;
+use crate::audit::cosignature::{Cosignature, WitnessKey};
 use crate::audit::note::NoteError;
 use crate::audit::submission::{SIZE_CONTENT_TYPE, Submission, parse_size};
 use crate::authz::{WitnessFile, WitnessScheme};
@@ -75,6 +75,25 @@ impl OutboxError {
     }
 }
 
+/// A witness of the policy folder, ready to be asked.
+#[derive(Debug, Clone)]
+pub struct Addressee {
+    /// What the policy folder says of it.
+    pub file: WitnessFile,
+    /// The key that verifies its cosignatures.
+    pub key: WitnessKey,
+}
+
+impl Addressee {
+    /// The witness of a policy folder.
+    ///
+    /// # Errors
+    /// [`NoteError`] for a key that the rules should not have let through.
+    pub fn new(file: &WitnessFile) -> Result<Self, NoteError> {
+        Ok(Self { key: file.key.as_str().parse()?, file: file.clone() })
+    }
+}
+
 /// What came of asking a witness.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {
@@ -103,7 +122,7 @@ enum Told {
 /// [`OutboxError`] when it can't be asked, or its answer is of no use.
 pub async fn witness_ask(
     store: &dyn Store,
-    witness: &WitnessFile,
+    witness: &Addressee,
     newest: &Unwitnessed,
     known: u64,
 ) -> Result<Asked, OutboxError> {
@@ -132,7 +151,7 @@ async fn submission(store: &dyn Store, newest: &Unwitnessed, old: u64) -> Result
     Ok(Submission { old_size: old, proof, checkpoint: newest.note.clone() })
 }
 
-async fn checkpoint_add(witness: &WitnessFile, submission: &Submission) -> Result<Told, OutboxError> {
+async fn checkpoint_add(witness: &Addressee, submission: &Submission) -> Result<Told, OutboxError> {
     let (status, kind, body) = checkpoint_hand_in(witness, submission).await?;
     match status {
         StatusCode::OK => cosignature(witness, submission, &body).map(Told::Cosigned),
@@ -145,11 +164,7 @@ async fn checkpoint_add(witness: &WitnessFile, submission: &Submission) -> Resul
 }
 
 /// Takes the witness's own cosignature out of its answer; lines of other keys are passed over.
-fn cosignature(
-    witness: &WitnessFile,
-    submission: &Submission,
-    body: &str,
-) -> Result<Cosignature, OutboxError> {
+fn cosignature(witness: &Addressee, submission: &Submission, body: &str) -> Result<Cosignature, OutboxError> {
     // Anything else could move the place where the note's text ends.
     if !body.ends_with('\n') || !body.lines().all(|line| line.starts_with(SIGNATURE_START)) {
         return Err(OutboxError::Answer);
@@ -163,19 +178,19 @@ fn cosignature(
 /// # Errors
 /// [`OutboxError`] when no answer comes.
 pub async fn checkpoint_hand_in(
-    witness: &WitnessFile,
+    witness: &Addressee,
     submission: &Submission,
 ) -> Result<(StatusCode, String, String), OutboxError> {
     let exchange = async {
-        let place = (witness.url.host.as_str(), witness.url.port);
+        let place = (witness.file.url.host.as_str(), witness.file.url.port);
         let tcp = TcpStream::connect(place).await.map_err(OutboxError::Connect)?;
         tcp.set_nodelay(true).map_err(OutboxError::Connect)?;
-        match (witness.url.scheme, &witness.authority) {
+        match (witness.file.url.scheme, &witness.file.authority) {
             (WitnessScheme::Http, _) => exchange(tcp, witness, submission).await,
             (WitnessScheme::Https, authority) => {
                 let connector = connector(authority.as_deref().unwrap_or_default())?;
                 let name =
-                    ServerName::try_from(witness.url.host.clone()).map_err(|error| tls(error.into()))?;
+                    ServerName::try_from(witness.file.url.host.clone()).map_err(|error| tls(error.into()))?;
                 let stream = connector.connect(name, tcp).await.map_err(|error| tls(error.into()))?;
                 exchange(stream, witness, submission).await
             }
@@ -186,7 +201,7 @@ pub async fn checkpoint_hand_in(
 
 async fn exchange<S>(
     stream: S,
-    witness: &WitnessFile,
+    witness: &Addressee,
     submission: &Submission,
 ) -> Result<(StatusCode, String, String), OutboxError>
 where
@@ -196,8 +211,8 @@ where
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(error.into()))?;
     // It ends when the sender is dropped, or with the exchange itself.
     let connection = tokio::spawn(connection);
-    let request = Request::post(format!("{}/add-checkpoint", witness.url.prefix))
-        .header(header::HOST, witness.url.authority())
+    let request = Request::post(format!("{}/add-checkpoint", witness.file.url.prefix))
+        .header(header::HOST, witness.file.url.authority())
         .header(header::CONTENT_TYPE, "text/plain; charset=utf-8")
         .body(Full::new(Bytes::from(submission.to_text())))
         .map_err(|error| broken(error.into()))?;
@@ -241,3 +256,74 @@ const WAIT_LONGEST: Duration = Duration::from_secs(10);
 const ANSWER_MAX_BYTES: usize = 64 * 1_024;
 /// An em dash and a space.
 const SIGNATURE_START: &str = "\u{2014} ";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::audit::checkpoint::Checkpoint;
+    use crate::audit::note::{Ed25519Signer, NoteSigner};
+    use crate::audit::tree::Hash;
+    use crate::authz::WitnessKeyText;
+
+    fn signer(seed: u8) -> Ed25519Signer {
+        Ed25519Signer::from_seed(&[seed; 32])
+    }
+
+    fn key(name: &str, seed: u8) -> WitnessKey {
+        WitnessKey::new(name, signer(seed).public_key()).unwrap()
+    }
+
+    fn addressee() -> Addressee {
+        let (name, url) = ("one".parse().unwrap(), "http://127.0.0.1:1".parse().unwrap());
+        let key = key("witness.example/w1", 2).to_string().parse().unwrap();
+        Addressee::new(&WitnessFile { name, url, key, authority: None }).unwrap()
+    }
+
+    #[test]
+    fn only_a_cosignature_of_the_witness_over_this_checkpoint_is_believed() {
+        let head = Checkpoint { origin: "o".to_owned(), size: 1, root: Hash([1; 32]) };
+        let submission = Submission { old_size: 0, proof: Vec::new(), checkpoint: head.sign(&signer(1)) };
+        let heard = |body: &str| cosignature(&addressee(), &submission, body);
+        let line = addressee().key.cosign(&head.body(), 7, &signer(2));
+        let other = key("witness.example/w2", 3).cosign(&head.body(), 7, &signer(3));
+        assert_eq!(heard(&line).unwrap().seconds, 7);
+        assert_eq!(heard(&format!("{other}{line}")).unwrap().seconds, 7, "lines of others are passed over");
+        assert!(matches!(heard(&other), Err(OutboxError::NoCosignature)));
+        let elsewhere = addressee().key.cosign("another text\n", 7, &signer(2));
+        assert!(matches!(heard(&elsewhere), Err(OutboxError::Cosignature(_))));
+        for bad in ["", "fine\n", line.trim_end(), &format!("{line}\n"), &format!("\n{line}")] {
+            assert!(matches!(heard(bad), Err(OutboxError::Answer)), "{bad:?}");
+        }
+        // What would be signed here is the checkpoint and more: it must not be taken for one over the checkpoint.
+        let longer = format!("{}\u{2014} x AAAAAAA=\n", submission.checkpoint);
+        let moved = format!("\u{2014} x AAAAAAA=\n\n{}", addressee().key.cosign(&longer, 7, &signer(2)));
+        assert!(matches!(heard(&moved), Err(OutboxError::Answer)));
+    }
+
+    #[test]
+    fn keys_of_the_policy_folder_are_those_of_the_log() {
+        let text = key("witness.example/w1", 2).to_string();
+        assert!(text.parse::<WitnessKeyText>().is_ok());
+        let log = crate::audit::note::VerifierKey::new("o", signer(1).public_key()).unwrap().to_string();
+        for bad in ["", "a+b", &log, &text.replacen("w1", "w2", 1), text.trim_end_matches(|_: char| true)] {
+            assert!(bad.parse::<WitnessKeyText>().is_err(), "`{bad}` should have been refused");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_is_taken_by_the_rules_exactly_when_it_is_one(
+            name in "[a-z.+ ]{0,6}", at in any::<prop::sample::Index>(), flip in 0..0x80u8
+        ) {
+            let public = signer(2).public_key();
+            let text = WitnessKey::new(&name, public).unwrap_or_else(|_| key("w", 2)).to_string();
+            let mut bytes = text.into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] ^= flip;
+            let text = String::from_utf8(bytes).unwrap();
+            prop_assert_eq!(text.parse::<WitnessKeyText>().is_ok(), text.parse::<WitnessKey>().is_ok(), "{}", text);
+        }
+    }
+}
