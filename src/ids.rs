@@ -139,6 +139,10 @@ name!(
     ActorName
 );
 name!(
+    /// A witness of the holder's journal, as the policy folder names it.
+    WitnessName
+);
+name!(
     /// The templates of one scheme that are searched together.
     CollectionName
 );

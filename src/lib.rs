@@ -35,6 +35,8 @@ pub mod keys;
 #[cfg(feature = "service")]
 pub mod matching;
 #[cfg(feature = "service")]
+pub mod outbox;
+#[cfg(feature = "service")]
 pub mod server;
 #[cfg(feature = "service")]
 pub mod store;
@@ -44,3 +46,5 @@ pub mod telemetry;
 pub mod template;
 #[cfg(feature = "service")]
 pub mod tiles;
+#[cfg(feature = "service")]
+pub mod witness;

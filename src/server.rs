@@ -24,7 +24,7 @@ use crate::clock::SystemClock;
 use crate::config::material::{MaterialError, process_environment};
 use crate::config::{Config, ConfigError, LimitsConfig};
 use crate::door::{Door, RpcSlots, SettingsError, Speaks, TlsHandle};
-use crate::gate::{Gate, GateError, GateParts, OpenError};
+use crate::gate::{Gate, GateError, GateParts, OpenError, WitnessRefusal};
 use crate::grpc::{self, AnswerTime, Reflection, ReflectionError, ServiceSettings, Services};
 use crate::index::{self, IndexError};
 use crate::jobs::Jobs;
@@ -86,6 +86,9 @@ pub enum ServerError {
     /// Metrics.
     #[error("metrics can't be served")]
     Metrics(#[from] TelemetryError),
+    /// A witness saw what is not in the database.
+    #[error("the journal is not the one that witnesses saw, so nothing is signed")]
+    Witnessed(#[from] WitnessRefusal),
     /// The entry that says that the server was started.
     #[error("the start could not be written into the log, so nothing is answered")]
     Started(#[source] GateError),
@@ -175,6 +178,8 @@ impl Opened {
     /// Notes the start, asks the canary, and opens the doors.
     async fn start(self, config: &Config) -> Result<Started, ServerError> {
         let Self { gate, trust, calls, tiles, listening, _lock } = self;
+        gate.witnesses_claim();
+        gate.witnesses_compare(&config.server.disbelieved_witnesses).await?;
         let _receipt = gate.server_started().await.map_err(ServerError::Started)?;
         health::canary(&gate).await.map_err(ServerError::NotReady)?;
 

@@ -154,6 +154,7 @@ pub const ALLOWED_FIELDS: &[&str] = &[
     "journal",    // a journal's name
     "kind",       // a fixed word
     "millis",     // a duration in milliseconds
+    "needed",     // how many are needed
     "partner",    // a partner's name
     "port",       // a port that the server listens on
     "reason",     // a fixed word
@@ -161,6 +162,7 @@ pub const ALLOWED_FIELDS: &[&str] = &[
     "scheme",     // a scheme's name
     "size",       // a tree's size
     "version",    // a version of software, schema or file
+    "witness",    // a witness's name
 ];
 
 /// Handshakes and connections that were refused, by `reason`.
@@ -187,6 +189,13 @@ pub const COMMIT_SECONDS: &str = "onebit_commit_seconds";
 pub const COMMIT_TRANSACTIONS: &str = "onebit_commit_transactions";
 /// Runs of background jobs, by `job` and `reason`, which is `done` when they succeed.
 pub const JOBS: &str = "onebit_jobs_total";
+
+/// The size of the holder's journal that a witness cosigned last, by `witness`.
+pub const WITNESS_SIZE: &str = "onebit_witness_size";
+/// The size of the holder's journal that a quorum of witnesses cosigned last.
+pub const WITNESSED_SIZE: &str = "onebit_witnessed_size";
+/// Times at which a witness gave no cosignature, by `witness` and `reason`.
+pub const WITNESS_FAILURES: &str = "onebit_witness_failures_total";
 
 /// Metrics that are set up.
 pub struct Metrics {
@@ -246,6 +255,26 @@ pub fn accept_failed() {
     metrics::counter!(ACCEPTS_FAILED).increment(1);
 }
 
+/// Sets the size that a witness cosigned last.
+pub fn witness_size(witness: &str, size: u64) {
+    metrics::gauge!(WITNESS_SIZE, "witness" => witness.to_owned()).set(number(size));
+}
+
+/// Sets the size that a quorum of witnesses cosigned last.
+pub fn witnessed_size(size: u64) {
+    metrics::gauge!(WITNESSED_SIZE).set(number(size));
+}
+
+/// Counts a witness that gave no cosignature; `reason` is a fixed word.
+pub fn witness_failed(witness: &str, reason: &'static str) {
+    metrics::counter!(WITNESS_FAILURES, "witness" => witness.to_owned(), "reason" => reason).increment(1);
+}
+
+/// Sizes past four thousand million are shown as that.
+fn number(size: u64) -> f64 {
+    f64::from(u32::try_from(size).unwrap_or(u32::MAX))
+}
+
 fn metrics_builder() -> Result<PrometheusBuilder, BuildError> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full(COMMIT_TRANSACTIONS.to_owned()), &COUNT_BUCKETS)?
@@ -265,6 +294,9 @@ fn metrics_describe() {
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "time that a commit takes");
     describe_histogram!(COMMIT_TRANSACTIONS, Unit::Count, "transactions in a commit");
     describe_counter!(JOBS, Unit::Count, "runs of background jobs");
+    describe_gauge!(WITNESS_SIZE, Unit::Count, "size of the holder's journal that a witness cosigned last");
+    describe_gauge!(WITNESSED_SIZE, Unit::Count, "size of the holder's journal that a quorum cosigned last");
+    describe_counter!(WITNESS_FAILURES, Unit::Count, "times at which a witness gave no cosignature");
 }
 
 /// Which events are heard.
@@ -776,7 +808,7 @@ mod tests {
     fn label_problem(arguments: &[Vec<TokenTree>]) -> Option<String> {
         arguments.iter().skip(1).find_map(|argument| match &argument[0] {
             TokenTree::Literal(label)
-                if ["\"rpc\"", "\"code\"", "\"reason\"", "\"job\"", "\"collection\""]
+                if ["\"rpc\"", "\"code\"", "\"reason\"", "\"job\"", "\"collection\"", "\"witness\""]
                     .contains(&label.to_string().as_str()) =>
             {
                 None

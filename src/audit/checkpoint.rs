@@ -77,13 +77,26 @@ impl Checkpoint {
     }
 
     fn parse(text: &str) -> Result<Self, CheckpointError> {
+        if text.lines().nth(LINES).is_some() {
+            return Err(CheckpointError::Form);
+        }
+        Self::parse_any(text)
+    }
+
+    /// Reads the text of a checkpoint of anybody's log, in which extension lines may follow, as a witness does:
+    /// they are part of what is signed, and nothing is said about them.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] when it is no checkpoint.
+    pub fn parse_any(text: &str) -> Result<Self, CheckpointError> {
         let lines = text.strip_suffix('\n').ok_or(CheckpointError::Form)?;
         let mut lines = lines.split('\n');
-        let (Some(origin), Some(size), Some(root), None) =
-            (lines.next(), lines.next(), lines.next(), lines.next())
-        else {
+        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
             return Err(CheckpointError::Form);
         };
+        if lines.any(str::is_empty) {
+            return Err(CheckpointError::Form);
+        }
         if origin.is_empty() {
             return Err(CheckpointError::Form);
         }
@@ -100,6 +113,8 @@ pub(super) fn decimal(text: &str) -> Option<u64> {
 }
 
 const ORIGIN_SHOWN_CHARS: usize = 128;
+/// Origin, size and root.
+const LINES: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -171,6 +186,18 @@ mod tests {
             format!("\n1\n{root}\n"),
         ] {
             assert_eq!(opened(&text), Err(CheckpointError::Form), "{text}");
+        }
+    }
+
+    #[test]
+    fn anybodys_checkpoint_may_have_extension_lines() {
+        let read = |text: &str| Checkpoint::parse_any(text).map(|checkpoint| checkpoint.size);
+        assert_eq!(read(EXAMPLE), Ok(20_852_163));
+        assert_eq!(read(&format!("{EXAMPLE}extension\nanother\n")), Ok(20_852_163));
+        for bad in
+            [format!("{EXAMPLE}\n"), format!("{EXAMPLE}a\n\nb\n"), format!("{EXAMPLE}a"), String::new()]
+        {
+            assert_eq!(read(&bad), Err(CheckpointError::Form), "{bad}");
         }
     }
 

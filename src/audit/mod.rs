@@ -4,12 +4,15 @@
 //! an [`entry::Entry`] commits to both without showing either, and an [`entry::Opening`] opens one side.
 //! Entries are the leaves of a [`tree`] (RFC 6962) per journal, whose head is signed as a
 //! [`checkpoint::Checkpoint`]; a [`receipt::Receipt`] ties an entry to one, so that it can be checked
-//! offline. Formats are those of C2SP: signed-note, tlog-checkpoint, tlog-tiles and tlog-proof.
+//! offline. Witnesses add a [`cosignature`] to a checkpoint that is handed to them as a
+//! [`submission::Submission`]. Formats are those of C2SP: signed-note, tlog-checkpoint, tlog-tiles, tlog-proof,
+//! tlog-cosignature and tlog-witness.
 //!
 //! The offline verifier is built from this room alone.
 
 pub mod checkpoint;
 pub mod codec;
+pub mod cosignature;
 pub mod entry;
 pub mod event;
 mod fact;
@@ -17,5 +20,6 @@ pub mod journal;
 pub mod note;
 pub mod proof;
 pub mod receipt;
+pub mod submission;
 pub mod tiles;
 pub mod tree;

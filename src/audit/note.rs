@@ -24,9 +24,16 @@ pub enum NoteError {
     /// A verifier key whose id is not that of its name and key.
     #[error("the id of the verifier key `{0}` does not belong to its name and key; ask for the key again")]
     KeyId(String),
-    /// A signature algorithm other than Ed25519.
-    #[error("the verifier key is of type {0}, and only 1 (Ed25519) is known here")]
-    KeyType(u8),
+    /// A key of another type than the one that belongs here.
+    #[error(
+        "the verifier key is of type {found} where {wanted} is due; a log's has type 1, a witness's type 4"
+    )]
+    KeyType {
+        /// The type that was found.
+        found: u8,
+        /// The type that is due.
+        wanted: u8,
+    },
     /// More bytes than a note may have.
     #[error("the note has {0} bytes and {NOTE_MAX_BYTES} are allowed; check that it is a note")]
     TooLong(usize),
@@ -63,12 +70,8 @@ impl VerifierKey {
     /// # Errors
     /// [`NoteError::Name`] when `name` is empty or holds spaces, control characters or `+`.
     pub fn new(name: &str, public_key: [u8; PUBLIC_KEY_BYTES]) -> Result<Self, NoteError> {
-        if !is_key_name(name) {
-            return Err(NoteError::Name(
-                name.chars().filter(|c| !c.is_control()).take(NAME_SHOWN_CHARS).collect(),
-            ));
-        }
-        Ok(Self { name: name.to_owned(), id: key_id(name, &public_key), public_key })
+        check_key_name(name)?;
+        Ok(Self { name: name.to_owned(), id: key_id(name, ALGORITHM_ED25519, &public_key), public_key })
     }
 
     /// The name; a log's is its origin.
@@ -99,24 +102,37 @@ impl FromStr for VerifierKey {
 
     /// Parses `name+id+key`: eight hexadecimal digits, then base64 of the algorithm and the key.
     fn from_str(text: &str) -> Result<Self, NoteError> {
-        let (name, rest) = text.split_once('+').ok_or(NoteError::KeyForm)?;
-        let (id, key) = rest.split_once('+').ok_or(NoteError::KeyForm)?;
-        let id = HEXLOWER.decode(id.as_bytes()).map_err(|_| NoteError::KeyForm)?;
-        let key = BASE64.decode(key.as_bytes()).map_err(|_| NoteError::KeyForm)?;
-        let (algorithm, key) = key.split_first().ok_or(NoteError::KeyForm)?;
-        if *algorithm != ALGORITHM_ED25519 {
-            return Err(NoteError::KeyType(*algorithm));
-        }
-        let verifier = Self::new(name, key.try_into().map_err(|_| NoteError::KeyForm)?)?;
-        if id == verifier.id { Ok(verifier) } else { Err(NoteError::KeyId(verifier.name)) }
+        let (name, public_key) = parse_key(text, ALGORITHM_ED25519)?;
+        Self::new(name, public_key)
     }
 }
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = [[ALGORITHM_ED25519].as_slice(), &self.public_key].concat();
-        write!(out, "{}+{}+{}", self.name, HEXLOWER.encode(&self.id), BASE64.encode(&key))
+        out.write_str(&key_text(&self.name, ALGORITHM_ED25519, &self.public_key))
     }
+}
+
+/// Takes `name+id+key` apart, for a key of this algorithm.
+pub(super) fn parse_key(text: &str, algorithm: u8) -> Result<(&str, [u8; PUBLIC_KEY_BYTES]), NoteError> {
+    let (name, rest) = text.split_once('+').ok_or(NoteError::KeyForm)?;
+    let (id, key) = rest.split_once('+').ok_or(NoteError::KeyForm)?;
+    let id = HEXLOWER.decode(id.as_bytes()).map_err(|_| NoteError::KeyForm)?;
+    let key = BASE64.decode(key.as_bytes()).map_err(|_| NoteError::KeyForm)?;
+    let (found, key) = key.split_first().ok_or(NoteError::KeyForm)?;
+    if *found != algorithm {
+        return Err(NoteError::KeyType { found: *found, wanted: algorithm });
+    }
+    let key = key.try_into().map_err(|_| NoteError::KeyForm)?;
+    check_key_name(name)?;
+    if id == key_id(name, algorithm, &key) { Ok((name, key)) } else { Err(NoteError::KeyId(name.to_owned())) }
+}
+
+/// A key as [`parse_key`] takes it apart.
+pub(super) fn key_text(name: &str, algorithm: u8, public_key: &[u8; PUBLIC_KEY_BYTES]) -> String {
+    let id = key_id(name, algorithm, public_key);
+    let key = [[algorithm].as_slice(), public_key].concat();
+    format!("{name}+{}+{}", HEXLOWER.encode(&id), BASE64.encode(&key))
 }
 
 /// Whoever signs notes with an Ed25519 key (RFC 8032).
@@ -159,9 +175,13 @@ impl NoteSigner for Ed25519Signer {
 pub fn sign_note(name: &str, text: &str, signer: &dyn NoteSigner) -> String {
     let end = if text.ends_with('\n') { "" } else { "\n" };
     let text = format!("{text}{end}");
-    let id = key_id(name, &signer.public_key());
-    let signature = [id.as_slice(), &signer.sign(text.as_bytes())].concat();
-    format!("{text}\n{SIGNATURE_MARK}{name} {}\n", BASE64.encode(&signature))
+    let id = key_id(name, ALGORITHM_ED25519, &signer.public_key());
+    format!("{text}\n{}", signature_line(name, id, &signer.sign(text.as_bytes())))
+}
+
+/// A line with a signature, as it stands in a note.
+pub(super) fn signature_line(name: &str, id: [u8; KEY_ID_BYTES], signature: &[u8]) -> String {
+    format!("{SIGNATURE_MARK}{name} {}\n", BASE64.encode(&[id.as_slice(), signature].concat()))
 }
 
 /// The text of a note that `key` signed, with its final line feed.
@@ -170,29 +190,59 @@ pub fn sign_note(name: &str, text: &str, signer: &dyn NoteSigner) -> String {
 /// [`NoteError`] when the note is not in its form, `key` did not sign it, or any signature by that name and
 /// id does not hold.
 pub fn open_note<'a>(note: &'a str, key: &VerifierKey) -> Result<&'a str, NoteError> {
+    open_note_of(note, std::slice::from_ref(key)).map(|(text, _)| text)
+}
+
+/// The text of a note that one of `keys` signed at least, with the lines of those of them that did, one each.
+///
+/// # Errors
+/// [`NoteError`] when the note is not in its form, none of the keys signed it, or any signature by the name and
+/// id of one of them does not hold.
+pub fn open_note_of<'a>(note: &'a str, keys: &[VerifierKey]) -> Result<(&'a str, String), NoteError> {
+    let (text, signatures) = parts(note)?;
+    let (mut signed, mut lines) = (Vec::new(), String::new());
+    for line in &signatures {
+        let Some(key) = keys.iter().find(|key| line.name == key.name && line.id == key.id) else { continue };
+        if !key.verifies(text.as_bytes(), &line.signature) {
+            return Err(NoteError::Signature(key.name.clone()));
+        }
+        if !signed.contains(&key.id) {
+            signed.push(key.id);
+            lines.push_str(&signature_line(line.name, line.id, &line.signature));
+        }
+    }
+    let wanted = keys.first().map(|key| key.name.clone()).unwrap_or_default();
+    if signed.is_empty() { Err(NoteError::Unsigned(wanted)) } else { Ok((text, lines)) }
+}
+
+/// The first line of a note that nobody has verified yet: enough to look for the keys of whom it claims to be
+/// from, and to be used for nothing else.
+///
+/// # Errors
+/// [`NoteError`] when the note is not in its form.
+pub fn claimed_origin(note: &str) -> Result<&str, NoteError> {
+    let (text, _) = parts(note)?;
+    Ok(text.lines().next().unwrap_or_default())
+}
+
+/// The text of a note and its signatures, none of which is verified.
+pub(super) fn parts(note: &str) -> Result<(&str, Vec<SignatureLine<'_>>), NoteError> {
     let (text, signatures) = split(note)?;
-    let mut signed = false;
+    let mut lines = Vec::new();
     for (at, line) in signatures.lines().enumerate() {
         if at >= NOTE_MAX_SIGNATURES {
             return Err(NoteError::TooManySignatures);
         }
-        let line = SignatureLine::parse(line).ok_or(NoteError::SignatureLine(at.saturating_add(1)))?;
-        if line.name != key.name || line.id != key.id {
-            continue;
-        }
-        if !key.verifies(text.as_bytes(), &line.signature) {
-            return Err(NoteError::Signature(key.name.clone()));
-        }
-        signed = true;
+        lines.push(SignatureLine::parse(line).ok_or(NoteError::SignatureLine(at.saturating_add(1)))?);
     }
-    if signed { Ok(text) } else { Err(NoteError::Unsigned(key.name.clone())) }
+    Ok((text, lines))
 }
 
 /// A signature as it stands in a note.
-struct SignatureLine<'a> {
-    name: &'a str,
-    id: [u8; KEY_ID_BYTES],
-    signature: Vec<u8>,
+pub(super) struct SignatureLine<'a> {
+    pub(super) name: &'a str,
+    pub(super) id: [u8; KEY_ID_BYTES],
+    pub(super) signature: Vec<u8>,
 }
 
 impl<'a> SignatureLine<'a> {
@@ -227,8 +277,17 @@ fn is_key_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+')
 }
 
-fn key_id(name: &str, public_key: &[u8; PUBLIC_KEY_BYTES]) -> [u8; KEY_ID_BYTES] {
-    let hashed = [name.as_bytes(), b"\n", &[ALGORITHM_ED25519], public_key].concat();
+/// Refuses a name that no key can have.
+pub(super) fn check_key_name(name: &str) -> Result<(), NoteError> {
+    if is_key_name(name) {
+        return Ok(());
+    }
+    Err(NoteError::Name(name.chars().filter(|c| !c.is_control()).take(NAME_SHOWN_CHARS).collect()))
+}
+
+/// The first bytes of SHA-256 over name, line feed, algorithm and key.
+pub(super) fn key_id(name: &str, algorithm: u8, public_key: &[u8; PUBLIC_KEY_BYTES]) -> [u8; KEY_ID_BYTES] {
+    let hashed = [name.as_bytes(), b"\n", &[algorithm], public_key].concat();
     copied(Digest::sha256(&hashed).as_bytes())
 }
 
@@ -319,7 +378,7 @@ mod tests {
             parsed(&golang.replace("golang", "g0lang")),
             Err(NoteError::KeyId("sum.g0lang.org".to_owned()))
         );
-        assert_eq!(parsed(&golang.replace("+Ac4", "+As4")), Err(NoteError::KeyType(2)));
+        assert_eq!(parsed(&golang.replace("+Ac4", "+As4")), Err(NoteError::KeyType { found: 2, wanted: 1 }));
         for bad in [
             "",
             "a",
@@ -359,6 +418,20 @@ mod tests {
         );
         let other = VerifierKey::new("example.com/other", signer(1).public_key()).unwrap();
         assert_eq!(open_note(&note, &other), Err(NoteError::Unsigned("example.com/other".to_owned())));
+    }
+
+    #[test]
+    fn one_of_several_keys_is_enough_and_its_line_is_kept_once() {
+        let keys = [key(1), key(2), key(3)];
+        let note = sign_note(NAME, "text\n", &signer(1));
+        let (first, second) = (
+            note.lines().last().unwrap().to_owned(),
+            sign_note(NAME, "text\n", &signer(2)).lines().last().unwrap().to_owned(),
+        );
+        let long = format!("{note}{second}\n{second}\n\u{2014} w AAAAAAA=\n");
+        assert_eq!(open_note_of(&long, &keys), Ok(("text\n", format!("{first}\n{second}\n"))));
+        assert_eq!(open_note_of(&note, &keys[1..]), Err(NoteError::Unsigned(NAME.to_owned())));
+        assert_eq!(claimed_origin(&long), Ok("text"));
     }
 
     #[test]

@@ -75,6 +75,7 @@ actions! {
     rpc "partner", "JournalService" {
         GetOwnCheckpoint = "GetCheckpoint",
         ListOwnEntries = "ListEntries",
+        GetWitnessedHead = "GetWitnessedHead",
     }
     rpc "officer", "CaseService" {
         ListCases = "ListCases",

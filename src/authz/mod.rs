@@ -22,6 +22,7 @@ mod specimen;
 mod table;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 pub use action::Action;
 pub use actor::{Actor, ActorError, Role, Standing};
@@ -37,3 +38,7 @@ pub use rulebook::May;
 pub use rules::Rules;
 pub use scheme::{CollectionFile, RetentionClass, SchemeFile, TestVector};
 pub use table::{Condition, Row, Table, who_may_call_what};
+pub use witness::{
+    BeforeRelease, TwoFaces, WitnessFile, WitnessKeyError, WitnessKeyText, WitnessScheme, WitnessUrl,
+    Witnesses,
+};

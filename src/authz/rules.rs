@@ -12,6 +12,7 @@ use super::fault::PolicyFault;
 use super::reader::{Mention, Mentioned};
 use super::rulebook::{May, RuleBook, SCHEMA_FILE, is_rules_file};
 use super::scheme::{CollectionFile, RetentionClass, SchemeFile};
+use super::witness::Witnesses;
 use crate::ids::{AgreementName, CollectionName, Digest, PartnerName, SchemeName};
 
 /// The rules of one policy folder, named by its digest.
@@ -24,6 +25,7 @@ pub struct Rules {
     schemes: BTreeMap<SchemeName, SchemeFile>,
     collections: BTreeMap<CollectionName, CollectionFile>,
     retention: BTreeMap<String, RetentionClass>,
+    witnesses: Arc<Witnesses>,
 }
 
 impl Rules {
@@ -70,6 +72,7 @@ impl Rules {
             schemes: found.schemes,
             collections: found.collections,
             retention: by_name(found.retention.unwrap_or_default()),
+            witnesses: Arc::new(found.witnesses.unwrap_or_default()),
         };
         let misfits = rules.misfits();
         if misfits.is_empty() { Ok(rules) } else { Err(misfits) }
@@ -136,6 +139,12 @@ impl Rules {
         self.retention.values()
     }
 
+    /// The witnesses of the holder's journal; none when the folder names none.
+    #[must_use]
+    pub const fn witnesses(&self) -> &Arc<Witnesses> {
+        &self.witnesses
+    }
+
     /// Whether a role makes a call at all: to check again, at the moment of a release, that those who
     /// approved still may.
     #[must_use]
@@ -151,6 +160,7 @@ struct Found {
     schemes: BTreeMap<SchemeName, SchemeFile>,
     collections: BTreeMap<CollectionName, CollectionFile>,
     retention: Option<Vec<RetentionClass>>,
+    witnesses: Option<Witnesses>,
     mentions: Vec<Mention>,
     faults: Vec<PolicyFault>,
 }
@@ -182,6 +192,10 @@ impl Found {
                     self.retention = Some(Vec::new());
                     self.faults.extend(faults);
                 }
+            },
+            None if path == WITNESSES_FILE => match Witnesses::parse(path, content) {
+                Ok(witnesses) => self.witnesses = Some(witnesses),
+                Err(faults) => self.faults.extend(faults),
             },
             _ if path == SCHEMA_FILE || is_rules_file(path) || path.ends_with(".md") => {}
             // A file in the wrong place would be an agreement or a rule that nobody reads.
@@ -257,3 +271,4 @@ fn is_toml(file: &str) -> bool {
 }
 
 const RETENTION_FILE: &str = "retention.toml";
+const WITNESSES_FILE: &str = "witnesses.toml";

@@ -56,7 +56,8 @@ impl Specimen {
             | A::StartReleaseKey
             | A::ProveReleaseKey
             | A::GetOwnCheckpoint
-            | A::ListOwnEntries => About::Partner { partner: &self.partner },
+            | A::ListOwnEntries
+            | A::GetWitnessedHead => About::Partner { partner: &self.partner },
             A::GetCase | A::ViewField | A::DecideCase => self.case(Standing::Active),
             A::ReadCheckpoint | A::ReadTile | A::ReadBundle => {
                 About::Journal { partner: self.journal.as_ref() }

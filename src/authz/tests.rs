@@ -318,9 +318,13 @@ fn disclosures_keep_to_the_agreement() {
 fn partners_see_only_their_own() {
     let actor = someone(Role::PartnerSystem);
     let theirs: PartnerName = name("ca-border");
-    for action in
-        [Action::GetStanding, Action::ListAgreements, Action::GetOwnCheckpoint, Action::ListOwnEntries]
-    {
+    for action in [
+        Action::GetStanding,
+        Action::ListAgreements,
+        Action::GetOwnCheckpoint,
+        Action::ListOwnEntries,
+        Action::GetWitnessedHead,
+    ] {
         let about = About::Partner { partner: &theirs };
         holds_alone("partner-only-own", Reason::NotYours, &actor, &ask(action, about, NOON));
     }

@@ -8,12 +8,14 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use onebit::audit::checkpoint::Checkpoint;
+use onebit::audit::cosignature::{WitnessKey, cosigners};
 use onebit::audit::entry::Side;
 use onebit::audit::event::Event;
 use onebit::audit::journal::{ExportFiles, Fault, verify_export, verify_growth};
-use onebit::audit::note::{NOTE_MAX_BYTES, VerifierKey};
+use onebit::audit::note::{NOTE_MAX_BYTES, NoteError, VerifierKey};
 use onebit::audit::receipt::{RECEIPT_MAX_BYTES, Receipt};
 
 fn main() -> ExitCode {
@@ -44,9 +46,17 @@ enum Stop {
 #[derive(Debug, PartialEq, Eq)]
 enum Task {
     Journal { folder: PathBuf, key: String, since: Option<PathBuf>, show: Show },
-    Receipt { file: PathBuf, key: String, show: Show },
+    Receipt { file: PathBuf, key: String, quorum: Quorum, show: Show },
     Help,
     Version,
+}
+
+/// Whose cosignatures a checkpoint must have.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Quorum {
+    witnesses: Vec<String>,
+    /// How many of them; all without.
+    needed: Option<usize>,
 }
 
 /// Whether the events are shown.
@@ -71,7 +81,8 @@ impl Task {
             }
             None => return Err(usage("say what to verify: `journal` or `receipt`")),
         };
-        let (mut path, mut key, mut since, mut show) = (None, None, None, Show::Verdict);
+        let (mut path, mut key, mut since, mut needed) = (None, None, None, None);
+        let (mut witnesses, mut show) = (Vec::new(), Show::Verdict);
         while let Some(arg) = args.next().transpose()? {
             let (option, joined) = match arg.split_once('=') {
                 Some((option, value)) if option.starts_with("--") => (option, Some(value.to_owned())),
@@ -89,6 +100,11 @@ impl Task {
                 }
                 "--key" => (&mut key, value()?),
                 "--since" if command == "journal" => (&mut since, value()?),
+                "--witness" if command == "receipt" => {
+                    witnesses.push(value()?);
+                    continue;
+                }
+                "--quorum" if command == "receipt" => (&mut needed, value()?),
                 option if option.starts_with('-') => {
                     return Err(usage(&format!("`{arg}` is no option of `{command}`")));
                 }
@@ -105,10 +121,42 @@ impl Task {
             ("journal", Some(folder)) => {
                 Ok(Self::Journal { folder: folder.into(), key, since: since.map(Into::into), show })
             }
-            (_, Some(file)) => Ok(Self::Receipt { file: file.into(), key, show }),
+            (_, Some(file)) => {
+                let quorum = Quorum::parse(witnesses, needed.as_deref())?;
+                Ok(Self::Receipt { file: file.into(), key, quorum, show })
+            }
             ("journal", None) => Err(usage("say which folder holds the export")),
             (_, None) => Err(usage("say which file holds the receipt")),
         }
+    }
+}
+
+impl Quorum {
+    fn parse(witnesses: Vec<String>, needed: Option<&str>) -> Result<Self, Stop> {
+        let needed = needed.map(|number| {
+            let number = number.parse().ok().filter(|number| (1..=witnesses.len()).contains(number));
+            number.ok_or_else(|| usage("`--quorum` is a number from 1 to that of the witnesses given"))
+        });
+        Ok(Self { needed: needed.transpose()?, witnesses })
+    }
+
+    /// Checks a note that holds, and says who cosigned it.
+    fn check(&self, note: &str, out: &mut dyn Write) -> Result<(), Stop> {
+        if self.witnesses.is_empty() {
+            return Ok(());
+        }
+        let keys = self.witnesses.iter().map(|text| read_key::<WitnessKey>("--witness", text));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        let names = cosigners(note, &keys).map_err(|error| Stop::Refused(chain(&error)))?;
+        let needed = self.needed.unwrap_or(keys.len());
+        if names.len() < needed {
+            return Err(Stop::Refused(format!(
+                "{} of the witnesses that you named cosigned its checkpoint, and {needed} are needed",
+                names.len()
+            )));
+        }
+        say(out, &format!("its checkpoint is cosigned by {}", names.join(", ")));
+        Ok(())
     }
 }
 
@@ -118,9 +166,11 @@ fn run(task: &Task, out: &mut dyn Write) -> Result<(), Stop> {
         Task::Version => say(out, concat!("onebit-verify ", env!("CARGO_PKG_VERSION"))),
         Task::Journal { folder, key, since, show } => {
             let older = since.as_deref().map(read_checkpoint).transpose()?;
-            return journal(folder, &read_key(key)?, older.as_deref(), *show, out);
+            return journal(folder, &read_key("--key", key)?, older.as_deref(), *show, out);
         }
-        Task::Receipt { file, key, show } => return receipt(file, &read_key(key)?, *show, out),
+        Task::Receipt { file, key, quorum, show } => {
+            return receipt(file, &read_key("--key", key)?, quorum, *show, out);
+        }
     }
     Ok(())
 }
@@ -154,10 +204,18 @@ fn journal(
     Ok(())
 }
 
-fn receipt(file: &Path, key: &VerifierKey, show: Show, out: &mut dyn Write) -> Result<(), Stop> {
+fn receipt(
+    file: &Path,
+    key: &VerifierKey,
+    quorum: &Quorum,
+    show: Show,
+    out: &mut dyn Write,
+) -> Result<(), Stop> {
     let text = text(file, read_limited(file, RECEIPT_MAX_BYTES)?)?;
     let refused = |error| Stop::Refused(chain(&error));
-    let verified = Receipt::parse(&text).and_then(|receipt| receipt.verify(key)).map_err(refused)?;
+    let receipt = Receipt::parse(&text).map_err(refused)?;
+    let verified = receipt.verify(key).map_err(refused)?;
+    quorum.check(&receipt.checkpoint, out)?;
     let (index, size) = (grouped(verified.index), grouped(verified.size));
     say(out, &format!("the receipt holds: entry {index} of {size} in `{}`", key.name()));
     match (&verified.event, show) {
@@ -170,15 +228,15 @@ fn receipt(file: &Path, key: &VerifierKey, show: Show, out: &mut dyn Write) -> R
     Ok(())
 }
 
-/// The key, given as its text or as a file that holds it.
-fn read_key(key: &str) -> Result<VerifierKey, Stop> {
+/// A key, given as its text or as a file that holds it.
+fn read_key<K: FromStr<Err = NoteError>>(option: &str, key: &str) -> Result<K, Stop> {
     if let Ok(key) = key.parse() {
         return Ok(key);
     }
     let file = Path::new(key);
     let bytes = read_limited(file, NOTE_MAX_BYTES).map_err(|stop| match stop {
         Stop::Unreadable(why) => {
-            Stop::Unreadable(format!("`--key` is neither a verifier key nor a file with one: {why}"))
+            Stop::Unreadable(format!("`{option}` is neither a verifier key nor a file with one: {why}"))
         }
         stop => stop,
     })?;
@@ -384,11 +442,14 @@ const ABOUT: &str =
     "Checks a journal of Onebit or a receipt offline. docs/audit-log.md says what is checked.";
 const USAGE: &str = "\
 usage: onebit-verify journal DIR --key KEY [--since CHECKPOINT] [--show]
-       onebit-verify receipt FILE --key KEY [--show]
+       onebit-verify receipt FILE --key KEY [--witness KEY ... [--quorum K]] [--show]
 
   --key KEY           the verifier key of the journal, or a file that holds it; get it from
                       the holder on another way than the export or the receipt
   --since CHECKPOINT  a checkpoint that you kept: its entries must be the journal's first ones
+  --witness KEY       the verifier key of a witness, or a file that holds it; may be given
+                      several times. K of them (all without --quorum) must have cosigned
+                      the receipt's checkpoint
   --show              print what opened entries say
   --help, --version
 
@@ -415,8 +476,12 @@ mod tests {
         };
         assert_eq!(parse(&["journal", "d", "--key", "k", "--since", "c", "--show"]).unwrap(), journal);
         assert_eq!(parse(&["journal", "--show", "--since=c", "--key=k", "d"]).unwrap(), journal);
-        let receipt = Task::Receipt { file: "r".into(), key: "a=b".to_owned(), show: Show::Verdict };
-        assert_eq!(parse(&["receipt", "r", "--key=a=b"]).unwrap(), receipt);
+        let receipt =
+            |quorum| Task::Receipt { file: "r".into(), key: "a=b".to_owned(), quorum, show: Show::Verdict };
+        assert_eq!(parse(&["receipt", "r", "--key=a=b"]).unwrap(), receipt(Quorum::default()));
+        let two = Quorum { witnesses: vec!["v".to_owned(), "w".to_owned()], needed: Some(1) };
+        let args = ["receipt", "--witness", "v", "r", "--quorum=1", "--key=a=b", "--witness=w"];
+        assert_eq!(parse(&args).unwrap(), receipt(two));
         assert_eq!(parse(&["--help"]).unwrap(), Task::Help);
         assert_eq!(parse(&["journal", "--help"]).unwrap(), Task::Help);
         assert_eq!(parse(&["--version"]).unwrap(), Task::Version);
@@ -435,6 +500,12 @@ mod tests {
             (&["journal", "d", "e", "--key", "k"], "`e` is one too many"),
             (&["journal", "d", "--kee", "k"], "`--kee` is no option of `journal`"),
             (&["receipt", "r", "--key", "k", "--since", "c"], "`--since` is no option of `receipt`"),
+            (&["receipt", "r", "--key", "k", "--quorum", "1"], "`--quorum` is a number from 1"),
+            (
+                &["receipt", "r", "--key", "k", "--witness", "w", "--quorum", "2"],
+                "`--quorum` is a number from 1",
+            ),
+            (&["journal", "d", "--key", "k", "--witness", "w"], "`--witness` is no option of `journal`"),
             (&["receipt", "r", "--key", "k", "--show=no"], "`--show=no` is no option of `receipt`"),
         ] {
             let refusal = parse(args).unwrap_err();

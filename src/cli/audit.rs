@@ -13,6 +13,7 @@ mod officer;
 mod offline;
 mod own;
 mod site;
+mod witnessed;
 
 /// Reads, exports and verifies the log
 ///
@@ -39,6 +40,8 @@ pub enum AuditCommand {
     Fetch(FetchArgs),
     /// Verifies all of your own journal, as a partner: nothing invented, nothing dropped
     Own(OwnArgs),
+    /// Verifies that witnesses saw the journal that you know as yours, as a partner
+    Witnessed(Box<WitnessedArgs>),
     /// Lists the journals, for privacy officers; the read is logged
     Journals(JournalsArgs),
     /// Shows the entries of a journal, opened, for privacy officers; the read is logged
@@ -135,6 +138,37 @@ pub struct OwnArgs {
     /// Show what the entries say
     #[arg(long)]
     pub show: bool,
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputOption,
+    /// The connection.
+    #[command(flatten)]
+    pub client: ClientOptions,
+}
+
+/// What witnesses saw of a partner's own journal.
+#[derive(Debug, clap::Args)]
+pub struct WitnessedArgs {
+    /// Your journal's verifier key, or a file that holds it; take it from the holder on another way than this connection
+    #[arg(id = "own_log_key", long = "log-key", value_name = "KEY|FILE", env = "ONEBIT_LOG_KEY")]
+    pub key: String,
+    /// The verifier key of the holder's journal, or a file that holds it
+    #[arg(long, value_name = "KEY|FILE")]
+    pub holder_key: String,
+    /// The verifier key of a witness, or a file that holds it; may be given several times
+    ///
+    /// Take it from the witness, not from the holder: the witness is there in case the holder is not to be believed.
+    #[arg(long, value_name = "KEY|FILE", required = true)]
+    pub witness: Vec<String>,
+    /// How many of these witnesses must have seen it; all of them without this
+    #[arg(long, value_name = "K")]
+    pub quorum: Option<usize>,
+    /// A checkpoint of your journal that you kept, to compare with; the newest one without this
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
+    /// Where to keep the receipt, so that `onebit-verify receipt --witness` verifies it again
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
     /// The form of the output.
     #[command(flatten)]
     pub output: OutputOption,
@@ -247,6 +281,7 @@ pub fn run(args: &AuditArgs) -> Result<(), CliError> {
         AuditCommand::Receipt(args) => offline::receipt(args),
         AuditCommand::Fetch(args) => wire::calling(fetch::fetch(args)),
         AuditCommand::Own(args) => wire::calling(own::verify(args)),
+        AuditCommand::Witnessed(args) => wire::calling(witnessed::verify(args)),
         AuditCommand::Journals(args) => wire::calling(officer::journals(args)),
         AuditCommand::List(args) => wire::calling(officer::list(args)),
         AuditCommand::Entry(args) => wire::calling(officer::entry(args)),

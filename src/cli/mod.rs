@@ -2,7 +2,7 @@
 //!
 //! The partner's, the officers' and the holder's people work through these, over the same interface that
 //! everybody else uses; only what is offline (`policy`, `cert`, `open`, `audit verify`, `audit receipt`,
-//! `synth`) touches no server. Nothing here decides anything.
+//! `synth`) touches no server, and `witness` is one of its own. Nothing here decides anything.
 
 use clap::{Parser, Subcommand};
 
@@ -35,6 +35,7 @@ pub mod subject;
 pub mod suspend;
 pub mod synth;
 pub mod wire;
+pub mod witness;
 
 /// Hit/no-hit biometric matching between agencies
 ///
@@ -82,6 +83,8 @@ pub enum Command {
     Serve(serve::ServeArgs),
     Config(config::ConfigArgs),
     Recover(recover::RecoverArgs),
+    // Whoever watches over a log of others.
+    Witness(witness::WitnessArgs),
     // Whoever builds and tries.
     Demo(demo::DemoArgs),
     Cert(cert::CertArgs),

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::fault::CliError;
 use super::print::{self, OutputOption};
-use crate::authz::{Bundle, Rules, who_may_call_what};
+use crate::authz::{BeforeRelease, Bundle, Rules, TwoFaces, who_may_call_what};
 
 /// Checks a policy folder, and shows who may do what
 ///
@@ -79,21 +79,31 @@ fn check(args: &FolderArgs) -> Result<(), CliError> {
     let agreements: Vec<&str> = rules.agreements().map(|it| it.name.as_str()).collect();
     let collections: Vec<&str> = rules.collections().map(|it| it.name.as_str()).collect();
     let schemes: Vec<&str> = rules.schemes().map(|it| it.scheme.name.as_str()).collect();
+    let witnesses = rules.witnesses();
+    let names: Vec<&str> = witnesses.all.iter().map(|it| it.name.as_str()).collect();
     let retention: Vec<&str> = rules.retentions().map(|it| it.name.as_str()).collect();
     let digest = rules.digest().to_string();
     args.output.show(
         || {
             format!(
-                "fine\ndigest       {digest}\nagreements   {}\ncollections  {}\nschemes      {}\nretention    {}",
+                "fine\ndigest       {digest}\nagreements   {}\ncollections  {}\nschemes      {}\nretention    {}\nwitnesses    {}\n             {}",
                 agreements.join(", "),
                 collections.join(", "),
                 schemes.join(", "),
-                retention.join(", ")
+                retention.join(", "),
+                if names.is_empty() { "none".to_owned() } else { names.join(", ") },
+                witnesses.claim()
             )
         },
         &json!({
             "digest": digest, "agreements": agreements, "collections": collections, "schemes": schemes,
             "retention": retention,
+            "witnesses": {
+                "names": names, "needed": witnesses.needed, "assumed_dishonest": witnesses.assumed_dishonest,
+                "before_release": witnesses.before_release == BeforeRelease::Required,
+                "two_faces_noticed": witnesses.two_faces() == TwoFaces::Noticed,
+                "claim": witnesses.claim(),
+            },
         }),
     )
 }

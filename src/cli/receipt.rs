@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::fault::CliError;
 use super::files;
+use crate::audit::cosignature::WitnessKey;
 use crate::audit::event::{Event, Fact, Kind};
 use crate::audit::note::VerifierKey;
 use crate::audit::receipt::{Receipt, Verified};
@@ -85,6 +86,22 @@ pub fn parse_key(text: &str) -> Result<VerifierKey, CliError> {
             .trim()
             .parse()
             .map_err(|error| CliError::because(format!("`{text}` holds no verifier key"), error)),
+    }
+}
+
+/// The verifier key of a witness in `text`, or in the file that `text` names.
+///
+/// # Errors
+/// [`CliError`] when it is neither a key nor a file that holds one.
+pub fn parse_witness_key(text: &str) -> Result<WitnessKey, CliError> {
+    match text.trim().parse() {
+        Ok(key) => Ok(key),
+        Err(error) if text.contains('+') && !Path::new(text).exists() => {
+            Err(CliError::because("the witness's verifier key can't be used", error))
+        }
+        Err(_) => files::read_text(Path::new(text))?.trim().parse().map_err(|error| {
+            CliError::because(format!("`{text}` holds no verifier key of a witness"), error)
+        }),
     }
 }
 

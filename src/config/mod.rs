@@ -19,6 +19,7 @@ use toml::Spanned;
 
 use crate::door::{DoorLimits, TrustDomainName, limits};
 use crate::grpc::{AnswerTime, Reflection};
+use crate::ids::WitnessName;
 use crate::jobs::Cadence;
 use crate::store::StoreError;
 use crate::telemetry::{LogFormat, LogSettings, log_layer};
@@ -103,6 +104,8 @@ pub struct ServerConfig {
     pub reflection: Reflection,
     /// How long after their questions answers leave.
     pub answer_time: AnswerTime,
+    /// Witnesses that may contradict the database at the start, because a person found them to be wrong.
+    pub disbelieved_witnesses: Vec<WitnessName>,
 }
 
 /// What may be under way.
@@ -246,6 +249,7 @@ struct ServerKeys {
     certificate: Option<Spanned<PathBuf>>,
     key: Option<Spanned<PathBuf>>,
     reflection: Option<bool>,
+    disbelieved_witnesses: Option<Vec<Spanned<String>>>,
     answer_after_ms: Option<Spanned<u64>>,
 }
 
@@ -263,12 +267,23 @@ fn server(document: &mut Document<'_>, folder: &Path) -> Option<ServerConfig> {
         Some(millis) => AnswerTime::after(Duration::from_millis(*millis.get_ref()))
             .map_or_else(|error| document.fault(&place, "answer_after_ms", &millis, error.to_string()), Some),
     };
+    let mut disbelieved_witnesses = Some(Vec::new());
+    for name in keys.disbelieved_witnesses.unwrap_or_default() {
+        match name.get_ref().parse::<WitnessName>() {
+            Ok(name) => disbelieved_witnesses.iter_mut().for_each(|all| all.push(name.clone())),
+            Err(error) => {
+                disbelieved_witnesses =
+                    document.fault(&place, "disbelieved_witnesses", &name, error.to_string());
+            }
+        }
+    }
     Some(ServerConfig {
         listen: listen?,
         certificate: folder.join(certificate?.get_ref()),
         key: folder.join(key?.get_ref()),
         reflection,
         answer_time: answer_time?,
+        disbelieved_witnesses: disbelieved_witnesses?,
     })
 }
 
@@ -405,6 +420,7 @@ fn tls(document: &mut Document<'_>, folder: &Path) -> Option<BTreeMap<TrustDomai
 #[serde(deny_unknown_fields, default)]
 struct JobKeys {
     heads_every_s: Option<Spanned<u64>>,
+    witnesses_every_s: Option<Spanned<u64>>,
     tending_every_s: Option<Spanned<u64>>,
 }
 
@@ -416,8 +432,9 @@ fn jobs(document: &mut Document<'_>) -> Option<Cadence> {
         number(document, &place, value.as_ref(), &range).map(Duration::from_secs)
     };
     let heads = every("heads_every_s", &keys.heads_every_s, default.heads);
+    let witnesses = every("witnesses_every_s", &keys.witnesses_every_s, default.witnesses);
     let tending = every("tending_every_s", &keys.tending_every_s, default.tending);
-    Some(Cadence { heads: heads?, tending: tending? })
+    Some(Cadence { heads: heads?, witnesses: witnesses?, tending: tending? })
 }
 
 /// A whole number's key, the range that it may lie in, and what it is when nobody says.

@@ -120,7 +120,7 @@ impl Gate {
         Ok(self.parts.store.journal_read(partner, from, limit).await?)
     }
 
-    async fn own(&self, caller: &Caller, action: Action) -> Result<PartnerName, GateError> {
+    pub(super) async fn own(&self, caller: &Caller, action: Action) -> Result<PartnerName, GateError> {
         let partner = self.partner_of(caller, action).await?;
         let about = About::Partner { partner: &partner };
         let _permit = self.permit(&caller.actor, action, about, self.content(b"")).await?;

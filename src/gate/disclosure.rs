@@ -145,9 +145,11 @@ impl Gate {
     /// Fetches a release.
     ///
     /// # Errors
-    /// [`GateError::NotNow`] when nothing is released, or no longer.
+    /// [`GateError::NotNow`] when nothing is released, or no longer; [`GateError::Unwitnessed`] as long as the rules
+    /// demand witnesses and too few have seen that it stands in the log.
     pub async fn release_fetch(&self, caller: &Caller, id: DisclosureId) -> Result<Release, GateError> {
-        let (_case, permit) = self.disclosure_own(caller, Action::FetchRelease, id).await?;
+        let (case, permit) = self.disclosure_own(caller, Action::FetchRelease, id).await?;
+        self.release_witnessed(case.disclosure.request().partner(), id).await?;
         let (release, _receipt) = self.parts.store.release_fetch(permit, id).await?.open()?;
         release.ok_or_else(|| {
             GateError::NotNow("nothing is there to fetch; see the disclosure's state".to_owned())

@@ -51,6 +51,9 @@ pub enum GateError {
     /// Something must be there first.
     #[error("{0}")]
     NotNow(String),
+    /// The witnesses have not seen it yet.
+    #[error("{UNWITNESSED}")]
+    Unwitnessed,
     /// The query is not a hit of the caller's own.
     #[error("the query is not a hit of your own; a disclosure follows on a hit")]
     NoHit,
@@ -75,6 +78,10 @@ pub enum GateError {
     #[error("the change is in effect, but the server could not load it; ask an operator to restart it")]
     Reload(#[source] Box<OpenError>),
 }
+
+/// What waits for witnesses waits for this.
+const UNWITNESSED: &str =
+    "not enough witnesses have seen this in the holder's log yet; ask again in a minute";
 
 impl GateError {
     /// A failure to load what a change made.

@@ -15,6 +15,7 @@ mod query;
 mod ready;
 mod subject;
 mod tiles;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ pub use enrolment::{ChunkAnswer, ChunkAsk, FieldAsk, SubjectAsk};
 pub use error::GateError;
 pub use log::{LogPage, ReadAsk};
 pub use query::{Answered, QuestionAsk};
+pub use witness::WitnessRefusal;
 
 /// What the gate is made of.
 pub struct GateParts {

@@ -46,6 +46,24 @@ impl JournalService for Journals {
         })
         .await
     }
+
+    async fn get_witnessed_head(
+        &self,
+        request: Request<pb::GetWitnessedHeadRequest>,
+    ) -> Reply<pb::GetWitnessedHeadResponse> {
+        let call = self.desk.call(Action::GetWitnessedHead, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let head = self.desk.gate().own_head_witnessed(&caller, request.get_ref().known_size).await?;
+            let proof = head.proof.unwrap_or_default();
+            Ok(pb::GetWitnessedHeadResponse {
+                receipt: head.receipt,
+                consistency_proof: proof.iter().map(|hash| hash.as_bytes().to_vec()).collect(),
+                verifier_key: head.verifier_key,
+            })
+        })
+        .await
+    }
 }
 
 fn entry(logged: &LoggedEntry) -> pb::Entry {

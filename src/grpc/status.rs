@@ -116,6 +116,7 @@ impl CallError {
             Self::Gate(GateError::RequestIdOver) => Told::RequestIdOver,
             Self::Gate(GateError::Signature) => Told::SignatureInvalid,
             Self::Gate(GateError::NotNow(_)) => Told::NotNow,
+            Self::Gate(GateError::Unwitnessed) => Told::Unwitnessed,
             Self::Gate(GateError::NoHit) => Told::NoHitOfYourOwn,
             Self::Gate(GateError::SameRole) => Told::SameRole,
             Self::Gate(GateError::Store(StoreError::Overloaded))
@@ -265,6 +266,9 @@ told! {
     /// The search or the store failed.
     Unavailable = "UNAVAILABLE" Unavailable Again::After(RETRY),
         "nothing was answered; ask again";
+    /// The witnesses have not seen it yet.
+    Unwitnessed = "UNWITNESSED" Unavailable Again::After(RETRY_WITNESSES),
+        "not enough witnesses have seen this in the holder's log yet; ask again in a minute";
     /// Something of our own went wrong.
     Internal = "INTERNAL" Unavailable Again::After(RETRY),
         "nothing was answered; ask again, and tell the holder if it stays so";
@@ -291,6 +295,8 @@ pub const DOCUMENTATION: &str = "https://docs.onebit.example";
 const HELP: &str = "what this status means and what to do";
 /// A group commit on a busy disk, many times over; long enough that a retry does not add to what it waits for.
 const RETRY: Duration = Duration::from_secs(1);
+/// Half of the time between two runs of the jobs that record heads and ask witnesses.
+const RETRY_WITNESSES: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
@@ -342,7 +348,11 @@ mod tests {
             assert_eq!(status.code(), why.code());
             assert_eq!(details.help().unwrap().links.len(), 1);
             let wait = details.retry_info().and_then(|retry| retry.retry_delay);
-            assert_eq!(wait, matches!(why.again(), Again::After(_)).then_some(RETRY));
+            let due = match why.again() {
+                Again::No => None,
+                Again::After(wait) => Some(wait),
+            };
+            assert_eq!(wait, due);
             let refusal = error.refusal();
             assert_eq!((refusal.code, refusal.reason.as_str()), (i32::from(why.code()), why.as_str()));
             assert!(!why.sentence().ends_with('.'), "`{}`: no full stop", why.as_str());
@@ -361,6 +371,7 @@ mod tests {
             Told::NotFound => GateError::NotFound("case"),
             Told::RequestIdUsed => GateError::RequestIdUsed,
             Told::RequestIdOver => GateError::RequestIdOver,
+            Told::Unwitnessed => GateError::Unwitnessed,
             Told::NoHitOfYourOwn => GateError::NoHit,
             Told::NotNow => GateError::NotNow("the disclosure has ended as denied; ask anew".to_owned()),
             Told::SameRole => GateError::SameRole,

@@ -1,5 +1,5 @@
-//! What the server does by the clock, as an actor of its own: heads of partners' journals into the holder's,
-//! and cases whose time has come.
+//! What the server does by the clock, as an actor of its own: heads of partners' journals into the holder's, the
+//! holder's to its witnesses, and cases whose time has come.
 //!
 //! Each job runs once at the start and then after each pause. A run that fails is logged and counted, and the
 //! next one tries again: nothing here ends the server. A job that is told to stop finishes the run it is in.
@@ -8,9 +8,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::gate::{Gate, GateError};
 use crate::telemetry;
@@ -20,13 +20,15 @@ use crate::telemetry;
 pub struct Cadence {
     /// Between two records of the heads of partners' journals.
     pub heads: Duration,
+    /// Between two times at which witnesses are asked; they are also asked whenever heads were written.
+    pub witnesses: Duration,
     /// Between two looks at the cases whose time has come.
     pub tending: Duration,
 }
 
 impl Default for Cadence {
     fn default() -> Self {
-        Self { heads: HEADS_EVERY, tending: TENDING_EVERY }
+        Self { heads: HEADS_EVERY, witnesses: WITNESSES_EVERY, tending: TENDING_EVERY }
     }
 }
 
@@ -44,12 +46,25 @@ impl Jobs {
         let (running, _) = watch::channel(());
         let mut jobs = Self { running, tasks: JoinSet::new() };
         let heads = Arc::clone(gate);
-        jobs.spawn("heads", cadence.heads, move || {
-            let gate = Arc::clone(&heads);
-            async move { gate.heads_record().await }
+        let written = Arc::new(Notify::new());
+        let ask = Arc::clone(&written);
+        jobs.spawn("heads", cadence.heads, Arc::default(), move || {
+            let (gate, ask) = (Arc::clone(&heads), Arc::clone(&ask));
+            async move {
+                let count = gate.heads_record().await?;
+                if count > 0 {
+                    ask.notify_one();
+                }
+                Ok(count)
+            }
+        });
+        let witnesses = Arc::clone(gate);
+        jobs.spawn("witnesses", cadence.witnesses, written, move || {
+            let gate = Arc::clone(&witnesses);
+            async move { gate.witnesses_ask().await }
         });
         let tending = Arc::clone(gate);
-        jobs.spawn("tending", cadence.tending, move || {
+        jobs.spawn("tending", cadence.tending, Arc::default(), move || {
             let gate = Arc::clone(&tending);
             async move { gate.cases_tend().await }
         });
@@ -66,7 +81,8 @@ impl Jobs {
         }
     }
 
-    fn spawn<F, W>(&mut self, job: &'static str, every: Duration, work: F)
+    /// Spawns a job that runs at once, after each pause, and whenever it is woken.
+    fn spawn<F, W>(&mut self, job: &'static str, every: Duration, woken: Arc<Notify>, work: F)
     where
         F: Fn() -> W + Send + 'static,
         W: Future<Output = Result<u32, GateError>> + Send + 'static,
@@ -75,9 +91,11 @@ impl Jobs {
         self.tasks.spawn(async move {
             loop {
                 run_once(job, work()).await;
-                // Nothing is ever sent: it ends with an error, when the sender is gone.
-                if timeout(every, told.changed()).await.is_ok() {
-                    return;
+                tokio::select! {
+                    // Nothing is ever sent: it ends with an error, when the sender is gone.
+                    _sender_is_gone = told.changed() => return,
+                    () = sleep(every) => {}
+                    () = woken.notified() => {}
                 }
             }
         });
@@ -100,6 +118,8 @@ async fn run_once(job: &'static str, work: impl Future<Output = Result<u32, Gate
 
 /// A partner's journal is in the holder's, and so before witnesses, within this time.
 const HEADS_EVERY: Duration = Duration::from_secs(60);
+/// What else the holder's journal says is before witnesses within this time.
+const WITNESSES_EVERY: Duration = Duration::from_secs(60);
 /// Agreements count clocks in hours; half a minute late is not late.
 const TENDING_EVERY: Duration = Duration::from_secs(30);
 
@@ -120,7 +140,7 @@ mod tests {
         let mut jobs = jobs();
         let (ran, mut runs) = mpsc::unbounded_channel();
         let number = Arc::new(AtomicU32::new(0));
-        jobs.spawn("heads", Duration::from_millis(1), move || {
+        jobs.spawn("heads", Duration::from_millis(1), Arc::default(), move || {
             let (ran, number) = (ran.clone(), number.fetch_add(1, Ordering::SeqCst));
             async move {
                 ran.send(number).unwrap();
@@ -135,13 +155,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_job_that_rests_is_woken() {
+        let mut jobs = jobs();
+        let (ran, mut runs) = mpsc::unbounded_channel();
+        let woken = Arc::new(Notify::new());
+        jobs.spawn("witnesses", Duration::from_secs(3_600), Arc::clone(&woken), move || {
+            let ran = ran.clone();
+            async move {
+                ran.send(()).unwrap();
+                Ok(0)
+            }
+        });
+        for _ in 0..3 {
+            assert_eq!(runs.recv().await, Some(()), "the job should have run");
+            woken.notify_one();
+        }
+        jobs.stop(Duration::from_secs(10)).await;
+    }
+
+    #[tokio::test]
     async fn a_job_that_rests_is_stopped_at_once_and_one_that_runs_is_waited_for() {
         let mut jobs = jobs();
         let (begun, mut begins) = mpsc::unbounded_channel();
         let (finish, finished) = watch::channel(());
         let ended = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&ended);
-        jobs.spawn("tending", Duration::from_secs(3_600), move || {
+        jobs.spawn("tending", Duration::from_secs(3_600), Arc::default(), move || {
             let (begun, mut finished, count) = (begun.clone(), finished.clone(), Arc::clone(&count));
             async move {
                 begun.send(()).unwrap();

@@ -3,6 +3,8 @@
 //! A suite test takes an opened, founded store and speaks only the trait. What belongs to one implementation (its
 //! files, its damage) is tested beside it.
 
+mod witness;
+
 use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,8 @@ use crate::ids::{ActorName, AgreementName, FieldName, PurposeName, RestrictionNa
 use crate::keys::{ReleaseSecretKey, open_release_with_info};
 use crate::secret::{SystemEntropy, random_bytes};
 use crate::template::synthetic;
+
+pub(crate) use witness::*;
 
 /// A store under test with what its users hold.
 pub(crate) struct Bench {

@@ -16,12 +16,14 @@ pub mod query;
 mod receipt;
 pub mod registry;
 pub mod sqlite;
+pub mod witness;
 
 use std::fmt;
 
 use async_trait::async_trait;
 
 use crate::approval::{Approval, Eligible, SignedDecision};
+use crate::audit::cosignature::WitnessKey;
 use crate::audit::tiles::{BundleId, TileId};
 use crate::authz::{Action, Actor, Bundle, Permit, Reason};
 use crate::clock::Timestamp;
@@ -39,6 +41,7 @@ pub use log::{Bundled, ExportFile, JournalHead, LoggedEntry, ProvenEntry};
 pub use query::{Answer, QueryNew, QueryRecorded, QuerySeen, StoredAnswer, Usage, Verdict};
 pub use receipt::{AuditReceipt, Withheld, WrongReceipt};
 pub use registry::{Partner, Person, Registry};
+pub use witness::{Given, Quorum, ReleaseSeen, Unwitnessed, Witnessed, WitnessedHead};
 
 /// A value with the receipt that opens it.
 pub struct Committed<T> {
@@ -345,6 +348,35 @@ pub trait Store: Send + Sync {
     ) -> Result<Option<log::Consistency>, StoreError>;
     /// Writes the head of each partner's journal that grew into the holder's journal.
     async fn heads_record(&self) -> Result<u32, StoreError>;
+
+    // Witnesses of the holder's journal -----------------------------------------------------------------------
+
+    /// The newest checkpoint of the holder's journal, and what each of these witnesses is known to have cosigned.
+    async fn checkpoint_unwitnessed(&self, witnesses: Vec<WitnessKey>) -> Result<Unwitnessed, StoreError>;
+    /// Keeps what witnesses gave for the checkpoint of a size of the holder's journal, and gives the size of the
+    /// newest one that a quorum cosigned.
+    async fn cosignatures_keep(
+        &self,
+        size: u64,
+        given: Vec<Given>,
+        quorum: Quorum,
+    ) -> Result<Option<u64>, StoreError>;
+    /// The newest checkpoint of the holder's journal that a quorum cosigned, with their lines.
+    async fn checkpoint_witnessed(&self, quorum: Quorum) -> Result<Option<Witnessed>, StoreError>;
+    /// Whether the entry of a partner's release is covered by what a quorum saw.
+    async fn release_seen(
+        &self,
+        partner: PartnerName,
+        id: DisclosureId,
+        quorum: Quorum,
+    ) -> Result<ReleaseSeen, StoreError>;
+    /// The newest head of a partner's journal that a quorum saw, with a proof between it and another size.
+    async fn head_witnessed(
+        &self,
+        partner: PartnerName,
+        quorum: Quorum,
+        from: u64,
+    ) -> Result<Option<WitnessedHead>, StoreError>;
 }
 
 /// What went wrong in the store; what a caller may do about it is the gate's to say.

@@ -410,8 +410,19 @@ impl Holder {
             assert_eq!(before.matches(text).count(), 1, "`{text}` must be in `{file}` exactly once");
             fs::write(&path, before.replace(text, instead)).unwrap();
         }
-        let path = folder.path().to_str().unwrap();
-        self.change(who::ADMIN, who::PRIVACY, &["policy", path]);
+        self.policy_activate_folder(folder.path());
+    }
+
+    /// Makes the policy folder with one more file the active one.
+    pub(crate) fn policy_activate_with(&self, file: &str, content: &str) {
+        let folder = TempDir::new_in(self.folder.path()).unwrap();
+        copy(&repository().join("policy"), folder.path());
+        fs::write(folder.path().join(file), content).unwrap();
+        self.policy_activate_folder(folder.path());
+    }
+
+    fn policy_activate_folder(&self, folder: &Path) {
+        self.change(who::ADMIN, who::PRIVACY, &["policy", folder.to_str().unwrap()]);
     }
 
     /// One person proposes a change and another confirms it.

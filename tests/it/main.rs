@@ -34,3 +34,4 @@ mod third_party;
 mod tiles;
 mod verify;
 mod voice;
+mod witness;

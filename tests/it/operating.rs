@@ -265,7 +265,7 @@ async fn one_store_has_one_server_and_its_own_root_key() {
     assert_eq!(fs::read(holder.path(root)).unwrap(), kept, "a failed start must change nothing");
 }
 
-/// What Prometheus would read.
+/// The metrics that are served at an address.
 pub(crate) fn scrape(address: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();

@@ -180,6 +180,7 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
         }
         Action::GetOwnCheckpoint => partner::GetCheckpointRequest {}.encode_to_vec(),
         Action::ListOwnEntries => partner::ListEntriesRequest::default().encode_to_vec(),
+        Action::GetWitnessedHead => partner::GetWitnessedHeadRequest::default().encode_to_vec(),
         Action::ListCases => officer::ListCasesRequest::default().encode_to_vec(),
         Action::GetCase => officer::GetCaseRequest { disclosure: name }.encode_to_vec(),
         Action::ViewField => {

@@ -411,7 +411,11 @@ async fn a_journal_that_was_rewritten_is_refused_and_the_folder_stays() {
     let mut holder = serving().await;
     answer_about(&holder.channel(who::AU).await, 0).await;
     holder.stop().await;
-    copy(&holder.store_folder(), &holder.path("backup"));
+    // Both places are rolled back, or the server would not start.
+    let places = [holder.store_folder(), holder.heads_folder()];
+    for place in &places {
+        copy(place, &place.with_extension("backup"));
+    }
     holder.serve().await;
     let au = holder.channel(who::AU).await;
     for _ in 0..3 {
@@ -420,8 +424,10 @@ async fn a_journal_that_was_rewritten_is_refused_and_the_folder_stays() {
     fetched(&holder, "au-border", "mine");
     let before = tree(&holder.path("mine"));
     holder.stop().await;
-    fs::remove_dir_all(holder.store_folder()).unwrap();
-    copy(&holder.path("backup"), &holder.store_folder());
+    for place in &places {
+        fs::remove_dir_all(place).unwrap();
+        copy(&place.with_extension("backup"), place);
+    }
     holder.serve().await;
 
     let au = holder.channel(who::AU).await;

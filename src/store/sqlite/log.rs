@@ -17,7 +17,7 @@ use crate::store::log::{Bundled, Consistency, JournalHead, LoggedEntry, Proofs, 
 use crate::store::{Journal, StoreError};
 
 use super::tx::{Tx, entry_place, entry_row};
-use super::{Context, database, opened};
+use super::{Context, database, opened, witness};
 
 /// A journal's row and origin; `None` for an unknown journal.
 pub(super) fn journal_find(sql: &Connection, journal: &Journal) -> Result<Option<(i64, String)>, StoreError> {
@@ -289,15 +289,7 @@ pub(super) fn consistency(
 pub(super) fn heads_record(tx: &mut Tx<'_>, policy: Digest) -> Result<u32, StoreError> {
     let mut written = 0;
     for (journal, size, root) in tx.partner_heads() {
-        let name = format!("head:{journal}");
-        let last = tx
-            .sql
-            .query_row("SELECT value FROM holder WHERE name = ?1", params![name], |row| {
-                row.get::<_, Vec<u8>>(0)
-            })
-            .optional();
-        let last = database("reading a head", last)?;
-        if size == 0 || last.as_deref() == Some(&size.to_be_bytes()) {
+        if size == 0 || size == witness::head_last(tx.sql, &journal)? {
             continue;
         }
         let event = tx
@@ -305,12 +297,8 @@ pub(super) fn heads_record(tx: &mut Tx<'_>, policy: Digest) -> Result<u32, Store
             .text(Fact::Journal, journal.name())
             .number(Fact::TreeSize, size)
             .with(Fact::Root, root.as_bytes());
-        tx.enter_private(&event, &[])?;
-        let kept = tx.sql.execute(
-            "INSERT INTO holder (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            params![name, size.to_be_bytes()],
-        );
-        database("keeping a head", kept)?;
+        let index = tx.enter_private(&event, &[])?;
+        witness::head_keep(tx.sql, &journal, size, index)?;
         written += 1;
     }
     Ok(written)

@@ -22,6 +22,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 mod tx;
+mod witness;
 mod writer;
 
 use std::path::{Path, PathBuf};

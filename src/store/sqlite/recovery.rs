@@ -137,9 +137,6 @@ fn commit(
         let moved =
             sql.execute("UPDATE partners SET journal = ?2 WHERE name = ?1", params![one.journal.name(), row]);
         database("moving a journal", moved)?;
-        let forgotten =
-            sql.execute("DELETE FROM holder WHERE name = ?1", params![format!("head:{}", one.journal)]);
-        database("forgetting a head", forgotten)?;
     }
     for one in continued {
         let mut tx = Tx::new(context, &sql, journals, now);

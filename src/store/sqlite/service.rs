@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::approval::{Approval, Eligible, SignedDecision};
+use crate::audit::cosignature::WitnessKey;
 use crate::audit::tiles::{BundleId, TileId};
 use crate::authz::{Action, Actor, Bundle, Permit, Reason};
 use crate::clock::Timestamp;
@@ -20,14 +21,15 @@ use crate::store::receipt::Ticket;
 use crate::store::{
     AuditReceipt, Batch, BatchNew, Bundled, Case, CaseFilter, ChangeEnd, ChangeNew, ChangeRecord, Chunk,
     ChunkDone, Committed, DisclosureNew, DisclosureSeen, ExportFile, FieldFacts, Founding, GalleryChange,
-    HolderFacts, Journal, JournalHead, LoggedEntry, ProvenEntry, QueryNew, QueryRecorded, QuerySeen,
-    Registry, Release, Released, Store, StoreError, SubjectFacts, Usage, Verdict, Withheld,
+    Given, HolderFacts, Journal, JournalHead, LoggedEntry, ProvenEntry, QueryNew, QueryRecorded, QuerySeen,
+    Quorum, Registry, Release, ReleaseSeen, Released, Store, StoreError, SubjectFacts, Unwitnessed, Usage,
+    Verdict, Withheld, Witnessed, WitnessedHead,
 };
 
 use super::enrolment::Chunked;
 use super::query::Recording;
 use super::writer::UNLOGGED;
-use super::{SqliteStore, change, disclosure, enrolment, export, holder, log, query};
+use super::{SqliteStore, change, disclosure, enrolment, export, holder, log, query, witness};
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -428,6 +430,48 @@ impl Store for SqliteStore {
                 log::heads_record(tx, policy)
             })
             .await
+    }
+
+    async fn checkpoint_unwitnessed(&self, witnesses: Vec<WitnessKey>) -> Result<Unwitnessed, StoreError> {
+        self.readers.read(move |sql| witness::unwitnessed(sql, &witnesses)).await
+    }
+
+    async fn cosignatures_keep(
+        &self,
+        size: u64,
+        given: Vec<Given>,
+        quorum: Quorum,
+    ) -> Result<Option<u64>, StoreError> {
+        self.writer
+            .unlogged(move |tx| {
+                let policy = holder::policy_active(tx.sql)?;
+                witness::cosignatures_keep(tx, size, &given, &quorum, policy)
+            })
+            .await
+    }
+
+    async fn checkpoint_witnessed(&self, quorum: Quorum) -> Result<Option<Witnessed>, StoreError> {
+        self.readers.read(move |sql| witness::witnessed(sql, &quorum)).await
+    }
+
+    async fn release_seen(
+        &self,
+        partner: PartnerName,
+        id: DisclosureId,
+        quorum: Quorum,
+    ) -> Result<ReleaseSeen, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| witness::release_seen(&context, sql, &partner, id, &quorum)).await
+    }
+
+    async fn head_witnessed(
+        &self,
+        partner: PartnerName,
+        quorum: Quorum,
+        from: u64,
+    ) -> Result<Option<WitnessedHead>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| witness::witnessed_head(&context, sql, &partner, &quorum, from)).await
     }
 }
 

@@ -58,6 +58,9 @@ suite!(
     a_partner_reads_its_own_journal,
     files_of_a_journal_are_what_its_checkpoint_covers,
     a_change_takes_effect_once,
+    a_quorum_is_of_one_checkpoint_and_each_witness_counts_once,
+    a_release_is_seen_when_witnesses_saw_a_head_over_its_entry,
+    a_witnessed_head_proves_itself_to_its_partner,
 );
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
