@@ -185,6 +185,8 @@ pub const COMMIT_SECONDS: &str = "onebit_commit_seconds";
 pub const COMMIT_TRANSACTIONS: &str = "onebit_commit_transactions";
 /// Runs of background jobs, by `job` and `reason`, which is `done` when they succeed.
 pub const JOBS: &str = "onebit_jobs_total";
+/// Days of payloads that are past their retention, by `kind`.
+pub const PAYLOAD_DAYS_PAST: &str = "onebit_payload_days_past_retention";
 
 /// Metrics that are set up.
 pub struct Metrics {
@@ -262,6 +264,7 @@ fn metrics_describe() {
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "time that a commit takes");
     describe_histogram!(COMMIT_TRANSACTIONS, Unit::Count, "transactions in a commit");
     describe_counter!(JOBS, Unit::Count, "runs of background jobs");
+    describe_gauge!(PAYLOAD_DAYS_PAST, Unit::Count, "days of payloads that are past their retention");
 }
 
 /// Which events are heard.

@@ -100,6 +100,7 @@ actions! {
         ListPeople = "ListPeople",
         ListPartners = "ListPartners",
         GetPolicy = "GetPolicy",
+        ListRetention = "ListRetention",
     }
 }
 

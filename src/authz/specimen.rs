@@ -57,7 +57,8 @@ impl Specimen {
             A::GetCase | A::ViewField | A::DecideCase => self.case(Standing::Active),
             A::StartBatch | A::EnrolSubjects => About::Collection { collection: &self.collection },
             A::ConfirmChange => {
-                About::Change { proposed_by: &self.proposed_by, proposer_role: self.proposer_role }
+                let (proposed_by, proposer_role) = (&self.proposed_by, self.proposer_role);
+                About::Change { kind: ANY_NAME, proposed_by, proposer_role }
             }
             A::AskQueries
             | A::ListCases
@@ -78,7 +79,8 @@ impl Specimen {
             | A::SuspendPerson
             | A::ListPeople
             | A::ListPartners
-            | A::GetPolicy => About::Service,
+            | A::GetPolicy
+            | A::ListRetention => About::Service,
         }
     }
 

@@ -374,7 +374,7 @@ fn changes_take_two_people_of_two_roles() {
     let actor = someone(Role::Administrator);
     let other: ActorName = name("another");
     let confirm = |proposed_by, proposer_role| {
-        ask(Action::ConfirmChange, About::Change { proposed_by, proposer_role }, NOON)
+        ask(Action::ConfirmChange, About::Change { kind: "put-person", proposed_by, proposer_role }, NOON)
     };
     // Who changed roles in between is still the same person.
     holds_alone(

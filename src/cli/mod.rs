@@ -27,6 +27,7 @@ pub mod receipt;
 pub mod registry;
 pub mod release_key;
 pub mod request;
+pub mod retention;
 pub mod review;
 pub mod sample;
 pub mod serve;
@@ -75,6 +76,7 @@ pub enum Command {
     Suspend(suspend::SuspendArgs),
     Registry(registry::RegistryArgs),
     Audit(audit::AuditArgs),
+    Retention(retention::RetentionArgs),
     Policy(policy::PolicyArgs),
     // Operators.
     Init(Box<init::InitArgs>),

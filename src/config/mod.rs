@@ -374,6 +374,7 @@ fn tls(document: &mut Document<'_>, folder: &Path) -> Option<BTreeMap<TrustDomai
 struct JobKeys {
     heads_every_s: Option<Spanned<u64>>,
     tending_every_s: Option<Spanned<u64>>,
+    retention_every_s: Option<Spanned<u64>>,
 }
 
 fn jobs(document: &mut Document<'_>) -> Option<Cadence> {
@@ -385,7 +386,8 @@ fn jobs(document: &mut Document<'_>) -> Option<Cadence> {
     };
     let heads = every("heads_every_s", &keys.heads_every_s, default.heads);
     let tending = every("tending_every_s", &keys.tending_every_s, default.tending);
-    Some(Cadence { heads: heads?, tending: tending? })
+    let retention = every("retention_every_s", &keys.retention_every_s, default.retention);
+    Some(Cadence { heads: heads?, tending: tending?, retention: retention? })
 }
 
 /// A whole number's key, the range that it may lie in, and what it is when nobody says.

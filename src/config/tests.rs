@@ -36,7 +36,7 @@ fn the_sample_is_read_and_shows_the_defaults() {
     assert_eq!(shown.server.listen, least.server.listen, "the sample should show the default");
     assert_eq!(shown.server.answer_time, least.server.answer_time);
     assert_eq!(shown.server.reflection, least.server.reflection);
-    assert_eq!((shown.jobs.heads, shown.jobs.tending), (least.jobs.heads, least.jobs.tending));
+    assert_eq!(shown.jobs, least.jobs);
     assert_eq!((shown.log.format, &shown.log.filter), (least.log.format, &least.log.filter));
     let limits = |config: &Config| {
         let LimitsConfig { door, requests, requests_per_domain } = config.limits;

@@ -13,6 +13,7 @@ mod error;
 mod log;
 mod query;
 mod ready;
+mod retention;
 mod subject;
 
 use std::collections::BTreeMap;
@@ -41,6 +42,7 @@ pub use enrolment::{ChunkAnswer, ChunkAsk, FieldAsk, SubjectAsk};
 pub use error::GateError;
 pub use log::{LogPage, ReadAsk};
 pub use query::{Answered, QuestionAsk};
+pub use retention::RetentionView;
 
 /// What the gate is made of.
 pub struct GateParts {

@@ -49,7 +49,8 @@ impl JournalService for Journals {
 }
 
 fn entry(logged: &LoggedEntry) -> pb::Entry {
-    pb::Entry { index: logged.index, entry: logged.entry.encode().to_vec(), opening: logged.opening.encode() }
+    let opening = logged.opening.as_ref().map(|opening| opening.encode()).unwrap_or_default();
+    pb::Entry { index: logged.index, entry: logged.entry.encode().to_vec(), opening }
 }
 
 /// As the schema says.

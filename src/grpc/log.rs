@@ -153,13 +153,18 @@ fn journal(head: JournalHead) -> pb::Journal {
 }
 
 fn entry(read: &ProvenEntry) -> pb::Entry {
-    let facts = read.event.render().into_iter();
+    let left =
+        pb::Entry { index: read.index, time: Some(timestamp_to_pb(read.at)), ..pb::Entry::default() };
+    let Some(event) = &read.event else {
+        return pb::Entry { payload: pb::Payload::Disposed.into(), ..left };
+    };
+    let facts = event.render().into_iter();
     pb::Entry {
-        index: read.index,
-        kind: read.event.kind.to_string(),
-        time: Some(timestamp_to_pb(read.event.at)),
-        actor: read.event.actor.clone(),
+        kind: event.kind.to_string(),
+        actor: event.actor.clone(),
         facts: facts.map(|(name, value)| pb::Fact { name: name.to_owned(), value }).collect(),
+        payload: pb::Payload::Kept.into(),
+        ..left
     }
 }
 

@@ -1,5 +1,5 @@
 //! What the server does by the clock, as an actor of its own: heads of partners' journals into the holder's,
-//! and cases whose time has come.
+//! cases whose time has come, and a look at the payloads whose retention is over.
 //!
 //! Each job runs once at the start and then after each pause. A run that fails is logged and counted, and the
 //! next one tries again: nothing here ends the server. A job that is told to stop finishes the run it is in.
@@ -22,11 +22,13 @@ pub struct Cadence {
     pub heads: Duration,
     /// Between two looks at the cases whose time has come.
     pub tending: Duration,
+    /// Between two looks at the payloads whose retention is over.
+    pub retention: Duration,
 }
 
 impl Default for Cadence {
     fn default() -> Self {
-        Self { heads: HEADS_EVERY, tending: TENDING_EVERY }
+        Self { heads: HEADS_EVERY, tending: TENDING_EVERY, retention: RETENTION_EVERY }
     }
 }
 
@@ -52,6 +54,11 @@ impl Jobs {
         jobs.spawn("tending", cadence.tending, move || {
             let gate = Arc::clone(&tending);
             async move { gate.cases_tend().await }
+        });
+        let retention = Arc::clone(gate);
+        jobs.spawn("retention", cadence.retention, move || {
+            let gate = Arc::clone(&retention);
+            async move { gate.retention_watch().await }
         });
         jobs
     }
@@ -102,6 +109,9 @@ async fn run_once(job: &'static str, work: impl Future<Output = Result<u32, Gate
 const HEADS_EVERY: Duration = Duration::from_secs(60);
 /// Agreements count clocks in hours; half a minute late is not late.
 const TENDING_EVERY: Duration = Duration::from_secs(30);
+/// Retention counts days; an hour after midnight is soon enough, and a disposal that a busy reader held up is
+/// finished within it.
+const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
 
 #[cfg(test)]
 mod tests {

@@ -504,7 +504,7 @@ pub(crate) async fn a_partner_reads_its_own_journal(bench: Bench) {
     let entries = bench.store.journal_read("au-border".parse().unwrap(), 0, 100).await.unwrap();
     assert_eq!(entries.len(), 3);
     for entry in &entries {
-        assert!(entry.entry.opens(&entry.opening).is_ok());
+        assert!(entry.entry.opens(entry.opening.as_ref().expect("it is kept")).is_ok());
     }
     let others = bench.store.journal_read("ca-border".parse().unwrap(), 0, 100).await.unwrap();
     assert!(others.is_empty(), "one partner's volume shows in nobody else's journal");
@@ -533,10 +533,11 @@ pub(crate) async fn a_change_takes_effect_once(bench: Bench) {
     let (record, _) = bench.store.change_propose(permit, new).await.unwrap().open().ok().unwrap();
     assert_eq!(record.digest, change::digest(id, &record.change, &record.reason));
     let proposed_by: ActorName = "ana".parse().unwrap();
-    let about = About::Change { proposed_by: &proposed_by, proposer_role: Role::Administrator };
+    let proposer_role = Role::Administrator;
+    let about = About::Change { kind: "put-person", proposed_by: &proposed_by, proposer_role };
     for first in [true, false] {
         let permit = bench.permit("mere", Action::ConfirmChange, about).await;
-        let end = ChangeEnd::Confirm { id, signature: vec![2; 64] };
+        let end = ChangeEnd::Confirm { id, signature: vec![2; 64], leave: None };
         let (ended, _) = bench.store.change_end(permit, end).await.unwrap().open().ok().unwrap();
         assert_eq!(matches!(ended, change::Ended::Done(..)), first, "a change is confirmed once");
     }

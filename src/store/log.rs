@@ -3,6 +3,7 @@
 use crate::audit::entry::{Entry, Opening};
 use crate::audit::event::Event;
 use crate::audit::tree::Hash;
+use crate::clock::Timestamp;
 
 use super::Journal;
 
@@ -31,8 +32,8 @@ pub struct LoggedEntry {
     pub index: u64,
     /// The entry.
     pub entry: Entry,
-    /// What opens the reader's side.
-    pub opening: Opening,
+    /// What opens the reader's side; `None` when it was disposed of at the end of its retention.
+    pub opening: Option<Opening>,
 }
 
 /// A read of the log by a privacy officer.
@@ -58,12 +59,14 @@ pub enum Proofs {
     Without,
 }
 
-/// An entry that was opened, and its proof where it was wanted.
+/// An entry as far as it can be opened, and its proof where it was wanted.
 pub struct ProvenEntry {
     /// The index in the journal, from zero.
     pub index: u64,
-    /// What the holder's side says.
-    pub event: Event,
+    /// When it was entered.
+    pub at: Timestamp,
+    /// What the holder's side says; `None` when it was disposed of at the end of its retention.
+    pub event: Option<Event>,
     /// The proof (C2SP tlog-proof).
     pub proof: Option<String>,
 }

@@ -214,6 +214,7 @@ fn message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec<u8> 
         Action::ListPeople => administration::ListPeopleRequest {}.encode_to_vec(),
         Action::ListPartners => administration::ListPartnersRequest {}.encode_to_vec(),
         Action::GetPolicy => administration::GetPolicyRequest {}.encode_to_vec(),
+        Action::ListRetention => administration::ListRetentionRequest {}.encode_to_vec(),
     }
 }
 

@@ -43,8 +43,7 @@ pub(super) async fn verify(args: &OwnArgs) -> Result<(), CliError> {
             if whole.is_done() {
                 break;
             }
-            let event = whole.take(entry)?;
-            if args.show {
+            if let (Some(event), true) = (whole.take(entry)?, args.show) {
                 let index = entry.index;
                 args.output.show(
                     || format!("entry {index}: {}", event_text(&event)),
@@ -57,7 +56,7 @@ pub(super) async fn verify(args: &OwnArgs) -> Result<(), CliError> {
             break;
         }
     }
-    let kinds = whole.end()?;
+    let Found { kinds, disposed } = whole.end()?;
     if let Some(path) = &args.checkpoint {
         files::replace_private(path, newest.checkpoint.as_bytes())?;
     }
@@ -68,13 +67,15 @@ pub(super) async fn verify(args: &OwnArgs) -> Result<(), CliError> {
                 format!("\nits first {} entries are those of the checkpoint that you kept", older.size)
             });
             format!(
-                "your journal is whole: {} entries, all opened, root {}{since}{kinds}",
-                head.size, head.root
+                "your journal is whole: {} entries, {}, root {}{since}{kinds}",
+                head.size,
+                opened_text(disposed),
+                head.root
             )
         },
         &json!({
             "origin": head.origin, "size": head.size, "root": head.root.to_string(),
-            "since": older.as_ref().map(|older| older.size), "kinds": kinds,
+            "since": older.as_ref().map(|older| older.size), "kinds": kinds, "disposed": disposed,
         }),
     )
 }
@@ -84,7 +85,26 @@ struct Whole<'a> {
     head: &'a Checkpoint,
     older: Option<&'a Checkpoint>,
     tree: Edge,
+    found: Found,
+}
+
+/// What the entries said.
+#[derive(Default)]
+struct Found {
+    /// How many there are of each kind.
     kinds: BTreeMap<&'static str, u64>,
+    /// How many can't be opened any more: the server says that they were disposed of.
+    disposed: u64,
+}
+
+fn opened_text(disposed: u64) -> String {
+    match disposed {
+        0 => "all opened".to_owned(),
+        _ => format!(
+            "{disposed} of them disposed of at the end of their retention (the `payloads.disposed` entries say \
+             which; if they don't, ask the holder), all others opened"
+        ),
+    }
 }
 
 impl<'a> Whole<'a> {
@@ -95,7 +115,7 @@ impl<'a> Whole<'a> {
                  report it",
                 older.size, head.size
             ))),
-            _ => Ok(Self { head, older, tree: Edge::new(), kinds: BTreeMap::new() }),
+            _ => Ok(Self { head, older, tree: Edge::new(), found: Found::default() }),
         }
     }
 
@@ -103,8 +123,8 @@ impl<'a> Whole<'a> {
         self.tree.size() >= self.head.size
     }
 
-    /// Takes the next entry and opens the partner's side of it.
-    fn take(&mut self, sent: &pb::Entry) -> Result<Event, CliError> {
+    /// Takes the next entry and opens the partner's side of it, unless it was disposed of.
+    fn take(&mut self, sent: &pb::Entry) -> Result<Option<Event>, CliError> {
         let due = self.tree.size();
         if sent.index != due {
             return Err(CliError::Found(format!(
@@ -115,17 +135,23 @@ impl<'a> Whole<'a> {
         self.compare()?;
         let refused = |error| CliError::because(format!("REFUSED: entry {due} does not hold"), error);
         let entry = Entry::decode(&sent.entry).map_err(refused)?;
-        let opening = Opening::decode(&sent.opening).map_err(refused)?;
-        let event = entry.opens(&opening).map_err(refused)?;
+        let event = if sent.opening.is_empty() {
+            self.found.disposed = self.found.disposed.saturating_add(1);
+            None
+        } else {
+            let opening = Opening::decode(&sent.opening).map_err(refused)?;
+            let event = entry.opens(&opening).map_err(refused)?;
+            let count = self.found.kinds.entry(event.kind.name()).or_default();
+            *count = count.saturating_add(1);
+            Some(event)
+        };
         self.tree.append(entry.leaf_hash());
         // Nothing is proven from here, so the tiles that are whole need not be kept.
         self.tree.settle();
-        let count = self.kinds.entry(event.kind.name()).or_default();
-        *count = count.saturating_add(1);
         Ok(event)
     }
 
-    fn end(self) -> Result<BTreeMap<&'static str, u64>, CliError> {
+    fn end(self) -> Result<Found, CliError> {
         self.compare()?;
         if self.tree.size() != self.head.size {
             return Err(CliError::Found(format!(
@@ -141,7 +167,7 @@ impl<'a> Whole<'a> {
                 self.head.root
             )));
         }
-        Ok(self.kinds)
+        Ok(self.found)
     }
 
     /// Compares with the older checkpoint when as many entries were taken as it has.
@@ -194,7 +220,7 @@ mod tests {
         for entry in entries {
             whole.take(entry).map_err(|error| error.chain())?;
         }
-        whole.end().map(|kinds| kinds.values().sum()).map_err(|error| error.to_string())
+        whole.end().map(|found| found.kinds.values().sum::<u64>().saturating_add(found.disposed)).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -216,6 +242,9 @@ mod tests {
         let mut swapped = all.clone();
         swapped[1].opening = all[0].opening.clone();
         assert!(verified(&head_of_all, None, &swapped).unwrap_err().contains("entry 1 does not hold"));
+        let mut disposed = all.clone();
+        disposed[1].opening.clear();
+        assert_eq!(verified(&head_of_all, None, &disposed), Ok(5), "what is disposed of is in the tree");
         let other = entries(5);
         assert!(verified(&head_of_all, None, &other).unwrap_err().contains("lead to root"));
         let rewritten = verified(&head(&other), Some(&head(&all[..3])), &other);

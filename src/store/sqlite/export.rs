@@ -84,8 +84,8 @@ pub(super) fn file(
                 .iter()
                 .map(|stored| {
                     let sides = [
-                        stored.open(context, row, Column::Partner)?,
-                        stored.open(context, row, Column::Holder)?,
+                        stored.open(context, sql, row, Column::Partner)?,
+                        stored.open(context, sql, row, Column::Holder)?,
                     ];
                     Ok(sides.into_iter().flatten().collect())
                 })

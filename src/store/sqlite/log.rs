@@ -16,6 +16,7 @@ use crate::ids::{Digest, PartnerName};
 use crate::store::log::{Bundled, Consistency, JournalHead, LoggedEntry, Proofs, ProvenEntry, Read};
 use crate::store::{Journal, StoreError};
 
+use super::disposal::disposed_before;
 use super::tx::{Tx, entry_place, entry_row};
 use super::{Context, database, opened};
 
@@ -119,7 +120,7 @@ fn receipt(
         .map_err(|_| StoreError::Tree { doing: "proving an entry" })?;
     let opening = match side {
         None => None,
-        Some(column) => stored.open(context, row, column)?,
+        Some(column) => stored.open(context, sql, row, column)?,
     };
     Ok(Receipt { entry: stored.entry, opening, index, proof, checkpoint })
 }
@@ -143,9 +144,13 @@ pub(super) enum Column {
 
 impl Stored {
     /// What opens a side; `None` when its payload is disposed of.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when it is not there and was not disposed of.
     pub(super) fn open(
         &self,
         context: &Context,
+        sql: &Connection,
         row: i64,
         column: Column,
     ) -> Result<Option<Opening>, StoreError> {
@@ -153,8 +158,13 @@ impl Stored {
             Column::Partner => (&self.partner_opening, "partner_opening"),
             Column::Holder => (&self.holder_opening, "holder_opening"),
         };
-        let Some(sealed) = sealed else { return Ok(None) };
-        let Some(key) = context.keys.payload_key_find(self.class, self.at.day())? else { return Ok(None) };
+        let key = context.keys.payload_key_find(self.class, self.at.day())?;
+        let (Some(sealed), Some(key)) = (sealed, key) else {
+            return match self.at.day() < disposed_before(sql, self.class)? {
+                true => Ok(None),
+                false => Err(StoreError::Damaged { what: "an entry's opening is gone that was not disposed of" }),
+            };
+        };
         let place_row = entry_row(row, self.index);
         let bytes = opened("opening an entry", key.sealing().open(entry_place(&place_row, column), sealed))?;
         Opening::decode(bytes.expose())
@@ -212,8 +222,7 @@ pub(super) fn journal_read(
     entries_read(sql, row, from, limit)?
         .into_iter()
         .map(|stored| {
-            let opening = stored.open(context, row, Column::Partner)?;
-            let opening = opening.ok_or(StoreError::Damaged { what: "an entry's opening" })?;
+            let opening = stored.open(context, sql, row, Column::Partner)?;
             Ok(LoggedEntry { index: stored.index, entry: stored.entry, opening })
         })
         .collect()
@@ -238,16 +247,16 @@ pub(super) fn read(tx: &mut Tx<'_>, permit: &Permit, read: &Read) -> Result<Vec<
         .into_iter()
         .filter(|stored| stored.index < size)
         .map(|stored| {
-            let opening = stored.open(tx.context, row, Column::Holder)?;
-            let opening = opening.ok_or(StoreError::Damaged { what: "an entry's opening" })?;
-            let event = opening.event().map_err(|_| StoreError::Damaged { what: "an entry's opening" })?;
+            let opening = stored.open(tx.context, tx.sql, row, Column::Holder)?;
+            let event = opening.map(|opening| opening.event()).transpose();
+            let event = event.map_err(|_| StoreError::Damaged { what: "an entry's opening" })?;
             let proof = match read.proofs {
                 Proofs::Without => None,
                 Proofs::Each => Some(
                     receipt(tx.context, tx.sql, &read.journal, stored.index, Some(Column::Holder))?.to_text(),
                 ),
             };
-            Ok(ProvenEntry { index: stored.index, event, proof })
+            Ok(ProvenEntry { index: stored.index, at: stored.at, event, proof })
         })
         .collect()
 }

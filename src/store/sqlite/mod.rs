@@ -5,6 +5,7 @@
 
 mod change;
 mod disclosure;
+mod disposal;
 mod enrolment;
 mod export;
 mod holder;
@@ -18,6 +19,7 @@ mod release;
 mod service;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod tx;
 mod writer;
 
@@ -75,6 +77,7 @@ impl SqliteStore {
         let signer = keys.log_signer(entropy.as_ref())?;
         let context = Arc::new(Context { clock, entropy, keys, signer });
         finish_erasures(&context, &sql)?;
+        disposal::finish(&context, &sql)?;
         let journals = Journals::restore(&context, &sql)?;
         let readers = Readers::open(&path, READERS)?;
         let writer = Writer::start(Arc::clone(&context), sql, journals)?;
