@@ -128,7 +128,9 @@ mod tests {
 
     #[test]
     fn dates_are_days_and_back() {
-        for (day, date) in [(0, "1970-01-01"), (-1, "1969-12-31"), (20_453, "2025-12-31"), (20_512, "2026-02-28")] {
+        for (day, date) in
+            [(0, "1970-01-01"), (-1, "1969-12-31"), (20_453, "2025-12-31"), (20_512, "2026-02-28")]
+        {
             assert_eq!(date_of(day).to_string(), date);
             assert_eq!(day_of(date_of(day)), day);
             assert_eq!(Timestamp::at_day(day).day(), day);

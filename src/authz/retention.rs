@@ -101,7 +101,10 @@ impl RetentionFile {
             let payloads = top.inside("payloads", |part| {
                 let named = PayloadClass::ALL
                     .map(|class| (class, part.mentioned(class.as_str(), Mentioned::Retention)));
-                named.into_iter().map(|(class, name)| Some((class, name?))).collect::<Option<BTreeMap<_, _>>>()
+                named
+                    .into_iter()
+                    .map(|(class, name)| Some((class, name?)))
+                    .collect::<Option<BTreeMap<_, _>>>()
             });
             let holds = if top.has("holds") { top.each("holds", hold) } else { Some(Vec::new()) };
             Some(Self { classes: classes?, payloads: payloads?, holds: holds? })
@@ -364,7 +367,10 @@ mod tests {
         let early = rules.disposable(PayloadClass::Access, before, noon(Date::constant(2026, 3, 30)));
         assert!(matches!(early, Err(NotDisposable::TooYoung { from, days: 30, .. }) if from == first));
         let leave = rules.disposable(PayloadClass::Access, before, Timestamp::at_day(day_of(first))).unwrap();
-        assert_eq!((leave.class(), leave.before(), leave.retention().days), (PayloadClass::Access, before, 30));
+        assert_eq!(
+            (leave.class(), leave.before(), leave.retention().days),
+            (PayloadClass::Access, before, 30)
+        );
         assert_eq!(rules.disposable_before(PayloadClass::Access, noon(first)), before);
     }
 

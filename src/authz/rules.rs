@@ -10,8 +10,8 @@ use super::bundle::Bundle;
 use super::entity::Words;
 use super::fault::PolicyFault;
 use super::reader::{Mention, Mentioned};
-use super::rulebook::{May, RuleBook, SCHEMA_FILE, is_rules_file};
 use super::retention::{RetentionClass, RetentionFile};
+use super::rulebook::{May, RuleBook, SCHEMA_FILE, is_rules_file};
 use super::scheme::{CollectionFile, SchemeFile};
 use crate::ids::{AgreementName, CollectionName, Digest, PartnerName, SchemeName};
 

@@ -390,6 +390,19 @@ fn changes_take_two_people_of_two_roles() {
         &confirm(&other, Role::Administrator),
     );
     assert_eq!(reason(&SHIPPED, &actor, &confirm(&other, Role::PrivacyOfficer)), None);
+    // Should the rules ever let a third role propose, a disposal still takes a privacy officer.
+    let dispose = |proposer_role| {
+        let about = About::Change { kind: "dispose", proposed_by: &other, proposer_role };
+        ask(Action::ConfirmChange, about, NOON)
+    };
+    holds_alone(
+        "disposal-privacy-officer",
+        Reason::ChangeNeedsPrivacyOfficer,
+        &actor,
+        &dispose(Role::Examiner),
+    );
+    assert_eq!(reason(&SHIPPED, &actor, &dispose(Role::PrivacyOfficer)), None);
+    assert_eq!(reason(&SHIPPED, &someone(Role::PrivacyOfficer), &dispose(Role::Administrator)), None);
 }
 
 #[test]

@@ -4,8 +4,8 @@ use tonic::Request;
 
 use super::call::{Desk, Reply};
 use super::change_form::{
-    FormFault, change_from_pb, change_to_pb, files_to_pb, partner_name, partner_resource, person_name,
-    payload_class_to_pb, person_resource, role_to_pb, standing_to_pb, state_to_pb,
+    FormFault, change_from_pb, change_to_pb, files_to_pb, partner_name, partner_resource,
+    payload_class_to_pb, person_name, person_resource, role_to_pb, standing_to_pb, state_to_pb,
 };
 use super::page::{self, PageSizes};
 use super::parse;

@@ -153,8 +153,7 @@ fn journal(head: JournalHead) -> pb::Journal {
 }
 
 fn entry(read: &ProvenEntry) -> pb::Entry {
-    let left =
-        pb::Entry { index: read.index, time: Some(timestamp_to_pb(read.at)), ..pb::Entry::default() };
+    let left = pb::Entry { index: read.index, time: Some(timestamp_to_pb(read.at)), ..pb::Entry::default() };
     let Some(event) = &read.event else {
         return pb::Entry { payload: pb::Payload::Disposed.into(), ..left };
     };

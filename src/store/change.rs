@@ -92,7 +92,9 @@ impl Change {
             Self::RestorePartner(partner) => format!("let the partner `{partner}` act again"),
             Self::RestorePerson(person) => format!("let `{person}` act again"),
             Self::Dispose { class, before } => {
-                format!("destroy the payloads of `{class}` in the log from before {before}, and keep their totals")
+                format!(
+                    "destroy the payloads of `{class}` in the log from before {before}, and keep their totals"
+                )
             }
         }
     }

@@ -79,7 +79,7 @@ impl Bench {
         Rules::load(bundle()).expect("the policy folder must hold; run `onebit policy check policy`")
     }
 
-    async fn permit(&self, actor: &str, action: Action, about: About<'_>) -> Permit {
+    pub(crate) async fn permit(&self, actor: &str, action: Action, about: About<'_>) -> Permit {
         let registry = self.store.registry_load().await.unwrap();
         let person = registry.person(&actor.parse().unwrap()).expect("the founding names this person");
         let ask = Ask { action, about, content: Digest::sha256(b"a request"), now: self.clock.now() };
@@ -94,7 +94,7 @@ impl Bench {
         self.permit("border", Action::AskQuery, about).await
     }
 
-    fn question(&self, request: RequestId, content: &[u8]) -> QueryNew {
+    pub(crate) fn question(&self, request: RequestId, content: &[u8]) -> QueryNew {
         QueryNew {
             id: QueryId::from_bytes(random_bytes(&SystemEntropy::new()).unwrap()),
             request,
@@ -111,8 +111,29 @@ impl Bench {
         }
     }
 
+    /// The same as another partner's system, under its own agreement and purpose.
+    pub(crate) async fn ask_of(
+        &self,
+        system: &str,
+        agreement: &str,
+        purpose: &str,
+        verdict: Verdict,
+    ) -> QueryId {
+        let (agreement, collection) = (agreement.parse().unwrap(), collection());
+        let purpose: PurposeName = purpose.parse().unwrap();
+        let usage = AskedUsage::Counted { today: 0, this_year: 0 };
+        let (samples, agreement) = (1, Some(&agreement));
+        let about = About::Query { agreement, collection: &collection, purpose: &purpose, samples, usage };
+        let permit = self.permit(system, Action::AskQuery, about).await;
+        let new = QueryNew { purpose, ..self.question(request_id(), b"a question") };
+        let id = new.id;
+        let recorded = self.store.query_record(permit, new, Withheld::new(verdict)).await.unwrap();
+        assert!(matches!(recorded, QueryRecorded::New(..)), "a new query is recorded");
+        id
+    }
+
     /// Asks and records; the verdict is made here since no gallery is searched.
-    async fn ask(&self, verdict: Verdict) -> (QueryId, Answer, AuditReceipt) {
+    pub(crate) async fn ask(&self, verdict: Verdict) -> (QueryId, Answer, AuditReceipt) {
         let new = self.question(request_id(), b"a question");
         let recorded = self.store.query_record(self.ask_permit().await, new, Withheld::new(verdict)).await;
         let QueryRecorded::New(query, receipt, verdict) = recorded.unwrap() else {
@@ -125,7 +146,12 @@ impl Bench {
         (query, answer, receipt)
     }
 
-    async fn enrol(&self, rng: &mut ChaCha8Rng, source_id: &str, restrictions: &[&str]) -> SubjectId {
+    pub(crate) async fn enrol(
+        &self,
+        rng: &mut ChaCha8Rng,
+        source_id: &str,
+        restrictions: &[&str],
+    ) -> SubjectId {
         let (batch, request) = (collection(), request_id());
         let permit =
             self.permit("intake", Action::StartBatch, About::Collection { collection: &batch }).await;
@@ -172,7 +198,7 @@ impl Bench {
         }
     }
 
-    async fn disclosure(&self, query: QueryId) -> Requested {
+    pub(crate) async fn disclosure(&self, query: QueryId) -> Requested {
         let fields = vec!["family-name".parse::<FieldName>().unwrap(), "given-names".parse().unwrap()];
         let purpose = purpose();
         let about = About::NewDisclosure { agreement: None, purpose: &purpose, fields: &fields };
@@ -211,7 +237,7 @@ impl Bench {
         self.store.disclosure_request(permit, new).await.unwrap().open().ok().unwrap().0
     }
 
-    async fn decide(&self, case: &Case, officer: &str, grant: bool) -> Decided {
+    pub(crate) async fn decide(&self, case: &Case, officer: &str, grant: bool) -> Decided {
         let request = case.disclosure.request();
         let fields = request.ask().fields().clone();
         let granted: Vec<FieldName> = if grant { fields.iter().cloned().collect() } else { Vec::new() };
@@ -238,7 +264,7 @@ impl Bench {
         decided.open().ok().unwrap().0
     }
 
-    async fn release(&self, case: &Case) -> Released {
+    pub(crate) async fn release(&self, case: &Case) -> Released {
         let approval = case.disclosure.approval(&eligible(), self.clock.now()).expect("it is approved");
         let terms = ReleaseTerms {
             partner: "au-border".parse().unwrap(),
@@ -250,13 +276,13 @@ impl Bench {
         self.store.disclosure_release(approval, terms).await.unwrap().open().ok().unwrap().0
     }
 
-    async fn own_permit(&self, action: Action, case: &Case) -> Permit {
+    pub(crate) async fn own_permit(&self, action: Action, case: &Case) -> Permit {
         let request = case.disclosure.request();
         let about = About::Disclosure { partner: request.partner(), agreement: request.agreement() };
         self.permit("border", action, about).await
     }
 
-    async fn verifier(&self, journal: Journal) -> VerifierKey {
+    pub(crate) async fn verifier(&self, journal: Journal) -> VerifierKey {
         let checkpoint = self.store.checkpoint_get(journal).await.unwrap();
         checkpoint.expect("the journal has entries").verifier_key.parse().unwrap()
     }

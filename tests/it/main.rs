@@ -26,6 +26,7 @@ mod operating;
 mod python;
 mod query;
 mod readme;
+mod retention;
 mod roles;
 mod story;
 mod verify;

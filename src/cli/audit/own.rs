@@ -220,7 +220,10 @@ mod tests {
         for entry in entries {
             whole.take(entry).map_err(|error| error.chain())?;
         }
-        whole.end().map(|found| found.kinds.values().sum::<u64>().saturating_add(found.disposed)).map_err(|error| error.to_string())
+        whole
+            .end()
+            .map(|found| found.kinds.values().sum::<u64>().saturating_add(found.disposed))
+            .map_err(|error| error.to_string())
     }
 
     #[test]

@@ -212,7 +212,9 @@ pub(super) fn details(change: &Change) -> String {
             .collect(),
         Change::LiftRestriction { source_id, .. } => vec![format!("source id {source_id}")],
         Change::RestorePartner(_) | Change::RestorePerson(_) => Vec::new(),
-        Change::Dispose { class, before } => vec![format!("payloads  {class}"), format!("before    {before}")],
+        Change::Dispose { class, before } => {
+            vec![format!("payloads  {class}"), format!("before    {before}")]
+        }
     };
     lines.join("\n")
 }

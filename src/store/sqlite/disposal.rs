@@ -53,7 +53,13 @@ pub(super) fn facts(context: &Context, sql: &Connection, span: Span) -> Result<P
     } else {
         Unfinished::No
     };
-    Ok(PayloadFacts { oldest, days, entries: entries(sql, span)?, needed: needed(context, sql, span)?, unfinished })
+    Ok(PayloadFacts {
+        oldest,
+        days,
+        entries: entries(sql, span)?,
+        needed: needed(context, sql, span)?,
+        unfinished,
+    })
 }
 
 fn entries(sql: &Connection, span: Span) -> Result<u64, StoreError> {
@@ -101,9 +107,8 @@ fn query_needed(context: &Context, sql: &Connection, span: Span) -> Result<Optio
         let row = super::disclosure::get(context, sql, id)?;
         let row = row.ok_or(StoreError::Damaged { what: "a disclosure" })?;
         let query: QueryId = row.case.disclosure.request().ask().query();
-        let received = sql
-            .prepare_cached("SELECT received_ms FROM queries WHERE id = ?1")
-            .and_then(|mut statement| {
+        let received =
+            sql.prepare_cached("SELECT received_ms FROM queries WHERE id = ?1").and_then(|mut statement| {
                 statement.query_row(params![query.as_bytes()], |row| row.get::<_, i64>(0)).optional()
             });
         if database("looking for a query", received)?.is_some_and(|received| received < span.end_ms()) {
@@ -155,7 +160,10 @@ pub(super) fn take(
             .event(Kind::PayloadsDisposed, permit)
             .text(Fact::Reason, &record.reason)
             .with(Fact::Change, record.id.as_bytes());
-        tx.enter_private(&facts.iter().fold(event, |event, fact| fact.onto(event)).text(Fact::Detail, &part), &[tag])?;
+        tx.enter_private(
+            &facts.iter().fold(event, |event, fact| fact.onto(event)).text(Fact::Detail, &part),
+            &[tag],
+        )?;
     }
     let kept = tx.sql.execute(
         "INSERT INTO disposals (change, class, before_day, entries, disposed_ms, state)
@@ -177,11 +185,9 @@ fn partner_enter(
 ) -> Result<(), StoreError> {
     let tag = tx.context.keys.ring.tags().tag(Domain::Change, record.id.as_bytes());
     for (facts, part) in stated(leave, own) {
-        let stating = |event: Event| {
-            facts.iter().fold(event, |event, fact| fact.onto(event)).text(Fact::Detail, &part)
-        };
-        let shared =
-            stating(Event::new(Kind::PayloadsDisposed, tx.now, SYSTEM_ACTOR, permit.policy()));
+        let stating =
+            |event: Event| facts.iter().fold(event, |event, fact| fact.onto(event)).text(Fact::Detail, &part);
+        let shared = stating(Event::new(Kind::PayloadsDisposed, tx.now, SYSTEM_ACTOR, permit.policy()));
         let holder = stating(tx.event(Kind::PayloadsDisposed, permit))
             .text(Fact::Reason, &record.reason)
             .text(Fact::Partner, partner.as_str())
@@ -312,8 +318,12 @@ fn rows_delete(
     after: [u8; 16],
 ) -> Result<Option<[u8; 16]>, StoreError> {
     let statement = match span.class {
-        PayloadClass::Query => "SELECT id FROM queries WHERE id > ?1 AND received_ms < ?2 ORDER BY id LIMIT ?3",
-        PayloadClass::Enrolment => "SELECT id FROM batches WHERE id > ?1 AND created_ms < ?2 ORDER BY id LIMIT ?3",
+        PayloadClass::Query => {
+            "SELECT id FROM queries WHERE id > ?1 AND received_ms < ?2 ORDER BY id LIMIT ?3"
+        }
+        PayloadClass::Enrolment => {
+            "SELECT id FROM batches WHERE id > ?1 AND created_ms < ?2 ORDER BY id LIMIT ?3"
+        }
         PayloadClass::Disclosure => {
             "SELECT id FROM disclosures WHERE id > ?1 AND created_ms < ?2
                AND state IN ('acknowledged', 'denied', 'withdrawn', 'expired') ORDER BY id LIMIT ?3"
@@ -482,3 +492,6 @@ impl SqliteStore {
 
 /// A step takes a few milliseconds, so that what else is written hardly waits.
 const STEP_ROWS: u32 = 64;
+
+#[cfg(test)]
+mod tests;

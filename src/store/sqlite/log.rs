@@ -162,7 +162,9 @@ impl Stored {
         let (Some(sealed), Some(key)) = (sealed, key) else {
             return match self.at.day() < disposed_before(sql, self.class)? {
                 true => Ok(None),
-                false => Err(StoreError::Damaged { what: "an entry's opening is gone that was not disposed of" }),
+                false => {
+                    Err(StoreError::Damaged { what: "an entry's opening is gone that was not disposed of" })
+                }
             };
         };
         let place_row = entry_row(row, self.index);

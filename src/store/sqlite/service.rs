@@ -18,13 +18,13 @@ use crate::store::query::AskedUnder;
 use crate::store::{
     AuditReceipt, Batch, BatchNew, Bundled, Case, CaseFilter, ChangeEnd, ChangeNew, ChangeRecord, Chunk,
     ChunkDone, Committed, DisclosureNew, DisclosureSeen, ExportFile, FieldFacts, Founding, GalleryChange,
-    HolderFacts, Journal, JournalHead, LoggedEntry, PayloadFacts, ProvenEntry, QueryNew, QueryRecorded, QuerySeen,
-    Registry, Release, Released, Store, StoreError, SubjectFacts, Usage, Verdict, Withheld,
+    HolderFacts, Journal, JournalHead, LoggedEntry, PayloadFacts, ProvenEntry, QueryNew, QueryRecorded,
+    QuerySeen, Registry, Release, Released, Store, StoreError, SubjectFacts, Usage, Verdict, Withheld,
 };
 
+use super::disposal::Span;
 use super::enrolment::Chunked;
 use super::query::Recording;
-use super::disposal::Span;
 use super::{SqliteStore, change, disclosure, disposal, enrolment, export, holder, log, query};
 
 #[async_trait]

@@ -85,7 +85,8 @@ pub(super) fn count(
     let mut rows =
         database("counting entries", statement.query(params![span.class.number(), span.end_ms()]))?;
     while let Some(row) = database("counting entries", rows.next())? {
-        let read = || Ok((row.get::<_, i64>(0)?, row.get::<_, u64>(1)?, row.get(2)?, row.get::<_, Vec<u8>>(3)?));
+        let read =
+            || Ok((row.get::<_, i64>(0)?, row.get::<_, u64>(1)?, row.get(2)?, row.get::<_, Vec<u8>>(3)?));
         let (journal, index, at, sealed) = database("counting entries", read())?;
         let at = Timestamp::from_millis(at);
         let event = event(context, span.class, (journal, index), at, &sealed)?;
@@ -201,7 +202,9 @@ mod tests {
             totals.count(line, number);
         }
         let parts = totals.parts();
-        assert!(parts.len() > 1 && parts.iter().all(|part| part.len() <= crate::audit::event::FACT_MAX_BYTES));
+        assert!(
+            parts.len() > 1 && parts.iter().all(|part| part.len() <= crate::audit::event::FACT_MAX_BYTES)
+        );
         let lines: Vec<&str> = parts.iter().flat_map(|part| part.lines()).collect();
         assert_eq!(lines.len(), 1_000, "no line is lost or cut");
         assert_eq!(lines[7], "2026-02 au-border agreement-0007 border-identity query.answered 7");

@@ -112,8 +112,7 @@ impl<'a> Tx<'a> {
             "INSERT INTO entries (journal, idx, entry, at_ms, class, partner_opening, holder_opening)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         );
-        let values =
-            params![row, index, draft.entry.encode(), self.now.as_millis(), class, partner, holder];
+        let values = params![row, index, draft.entry.encode(), self.now.as_millis(), class, partner, holder];
         database("writing an entry", inserted.and_then(|mut statement| statement.execute(values)))?;
         let kind_tag = self.context.keys.ring.tags().tag(Domain::Kind, kind.name().as_bytes());
         for tag in tags.iter().chain([&kind_tag]) {
