@@ -13,6 +13,7 @@ pub mod codec;
 pub mod entry;
 pub mod event;
 mod fact;
+pub mod handover;
 pub mod journal;
 pub mod note;
 pub mod proof;

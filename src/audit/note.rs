@@ -44,6 +44,19 @@ pub enum NoteError {
     /// No signature of the known key.
     #[error("the note is not signed by `{0}`; check that the verifier key is the one of this log")]
     Unsigned(String),
+    /// Signed under the known key's name, but by another key.
+    #[error(
+        "the note is signed by `{name}` with the key {found}, and the key you gave is {given}; the log's key may have \
+         changed: ask the holder, on another way, for the key or the hand-over of that time"
+    )]
+    OtherKey {
+        /// The name of both keys.
+        name: String,
+        /// The id of the key that signed.
+        found: String,
+        /// The id of the known key.
+        given: String,
+    },
     /// A signature of the known key that does not hold.
     #[error("the signature of `{0}` on the note is wrong; the note was changed or forged, so don't use it")]
     Signature(String),
@@ -159,9 +172,16 @@ impl NoteSigner for Ed25519Signer {
 pub fn sign_note(name: &str, text: &str, signer: &dyn NoteSigner) -> String {
     let end = if text.ends_with('\n') { "" } else { "\n" };
     let text = format!("{text}{end}");
+    let line = signature_line(name, &text, signer);
+    format!("{text}\n{line}")
+}
+
+/// The line that signs `text`, which ends with a line feed, to be put under a note that has other signatures.
+#[must_use]
+pub fn signature_line(name: &str, text: &str, signer: &dyn NoteSigner) -> String {
     let id = key_id(name, &signer.public_key());
     let signature = [id.as_slice(), &signer.sign(text.as_bytes())].concat();
-    format!("{text}\n{SIGNATURE_MARK}{name} {}\n", BASE64.encode(&signature))
+    format!("{SIGNATURE_MARK}{name} {}\n", BASE64.encode(&signature))
 }
 
 /// The text of a note that `key` signed, with its final line feed.
@@ -171,13 +191,16 @@ pub fn sign_note(name: &str, text: &str, signer: &dyn NoteSigner) -> String {
 /// id does not hold.
 pub fn open_note<'a>(note: &'a str, key: &VerifierKey) -> Result<&'a str, NoteError> {
     let (text, signatures) = split(note)?;
-    let mut signed = false;
+    let (mut signed, mut other) = (false, None);
     for (at, line) in signatures.lines().enumerate() {
         if at >= NOTE_MAX_SIGNATURES {
             return Err(NoteError::TooManySignatures);
         }
         let line = SignatureLine::parse(line).ok_or(NoteError::SignatureLine(at.saturating_add(1)))?;
         if line.name != key.name || line.id != key.id {
+            if line.name == key.name {
+                other = Some(line.id);
+            }
             continue;
         }
         if !key.verifies(text.as_bytes(), &line.signature) {
@@ -185,7 +208,14 @@ pub fn open_note<'a>(note: &'a str, key: &VerifierKey) -> Result<&'a str, NoteEr
         }
         signed = true;
     }
-    if signed { Ok(text) } else { Err(NoteError::Unsigned(key.name.clone())) }
+    let name = key.name.clone();
+    match (signed, other) {
+        (true, _) => Ok(text),
+        (false, Some(found)) => {
+            Err(NoteError::OtherKey { name, found: HEXLOWER.encode(&found), given: HEXLOWER.encode(&key.id) })
+        }
+        (false, None) => Err(NoteError::Unsigned(name)),
+    }
 }
 
 /// A signature as it stands in a note.

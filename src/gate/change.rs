@@ -247,7 +247,8 @@ impl Gate {
             | Change::LiftRestriction { .. }
             | Change::RestorePartner(_)
             | Change::RestorePerson(_)
-            | Change::Dispose { .. } => Ok(()),
+            | Change::Dispose { .. }
+            | Change::ChangeLogKey => Ok(()),
         }
     }
 

@@ -60,6 +60,7 @@ pub fn change_from_pb(change: pb::Change) -> Result<Change, FormFault> {
             person_name("change.restore_person.person", &restore.person).map(Change::RestorePerson)
         }
         Which::Dispose(dispose) => put_dispose(&dispose),
+        Which::ChangeLogKey(pb::ChangeLogKey {}) => Ok(Change::ChangeLogKey),
     }
 }
 
@@ -103,6 +104,7 @@ pub fn change_to_pb(change: &Change) -> pb::Change {
             payload_class: payload_class_to_pb(*class).into(),
             before: before.to_string(),
         }),
+        Change::ChangeLogKey => Which::ChangeLogKey(pb::ChangeLogKey {}),
     };
     pb::Change { change: Some(which) }
 }
@@ -371,6 +373,7 @@ mod tests {
             Change::RestorePartner("au-border".parse().unwrap()),
             Change::RestorePerson("mere".parse().unwrap()),
             Change::Dispose { class: PayloadClass::Query, before: "2026-02-28".parse().unwrap() },
+            Change::ChangeLogKey,
         ]
     }
 

@@ -8,6 +8,7 @@ use super::pb::partner as pb;
 use super::pb::partner::journal_service_server::JournalService;
 use crate::authz::Action;
 use crate::store::LoggedEntry;
+use crate::store::log::LogKey;
 
 /// Shows partners their journals.
 #[derive(Clone)]
@@ -27,6 +28,7 @@ impl JournalService for Journals {
             Ok(pb::GetCheckpointResponse {
                 checkpoint: bundled.checkpoint,
                 verifier_key: bundled.verifier_key,
+                keys: bundled.keys.into_iter().map(log_key).collect(),
             })
         })
         .await
@@ -46,6 +48,11 @@ impl JournalService for Journals {
         })
         .await
     }
+}
+
+fn log_key(key: LogKey) -> pb::LogKey {
+    let handover = key.handover.map(|(_, text)| text).unwrap_or_default();
+    pb::LogKey { verifier_key: key.key.to_string(), from_size: key.from_size, handover }
 }
 
 fn entry(logged: &LoggedEntry) -> pb::Entry {

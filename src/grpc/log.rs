@@ -14,7 +14,7 @@ use super::status::CallError;
 use super::timestamp::timestamp_to_pb;
 use crate::authz::Action;
 use crate::gate::ReadAsk;
-use crate::store::log::ExportPlan;
+use crate::store::log::{ExportPlan, LogKey};
 use crate::store::{JournalHead, ProvenEntry};
 
 /// Shows the log to those who watch over it.
@@ -50,6 +50,7 @@ impl LogService for Logs {
             Ok(pb::GetCheckpointResponse {
                 checkpoint: bundled.checkpoint,
                 verifier_key: bundled.verifier_key,
+                keys: bundled.keys.into_iter().map(log_key).collect(),
             })
         })
         .await
@@ -146,6 +147,11 @@ async fn export(
             return;
         }
     }
+}
+
+fn log_key(key: LogKey) -> pb::LogKey {
+    let handover = key.handover.map(|(_, text)| text).unwrap_or_default();
+    pb::LogKey { verifier_key: key.key.to_string(), from_size: key.from_size, handover }
 }
 
 fn journal(head: JournalHead) -> pb::Journal {

@@ -44,6 +44,8 @@ pub enum Change {
         /// What is of earlier days (UTC) than this one.
         before: Date,
     },
+    /// Has another key sign the log's checkpoints.
+    ChangeLogKey,
 }
 
 impl Change {
@@ -59,6 +61,7 @@ impl Change {
             Self::RestorePartner(_) => "restore-partner",
             Self::RestorePerson(_) => "restore-person",
             Self::Dispose { .. } => "dispose",
+            Self::ChangeLogKey => "log-key-change",
         }
     }
 
@@ -96,6 +99,9 @@ impl Change {
                     "destroy the payloads of `{class}` in the log from before {before}, and keep their totals"
                 )
             }
+            Self::ChangeLogKey => {
+                "have a new key sign the log's checkpoints, and destroy the present one".to_owned()
+            }
         }
     }
 
@@ -125,6 +131,7 @@ impl Change {
             Self::RestorePartner(partner) => record.text(2, partner.as_str()),
             Self::RestorePerson(person) => record.text(2, person.as_str()),
             Self::Dispose { class, before } => record.text(2, class.as_str()).text(3, &before.to_string()),
+            Self::ChangeLogKey => record,
         };
         // INVARIANT: the tags above ascend, so the record is always well formed.
         record.finish().unwrap_or_default()
@@ -171,6 +178,7 @@ impl Change {
             }
             "restore-partner" => Self::RestorePartner(fields.parsed(2)?),
             "restore-person" => Self::RestorePerson(fields.parsed(2)?),
+            "log-key-change" => Self::ChangeLogKey,
             "dispose" => Self::Dispose { class: fields.parsed(2)?, before: fields.parsed(3)? },
             _ => return Err(DAMAGED),
         };
@@ -283,6 +291,11 @@ impl ChangeRecord {
     /// Whether it has put a disposal into effect.
     pub(super) const fn is_disposed(&self) -> bool {
         matches!((&self.change, self.state), (Change::Dispose { .. }, ChangeState::Confirmed))
+    }
+
+    /// Whether it has put another key of the log into effect.
+    pub(super) const fn is_rekeyed(&self) -> bool {
+        matches!((&self.change, self.state), (Change::ChangeLogKey, ChangeState::Confirmed))
     }
 }
 

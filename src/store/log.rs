@@ -2,6 +2,7 @@
 
 use crate::audit::entry::{Entry, Opening};
 use crate::audit::event::Event;
+use crate::audit::note::VerifierKey;
 use crate::audit::tree::Hash;
 use crate::clock::Timestamp;
 
@@ -24,6 +25,19 @@ pub struct Bundled {
     pub checkpoint: String,
     /// The verifier key (C2SP signed-note).
     pub verifier_key: String,
+    /// All keys of the journal, from the first on.
+    pub keys: Vec<LogKey>,
+}
+
+/// A key of a journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogKey {
+    /// The verifier key.
+    pub key: VerifierKey,
+    /// The size of the first checkpoint that it signs.
+    pub from_size: u64,
+    /// The entry that made it the key and the hand-over (a C2SP tlog-proof); `None` for the first.
+    pub handover: Option<(u64, String)>,
 }
 
 /// An entry with what opens the reader's side.
@@ -98,6 +112,11 @@ pub enum ExportPart {
     Checkpoint,
     /// The verifier key.
     VerifierKey,
+    /// The hand-over from one key to the next that this entry made.
+    HandOver {
+        /// Its index.
+        index: u64,
+    },
     /// A tile of hashes.
     Tile {
         /// The level of the tile.

@@ -39,6 +39,11 @@ pub enum Proposal {
     ///
     /// `onebit retention` shows what may go. One of the two people is a privacy officer.
     Dispose(DisposeArgs),
+    /// Has a new key sign the log's checkpoints
+    ///
+    /// The server makes the key and destroys the present one. Partners learn the new key from the hand-over that both
+    /// keys sign, or from you on another way. When the present key was stolen, read docs/operating.md first.
+    LogKey(LogKeyArgs),
 }
 
 /// A person or a system.
@@ -146,6 +151,14 @@ pub struct DisposeArgs {
     pub proposing: Proposing,
 }
 
+/// Another key of the log.
+#[derive(Debug, clap::Args)]
+pub struct LogKeyArgs {
+    /// The rest.
+    #[command(flatten)]
+    pub proposing: Proposing,
+}
+
 /// Somebody to restore.
 #[derive(Debug, clap::Args)]
 pub struct RestoreArgs {
@@ -178,6 +191,7 @@ impl Proposal {
             Self::RestorePartner(args) => Change::RestorePartner(name("NAME", &args.name)?),
             Self::RestorePerson(args) => Change::RestorePerson(name("NAME", &args.name)?),
             Self::Dispose(args) => Change::Dispose { class: args.class, before: args.before },
+            Self::LogKey(_) => Change::ChangeLogKey,
         })
     }
 
@@ -192,6 +206,7 @@ impl Proposal {
             Self::LiftRestriction(args) => &args.proposing,
             Self::RestorePartner(args) | Self::RestorePerson(args) => &args.proposing,
             Self::Dispose(args) => &args.proposing,
+            Self::LogKey(args) => &args.proposing,
         }
     }
 }
@@ -211,7 +226,7 @@ pub(super) fn details(change: &Change) -> String {
             .map(|(path, content)| format!("file      {path}  {}", Digest::sha256(content)))
             .collect(),
         Change::LiftRestriction { source_id, .. } => vec![format!("source id {source_id}")],
-        Change::RestorePartner(_) | Change::RestorePerson(_) => Vec::new(),
+        Change::RestorePartner(_) | Change::RestorePerson(_) | Change::ChangeLogKey => Vec::new(),
         Change::Dispose { class, before } => {
             vec![format!("payloads  {class}"), format!("before    {before}")]
         }

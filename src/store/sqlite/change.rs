@@ -15,7 +15,7 @@ use crate::store::{GalleryChange, Journal, StoreError, StoreKeys};
 
 use super::disposal::{Span, Taken};
 use super::tx::Tx;
-use super::{Context, count, database, disposal, enrolment, holder, name, opened, sealed};
+use super::{Context, count, database, disposal, enrolment, holder, log_key, name, opened, sealed};
 
 /// Keeps a proposed change; the same id again gives the change that is there.
 pub(super) fn propose(tx: &mut Tx<'_>, permit: &Permit, new: ChangeNew) -> Result<ChangeRecord, StoreError> {
@@ -214,14 +214,19 @@ fn take_effect(
         Change::Dispose { class, before } => {
             let leave = leave.filter(|leave| (leave.class(), leave.before()) == (*class, *before));
             let leave = leave.ok_or(StoreError::Damaged { what: "a disposal without the rules' leave" })?;
-            return Ok(match disposal::take(tx, permit, record, leave)? {
-                Taken::Something => Effect::Done(GalleryChange::default()),
-                Taken::Nothing => Effect::Nothing,
-            });
+            return Ok(taken(disposal::take(tx, permit, record, leave)?));
         }
+        Change::ChangeLogKey => return Ok(taken(log_key::take(tx, permit, record)?)),
     };
     tx.enter_private(&event, &[])?;
     Ok(if changed == 0 { Effect::Nothing } else { Effect::Done(GalleryChange::default()) })
+}
+
+fn taken(taken: Taken) -> Effect {
+    match taken {
+        Taken::Something => Effect::Done(GalleryChange::default()),
+        Taken::Nothing => Effect::Nothing,
+    }
 }
 
 fn standing_set(

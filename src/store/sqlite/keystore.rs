@@ -162,15 +162,62 @@ impl KeyStore {
             .optional();
         let named = self.ring.sealing(Purpose::NamedKeys);
         if let Some(wrapped) = database("reading the log key", wrapped)? {
-            let seed = opened("opening the log key", named.open_fixed(named_place(), &wrapped))?;
+            let seed = opened("opening the log key", named.open_fixed(named_place(LOG_KEY), &wrapped))?;
             return Ok(LogSigner::from_seed(&seed));
         }
         let (signer, seed) = LogSigner::generate(entropy)?;
-        let wrapped = sealed("sealing the log key", named.seal(named_place(), seed.expose(), entropy))?;
-        let inserted =
-            sql.execute("INSERT INTO named_keys (name, wrapped) VALUES (?1, ?2)", params![LOG_KEY, wrapped]);
-        database("writing the log key", inserted)?;
+        self.seed_keep(&sql, LOG_KEY, &seed, entropy)?;
         Ok(signer)
+    }
+
+    /// Makes another key that signs checkpoints; durable before it is used.
+    pub(super) fn log_seed_make(&self, entropy: &dyn Entropy) -> Result<LogSigner, StoreError> {
+        let (signer, seed) = LogSigner::generate(entropy)?;
+        self.seed_keep(&lock(&self.sql), &seed_name(&signer.public_key()), &seed, entropy)?;
+        Ok(signer)
+    }
+
+    /// The key that signs checkpoints after a change, by its public half.
+    pub(super) fn log_seed(&self, public_key: &[u8; 32]) -> Result<LogSigner, StoreError> {
+        let name = seed_name(public_key);
+        let wrapped = lock(&self.sql)
+            .query_row("SELECT wrapped FROM named_keys WHERE name = ?1", params![name], |row| {
+                row.get::<_, Vec<u8>>(0)
+            })
+            .optional();
+        let missing = StoreError::Damaged { what: "the log's signing key is not in `keys.sqlite`; restore its newest backup" };
+        let wrapped = database("reading the log key", wrapped)?.ok_or(missing)?;
+        let named = self.ring.sealing(Purpose::NamedKeys);
+        let seed = opened("opening the log key", named.open_fixed(named_place(&name), &wrapped))?;
+        Ok(LogSigner::from_seed(&seed))
+    }
+
+    /// Destroys every key of the log but the one of this public half, or but the first.
+    pub(super) fn log_seeds_forget(&self, but: Option<&[u8; 32]>) -> Result<(), StoreError> {
+        let kept = but.map_or_else(|| LOG_KEY.to_owned(), seed_name);
+        let sql = lock(&self.sql);
+        let mut forgotten = 0;
+        for statement in [
+            "UPDATE named_keys SET wrapped = zeroblob(length(wrapped)) WHERE name LIKE 'log-signing%' AND name != ?1",
+            "DELETE FROM named_keys WHERE name LIKE 'log-signing%' AND name != ?1",
+        ] {
+            forgotten = database("destroying a key of the log", sql.execute(statement, params![kept]))?;
+        }
+        if forgotten > 0 { super::truncate_log(&sql) } else { Ok(()) }
+    }
+
+    fn seed_keep(
+        &self,
+        sql: &Connection,
+        name: &str,
+        seed: &crate::secret::Secret<32>,
+        entropy: &dyn Entropy,
+    ) -> Result<(), StoreError> {
+        let named = self.ring.sealing(Purpose::NamedKeys);
+        let wrapped = sealed("sealing the log key", named.seal(named_place(name), seed.expose(), entropy))?;
+        let inserted =
+            sql.execute("INSERT INTO named_keys (name, wrapped) VALUES (?1, ?2)", params![name, wrapped]);
+        database("writing the log key", inserted).map(super::count)
     }
 }
 
@@ -222,8 +269,13 @@ const fn subject_place(subject: &SubjectId) -> Place<'_> {
     Place { table: "subject_keys", row: subject.as_bytes(), column: "wrapped", version: 1 }
 }
 
-const fn named_place() -> Place<'static> {
-    Place { table: "named_keys", row: LOG_KEY.as_bytes(), column: "wrapped", version: 1 }
+const fn named_place(name: &str) -> Place<'_> {
+    Place { table: "named_keys", row: name.as_bytes(), column: "wrapped", version: 1 }
+}
+
+/// Keys after the first are named after their public halves.
+fn seed_name(public_key: &[u8; 32]) -> String {
+    format!("{LOG_KEY}:{}", data_encoding::HEXLOWER.encode(public_key))
 }
 
 /// A thread that panicked while it held the lock left the database as SQLite keeps it: consistent.

@@ -18,7 +18,7 @@ use crate::store::{Journal, StoreError};
 
 use super::disposal::disposed_before;
 use super::tx::{Tx, entry_place, entry_row};
-use super::{Context, database, opened};
+use super::{Context, database, log_key, opened};
 
 /// A journal's row and origin; `None` for an unknown journal.
 pub(super) fn journal_find(sql: &Connection, journal: &Journal) -> Result<Option<(i64, String)>, StoreError> {
@@ -62,7 +62,7 @@ pub(super) fn checkpoint_get(
     sql: &Connection,
     journal: &Journal,
 ) -> Result<Option<Bundled>, StoreError> {
-    let Some((row, origin)) = journal_find(sql, journal)? else { return Ok(None) };
+    let Some((row, _)) = journal_find(sql, journal)? else { return Ok(None) };
     let note = sql
         .query_row(
             "SELECT note FROM checkpoints WHERE journal = ?1 ORDER BY size DESC LIMIT 1",
@@ -70,13 +70,14 @@ pub(super) fn checkpoint_get(
             |row| row.get::<_, String>(0),
         )
         .optional();
-    let verifier_key = verifier_key(context, &origin)?.to_string();
-    Ok(database("reading a checkpoint", note)?.map(|checkpoint| Bundled { checkpoint, verifier_key }))
+    let keys = log_key::of_journal(context, sql, journal)?;
+    let verifier_key = keys.last().map(|key| key.key.to_string()).unwrap_or_default();
+    Ok(database("reading a checkpoint", note)?.map(|checkpoint| Bundled { checkpoint, verifier_key, keys }))
 }
 
-/// The key that verifies a journal's checkpoints.
-pub(super) fn verifier_key(context: &Context, origin: &str) -> Result<VerifierKey, StoreError> {
-    VerifierKey::new(origin, context.signer.public_key())
+/// The key that verifies a journal's newest checkpoint.
+fn verifier_key(context: &Context, origin: &str) -> Result<VerifierKey, StoreError> {
+    VerifierKey::new(origin, context.signers.public_key())
         .map_err(|_| StoreError::Damaged { what: "a journal's origin" })
 }
 
@@ -104,6 +105,19 @@ pub(super) fn receipt_text(
         Journal::Partner(_) => Some(Column::Partner),
     };
     receipt(context, sql, journal, index, side).map(|receipt| receipt.to_text())
+}
+
+/// The hand-over that an entry made: its receipt with what both sides say, and the size of the checkpoint over it.
+pub(super) fn handover(
+    context: &Context,
+    sql: &Connection,
+    journal: &Journal,
+    index: u64,
+) -> Result<(u64, String), StoreError> {
+    let (row, _) = journal_find(sql, journal)?.ok_or(StoreError::Damaged { what: "a journal" })?;
+    let (size, _) = checkpoint_over(sql, row, index)?;
+    let receipt = receipt(context, sql, journal, index, Some(Column::Partner))?;
+    Ok((size, receipt.to_text()))
 }
 
 fn receipt(

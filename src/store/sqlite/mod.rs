@@ -12,6 +12,7 @@ mod holder;
 mod journals;
 mod keystore;
 mod log;
+mod log_key;
 mod query;
 mod readers;
 mod record;
@@ -52,7 +53,7 @@ struct Context {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     keys: KeyStore,
-    signer: crate::keys::LogSigner,
+    signers: log_key::Signers,
 }
 
 impl SqliteStore {
@@ -74,8 +75,8 @@ impl SqliteStore {
         migrate(&mut sql, &schema::migrations::runner())?;
         check_root_key(&sql, &check)?;
         let keys = KeyStore::open(&folder.join(KEY_STORE_FILE), ring)?;
-        let signer = keys.log_signer(entropy.as_ref())?;
-        let context = Arc::new(Context { clock, entropy, keys, signer });
+        let signers = log_key::Signers::open(&keys, &sql, entropy.as_ref())?;
+        let context = Arc::new(Context { clock, entropy, keys, signers });
         finish_erasures(&context, &sql)?;
         disposal::finish(&context, &sql)?;
         let journals = Journals::restore(&context, &sql)?;

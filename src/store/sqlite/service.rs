@@ -85,6 +85,13 @@ impl Store for SqliteStore {
                 tracing::error!(%error, "payloads are not destroyed yet; it will be tried again");
             }
         }
+        if matches!(&ended, Ended::Done(record, _) if record.is_rekeyed()) {
+            // The new key signs; what is left of the old one is destroyed at the next start at the latest.
+            if let Err(error) = self.log_keys_forget().await {
+                let error = crate::telemetry::chain(&error);
+                tracing::error!(%error, "the log's old key is not destroyed yet; restart the server");
+            }
+        }
         Ok(Committed { value: Withheld::with_ticket(ended, ticket), receipt })
     }
 

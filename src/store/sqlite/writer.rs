@@ -209,6 +209,7 @@ impl Worker {
         let notes = self.journals.write_heads(&self.context, &sql)?;
         database("committing", sql.commit())?;
         self.journals.committed();
+        self.context.signers.committed(&self.sql)?;
         let transactions = f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX));
         metrics::histogram!(telemetry::COMMIT_TRANSACTIONS).record(transactions);
         metrics::histogram!(telemetry::COMMIT_SECONDS).record(begun.elapsed().as_secs_f64());
