@@ -7,7 +7,7 @@ use super::checkpoint::{Checkpoint, CheckpointError};
 use super::entry::Entry;
 use super::event::{Event, Fact, Kind};
 use super::note::VerifierKey;
-use super::receipt::{Receipt, ReceiptError};
+use super::receipt::{Receipt, ReceiptError, Verified};
 use super::tree::Hash;
 
 /// A hand-over that proves nothing, or hand-overs that lead nowhere.
@@ -17,13 +17,17 @@ pub enum HandOverError {
     #[error("the hand-over is no receipt that holds under both of its keys")]
     Receipt(#[from] ReceiptError),
     /// The entry does not say that the key changed, or not the key of this journal.
-    #[error("the entry of the hand-over does not name an old and a new key of `{0}`; ask the holder for the right one")]
+    #[error(
+        "the entry of the hand-over does not name an old and a new key of `{0}`; ask the holder for the right one"
+    )]
     Entry(String),
     /// One hand-over does not follow on the other.
     #[error("hand-over {0} does not follow on the one before it; ask the holder for all of them")]
     Order(usize),
     /// None of the keys is the one that the verifier trusts.
-    #[error("none of the hand-overs is of the key that you gave; ask the holder, on another way, which key is right")]
+    #[error(
+        "none of the hand-overs is of the key that you gave; ask the holder, on another way, which key is right"
+    )]
     Stranger,
     /// A checkpoint that none of the keys signed.
     #[error("the checkpoint was refused")]
@@ -152,6 +156,16 @@ impl KeyChain {
         Err(refused.unwrap_or(HandOverError::Stranger))
     }
 
+    /// Checks a receipt with the key of its time.
+    ///
+    /// # Errors
+    /// As [`KeyChain::open`], and [`HandOverError::Receipt`] when the receipt proves nothing.
+    pub fn verify(&self, receipt: &Receipt) -> Result<Verified, HandOverError> {
+        self.open(&receipt.checkpoint)?;
+        let by_any = self.keys.iter().find_map(|key| receipt.verify(key).ok());
+        by_any.map_or_else(|| Ok(receipt.verify(&self.newest)?), Ok)
+    }
+
     /// A key signs from the checkpoint over its own hand-over to the one over the next.
     fn is_in_time(&self, number: usize, size: u64) -> bool {
         let from = number.checked_sub(1).and_then(|before| self.changes.get(before));
@@ -182,7 +196,11 @@ mod tests {
     }
 
     fn event(old: u8, new: u8) -> Event {
-        Event::new(Kind::LogKeyChanged, Timestamp::from_millis(0), "onebit", Digest::sha256(b"policy"))
+        stating(Kind::LogKeyChanged, old, new)
+    }
+
+    fn stating(kind: Kind, old: u8, new: u8) -> Event {
+        Event::new(kind, Timestamp::from_millis(0), "onebit", Digest::sha256(b"policy"))
             .with(Fact::OldPublicKey, &signer(old).public_key())
             .with(Fact::NewPublicKey, &signer(new).public_key())
             .text(Fact::Origin, ORIGIN)
@@ -235,7 +253,7 @@ mod tests {
         assert!(unsigned(parse(&handover(2, &event(1, 2), [1, 3]))), "the new key did not sign it");
         let elsewhere = event(1, 2).text(Fact::Origin, "immigration.example/onebit/ca-border");
         let no_change = event(1, 1);
-        let other_kind = Event { kind: Kind::KeyOperation, ..event(1, 2) };
+        let other_kind = stating(Kind::KeyOperation, 1, 2);
         for forged in [elsewhere, no_change, other_kind] {
             assert_eq!(parse(&handover(2, &forged, [1, 2])), Err(HandOverError::Entry(ORIGIN.to_owned())));
         }

@@ -345,6 +345,8 @@ pub const KEY_PATH: &str = "key";
 const WHOLE_BUNDLE: u16 = 256;
 
 #[cfg(test)]
+mod key_tests;
+#[cfg(test)]
 mod specification;
 #[cfg(test)]
 mod tests;

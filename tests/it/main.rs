@@ -22,6 +22,7 @@ mod holder;
 mod house;
 mod identity;
 mod log;
+mod log_key;
 mod operating;
 mod python;
 mod query;

@@ -62,7 +62,9 @@ pub enum Fault<E: Error + 'static> {
         index: u64,
     },
     /// An entry says that the key changed, and there is no hand-over.
-    #[error("entry {index} says that the log's key changed, and its hand-over is missing; ask for the export again")]
+    #[error(
+        "entry {index} says that the log's key changed, and its hand-over is missing; ask for the export again"
+    )]
     HandOverMissing {
         /// Index of the entry.
         index: u64,

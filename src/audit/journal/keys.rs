@@ -15,10 +15,7 @@ pub fn handover_path(number: usize) -> String {
 }
 
 /// Reads the hand-overs until there is none more.
-pub(super) fn read_chain<F: ExportFiles>(
-    files: &F,
-    key: &VerifierKey,
-) -> Result<KeyChain, Fault<F::Error>> {
+pub(super) fn read_chain<F: ExportFiles>(files: &F, key: &VerifierKey) -> Result<KeyChain, Fault<F::Error>> {
     let mut changes = Vec::new();
     loop {
         let path = handover_path(changes.len());

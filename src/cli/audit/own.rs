@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::OwnArgs;
-use super::offline::{event_json, event_text};
+use super::offline::{
+    event_json, event_text, followed_json, followed_text, handovers_taken, parse_handover, refused_handover,
+};
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::entry::{Entry, Opening};
 use crate::audit::event::Event;
+use crate::audit::handover::{HandOver, HandOverError, KeyChain};
 use crate::audit::tree::Edge;
 use crate::cli::fault::CliError;
 use crate::cli::files;
@@ -19,21 +22,25 @@ use crate::grpc::pb::partner as pb;
 /// Verifies the caller's journal.
 pub(super) async fn verify(args: &OwnArgs) -> Result<(), CliError> {
     let key = parse_key(&args.key)?;
-    let open = |note: &str, what: String| {
-        Checkpoint::open(note, &key)
-            .map_err(|error| CliError::because(format!("REFUSED: {what} does not hold"), error))
-    };
-    let older = match &args.checkpoint {
-        Some(path) if path.exists() => {
-            Some(open(&files::read_text(path)?, format!("the checkpoint in `{}`", path.display()))?)
-        }
-        _ => None,
-    };
     let client = Client::connect(&args.client).await?;
     let call = client.request(pb::GetCheckpointRequest {});
     let newest = client.answer("the checkpoint", client.journal().get_checkpoint(call)).await?;
-    let head = open(&newest.checkpoint, "the newest checkpoint".to_owned())?;
-    let mut whole = Whole::new(&head, older.as_ref())?;
+    let told = newest.keys.iter().filter(|told| !told.handover.is_empty());
+    let changes = told.map(|told| parse_handover(&told.handover, &key)).collect::<Result<_, _>>()?;
+    let keys = KeyChain::new(&key, changes).map_err(refused_handover)?;
+    handovers_taken(&keys, args.no_handover)?;
+    let refused = |what: String| {
+        move |error: HandOverError| CliError::because(format!("REFUSED: {what} does not hold"), error)
+    };
+    let older = match &args.checkpoint {
+        Some(path) if path.exists() => {
+            let what = format!("the checkpoint in `{}`", path.display());
+            Some(keys.open(&files::read_text(path)?).map_err(refused(what))?)
+        }
+        _ => None,
+    };
+    let head = keys.open(&newest.checkpoint).map_err(refused("the newest checkpoint".to_owned()))?;
+    let mut whole = Whole::new(&head, older.as_ref(), keys.changes())?;
     let mut page_token = String::new();
     while !whole.is_done() {
         let call = client.request(pb::ListEntriesRequest { page_size: PAGE_SIZE, page_token });
@@ -67,15 +74,17 @@ pub(super) async fn verify(args: &OwnArgs) -> Result<(), CliError> {
                 format!("\nits first {} entries are those of the checkpoint that you kept", older.size)
             });
             format!(
-                "your journal is whole: {} entries, {}, root {}{since}{kinds}",
+                "your journal is whole: {} entries, {}, root {}{since}{}{kinds}",
                 head.size,
                 opened_text(disposed),
-                head.root
+                head.root,
+                followed_text(&keys)
             )
         },
         &json!({
             "origin": head.origin, "size": head.size, "root": head.root.to_string(),
             "since": older.as_ref().map(|older| older.size), "kinds": kinds, "disposed": disposed,
+            "key": keys.newest().to_string(), "key_changes": followed_json(&keys),
         }),
     )
 }
@@ -84,6 +93,7 @@ pub(super) async fn verify(args: &OwnArgs) -> Result<(), CliError> {
 struct Whole<'a> {
     head: &'a Checkpoint,
     older: Option<&'a Checkpoint>,
+    changes: &'a [HandOver],
     tree: Edge,
     found: Found,
 }
@@ -108,14 +118,18 @@ fn opened_text(disposed: u64) -> String {
 }
 
 impl<'a> Whole<'a> {
-    fn new(head: &'a Checkpoint, older: Option<&'a Checkpoint>) -> Result<Self, CliError> {
+    fn new(
+        head: &'a Checkpoint,
+        older: Option<&'a Checkpoint>,
+        changes: &'a [HandOver],
+    ) -> Result<Self, CliError> {
         match older {
             Some(older) if older.size > head.size => Err(CliError::Found(format!(
                 "REFUSED: the journal had {} entries when you kept its checkpoint, and has {} now; keep both and \
                  report it",
                 older.size, head.size
             ))),
-            _ => Ok(Self { head, older, tree: Edge::new(), found: Found::default() }),
+            _ => Ok(Self { head, older, changes, tree: Edge::new(), found: Found::default() }),
         }
     }
 
@@ -170,8 +184,16 @@ impl<'a> Whole<'a> {
         Ok(self.found)
     }
 
-    /// Compares with the older checkpoint when as many entries were taken as it has.
+    /// Compares with the older checkpoint, and with hand-overs, when as many entries were taken as they have.
     fn compare(&self) -> Result<(), CliError> {
+        let here = self.changes.iter().find(|change| change.size == self.tree.size());
+        if let Some(change) = here.filter(|change| change.root != self.tree.root()) {
+            return Err(CliError::Found(format!(
+                "REFUSED: the hand-over of entry {} to another key was signed over another journal; don't trust that key, \
+                 keep both, and report it",
+                change.index
+            )));
+        }
         match self.older {
             Some(older) if older.size == self.tree.size() && older.root != self.tree.root() => {
                 Err(CliError::Found(format!(
@@ -216,7 +238,7 @@ mod tests {
     }
 
     fn verified(head: &Checkpoint, older: Option<&Checkpoint>, entries: &[pb::Entry]) -> Result<u64, String> {
-        let mut whole = Whole::new(head, older).map_err(|error| error.to_string())?;
+        let mut whole = Whole::new(head, older, &[]).map_err(|error| error.to_string())?;
         for entry in entries {
             whole.take(entry).map_err(|error| error.chain())?;
         }

@@ -185,7 +185,9 @@ impl KeyStore {
                 row.get::<_, Vec<u8>>(0)
             })
             .optional();
-        let missing = StoreError::Damaged { what: "the log's signing key is not in `keys.sqlite`; restore its newest backup" };
+        let missing = StoreError::Damaged {
+            what: "the log's signing key is not in `keys.sqlite`; restore its newest backup",
+        };
         let wrapped = database("reading the log key", wrapped)?.ok_or(missing)?;
         let named = self.ring.sealing(Purpose::NamedKeys);
         let seed = opened("opening the log key", named.open_fixed(named_place(&name), &wrapped))?;

@@ -31,21 +31,12 @@ pub(super) struct Signers {
 }
 
 impl Signers {
-    /// Loads the key that signed last, or makes the first; keys that were replaced, or made for a change that never
-    /// was committed, are destroyed.
-    pub(super) fn open(
-        keys: &KeyStore,
-        sql: &Connection,
-        entropy: &dyn Entropy,
-    ) -> Result<Self, StoreError> {
+    /// Loads the key that signed last, or makes the first.
+    pub(super) fn open(keys: &KeyStore, sql: &Connection, entropy: &dyn Entropy) -> Result<Self, StoreError> {
         let current = match newest(sql)? {
             Some((_, public_key)) => keys.log_seed(&public_key)?,
             None => keys.log_signer(entropy)?,
         };
-        match newest(sql)? {
-            Some(_) => keys.log_seeds_forget(Some(&current.public_key()))?,
-            None => keys.log_seeds_forget(None)?,
-        }
         Ok(Self { current: ArcSwap::from_pointee(current), next: ArcSwapOption::empty() })
     }
 
@@ -81,6 +72,13 @@ impl Signers {
     }
 }
 
+/// Destroys the keys that were replaced, or made for a change that never was committed. Only where the journals' heads
+/// hold under the key that is kept: beside an older database it would be the wrong one.
+pub(super) fn forget_replaced(context: &Context, sql: &Connection) -> Result<(), StoreError> {
+    let newest = newest(sql)?.map(|(_, public_key)| public_key);
+    context.keys.log_seeds_forget(newest.as_ref())
+}
+
 /// The log's key, as the note format wants it.
 struct Signer<'a>(&'a LogSigner);
 
@@ -98,18 +96,12 @@ impl NoteSigner for Signer<'_> {
 fn newest(sql: &Connection) -> Result<Option<(u64, [u8; 32])>, StoreError> {
     let row = sql
         .prepare_cached("SELECT number, public_key FROM log_keys ORDER BY number DESC LIMIT 1")
-        .and_then(|mut statement| {
-            statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()
-        });
+        .and_then(|mut statement| statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional());
     database("looking for the log's key", row)
 }
 
 /// Changes the key: a new one, and an entry in every journal, the holder's last.
-pub(super) fn take(
-    tx: &mut Tx<'_>,
-    permit: &Permit,
-    record: &ChangeRecord,
-) -> Result<Taken, StoreError> {
+pub(super) fn take(tx: &mut Tx<'_>, permit: &Permit, record: &ChangeRecord) -> Result<Taken, StoreError> {
     let signers = &tx.context.signers;
     let old = signers.public_key();
     let number = match newest(tx.sql)? {
@@ -129,8 +121,8 @@ pub(super) fn take(
     journals.sort_by_key(|head| head.journal == Journal::Holder);
     for head in journals {
         let index = enter(tx, permit, record, &head.journal, &head.origin, [&old, &new])?;
-        let (row, _) = log::journal_find(tx.sql, &head.journal)?
-            .ok_or(StoreError::Damaged { what: "a journal" })?;
+        let (row, _) =
+            log::journal_find(tx.sql, &head.journal)?.ok_or(StoreError::Damaged { what: "a journal" })?;
         let kept = tx.sql.execute(
             "INSERT INTO log_key_changes (journal, number, idx) VALUES (?1, ?2, ?3)",
             params![row, number, index],
@@ -161,10 +153,8 @@ fn enter(
 }
 
 fn key_put(sql: &Connection, number: u64, public_key: &[u8; 32]) -> Result<(), StoreError> {
-    let put = sql.execute(
-        "INSERT INTO log_keys (number, public_key) VALUES (?1, ?2)",
-        params![number, public_key],
-    );
+    let put =
+        sql.execute("INSERT INTO log_keys (number, public_key) VALUES (?1, ?2)", params![number, public_key]);
     database("keeping a key of the log", put).map(count)
 }
 
@@ -176,8 +166,7 @@ pub(super) fn of_journal(
 ) -> Result<Vec<LogKey>, StoreError> {
     let Some((row, origin)) = log::journal_find(sql, journal)? else { return Ok(Vec::new()) };
     let verifier = |public_key| {
-        VerifierKey::new(&origin, public_key)
-            .map_err(|_| StoreError::Damaged { what: "a journal's origin" })
+        VerifierKey::new(&origin, public_key).map_err(|_| StoreError::Damaged { what: "a journal's origin" })
     };
     let changes = changes(sql, row)?;
     let first = match changes.first() {
@@ -238,3 +227,6 @@ impl SqliteStore {
 }
 
 const FIRST: u64 = 0;
+
+#[cfg(test)]
+mod tests;

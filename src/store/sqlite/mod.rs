@@ -80,6 +80,7 @@ impl SqliteStore {
         finish_erasures(&context, &sql)?;
         disposal::finish(&context, &sql)?;
         let journals = Journals::restore(&context, &sql)?;
+        log_key::forget_replaced(&context, &sql)?;
         let readers = Readers::open(&path, READERS)?;
         let writer = Writer::start(Arc::clone(&context), sql, journals)?;
         Ok(Self { context, readers, writer, path })
