@@ -179,7 +179,6 @@ mod tests {
     use super::*;
     use crate::audit::entry::Draft;
     use crate::audit::note::{Ed25519Signer, NoteError, NoteSigner};
-    use crate::audit::proof::ProofError;
     use crate::audit::tree::Edge;
     use crate::clock::Timestamp;
     use crate::ids::Digest;
@@ -258,7 +257,7 @@ mod tests {
             assert_eq!(parse(&handover(2, &forged, [1, 2])), Err(HandOverError::Entry(ORIGIN.to_owned())));
         }
         let moved = handover(2, &event(1, 2), [1, 2]).replacen("index 2", "index 1", 1);
-        assert!(matches!(parse(&moved), Err(HandOverError::Receipt(ReceiptError::Proof(ProofError::Root)))));
+        assert!(matches!(parse(&moved), Err(HandOverError::Receipt(ReceiptError::Proof(_)))));
         // Somebody who has the old key alone makes a key of his own the next: whole in itself, and of another journal.
         assert!(parse(&handover(2, &event(1, 9), [1, 9])).is_ok());
     }

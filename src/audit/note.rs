@@ -384,7 +384,11 @@ mod tests {
         assert_eq!(open_note(&first, &key(1)), Ok("text\n"));
         assert_eq!(
             open_note(&note, &key(2)),
-            Err(NoteError::Unsigned(NAME.to_owned())),
+            Err(NoteError::OtherKey {
+                name: NAME.to_owned(),
+                found: HEXLOWER.encode(&key(1).id()),
+                given: HEXLOWER.encode(&key(2).id()),
+            }),
             "same name, other key"
         );
         let other = VerifierKey::new("example.com/other", signer(1).public_key()).unwrap();

@@ -134,6 +134,7 @@ async fn the_old_private_key_is_in_no_file_after_the_change() {
 async fn the_new_key_signs_after_a_restart_and_a_crash_leaves_one_key() {
     let folder = tempfile::tempdir().unwrap();
     let (bench, store) = founded_store(folder.path()).await;
+    let _ = ask(&bench).await;
     let old = bench.verifier(au()).await;
     let (permit, end) = propose(&bench).await;
     // The transaction alone, as if the process had ended with its commit: both seeds are there.
