@@ -218,9 +218,6 @@ pub enum NotDisposable {
 
 impl Rules {
     /// The class that payloads are kept by: the longest of the one in `[payloads]` and those that agreements name.
-    ///
-    /// # Panics
-    /// Never: a folder without a class for each does not load.
     #[must_use]
     pub fn payload_retention(&self, class: PayloadClass) -> RetentionClass {
         let own = self.retention_file().payloads.get(&class);

@@ -6,6 +6,7 @@ use super::call::{Desk, Reply};
 use super::page::{self, PageSizes};
 use super::pb::partner as pb;
 use super::pb::partner::journal_service_server::JournalService;
+use crate::audit::entry::Opening;
 use crate::authz::Action;
 use crate::store::LoggedEntry;
 use crate::store::log::LogKey;
@@ -56,7 +57,7 @@ fn log_key(key: LogKey) -> pb::LogKey {
 }
 
 fn entry(logged: &LoggedEntry) -> pb::Entry {
-    let opening = logged.opening.as_ref().map(|opening| opening.encode()).unwrap_or_default();
+    let opening = logged.opening.as_ref().map(Opening::encode).unwrap_or_default();
     pb::Entry { index: logged.index, entry: logged.entry.encode().to_vec(), opening }
 }
 

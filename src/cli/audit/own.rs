@@ -12,6 +12,7 @@ use crate::audit::checkpoint::Checkpoint;
 use crate::audit::entry::{Entry, Opening};
 use crate::audit::event::Event;
 use crate::audit::handover::{HandOver, HandOverError, KeyChain};
+use crate::audit::note::VerifierKey;
 use crate::audit::tree::Edge;
 use crate::cli::fault::CliError;
 use crate::cli::files;
@@ -25,9 +26,7 @@ pub(super) async fn verify(args: &OwnArgs) -> Result<(), CliError> {
     let client = Client::connect(&args.client).await?;
     let call = client.request(pb::GetCheckpointRequest {});
     let newest = client.answer("the checkpoint", client.journal().get_checkpoint(call)).await?;
-    let told = newest.keys.iter().filter(|told| !told.handover.is_empty());
-    let changes = told.map(|told| parse_handover(&told.handover, &key)).collect::<Result<_, _>>()?;
-    let keys = KeyChain::new(&key, changes).map_err(refused_handover)?;
+    let keys = keys_of(&newest, &key)?;
     handovers_taken(&keys, args.no_handover)?;
     let refused = |what: String| {
         move |error: HandOverError| CliError::because(format!("REFUSED: {what} does not hold"), error)
@@ -87,6 +86,13 @@ pub(super) async fn verify(args: &OwnArgs) -> Result<(), CliError> {
             "key": keys.newest().to_string(), "key_changes": followed_json(&keys),
         }),
     )
+}
+
+/// The keys that the server's hand-overs lead to from the one that is trusted.
+fn keys_of(newest: &pb::GetCheckpointResponse, key: &VerifierKey) -> Result<KeyChain, CliError> {
+    let told = newest.keys.iter().filter(|told| !told.handover.is_empty());
+    let changes = told.map(|told| parse_handover(&told.handover, key)).collect::<Result<_, _>>()?;
+    KeyChain::new(key, changes).map_err(refused_handover)
 }
 
 /// The journal as far as it came.

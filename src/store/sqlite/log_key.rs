@@ -49,12 +49,14 @@ impl Signers {
     pub(super) fn sign(&self, sql: &Connection, checkpoint: &Checkpoint) -> Result<String, StoreError> {
         let current = self.current.load();
         let next = self.next.load();
+        let Some(next) = next.as_ref() else { return Ok(checkpoint.sign(&Signer(&current))) };
         // The row tells whether the change is part of this batch: a step that was undone left none.
-        let next = match (next.as_ref(), newest(sql)?) {
-            (Some(next), Some((_, public_key))) if next.public_key() == public_key => next,
-            _ => return Ok(checkpoint.sign(&Signer(&current))),
-        };
-        Ok(checkpoint.sign_both(&Signer(&current), &Signer(next)))
+        match newest(sql)? {
+            Some((_, public_key)) if public_key == next.public_key() => {
+                Ok(checkpoint.sign_both(&Signer(&current), &Signer(next)))
+            }
+            _ => Ok(checkpoint.sign(&Signer(&current))),
+        }
     }
 
     /// After the commit: the new key signs alone from here on.

@@ -39,16 +39,8 @@ pub(super) async fn founded_store(folder: &Path) -> (Bench, Arc<SqliteStore>) {
     store.collections_sync(vec![collection_new()]).await.unwrap();
     let keys = store.keys();
     let store = Arc::new(store);
-    (
-        Bench {
-            store: Arc::clone(&store) as Arc<dyn Store>,
-            keys,
-            clock,
-            rules: Bench::rules(),
-            release_key,
-        },
-        store,
-    )
+    let shared: Arc<dyn Store> = Arc::<SqliteStore>::clone(&store);
+    (Bench { store: shared, keys, clock, rules: Bench::rules(), release_key }, store)
 }
 
 macro_rules! suite {
