@@ -27,6 +27,12 @@ impl Timestamp {
         self.0.div_euclid(DAY_MS)
     }
 
+    /// The first moment (UTC) of a day that is counted from 1970-01-01.
+    #[must_use]
+    pub const fn at_day(day: i64) -> Self {
+        Self(day.saturating_mul(DAY_MS))
+    }
+
     /// The year (UTC) that the instant lies in.
     #[must_use]
     pub fn year(self) -> i16 {
@@ -49,6 +55,18 @@ impl Timestamp {
         let instant = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         instant.to_zoned(jiff::tz::TimeZone::UTC).date()
     }
+}
+
+/// Days from 1970-01-01 to a date.
+#[must_use]
+pub fn day_of(date: jiff::civil::Date) -> i64 {
+    i64::from((date - EPOCH).get_days())
+}
+
+/// The date of a day that is counted from 1970-01-01; the first or last date there is for one beyond.
+#[must_use]
+pub fn date_of(day: i64) -> jiff::civil::Date {
+    EPOCH.saturating_add(jiff::SignedDuration::from_hours(day.saturating_mul(24)))
 }
 
 impl fmt::Display for Timestamp {
@@ -101,11 +119,23 @@ impl Clock for ManualClock {
     }
 }
 
+const EPOCH: jiff::civil::Date = jiff::civil::Date::constant(1970, 1, 1);
 const DAY_MS: i64 = 86_400_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_are_days_and_back() {
+        for (day, date) in
+            [(0, "1970-01-01"), (-1, "1969-12-31"), (20_453, "2025-12-31"), (20_512, "2026-02-28")]
+        {
+            assert_eq!(date_of(day).to_string(), date);
+            assert_eq!(day_of(date_of(day)), day);
+            assert_eq!(Timestamp::at_day(day).day(), day);
+        }
+    }
 
     #[test]
     fn days_and_years_follow_utc() {

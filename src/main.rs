@@ -29,6 +29,7 @@ fn run(command: &Command) -> Result<(), CliError> {
         Command::Change(args) => cli::change::run(args),
         Command::Suspend(args) => cli::suspend::run(args),
         Command::Registry(args) => cli::registry::run(args),
+        Command::Retention(args) => cli::retention::run(args),
         Command::Audit(args) => cli::audit::run(args),
         Command::Policy(args) => cli::policy::run(args),
         Command::Init(args) => cli::init::run(args),

@@ -189,6 +189,8 @@ pub const COMMIT_SECONDS: &str = "onebit_commit_seconds";
 pub const COMMIT_TRANSACTIONS: &str = "onebit_commit_transactions";
 /// Runs of background jobs, by `job` and `reason`, which is `done` when they succeed.
 pub const JOBS: &str = "onebit_jobs_total";
+/// Days of payloads that are past their retention, by `kind`.
+pub const PAYLOAD_DAYS_PAST: &str = "onebit_payload_days_past_retention";
 
 /// The size of the holder's journal that a witness cosigned last, by `witness`.
 pub const WITNESS_SIZE: &str = "onebit_witness_size";
@@ -297,6 +299,7 @@ fn metrics_describe() {
     describe_gauge!(WITNESS_SIZE, Unit::Count, "size of the holder's journal that a witness cosigned last");
     describe_gauge!(WITNESSED_SIZE, Unit::Count, "size of the holder's journal that a quorum cosigned last");
     describe_counter!(WITNESS_FAILURES, Unit::Count, "times at which a witness gave no cosignature");
+    describe_gauge!(PAYLOAD_DAYS_PAST, Unit::Count, "days of payloads that are past their retention");
 }
 
 /// Which events are heard.

@@ -3,7 +3,7 @@
 //! Narrower than the specification in two places, since these are checkpoints of our own logs: the name of
 //! the key must be the origin, and extension lines, which no monitor could check, are refused.
 
-use super::note::{NoteError, NoteSigner, VerifierKey, open_note, sign_note};
+use super::note::{NoteError, NoteSigner, VerifierKey, open_note, sign_note, signed_line};
 use super::tree::Hash;
 
 /// A checkpoint that can't be trusted or read.
@@ -60,6 +60,13 @@ impl Checkpoint {
     #[must_use]
     pub fn sign(&self, signer: &dyn NoteSigner) -> String {
         sign_note(&self.origin, &self.body(), signer)
+    }
+
+    /// The signed note of a hand-over: signed by the old key and by the new one.
+    #[must_use]
+    pub fn sign_both(&self, old: &dyn NoteSigner, new: &dyn NoteSigner) -> String {
+        let second = signed_line(&self.origin, &self.body(), new);
+        self.sign(old) + &second
     }
 
     /// Opens a signed note that holds a checkpoint of the log that `key` is named after.

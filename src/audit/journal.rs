@@ -5,17 +5,20 @@
 //! export says; memory holds one bundle and the right edge of the tree.
 
 mod fault;
+mod keys;
 mod openings;
 
 use std::collections::BTreeMap;
 use std::error::Error;
 
 pub use self::fault::Fault;
+pub use self::keys::handover_path;
 pub use self::openings::{OpeningsError, encode_openings, parse_openings};
 use super::checkpoint::Checkpoint;
 use super::entry::{Entry, Side};
 use super::event::Event;
-use super::note::{NoteError, VerifierKey};
+use super::handover::KeyChain;
+use super::note::VerifierKey;
 use super::proof::{MakeError, root};
 use super::tiles::{BundleId, Resource, TileId, TileReader, bundles_of, parse_bundle, parse_tile, tile_of};
 use super::tree::{Edge, Hash, StoredTile, TILE_HASHES, TILE_HEIGHT, TILE_WIDTH, parents};
@@ -50,9 +53,12 @@ pub struct Report {
     pub root: Hash,
     /// Entries of which at least one side was opened.
     pub opened: u64,
+    /// The keys that signed it, from the first on.
+    pub keys: KeyChain,
 }
 
-/// Verifies an export against `key`, the only thing that is trusted. `progress` is told the number of entries
+/// Verifies an export against `key`, the only thing that is trusted: where the journal changed its key, what the
+/// hand-overs in the export lead to is trusted on their word, and told in [`Report::keys`]. `progress` is told the number of entries
 /// done and of all; `seen` gets every event that an opening shows. What it got holds only if the end is `Ok`.
 ///
 /// Openings that are left out can't be noticed but by their number in the [`Report`]: an export holds them for
@@ -66,11 +72,13 @@ pub fn verify_export<F: ExportFiles>(
     progress: &mut dyn FnMut(u64, u64),
     seen: &mut dyn FnMut(u64, Side, &Event),
 ) -> Result<Report, Fault<F::Error>> {
-    let Checkpoint { origin, size, root } = read_checkpoint(files, key)?;
-    check_paths(files, size)?;
+    let chain = keys::read_chain(files, key)?;
+    let Checkpoint { origin, size, root } = keys::read_checkpoint(files, &chain)?;
+    check_paths(files, size, &chain)?;
     let tiles = ExportTiles { files, size };
     let mut run = Run {
         tiles,
+        chain: &chain,
         root,
         edge: Edge::new(),
         partial: BTreeMap::new(),
@@ -84,10 +92,12 @@ pub fn verify_export<F: ExportFiles>(
     for tile in run.partial.values() {
         run.compare(tile)?;
     }
-    match run.edge.root() {
-        derived if derived == root => Ok(Report { origin, size, root, opened: run.opened }),
-        derived => Err(Fault::Root { derived, signed: root }),
+    let (derived, opened) = (run.edge.root(), run.opened);
+    if derived != root {
+        return Err(Fault::Root { derived, signed: root });
     }
+    keys::check_roots(&ExportTiles { files, size }, &chain, size)?;
+    Ok(Report { origin, size, root, opened, keys: chain })
 }
 
 /// Checks that a verified journal begins with what `older` was signed over: that nothing was rewritten since.
@@ -154,6 +164,7 @@ enum Presence {
 /// A verification on its way through the journal.
 struct Run<'a, F> {
     tiles: ExportTiles<'a, F>,
+    chain: &'a KeyChain,
     /// The signed root.
     root: Hash,
     edge: Edge,
@@ -176,6 +187,7 @@ impl<F: ExportFiles> Run<'_, F> {
         let mut entries = Vec::with_capacity(encoded.len());
         for (index, bytes) in bundle.entries().zip(encoded) {
             let entry = Entry::decode(bytes).map_err(|source| Fault::Entry { index, source })?;
+            keys::check_entry::<F>(self.chain, index, &entry)?;
             self.edge.append(entry.leaf_hash());
             entries.push(entry);
         }
@@ -218,6 +230,7 @@ impl<F: ExportFiles> Run<'_, F> {
                         let side = opening.side();
                         let event =
                             entry.opens(opening).map_err(|source| Fault::Opening { index, side, source })?;
+                        keys::check_event::<F>(self.chain, index, &event)?;
                         seen(index, side, &event);
                     }
                     self.opened += u64::from(!openings.is_empty());
@@ -288,23 +301,11 @@ impl<F: ExportFiles> TileReader for Replaced<'_, F> {
     }
 }
 
-fn read_checkpoint<F: ExportFiles>(files: &F, key: &VerifierKey) -> Result<Checkpoint, Fault<F::Error>> {
-    let note = read(files, CHECKPOINT_PATH)?;
-    let malformed = |_| Fault::Checkpoint(NoteError::Malformed.into());
-    let checkpoint =
-        Checkpoint::open(&String::from_utf8(note).map_err(malformed)?, key).map_err(Fault::Checkpoint)?;
-    let brought = files.read(KEY_PATH);
-    let brought = brought.map_err(|source| Fault::Unreadable { path: KEY_PATH.to_owned(), source })?;
-    match brought {
-        Some(text) if text != format!("{key}\n").as_bytes() => Err(Fault::Key),
-        _ => Ok(checkpoint),
-    }
-}
-
-fn check_paths<F: ExportFiles>(files: &F, size: u64) -> Result<(), Fault<F::Error>> {
+fn check_paths<F: ExportFiles>(files: &F, size: u64, chain: &KeyChain) -> Result<(), Fault<F::Error>> {
     let mut stranger = None;
     let mut visit = |path: &str| {
         let belongs = [CHECKPOINT_PATH, KEY_PATH].contains(&path)
+            || keys::is_handover(path, chain)
             || Resource::parse(path).is_ok_and(|resource| resource.belongs_to(size));
         if !belongs {
             stranger.get_or_insert_with(|| path.to_owned());
@@ -343,6 +344,8 @@ pub const CHECKPOINT_PATH: &str = "checkpoint";
 pub const KEY_PATH: &str = "key";
 const WHOLE_BUNDLE: u16 = 256;
 
+#[cfg(test)]
+mod key_tests;
 #[cfg(test)]
 mod specification;
 #[cfg(test)]

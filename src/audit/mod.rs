@@ -16,6 +16,7 @@ pub mod cosignature;
 pub mod entry;
 pub mod event;
 mod fact;
+pub mod handover;
 pub mod journal;
 pub mod note;
 pub mod proof;

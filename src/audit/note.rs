@@ -51,6 +51,19 @@ pub enum NoteError {
     /// No signature of the known key.
     #[error("the note is not signed by `{0}`; check that the verifier key is the one of this log")]
     Unsigned(String),
+    /// Signed under the known key's name, but by another key.
+    #[error(
+        "the note is signed by `{name}` with the key {found}, and the key you gave is {given}; the log's key may have \
+         changed: ask the holder, on another way, for the key or the hand-over of that time"
+    )]
+    OtherKey {
+        /// The name of both keys.
+        name: String,
+        /// The id of the key that signed.
+        found: String,
+        /// The id of the known key.
+        given: String,
+    },
     /// A signature of the known key that does not hold.
     #[error("the signature of `{0}` on the note is wrong; the note was changed or forged, so don't use it")]
     Signature(String),
@@ -175,8 +188,15 @@ impl NoteSigner for Ed25519Signer {
 pub fn sign_note(name: &str, text: &str, signer: &dyn NoteSigner) -> String {
     let end = if text.ends_with('\n') { "" } else { "\n" };
     let text = format!("{text}{end}");
+    let line = signed_line(name, &text, signer);
+    format!("{text}\n{line}")
+}
+
+/// The line that signs `text`, which ends with a line feed, to be put under a note that has other signatures.
+#[must_use]
+pub fn signed_line(name: &str, text: &str, signer: &dyn NoteSigner) -> String {
     let id = key_id(name, ALGORITHM_ED25519, &signer.public_key());
-    format!("{text}\n{}", signature_line(name, id, &signer.sign(text.as_bytes())))
+    signature_line(name, id, &signer.sign(text.as_bytes()))
 }
 
 /// A line with a signature, as it stands in a note.
@@ -211,8 +231,19 @@ pub fn open_note_of<'a>(note: &'a str, keys: &[VerifierKey]) -> Result<(&'a str,
             lines.push_str(&signature_line(line.name, line.id, &line.signature));
         }
     }
-    let wanted = keys.first().map(|key| key.name.clone()).unwrap_or_default();
-    if signed.is_empty() { Err(NoteError::Unsigned(wanted)) } else { Ok((text, lines)) }
+    if signed.is_empty() { Err(unsigned(&signatures, keys)) } else { Ok((text, lines)) }
+}
+
+/// What is the matter with a note that none of the keys signed: another key of the same name may have.
+fn unsigned(signatures: &[SignatureLine<'_>], keys: &[VerifierKey]) -> NoteError {
+    let Some(first) = keys.first() else { return NoteError::Unsigned(String::new()) };
+    let name = first.name.clone();
+    match signatures.iter().rfind(|line| line.name == name) {
+        Some(line) => {
+            NoteError::OtherKey { name, found: HEXLOWER.encode(&line.id), given: HEXLOWER.encode(&first.id) }
+        }
+        None => NoteError::Unsigned(name),
+    }
 }
 
 /// The first line of a note that nobody has verified yet: enough to look for the keys of whom it claims to be
@@ -413,7 +444,11 @@ mod tests {
         assert_eq!(open_note(&first, &key(1)), Ok("text\n"));
         assert_eq!(
             open_note(&note, &key(2)),
-            Err(NoteError::Unsigned(NAME.to_owned())),
+            Err(NoteError::OtherKey {
+                name: NAME.to_owned(),
+                found: HEXLOWER.encode(&key(1).id()),
+                given: HEXLOWER.encode(&key(2).id()),
+            }),
             "same name, other key"
         );
         let other = VerifierKey::new("example.com/other", signer(1).public_key()).unwrap();

@@ -114,6 +114,7 @@ actions! {
         ListPeople = "ListPeople",
         ListPartners = "ListPartners",
         GetPolicy = "GetPolicy",
+        ListRetention = "ListRetention",
     }
 }
 

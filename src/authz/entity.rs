@@ -6,7 +6,6 @@ use std::sync::Arc;
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
 };
-use jiff::civil::Date;
 
 use super::action::Action;
 use super::actor::{Actor, Role, Standing};
@@ -14,6 +13,7 @@ use super::agreement::Agreement;
 use super::permit::{About, Usage};
 use super::rulebook::RuleBook;
 use super::rules::Rules;
+use crate::clock::day_of as day;
 use crate::ids::{AgreementName, CollectionName, FieldName, PartnerName};
 
 /// The words, and the agreements as entities, prepared once for a folder.
@@ -207,9 +207,10 @@ impl Rules {
                 let known = self.collection(collection).is_some();
                 (words.collection(collection), vec![("known", RestrictedExpression::new_bool(known))])
             }
-            About::Change { proposed_by, proposer_role } => {
+            About::Change { kind, proposed_by, proposer_role } => {
                 let proposer = uid(&words.actor, proposed_by.as_str());
                 let facts = vec![
+                    ("kind", text(kind)),
                     ("proposed_by", RestrictedExpression::new_entity_uid(proposer)),
                     ("proposer_role", RestrictedExpression::new_entity_uid(words.role(*proposer_role))),
                 ];
@@ -217,11 +218,6 @@ impl Rules {
             }
         }
     }
-}
-
-/// Days from 1970-01-01 to a date.
-pub(super) fn day(date: Date) -> i64 {
-    i64::from((date - EPOCH).get_days())
 }
 
 fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
@@ -238,21 +234,4 @@ fn text(value: &str) -> RestrictedExpression {
 
 fn whole(value: i64) -> RestrictedExpression {
     RestrictedExpression::new_long(value)
-}
-
-const EPOCH: Date = Date::constant(1970, 1, 1);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::Timestamp;
-
-    #[test]
-    fn days_are_those_of_the_clock() {
-        // 2026-07-01T00:00:00Z and one millisecond before.
-        let midnight = Timestamp::from_millis(1_782_864_000_000);
-        assert_eq!(midnight.to_string(), "2026-07-01T00:00:00.000Z");
-        assert_eq!(day(Date::constant(2026, 7, 1)), midnight.day());
-        assert_eq!(day(Date::constant(1969, 12, 31)), -1);
-    }
 }

@@ -15,6 +15,7 @@ mod fault;
 mod permit;
 mod reader;
 mod reason;
+mod retention;
 mod rulebook;
 mod rules;
 mod scheme;
@@ -34,9 +35,10 @@ pub use bundle::{Bundle, BundleError};
 pub use fault::PolicyFault;
 pub use permit::{About, Ask, Permit, Refusal, Usage};
 pub use reason::{Reason, UnknownReason};
+pub use retention::{Disposable, Hold, NotDisposable, PayloadClass, RetentionClass, UnknownPayload};
 pub use rulebook::May;
 pub use rules::Rules;
-pub use scheme::{CollectionFile, RetentionClass, SchemeFile, TestVector};
+pub use scheme::{CollectionFile, SchemeFile, TestVector};
 pub use table::{Condition, Row, Table, who_may_call_what};
 pub use witness::{
     BeforeRelease, TwoFaces, WitnessFile, WitnessKeyError, WitnessKeyText, WitnessScheme, WitnessUrl,

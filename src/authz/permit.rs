@@ -7,11 +7,10 @@ use cedar_policy::{AuthorizationError, Authorizer, Decision, Diagnostics};
 use super::action::Action;
 use super::actor::{Actor, Role, Standing};
 use super::agreement::Agreement;
-use super::entity::day;
 use super::reason::Reason;
 use super::rulebook::{May, Rule};
 use super::rules::Rules;
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, day_of as day};
 use crate::ids::{ActorName, AgreementName, CollectionName, Digest, FieldName, PartnerName, PurposeName};
 
 /// A call that waits for permission.
@@ -93,6 +92,8 @@ pub enum About<'a> {
     },
     /// A change that somebody proposed: `ConfirmChange`.
     Change {
+        /// What kind of change it is.
+        kind: &'a str,
         /// Who proposed it.
         proposed_by: &'a ActorName,
         /// In which role.

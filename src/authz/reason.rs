@@ -83,6 +83,9 @@ reasons! {
     /// Two people of one role do not make a change.
     ChangeNeedsAnotherRole = "CHANGE_NEEDS_ANOTHER_ROLE":
         "somebody of your role proposed this change; somebody of another role must confirm it",
+    /// A disposal without a privacy officer.
+    ChangeNeedsPrivacyOfficer = "CHANGE_NEEDS_PRIVACY_OFFICER":
+        "a privacy officer must propose or confirm a disposal; ask one",
     /// The collection is not one of the policy folder's.
     CollectionUnknown = "COLLECTION_UNKNOWN":
         "there is no such collection; add it to the policy folder first",

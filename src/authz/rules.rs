@@ -10,8 +10,9 @@ use super::bundle::Bundle;
 use super::entity::Words;
 use super::fault::PolicyFault;
 use super::reader::{Mention, Mentioned};
+use super::retention::{RetentionClass, RetentionFile};
 use super::rulebook::{May, RuleBook, SCHEMA_FILE, is_rules_file};
-use super::scheme::{CollectionFile, RetentionClass, SchemeFile};
+use super::scheme::{CollectionFile, SchemeFile};
 use super::witness::Witnesses;
 use crate::ids::{AgreementName, CollectionName, Digest, PartnerName, SchemeName};
 
@@ -24,7 +25,7 @@ pub struct Rules {
     agreements: BTreeMap<AgreementName, Arc<Agreement>>,
     schemes: BTreeMap<SchemeName, SchemeFile>,
     collections: BTreeMap<CollectionName, CollectionFile>,
-    retention: BTreeMap<String, RetentionClass>,
+    retention: RetentionFile,
     witnesses: Arc<Witnesses>,
 }
 
@@ -71,7 +72,7 @@ impl Rules {
             agreements: found.agreements,
             schemes: found.schemes,
             collections: found.collections,
-            retention: by_name(found.retention.unwrap_or_default()),
+            retention: found.retention.unwrap_or_default(),
             witnesses: Arc::new(found.witnesses.unwrap_or_default()),
         };
         let misfits = rules.misfits();
@@ -131,12 +132,16 @@ impl Rules {
     /// A retention class.
     #[must_use]
     pub fn retention(&self, name: &str) -> Option<&RetentionClass> {
-        self.retention.get(name)
+        self.retention.classes.get(name)
     }
 
     /// Every retention class in the order of names.
     pub fn retentions(&self) -> impl Iterator<Item = &RetentionClass> {
-        self.retention.values()
+        self.retention.classes.values()
+    }
+
+    pub(super) const fn retention_file(&self) -> &RetentionFile {
+        &self.retention
     }
 
     /// The witnesses of the holder's journal; none when the folder names none.
@@ -159,7 +164,7 @@ struct Found {
     agreements: BTreeMap<AgreementName, Arc<Agreement>>,
     schemes: BTreeMap<SchemeName, SchemeFile>,
     collections: BTreeMap<CollectionName, CollectionFile>,
-    retention: Option<Vec<RetentionClass>>,
+    retention: Option<RetentionFile>,
     witnesses: Option<Witnesses>,
     mentions: Vec<Mention>,
     faults: Vec<PolicyFault>,
@@ -186,13 +191,9 @@ impl Found {
                     self.collections.insert(collection.name.clone(), collection);
                 }
             }
-            None if path == RETENTION_FILE => match RetentionClass::parse_all(path, content) {
-                Ok(classes) => self.retention = Some(classes),
-                Err(faults) => {
-                    self.retention = Some(Vec::new());
-                    self.faults.extend(faults);
-                }
-            },
+            None if path == RETENTION_FILE => {
+                self.retention = Some(self.kept(RetentionFile::parse(path, content)).unwrap_or_default());
+            }
             None if path == WITNESSES_FILE => match Witnesses::parse(path, content) {
                 Ok(witnesses) => self.witnesses = Some(witnesses),
                 Err(faults) => self.faults.extend(faults),
@@ -227,6 +228,10 @@ impl Found {
         }
     }
 
+    fn has_class(&self, name: &str) -> bool {
+        self.retention.as_ref().is_some_and(|file| file.classes.contains_key(name))
+    }
+
     fn check_mentions(&mut self, book: Option<&RuleBook>) {
         for mention in &self.mentions {
             let name = mention.name.as_str();
@@ -237,7 +242,7 @@ impl Found {
                 Mentioned::Scheme if !self.schemes.keys().any(|own| own.as_str() == name) => {
                     format!("there is no scheme `{name}`; add `schemes/{name}.toml`")
                 }
-                Mentioned::Retention if !self.retention.iter().flatten().any(|class| class.name == name) => {
+                Mentioned::Retention if !self.has_class(name) => {
                     format!("there is no retention class `{name}`; add it to `{RETENTION_FILE}`")
                 }
                 Mentioned::Decider if !decides(book, name) => {
@@ -260,10 +265,6 @@ fn decides(book: Option<&RuleBook>, role: &str) -> bool {
         (Some(book), Some(role)) => *book.may(role, Action::DecideCase) != May::No,
         _ => true,
     }
-}
-
-fn by_name(classes: Vec<RetentionClass>) -> BTreeMap<String, RetentionClass> {
-    classes.into_iter().map(|class| (class.name.clone(), class)).collect()
 }
 
 fn is_toml(file: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Schemes, collections and retention classes, as files that agreements refer to.
+//! Schemes and collections, as files that agreements refer to.
 
 use super::fault::PolicyFault;
 use super::reader::{Mention, Mentioned, Section, read_document};
@@ -42,17 +42,6 @@ pub struct CollectionFile {
     pub scheme: SchemeName,
 }
 
-/// A class of `policy/retention.toml`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RetentionClass {
-    /// Its name.
-    pub name: String,
-    /// Days from the event to disposal.
-    pub days: u32,
-    /// The disposal authority that says so.
-    pub authority: String,
-}
-
 impl SchemeFile {
     pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<(Self, Vec<Mention>), Vec<PolicyFault>> {
         read_document(file, bytes, scheme)
@@ -67,25 +56,6 @@ impl CollectionFile {
             let scheme = top.mentioned("scheme", Mentioned::Scheme);
             Some(Self { name: name?, title: title?, scheme: scheme? })
         })
-    }
-}
-
-impl RetentionClass {
-    pub(super) fn parse_all(file: &str, bytes: &[u8]) -> Result<Vec<Self>, Vec<PolicyFault>> {
-        let seen = std::cell::RefCell::new(std::collections::BTreeSet::new());
-        let (classes, _) = read_document(file, bytes, |top| {
-            top.each("classes", |part| {
-                let name = part.text("name");
-                let days = part.number("days", 1..=RETENTION_MAX_DAYS);
-                let authority = part.text("authority");
-                let name = name?;
-                if !seen.borrow_mut().insert(name.clone()) {
-                    return part.fault_at("name", format!("the class `{name}` stands twice; keep one"));
-                }
-                Some(Self { name, days: days?, authority: authority? })
-            })
-        })?;
-        Ok(classes)
     }
 }
 
@@ -180,8 +150,6 @@ const DIMENSION_MIN: u32 = 2;
 const DIMENSION_MAX: u32 = 4_096;
 /// ISO/IEC 29794-1.
 const QUALITY_MAX: u32 = 100;
-/// A hundred years.
-const RETENTION_MAX_DAYS: u32 = 36_525;
 
 #[cfg(test)]
 mod tests {
@@ -277,15 +245,5 @@ mod tests {
             let faults = parse(&text).unwrap_err();
             assert!(faults.len() == 1 && faults[0].contains("embedding"), "{faults:#?}");
         }
-    }
-
-    #[test]
-    fn retention_classes_are_named_once() {
-        let text = include_str!("../../policy/retention.toml");
-        let classes = RetentionClass::parse_all("retention.toml", text.as_bytes()).unwrap();
-        assert_eq!(classes.len(), 2);
-        let twice = text.replace("disclosure-log", "query-log");
-        let faults = RetentionClass::parse_all("retention.toml", twice.as_bytes()).unwrap_err();
-        assert_eq!((faults.len(), faults[0].line), (1, 10), "{faults:#?}");
     }
 }

@@ -64,7 +64,8 @@ impl Specimen {
             }
             A::StartBatch | A::EnrolSubjects => About::Collection { collection: &self.collection },
             A::ConfirmChange => {
-                About::Change { proposed_by: &self.proposed_by, proposer_role: self.proposer_role }
+                let (proposed_by, proposer_role) = (&self.proposed_by, self.proposer_role);
+                About::Change { kind: ANY_NAME, proposed_by, proposer_role }
             }
             A::AskQueries
             | A::ListCases
@@ -85,7 +86,8 @@ impl Specimen {
             | A::SuspendPerson
             | A::ListPeople
             | A::ListPartners
-            | A::GetPolicy => About::Service,
+            | A::GetPolicy
+            | A::ListRetention => About::Service,
         }
     }
 

@@ -410,7 +410,7 @@ fn changes_take_two_people_of_two_roles() {
     let actor = someone(Role::Administrator);
     let other: ActorName = name("another");
     let confirm = |proposed_by, proposer_role| {
-        ask(Action::ConfirmChange, About::Change { proposed_by, proposer_role }, NOON)
+        ask(Action::ConfirmChange, About::Change { kind: "put-person", proposed_by, proposer_role }, NOON)
     };
     // Who changed roles in between is still the same person.
     holds_alone(
@@ -426,6 +426,19 @@ fn changes_take_two_people_of_two_roles() {
         &confirm(&other, Role::Administrator),
     );
     assert_eq!(reason(&SHIPPED, &actor, &confirm(&other, Role::PrivacyOfficer)), None);
+    // Should the rules ever let a third role propose, a disposal still takes a privacy officer.
+    let dispose = |proposer_role| {
+        let about = About::Change { kind: "dispose", proposed_by: &other, proposer_role };
+        ask(Action::ConfirmChange, about, NOON)
+    };
+    holds_alone(
+        "disposal-privacy-officer",
+        Reason::ChangeNeedsPrivacyOfficer,
+        &actor,
+        &dispose(Role::Examiner),
+    );
+    assert_eq!(reason(&SHIPPED, &actor, &dispose(Role::PrivacyOfficer)), None);
+    assert_eq!(reason(&SHIPPED, &someone(Role::PrivacyOfficer), &dispose(Role::Administrator)), None);
 }
 
 #[test]

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use onebit::audit::checkpoint::Checkpoint;
 use onebit::audit::cosignature::{WitnessKey, cosigners};
 use onebit::audit::entry::Side;
 use onebit::audit::event::Event;
+use onebit::audit::handover::{HandOver, HandOverError, KeyChain};
 use onebit::audit::journal::{ExportFiles, Fault, verify_export, verify_growth};
 use onebit::audit::note::{NOTE_MAX_BYTES, NoteError, VerifierKey};
 use onebit::audit::receipt::{RECEIPT_MAX_BYTES, Receipt};
@@ -45,8 +45,9 @@ enum Stop {
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
 enum Task {
-    Journal { folder: PathBuf, key: String, since: Option<PathBuf>, show: Show },
-    Receipt { file: PathBuf, key: String, quorum: Quorum, show: Show },
+    Journal { folder: PathBuf, key: String, since: Option<PathBuf>, others: Others, show: Show },
+    Receipt { file: PathBuf, key: String, handover: Option<PathBuf>, quorum: Quorum, show: Show },
+    HandOver { file: PathBuf, key: String },
     Help,
     Version,
 }
@@ -59,10 +60,19 @@ struct Quorum {
     needed: Option<usize>,
 }
 
+/// Whether keys that hand-overs lead to are trusted.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Others {
+    #[default]
+    Followed,
+    Refused,
+}
+
 /// Whether the events are shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Show {
     Events,
+    #[default]
     Verdict,
 }
 
@@ -75,14 +85,15 @@ impl Task {
         let command = match command.as_deref() {
             Some("-h" | "--help" | "help") => return Ok(Self::Help),
             Some("-V" | "--version") => return Ok(Self::Version),
-            Some(command @ ("journal" | "receipt")) => command,
+            Some(command @ ("journal" | "receipt" | "handover")) => command,
             Some(other) => {
-                return Err(usage(&format!("`{other}` is no command; use `journal` or `receipt`")));
+                return Err(usage(&format!(
+                    "`{other}` is no command; use `journal`, `receipt` or `handover`"
+                )));
             }
-            None => return Err(usage("say what to verify: `journal` or `receipt`")),
+            None => return Err(usage("say what to verify: `journal`, `receipt` or `handover`")),
         };
-        let (mut path, mut key, mut since, mut needed) = (None, None, None, None);
-        let (mut witnesses, mut show) = (Vec::new(), Show::Verdict);
+        let mut given = Given::default();
         while let Some(arg) = args.next().transpose()? {
             let (option, joined) = match arg.split_once('=') {
                 Some((option, value)) if option.starts_with("--") => (option, Some(value.to_owned())),
@@ -94,38 +105,66 @@ impl Task {
             };
             let slot = match option {
                 "-h" | "--help" => return Ok(Self::Help),
-                "--show" if joined.is_none() => {
-                    show = Show::Events;
+                "--show" if joined.is_none() && command != "handover" => {
+                    given.show = Show::Events;
                     continue;
                 }
-                "--key" => (&mut key, value()?),
-                "--since" if command == "journal" => (&mut since, value()?),
+                "--no-handover" if joined.is_none() && command == "journal" => {
+                    given.others = Others::Refused;
+                    continue;
+                }
+                "--key" => (&mut given.key, value()?),
+                "--since" if command == "journal" => (&mut given.since, value()?),
+                "--handover" if command == "receipt" => (&mut given.handover, value()?),
                 "--witness" if command == "receipt" => {
-                    witnesses.push(value()?);
+                    given.witnesses.push(value()?);
                     continue;
                 }
-                "--quorum" if command == "receipt" => (&mut needed, value()?),
+                "--quorum" if command == "receipt" => (&mut given.needed, value()?),
                 option if option.starts_with('-') => {
                     return Err(usage(&format!("`{arg}` is no option of `{command}`")));
                 }
-                _ => (&mut path, arg.clone()),
+                _ => (&mut given.path, arg.clone()),
             };
             if slot.0.replace(slot.1).is_some() {
                 return Err(usage(&format!("`{arg}` is one too many; give each thing once")));
             }
         }
+        given.task(command)
+    }
+}
+
+/// What the arguments gave.
+#[derive(Default)]
+struct Given {
+    path: Option<String>,
+    key: Option<String>,
+    since: Option<String>,
+    handover: Option<String>,
+    witnesses: Vec<String>,
+    needed: Option<String>,
+    others: Others,
+    show: Show,
+}
+
+impl Given {
+    fn task(self, command: &str) -> Result<Task, Stop> {
+        let Self { path, key, since, handover, witnesses, needed, others, show } = self;
         let key = key.ok_or_else(|| {
             usage("`--key` is missing; nothing in an export or a receipt is trusted without it")
         })?;
         match (command, path) {
             ("journal", Some(folder)) => {
-                Ok(Self::Journal { folder: folder.into(), key, since: since.map(Into::into), show })
+                Ok(Task::Journal { folder: folder.into(), key, since: since.map(Into::into), others, show })
             }
+            ("handover", Some(file)) => Ok(Task::HandOver { file: file.into(), key }),
             (_, Some(file)) => {
                 let quorum = Quorum::parse(witnesses, needed.as_deref())?;
-                Ok(Self::Receipt { file: file.into(), key, quorum, show })
+                let handover = handover.map(Into::into);
+                Ok(Task::Receipt { file: file.into(), key, handover, quorum, show })
             }
             ("journal", None) => Err(usage("say which folder holds the export")),
+            ("handover", None) => Err(usage("say which file holds the hand-over")),
             (_, None) => Err(usage("say which file holds the receipt")),
         }
     }
@@ -164,12 +203,16 @@ fn run(task: &Task, out: &mut dyn Write) -> Result<(), Stop> {
     match task {
         Task::Help => say(out, &format!("{ABOUT}\n\n{USAGE}")),
         Task::Version => say(out, concat!("onebit-verify ", env!("CARGO_PKG_VERSION"))),
-        Task::Journal { folder, key, since, show } => {
+        Task::Journal { folder, key, since, others, show } => {
             let older = since.as_deref().map(read_checkpoint).transpose()?;
-            return journal(folder, &read_key("--key", key)?, older.as_deref(), *show, out);
+            return journal(folder, &read_key("--key", key)?, older.as_deref(), (*others, *show), out);
         }
-        Task::Receipt { file, key, quorum, show } => {
-            return receipt(file, &read_key("--key", key)?, quorum, *show, out);
+        Task::Receipt { file, key, handover, quorum, show } => {
+            let keys = chain_of(&read_key("--key", key)?, handover.as_deref())?;
+            return receipt(file, &keys, quorum, *show, out);
+        }
+        Task::HandOver { file, key } => {
+            return handover(&chain_of(&read_key("--key", key)?, Some(file))?, out);
         }
     }
     Ok(())
@@ -179,11 +222,9 @@ fn journal(
     folder: &Path,
     key: &VerifierKey,
     older: Option<&str>,
-    show: Show,
+    (others, show): (Others, Show),
     out: &mut dyn Write,
 ) -> Result<(), Stop> {
-    let older = older.map(|note| Checkpoint::open(note, key)).transpose();
-    let older = older.map_err(|error| Stop::Refused(format!("the older checkpoint: {}", chain(&error))))?;
     let files = Folder::open(folder)?;
     let mut progress = Progress::new();
     let mut seen = |index: u64, side: Side, event: &Event| {
@@ -194,10 +235,19 @@ fn journal(
     let verified = verify_export(&files, key, &mut |done, total| progress.show(done, total), &mut seen);
     progress.clear();
     let report = verified.map_err(|fault| stop(&fault, show))?;
+    if let (Others::Refused, Some(change)) = (others, report.keys.followed().first()) {
+        return Err(Stop::Refused(format!(
+            "the log's key changed at entry {}, and with `--no-handover` no other than the one you gave is trusted",
+            change.index
+        )));
+    }
+    let older = older.map(|note| report.keys.open(note)).transpose();
+    let older = older.map_err(|error| Stop::Refused(format!("the older checkpoint: {}", chain(&error))))?;
     let growth = older.as_ref().map(|older| verify_growth(&files, &report, older)).transpose();
     growth.map_err(|fault| stop(&fault, Show::Verdict))?;
     say(out, &format!("the journal is whole: {} entries, root {}", grouped(report.size), report.root));
     say(out, &format!("it is `{}`; {} of its entries were opened", report.origin, grouped(report.opened)));
+    say_followed(&report.keys, out);
     if let Some(older) = older {
         say(out, &format!("its first {} entries are those of the older checkpoint", grouped(older.size)));
     }
@@ -206,16 +256,16 @@ fn journal(
 
 fn receipt(
     file: &Path,
-    key: &VerifierKey,
+    keys: &KeyChain,
     quorum: &Quorum,
     show: Show,
     out: &mut dyn Write,
 ) -> Result<(), Stop> {
     let text = text(file, read_limited(file, RECEIPT_MAX_BYTES)?)?;
-    let refused = |error| Stop::Refused(chain(&error));
-    let receipt = Receipt::parse(&text).map_err(refused)?;
-    let verified = receipt.verify(key).map_err(refused)?;
+    let receipt = Receipt::parse(&text).map_err(|error| Stop::Refused(chain(&error)))?;
+    let verified = keys.verify(&receipt).map_err(|error| Stop::Refused(chain(&error)))?;
     quorum.check(&receipt.checkpoint, out)?;
+    let key = keys.newest();
     let (index, size) = (grouped(verified.index), grouped(verified.size));
     say(out, &format!("the receipt holds: entry {index} of {size} in `{}`", key.name()));
     match (&verified.event, show) {
@@ -226,6 +276,40 @@ fn receipt(
         (None, _) => say(out, "it does not say what the entry states"),
     }
     Ok(())
+}
+
+fn handover(keys: &KeyChain, out: &mut dyn Write) -> Result<(), Stop> {
+    match keys.followed() {
+        [] => say(out, "the hand-over holds, and the key that you gave is its new one"),
+        _ => say_followed(keys, out),
+    }
+    Ok(())
+}
+
+/// The keys that are trusted on the word of a hand-over: what the reader has to know.
+fn say_followed(keys: &KeyChain, out: &mut dyn Write) {
+    for change in keys.followed() {
+        let (index, size) = (grouped(change.index), grouped(change.size));
+        say(
+            out,
+            &format!("the log's key changed at entry {index}: both keys signed the head of {size} entries"),
+        );
+        say(out, &format!("from there on it is signed by {}", change.new));
+        say(out, "compare that key with what the holder tells you on another way");
+    }
+}
+
+/// The keys that a hand-over leads to; without one, the key that was given.
+fn chain_of(key: &VerifierKey, file: Option<&Path>) -> Result<KeyChain, Stop> {
+    let refused = |error: HandOverError| Stop::Refused(format!("the hand-over: {}", chain(&error)));
+    let change = match file {
+        Some(file) => {
+            let text = text(file, read_limited(file, RECEIPT_MAX_BYTES)?)?;
+            Some(HandOver::parse(&text, key.name()).map_err(refused)?)
+        }
+        None => None,
+    };
+    KeyChain::new(key, change.into_iter().collect()).map_err(refused)
 }
 
 /// A key, given as its text or as a file that holds it.
@@ -441,12 +525,17 @@ const FILE_MAX_BYTES: usize = 64 * 1_024 * 1_024;
 const ABOUT: &str =
     "Checks a journal of Onebit or a receipt offline. docs/audit-log.md says what is checked.";
 const USAGE: &str = "\
-usage: onebit-verify journal DIR --key KEY [--since CHECKPOINT] [--show]
-       onebit-verify receipt FILE --key KEY [--witness KEY ... [--quorum K]] [--show]
+usage: onebit-verify journal DIR --key KEY [--since CHECKPOINT] [--no-handover] [--show]
+       onebit-verify receipt FILE --key KEY [--handover FILE]
+                     [--witness KEY ... [--quorum K]] [--show]
+       onebit-verify handover FILE --key KEY
 
   --key KEY           the verifier key of the journal, or a file that holds it; get it from
                       the holder on another way than the export or the receipt
   --since CHECKPOINT  a checkpoint that you kept: its entries must be the journal's first ones
+  --no-handover       trust no other key, even if a hand-over in the export leads to it: for
+                      when the key you hold was stolen
+  --handover FILE     a hand-over (`handover/0` of an export) from or to the key you hold
   --witness KEY       the verifier key of a witness, or a file that holds it; may be given
                       several times. K of them (all without --quorum) must have cosigned
                       the receipt's checkpoint
@@ -472,16 +561,28 @@ mod tests {
             folder: "d".into(),
             key: "k".to_owned(),
             since: Some("c".into()),
+            others: Others::Followed,
             show: Show::Events,
         };
         assert_eq!(parse(&["journal", "d", "--key", "k", "--since", "c", "--show"]).unwrap(), journal);
         assert_eq!(parse(&["journal", "--show", "--since=c", "--key=k", "d"]).unwrap(), journal);
-        let receipt =
-            |quorum| Task::Receipt { file: "r".into(), key: "a=b".to_owned(), quorum, show: Show::Verdict };
-        assert_eq!(parse(&["receipt", "r", "--key=a=b"]).unwrap(), receipt(Quorum::default()));
-        let two = Quorum { witnesses: vec!["v".to_owned(), "w".to_owned()], needed: Some(1) };
+        let receipt = |handover: Option<&str>, quorum| Task::Receipt {
+            file: "r".into(),
+            key: "a=b".to_owned(),
+            handover: handover.map(Into::into),
+            quorum,
+            show: Show::Verdict,
+        };
+        assert_eq!(parse(&["receipt", "r", "--key=a=b"]).unwrap(), receipt(None, Quorum::default()));
+        let two = || Quorum { witnesses: vec!["v".to_owned(), "w".to_owned()], needed: Some(1) };
         let args = ["receipt", "--witness", "v", "r", "--quorum=1", "--key=a=b", "--witness=w"];
-        assert_eq!(parse(&args).unwrap(), receipt(two));
+        assert_eq!(parse(&args).unwrap(), receipt(None, two()));
+        let args = [&args[..], &["--handover", "h"]].concat();
+        assert_eq!(parse(&args).unwrap(), receipt(Some("h"), two()));
+        let strict = parse(&["journal", "d", "--key=k", "--no-handover"]).unwrap();
+        assert!(matches!(strict, Task::Journal { others: Others::Refused, .. }));
+        let learned = Task::HandOver { file: "h".into(), key: "k".to_owned() };
+        assert_eq!(parse(&["handover", "h", "--key", "k"]).unwrap(), learned);
         assert_eq!(parse(&["--help"]).unwrap(), Task::Help);
         assert_eq!(parse(&["journal", "--help"]).unwrap(), Task::Help);
         assert_eq!(parse(&["--version"]).unwrap(), Task::Version);
@@ -506,6 +607,11 @@ mod tests {
                 "`--quorum` is a number from 1",
             ),
             (&["journal", "d", "--key", "k", "--witness", "w"], "`--witness` is no option of `journal`"),
+            (&["receipt", "r", "--key", "k", "--no-handover"], "`--no-handover` is no option of `receipt`"),
+            (&["handover", "h", "--key", "k", "--show"], "`--show` is no option of `handover`"),
+            (&["handover", "--key", "k"], "say which file holds the hand-over"),
+            (&["handover", "h", "--key", "k", "--witness", "w"], "`--witness` is no option of `handover`"),
+            (&["journal", "d", "--key", "k", "--handover", "h"], "`--handover` is no option of `journal`"),
             (&["receipt", "r", "--key", "k", "--show=no"], "`--show=no` is no option of `receipt`"),
         ] {
             let refusal = parse(args).unwrap_err();

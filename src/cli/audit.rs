@@ -69,6 +69,9 @@ pub struct VerifyArgs {
     /// Show what opened entries say
     #[arg(long)]
     pub show: bool,
+    /// Trust no other key, even if a hand-over in the export leads to it: for when the key you hold was stolen
+    #[arg(long)]
+    pub no_handover: bool,
     /// The form of the output.
     #[command(flatten)]
     pub output: OutputOption,
@@ -83,6 +86,9 @@ pub struct ReceiptArgs {
     /// The journal's verifier key, or a file that holds it; take it from the holder on another way than the receipt
     #[arg(long, value_name = "KEY|FILE", env = "ONEBIT_LOG_KEY")]
     pub key: String,
+    /// A hand-over from or to that key (`handover/0` of an export); the receipt may then be of either
+    #[arg(long, value_name = "FILE")]
+    pub handover: Option<PathBuf>,
     /// The form of the output.
     #[command(flatten)]
     pub output: OutputOption,
@@ -138,6 +144,9 @@ pub struct OwnArgs {
     /// Show what the entries say
     #[arg(long)]
     pub show: bool,
+    /// Trust no other key, even if a hand-over leads to it: for when the key you hold was stolen
+    #[arg(long)]
+    pub no_handover: bool,
     /// The form of the output.
     #[command(flatten)]
     pub output: OutputOption,

@@ -28,6 +28,7 @@ pub mod recover;
 pub mod registry;
 pub mod release_key;
 pub mod request;
+pub mod retention;
 pub mod review;
 pub mod sample;
 pub mod serve;
@@ -77,6 +78,7 @@ pub enum Command {
     Suspend(suspend::SuspendArgs),
     Registry(registry::RegistryArgs),
     Audit(audit::AuditArgs),
+    Retention(retention::RetentionArgs),
     Policy(policy::PolicyArgs),
     // Operators.
     Init(Box<init::InitArgs>),

@@ -8,6 +8,7 @@ use super::fault::CliError;
 use super::files;
 use crate::audit::cosignature::WitnessKey;
 use crate::audit::event::{Event, Fact, Kind};
+use crate::audit::handover::KeyChain;
 use crate::audit::note::VerifierKey;
 use crate::audit::receipt::{Receipt, Verified};
 
@@ -112,6 +113,16 @@ pub fn parse_witness_key(text: &str) -> Result<WitnessKey, CliError> {
 pub fn verify(receipt: &str, key: &VerifierKey) -> Result<Verified, CliError> {
     let refused = |error| CliError::because("the receipt does not hold", error);
     Receipt::parse(receipt).map_err(refused)?.verify(key).map_err(refused)
+}
+
+/// Checks a receipt against the key of its time.
+///
+/// # Errors
+/// [`CliError`] with what does not hold.
+pub fn verify_with(receipt: &str, keys: &KeyChain) -> Result<Verified, CliError> {
+    let refused = |error| CliError::because("the receipt does not hold", error);
+    let receipt = Receipt::parse(receipt).map_err(refused)?;
+    keys.verify(&receipt).map_err(|error| CliError::because("the receipt does not hold", error))
 }
 
 /// Checks that an entry is of this kind and states these facts.

@@ -422,6 +422,7 @@ struct JobKeys {
     heads_every_s: Option<Spanned<u64>>,
     witnesses_every_s: Option<Spanned<u64>>,
     tending_every_s: Option<Spanned<u64>>,
+    retention_every_s: Option<Spanned<u64>>,
 }
 
 fn jobs(document: &mut Document<'_>) -> Option<Cadence> {
@@ -434,7 +435,8 @@ fn jobs(document: &mut Document<'_>) -> Option<Cadence> {
     let heads = every("heads_every_s", &keys.heads_every_s, default.heads);
     let witnesses = every("witnesses_every_s", &keys.witnesses_every_s, default.witnesses);
     let tending = every("tending_every_s", &keys.tending_every_s, default.tending);
-    Some(Cadence { heads: heads?, witnesses: witnesses?, tending: tending? })
+    let retention = every("retention_every_s", &keys.retention_every_s, default.retention);
+    Some(Cadence { heads: heads?, witnesses: witnesses?, tending: tending?, retention: retention? })
 }
 
 /// A whole number's key, the range that it may lie in, and what it is when nobody says.

@@ -9,6 +9,7 @@ use crate::store::change::{
 };
 use crate::store::{ChangeEnd, ChangeNew, Partner, Person};
 
+use super::retention::still_needed;
 use super::{Caller, Gate, GateError, text};
 
 /// A change as it arrived, in its form.
@@ -42,6 +43,8 @@ impl Gate {
         // The rules first: what is wrong with a change tells about partners, which is not for everybody.
         let permit = self.permit(&caller.actor, Action::ProposeChange, About::Service, digest).await?;
         self.check_change(&ask.change)?;
+        // Asked again when it is confirmed; a proposal that can't be is of no use to anybody.
+        let _leave = self.disposal_leave(&ask.change).await?;
         caller.check_signature(SignatureDomain::Change, &digest, &ask.signature)?;
         let new = ChangeNew { id: ask.id, change: ask.change, reason, signature: ask.signature };
         let (record, _receipt) = self.parts.store.change_propose(permit, new).await?.open()?;
@@ -60,14 +63,18 @@ impl Gate {
     ) -> Result<ChangeRecord, GateError> {
         let record = self.change_find(caller, id).await?;
         let proposer_role = self.proposer_role(&record)?;
-        let about = About::Change { proposed_by: &record.proposer, proposer_role };
+        let kind = record.change.kind();
+        let about = About::Change { kind, proposed_by: &record.proposer, proposer_role };
         let permit = self.permit(&caller.actor, Action::ConfirmChange, about, record.digest).await?;
         caller.check_signature(SignatureDomain::Change, &record.digest, &signature)?;
         // A partner's own proof is nobody's proposal at the holder: the first person who confirms it takes it
         // over as proposer, and a second one of another role is still needed.
         let end = match proposer_role {
             Role::PartnerSystem => ChangeEnd::TakeOver { id, signature },
-            _ => ChangeEnd::Confirm { id, signature },
+            _ => {
+                let leave = self.disposal_leave(&record.change).await?;
+                ChangeEnd::Confirm { id, signature, leave }
+            }
         };
         self.change_end(permit, end).await
     }
@@ -113,6 +120,7 @@ impl Gate {
                 "what the change names is not there, or stands against it; see people and partners"
                     .to_owned(),
             )),
+            Ended::StillNeeded(what) => Err(still_needed(&what)),
             Ended::NoChange => Err(GateError::NotFound("change")),
         }
     }
@@ -238,7 +246,9 @@ impl Gate {
             | Change::PutReleaseKey { .. }
             | Change::LiftRestriction { .. }
             | Change::RestorePartner(_)
-            | Change::RestorePerson(_) => Ok(()),
+            | Change::RestorePerson(_)
+            | Change::Dispose { .. }
+            | Change::ChangeLogKey => Ok(()),
         }
     }
 

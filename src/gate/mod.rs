@@ -13,6 +13,7 @@ mod error;
 mod log;
 mod query;
 mod ready;
+mod retention;
 mod subject;
 mod tiles;
 mod witness;
@@ -43,6 +44,7 @@ pub use enrolment::{ChunkAnswer, ChunkAsk, FieldAsk, SubjectAsk};
 pub use error::GateError;
 pub use log::{LogPage, ReadAsk};
 pub use query::{Answered, QuestionAsk};
+pub use retention::RetentionView;
 pub use witness::WitnessRefusal;
 
 /// What the gate is made of.

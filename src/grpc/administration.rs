@@ -4,8 +4,8 @@ use tonic::Request;
 
 use super::call::{Desk, Reply};
 use super::change_form::{
-    FormFault, change_from_pb, change_to_pb, files_to_pb, partner_name, partner_resource, person_name,
-    person_resource, role_to_pb, standing_to_pb, state_to_pb,
+    FormFault, change_from_pb, change_to_pb, files_to_pb, partner_name, partner_resource,
+    payload_class_to_pb, person_name, person_resource, role_to_pb, standing_to_pb, state_to_pb,
 };
 use super::page::{self, PageSizes};
 use super::parse;
@@ -14,8 +14,10 @@ use super::pb::administration::administration_service_server::AdministrationServ
 use super::pb::administration::{confirm_change_request, propose_change_request};
 use super::timestamp::timestamp_to_pb;
 use crate::authz::Action;
-use crate::gate::ChangeAsk;
+use crate::clock::date_of;
+use crate::gate::{ChangeAsk, RetentionView};
 use crate::ids::{ChangeId, Digest};
+use crate::store::disposal::Unfinished;
 use crate::store::{ChangeRecord, Partner, Person};
 
 /// Administers people, partners and rules.
@@ -147,6 +149,18 @@ impl AdministrationService for Administrations {
         })
         .await
     }
+
+    async fn list_retention(
+        &self,
+        request: Request<pb::ListRetentionRequest>,
+    ) -> Reply<pb::ListRetentionResponse> {
+        let call = self.desk.call(Action::ListRetention, &request);
+        call.reply(async {
+            let views = self.desk.gate().retention_list(&call.caller()?).await?;
+            Ok(pb::ListRetentionResponse { retentions: views.into_iter().map(retention).collect() })
+        })
+        .await
+    }
 }
 
 fn ask(sent: pb::ProposeChangeRequest) -> Result<ChangeAsk, FormFault> {
@@ -184,6 +198,25 @@ fn person(person: &Person) -> pb::Person {
         standing: standing_to_pb(person.standing).into(),
         key_fingerprint: Digest::sha256(&person.public_key).as_bytes().to_vec(),
         contact: person.contact.clone().unwrap_or_default(),
+    }
+}
+
+fn retention(view: RetentionView) -> pb::Retention {
+    let progress = match view.facts.unfinished {
+        Unfinished::Yes => pb::DisposalProgress::Unfinished,
+        Unfinished::No => pb::DisposalProgress::Finished,
+    };
+    pb::Retention {
+        payload_class: payload_class_to_pb(view.class).into(),
+        retention_class: view.retention.name,
+        days: view.retention.days,
+        authority: view.retention.authority,
+        oldest: view.facts.oldest.map(|day| date_of(day).to_string()).unwrap_or_default(),
+        disposable_before: view.before.to_string(),
+        disposable_days: view.facts.days,
+        disposable_entries: view.facts.entries,
+        needed: view.facts.needed.unwrap_or_default(),
+        progress: progress.into(),
     }
 }
 

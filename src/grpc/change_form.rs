@@ -1,7 +1,7 @@
 //! Changes on the wire: from the message to the store's type and back, for the server that keeps them and for
 //! the client that signs them. Both compute the same digest of what comes out here.
 
-use crate::authz::{Bundle, Role, Standing};
+use crate::authz::{Bundle, PayloadClass, Role, Standing};
 use crate::grpc::pb::administration as pb;
 use crate::grpc::pb::administration::change::Change as Which;
 use crate::ids::{ActorName, IdError, PartnerName};
@@ -59,6 +59,8 @@ pub fn change_from_pb(change: pb::Change) -> Result<Change, FormFault> {
         Which::RestorePerson(restore) => {
             person_name("change.restore_person.person", &restore.person).map(Change::RestorePerson)
         }
+        Which::Dispose(dispose) => put_dispose(&dispose),
+        Which::ChangeLogKey(pb::ChangeLogKey {}) => Ok(Change::ChangeLogKey),
     }
 }
 
@@ -98,6 +100,11 @@ pub fn change_to_pb(change: &Change) -> pb::Change {
         Change::RestorePerson(person) => {
             Which::RestorePerson(pb::RestorePerson { person: person_resource(person) })
         }
+        Change::Dispose { class, before } => Which::Dispose(pb::Dispose {
+            payload_class: payload_class_to_pb(*class).into(),
+            before: before.to_string(),
+        }),
+        Change::ChangeLogKey => Which::ChangeLogKey(pb::ChangeLogKey {}),
     };
     pb::Change { change: Some(which) }
 }
@@ -159,6 +166,31 @@ pub const fn state_to_pb(state: ChangeState) -> pb::ChangeState {
     }
 }
 
+/// The class of payloads as it is sent.
+#[must_use]
+pub const fn payload_class_to_pb(class: PayloadClass) -> pb::PayloadClass {
+    match class {
+        PayloadClass::Query => pb::PayloadClass::Query,
+        PayloadClass::Disclosure => pb::PayloadClass::Disclosure,
+        PayloadClass::Enrolment => pb::PayloadClass::Enrolment,
+        PayloadClass::Administration => pb::PayloadClass::Administration,
+        PayloadClass::Access => pb::PayloadClass::Access,
+    }
+}
+
+/// The class of payloads that was sent; `None` for the unspecified one.
+#[must_use]
+pub const fn payload_class_from_pb(class: pb::PayloadClass) -> Option<PayloadClass> {
+    match class {
+        pb::PayloadClass::Unspecified => None,
+        pb::PayloadClass::Query => Some(PayloadClass::Query),
+        pb::PayloadClass::Disclosure => Some(PayloadClass::Disclosure),
+        pb::PayloadClass::Enrolment => Some(PayloadClass::Enrolment),
+        pb::PayloadClass::Administration => Some(PayloadClass::Administration),
+        pb::PayloadClass::Access => Some(PayloadClass::Access),
+    }
+}
+
 /// The resource name of a partner.
 #[must_use]
 pub fn partner_resource(partner: &PartnerName) -> String {
@@ -185,6 +217,19 @@ pub fn partner_name(field: &str, resource: &str) -> Result<PartnerName, FormFaul
 /// [`FormFault`] of `field` when it is missing or not in its form.
 pub fn person_name(field: &str, resource: &str) -> Result<ActorName, FormFault> {
     of_collection(field, resource, PEOPLE)
+}
+
+fn put_dispose(dispose: &pb::Dispose) -> Result<Change, FormFault> {
+    let class = payload_class_from_pb(dispose.payload_class());
+    let class = class.ok_or_else(|| {
+        FormFault::new("change.dispose.payload_class", "is missing or unknown; say which payloads")
+    })?;
+    // One way to write a date: what is signed is what was read.
+    let before = dispose.before.parse::<jiff::civil::Date>().ok();
+    let before = before.filter(|date| date.to_string() == dispose.before).ok_or_else(|| {
+        FormFault::new("change.dispose.before", "is not a date of the calendar, as `2026-07-01`")
+    })?;
+    Ok(Change::Dispose { class, before })
 }
 
 fn put_person(put: pb::PutPerson) -> Result<Person, FormFault> {
@@ -329,6 +374,8 @@ mod tests {
             },
             Change::RestorePartner("au-border".parse().unwrap()),
             Change::RestorePerson("mere".parse().unwrap()),
+            Change::Dispose { class: PayloadClass::Query, before: "2026-02-28".parse().unwrap() },
+            Change::ChangeLogKey,
         ]
     }
 
@@ -346,6 +393,19 @@ mod tests {
         for role in Role::ALL {
             assert_eq!(role_from_pb(role_to_pb(role)), Some(role));
         }
+    }
+
+    #[test]
+    fn payload_classes_go_there_and_back_and_dates_have_one_form() {
+        for class in PayloadClass::ALL {
+            assert_eq!(payload_class_from_pb(payload_class_to_pb(class)), Some(class));
+        }
+        for before in ["", "2026-2-28", "20260228", "2026-02-30", "2026-02-28T00:00", "2026-02-28 "] {
+            let payload_class = pb::PayloadClass::Query.into();
+            let dispose = pb::Dispose { payload_class, before: before.to_owned() };
+            assert!(put_dispose(&dispose).is_err(), "`{before}` was taken for a date");
+        }
+        assert!(put_dispose(&pb::Dispose { payload_class: 0, before: "2026-02-28".to_owned() }).is_err());
     }
 
     #[test]

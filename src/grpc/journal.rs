@@ -6,8 +6,10 @@ use super::call::{Desk, Reply};
 use super::page::{self, PageSizes};
 use super::pb::partner as pb;
 use super::pb::partner::journal_service_server::JournalService;
+use crate::audit::entry::Opening;
 use crate::authz::Action;
 use crate::store::LoggedEntry;
+use crate::store::log::LogKey;
 
 /// Shows partners their journals.
 #[derive(Clone)]
@@ -27,6 +29,7 @@ impl JournalService for Journals {
             Ok(pb::GetCheckpointResponse {
                 checkpoint: bundled.checkpoint,
                 verifier_key: bundled.verifier_key,
+                keys: bundled.keys.into_iter().map(log_key).collect(),
             })
         })
         .await
@@ -66,8 +69,14 @@ impl JournalService for Journals {
     }
 }
 
+fn log_key(key: LogKey) -> pb::LogKey {
+    let handover = key.handover.map(|(_, text)| text).unwrap_or_default();
+    pb::LogKey { verifier_key: key.key.to_string(), from_size: key.from_size, handover }
+}
+
 fn entry(logged: &LoggedEntry) -> pb::Entry {
-    pb::Entry { index: logged.index, entry: logged.entry.encode().to_vec(), opening: logged.opening.encode() }
+    let opening = logged.opening.as_ref().map(Opening::encode).unwrap_or_default();
+    pb::Entry { index: logged.index, entry: logged.entry.encode().to_vec(), opening }
 }
 
 /// As the schema says.

@@ -14,7 +14,7 @@ use super::status::CallError;
 use super::timestamp::timestamp_to_pb;
 use crate::authz::Action;
 use crate::gate::ReadAsk;
-use crate::store::log::ExportPlan;
+use crate::store::log::{ExportPlan, LogKey};
 use crate::store::{JournalHead, ProvenEntry};
 
 /// Shows the log to those who watch over it.
@@ -50,6 +50,7 @@ impl LogService for Logs {
             Ok(pb::GetCheckpointResponse {
                 checkpoint: bundled.checkpoint,
                 verifier_key: bundled.verifier_key,
+                keys: bundled.keys.into_iter().map(log_key).collect(),
             })
         })
         .await
@@ -148,18 +149,27 @@ async fn export(
     }
 }
 
+fn log_key(key: LogKey) -> pb::LogKey {
+    let handover = key.handover.map(|(_, text)| text).unwrap_or_default();
+    pb::LogKey { verifier_key: key.key.to_string(), from_size: key.from_size, handover }
+}
+
 fn journal(head: JournalHead) -> pb::Journal {
     pb::Journal { name: format!("{JOURNALS}{}", head.journal), origin: head.origin, size: head.size }
 }
 
 fn entry(read: &ProvenEntry) -> pb::Entry {
-    let facts = read.event.render().into_iter();
+    let left = pb::Entry { index: read.index, time: Some(timestamp_to_pb(read.at)), ..pb::Entry::default() };
+    let Some(event) = &read.event else {
+        return pb::Entry { payload: pb::Payload::Disposed.into(), ..left };
+    };
+    let facts = event.render().into_iter();
     pb::Entry {
-        index: read.index,
-        kind: read.event.kind.to_string(),
-        time: Some(timestamp_to_pb(read.event.at)),
-        actor: read.event.actor.clone(),
+        kind: event.kind.to_string(),
+        actor: event.actor.clone(),
         facts: facts.map(|(name, value)| pb::Fact { name: name.to_owned(), value }).collect(),
+        payload: pb::Payload::Kept.into(),
+        ..left
     }
 }
 

@@ -1,5 +1,5 @@
 //! What the server does by the clock, as an actor of its own: heads of partners' journals into the holder's, the
-//! holder's to its witnesses, and cases whose time has come.
+//! holder's to its witnesses, cases whose time has come, and a look at the payloads whose retention is over.
 //!
 //! Each job runs once at the start and then after each pause. A run that fails is logged and counted, and the
 //! next one tries again: nothing here ends the server. A job that is told to stop finishes the run it is in.
@@ -24,11 +24,18 @@ pub struct Cadence {
     pub witnesses: Duration,
     /// Between two looks at the cases whose time has come.
     pub tending: Duration,
+    /// Between two looks at the payloads whose retention is over.
+    pub retention: Duration,
 }
 
 impl Default for Cadence {
     fn default() -> Self {
-        Self { heads: HEADS_EVERY, witnesses: WITNESSES_EVERY, tending: TENDING_EVERY }
+        Self {
+            heads: HEADS_EVERY,
+            witnesses: WITNESSES_EVERY,
+            tending: TENDING_EVERY,
+            retention: RETENTION_EVERY,
+        }
     }
 }
 
@@ -67,6 +74,11 @@ impl Jobs {
         jobs.spawn("tending", cadence.tending, Arc::default(), move || {
             let gate = Arc::clone(&tending);
             async move { gate.cases_tend().await }
+        });
+        let retention = Arc::clone(gate);
+        jobs.spawn("retention", cadence.retention, Arc::default(), move || {
+            let gate = Arc::clone(&retention);
+            async move { gate.retention_watch().await }
         });
         jobs
     }
@@ -122,6 +134,9 @@ const HEADS_EVERY: Duration = Duration::from_secs(60);
 const WITNESSES_EVERY: Duration = Duration::from_secs(60);
 /// Agreements count clocks in hours; half a minute late is not late.
 const TENDING_EVERY: Duration = Duration::from_secs(30);
+/// Retention counts days; an hour after midnight is soon enough, and a disposal that a busy reader held up is
+/// finished within it.
+const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,9 @@
 //! Changes that take two people of different roles, and what stops somebody at once (promise 9).
 
+use jiff::civil::Date;
+
 use crate::audit::codec::{RecordReader, RecordWriter};
-use crate::authz::{Bundle, Role, Standing};
+use crate::authz::{Bundle, Disposable, PayloadClass, Role, Standing};
 use crate::clock::Timestamp;
 use crate::ids::{ActorName, ChangeId, Digest, PartnerName, RestrictionName};
 
@@ -35,6 +37,15 @@ pub enum Change {
     RestorePartner(PartnerName),
     /// Lets a suspended person or system act again.
     RestorePerson(ActorName),
+    /// Destroys payloads of the log whose retention is over.
+    Dispose {
+        /// Which payloads.
+        class: PayloadClass,
+        /// What is of earlier days (UTC) than this one.
+        before: Date,
+    },
+    /// Has another key sign the log's checkpoints.
+    ChangeLogKey,
 }
 
 impl Change {
@@ -49,6 +60,8 @@ impl Change {
             Self::LiftRestriction { .. } => "lift-restriction",
             Self::RestorePartner(_) => "restore-partner",
             Self::RestorePerson(_) => "restore-person",
+            Self::Dispose { .. } => "dispose",
+            Self::ChangeLogKey => "log-key-change",
         }
     }
 
@@ -81,6 +94,14 @@ impl Change {
             }
             Self::RestorePartner(partner) => format!("let the partner `{partner}` act again"),
             Self::RestorePerson(person) => format!("let `{person}` act again"),
+            Self::Dispose { class, before } => {
+                format!(
+                    "destroy the payloads of `{class}` in the log from before {before}, and keep their totals"
+                )
+            }
+            Self::ChangeLogKey => {
+                "have a new key sign the log's checkpoints, and destroy the present one".to_owned()
+            }
         }
     }
 
@@ -109,6 +130,8 @@ impl Change {
             }
             Self::RestorePartner(partner) => record.text(2, partner.as_str()),
             Self::RestorePerson(person) => record.text(2, person.as_str()),
+            Self::Dispose { class, before } => record.text(2, class.as_str()).text(3, &before.to_string()),
+            Self::ChangeLogKey => record,
         };
         // INVARIANT: the tags above ascend, so the record is always well formed.
         record.finish().unwrap_or_default()
@@ -155,6 +178,8 @@ impl Change {
             }
             "restore-partner" => Self::RestorePartner(fields.parsed(2)?),
             "restore-person" => Self::RestorePerson(fields.parsed(2)?),
+            "log-key-change" => Self::ChangeLogKey,
+            "dispose" => Self::Dispose { class: fields.parsed(2)?, before: fields.parsed(3)? },
             _ => return Err(DAMAGED),
         };
         fields.0.finish().map_err(|_| DAMAGED)?;
@@ -195,6 +220,8 @@ pub enum ChangeEnd {
         id: ChangeId,
         /// The second person's signature over its digest.
         signature: Vec<u8>,
+        /// The rules' leave, for a disposal; `None` for anything else.
+        leave: Option<Disposable>,
     },
     /// It was begun by a partner's system; the first person of the holder stands for it from now on.
     TakeOver {
@@ -260,6 +287,18 @@ pub struct ChangeRecord {
     pub created: Timestamp,
 }
 
+impl ChangeRecord {
+    /// Whether it has put a disposal into effect.
+    pub(super) const fn is_disposed(&self) -> bool {
+        matches!((&self.change, self.state), (Change::Dispose { .. }, ChangeState::Confirmed))
+    }
+
+    /// Whether it has put another key of the log into effect.
+    pub(super) const fn is_rekeyed(&self) -> bool {
+        matches!((&self.change, self.state), (Change::ChangeLogKey, ChangeState::Confirmed))
+    }
+}
+
 /// What came of ending a change.
 pub enum Ended {
     /// It ended; what changes in the live gallery with it.
@@ -268,6 +307,8 @@ pub enum Ended {
     EndedAlready,
     /// It names something that is not there.
     NothingToChange,
+    /// Something still needs what would be disposed of; says what.
+    StillNeeded(String),
     /// There is no such change.
     NoChange,
 }

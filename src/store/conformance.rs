@@ -86,7 +86,7 @@ impl Bench {
         Rules::load(bundle()).expect("the policy folder must hold; run `onebit policy check policy`")
     }
 
-    async fn permit(&self, actor: &str, action: Action, about: About<'_>) -> Permit {
+    pub(crate) async fn permit(&self, actor: &str, action: Action, about: About<'_>) -> Permit {
         let registry = self.store.registry_load().await.unwrap();
         let person = registry.person(&actor.parse().unwrap()).expect("the founding names this person");
         let ask = Ask { action, about, content: Digest::sha256(b"a request"), now: self.clock.now() };
@@ -101,7 +101,7 @@ impl Bench {
         self.permit("border", Action::AskQuery, about).await
     }
 
-    fn question(&self, request: RequestId, content: &[u8]) -> QueryNew {
+    pub(crate) fn question(&self, request: RequestId, content: &[u8]) -> QueryNew {
         QueryNew {
             id: QueryId::from_bytes(random_bytes(&SystemEntropy::new()).unwrap()),
             request,
@@ -118,8 +118,29 @@ impl Bench {
         }
     }
 
+    /// The same as another partner's system, under its own agreement and purpose.
+    pub(crate) async fn ask_of(
+        &self,
+        system: &str,
+        agreement: &str,
+        purpose: &str,
+        verdict: Verdict,
+    ) -> QueryId {
+        let (agreement, collection) = (agreement.parse().unwrap(), collection());
+        let purpose: PurposeName = purpose.parse().unwrap();
+        let usage = AskedUsage::Counted { today: 0, this_year: 0 };
+        let (samples, agreement) = (1, Some(&agreement));
+        let about = About::Query { agreement, collection: &collection, purpose: &purpose, samples, usage };
+        let permit = self.permit(system, Action::AskQuery, about).await;
+        let new = QueryNew { purpose, ..self.question(request_id(), b"a question") };
+        let id = new.id;
+        let recorded = self.store.query_record(permit, new, Withheld::new(verdict)).await.unwrap();
+        assert!(matches!(recorded, QueryRecorded::New(..)), "a new query is recorded");
+        id
+    }
+
     /// Asks and records; the verdict is made here since no gallery is searched.
-    async fn ask(&self, verdict: Verdict) -> (QueryId, Answer, AuditReceipt) {
+    pub(crate) async fn ask(&self, verdict: Verdict) -> (QueryId, Answer, AuditReceipt) {
         let new = self.question(request_id(), b"a question");
         let recorded = self.store.query_record(self.ask_permit().await, new, Withheld::new(verdict)).await;
         let QueryRecorded::New(query, receipt, verdict) = recorded.unwrap() else {
@@ -132,7 +153,12 @@ impl Bench {
         (query, answer, receipt)
     }
 
-    async fn enrol(&self, rng: &mut ChaCha8Rng, source_id: &str, restrictions: &[&str]) -> SubjectId {
+    pub(crate) async fn enrol(
+        &self,
+        rng: &mut ChaCha8Rng,
+        source_id: &str,
+        restrictions: &[&str],
+    ) -> SubjectId {
         let (batch, request) = (collection(), request_id());
         let permit =
             self.permit("intake", Action::StartBatch, About::Collection { collection: &batch }).await;
@@ -179,7 +205,7 @@ impl Bench {
         }
     }
 
-    async fn disclosure(&self, query: QueryId) -> Requested {
+    pub(crate) async fn disclosure(&self, query: QueryId) -> Requested {
         let fields = vec!["family-name".parse::<FieldName>().unwrap(), "given-names".parse().unwrap()];
         let purpose = purpose();
         let about = About::NewDisclosure { agreement: None, purpose: &purpose, fields: &fields };
@@ -218,7 +244,7 @@ impl Bench {
         self.store.disclosure_request(permit, new).await.unwrap().open().ok().unwrap().0
     }
 
-    async fn decide(&self, case: &Case, officer: &str, grant: bool) -> Decided {
+    pub(crate) async fn decide(&self, case: &Case, officer: &str, grant: bool) -> Decided {
         let request = case.disclosure.request();
         let fields = request.ask().fields().clone();
         let granted: Vec<FieldName> = if grant { fields.iter().cloned().collect() } else { Vec::new() };
@@ -245,7 +271,7 @@ impl Bench {
         decided.open().ok().unwrap().0
     }
 
-    async fn release(&self, case: &Case) -> Released {
+    pub(crate) async fn release(&self, case: &Case) -> Released {
         let approval = case.disclosure.approval(&eligible(), self.clock.now()).expect("it is approved");
         let terms = ReleaseTerms {
             partner: "au-border".parse().unwrap(),
@@ -257,13 +283,13 @@ impl Bench {
         self.store.disclosure_release(approval, terms).await.unwrap().open().ok().unwrap().0
     }
 
-    async fn own_permit(&self, action: Action, case: &Case) -> Permit {
+    pub(crate) async fn own_permit(&self, action: Action, case: &Case) -> Permit {
         let request = case.disclosure.request();
         let about = About::Disclosure { partner: request.partner(), agreement: request.agreement() };
         self.permit("border", action, about).await
     }
 
-    async fn verifier(&self, journal: Journal) -> VerifierKey {
+    pub(crate) async fn verifier(&self, journal: Journal) -> VerifierKey {
         let checkpoint = self.store.checkpoint_get(journal).await.unwrap();
         checkpoint.expect("the journal has entries").verifier_key.parse().unwrap()
     }
@@ -515,7 +541,7 @@ pub(crate) async fn a_partner_reads_its_own_journal(bench: Bench) {
     let entries = bench.store.journal_read("au-border".parse().unwrap(), 0, 100).await.unwrap();
     assert_eq!(entries.len(), 3);
     for entry in &entries {
-        assert!(entry.entry.opens(&entry.opening).is_ok());
+        assert!(entry.entry.opens(entry.opening.as_ref().expect("it is kept")).is_ok());
     }
     let others = bench.store.journal_read("ca-border".parse().unwrap(), 0, 100).await.unwrap();
     assert!(others.is_empty(), "one partner's volume shows in nobody else's journal");
@@ -591,10 +617,11 @@ pub(crate) async fn a_change_takes_effect_once(bench: Bench) {
     let (record, _) = bench.store.change_propose(permit, new).await.unwrap().open().ok().unwrap();
     assert_eq!(record.digest, change::digest(id, &record.change, &record.reason));
     let proposed_by: ActorName = "ana".parse().unwrap();
-    let about = About::Change { proposed_by: &proposed_by, proposer_role: Role::Administrator };
+    let proposer_role = Role::Administrator;
+    let about = About::Change { kind: "put-person", proposed_by: &proposed_by, proposer_role };
     for first in [true, false] {
         let permit = bench.permit("mere", Action::ConfirmChange, about).await;
-        let end = ChangeEnd::Confirm { id, signature: vec![2; 64] };
+        let end = ChangeEnd::Confirm { id, signature: vec![2; 64], leave: None };
         let (ended, _) = bench.store.change_end(permit, end).await.unwrap().open().ok().unwrap();
         assert_eq!(matches!(ended, change::Ended::Done(..)), first, "a change is confirmed once");
     }

@@ -2,7 +2,9 @@
 
 use crate::audit::entry::{Entry, Opening};
 use crate::audit::event::Event;
+use crate::audit::note::VerifierKey;
 use crate::audit::tree::Hash;
+use crate::clock::Timestamp;
 
 use super::Journal;
 
@@ -23,6 +25,19 @@ pub struct Bundled {
     pub checkpoint: String,
     /// The verifier key (C2SP signed-note).
     pub verifier_key: String,
+    /// All keys of the journal, from the first on.
+    pub keys: Vec<LogKey>,
+}
+
+/// A key of a journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogKey {
+    /// The verifier key.
+    pub key: VerifierKey,
+    /// The size of the first checkpoint that it signs.
+    pub from_size: u64,
+    /// The entry that made it the key and the hand-over (a C2SP tlog-proof); `None` for the first.
+    pub handover: Option<(u64, String)>,
 }
 
 /// An entry with what opens the reader's side.
@@ -31,8 +46,8 @@ pub struct LoggedEntry {
     pub index: u64,
     /// The entry.
     pub entry: Entry,
-    /// What opens the reader's side.
-    pub opening: Opening,
+    /// What opens the reader's side; `None` when it was disposed of at the end of its retention.
+    pub opening: Option<Opening>,
 }
 
 /// A read of the log by a privacy officer.
@@ -58,12 +73,14 @@ pub enum Proofs {
     Without,
 }
 
-/// An entry that was opened, and its proof where it was wanted.
+/// An entry as far as it can be opened, and its proof where it was wanted.
 pub struct ProvenEntry {
     /// The index in the journal, from zero.
     pub index: u64,
-    /// What the holder's side says.
-    pub event: Event,
+    /// When it was entered.
+    pub at: Timestamp,
+    /// What the holder's side says; `None` when it was disposed of at the end of its retention.
+    pub event: Option<Event>,
     /// The proof (C2SP tlog-proof).
     pub proof: Option<String>,
 }
@@ -95,6 +112,11 @@ pub enum ExportPart {
     Checkpoint,
     /// The verifier key.
     VerifierKey,
+    /// The hand-over from one key to the next that this entry made.
+    HandOver {
+        /// Its index.
+        index: u64,
+    },
     /// A tile of hashes.
     Tile {
         /// The level of the tile.

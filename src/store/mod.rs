@@ -9,6 +9,7 @@ pub mod change;
 pub(crate) mod conformance;
 mod derived;
 pub mod disclosure;
+pub mod disposal;
 pub mod enrolment;
 pub mod holder;
 pub mod log;
@@ -25,7 +26,7 @@ use async_trait::async_trait;
 use crate::approval::{Approval, Eligible, SignedDecision};
 use crate::audit::cosignature::WitnessKey;
 use crate::audit::tiles::{BundleId, TileId};
-use crate::authz::{Action, Actor, Bundle, Permit, Reason};
+use crate::authz::{Action, Actor, Bundle, PayloadClass, Permit, Reason};
 use crate::clock::Timestamp;
 use crate::ids::{
     BatchId, ChangeId, CollectionName, Digest, DisclosureId, IdError, PartnerName, QueryId, RequestId,
@@ -35,6 +36,7 @@ use crate::keys::Pseudonym;
 pub use change::{Change, ChangeEnd, ChangeNew, ChangeRecord};
 pub use derived::StoreKeys;
 pub use disclosure::{Case, CaseFilter, DisclosureNew, DisclosureSeen, FieldFacts, Release, Released};
+pub use disposal::PayloadFacts;
 pub use enrolment::{Batch, BatchNew, Chunk, ChunkDone, GalleryChange, SubjectFacts};
 pub use holder::{Founding, HolderFacts};
 pub use log::{Bundled, ExportFile, JournalHead, LoggedEntry, ProvenEntry};
@@ -346,6 +348,10 @@ pub trait Store: Send + Sync {
         from: u64,
         to: Option<u64>,
     ) -> Result<Option<log::Consistency>, StoreError>;
+    /// What is kept of a class of payloads, and how much of it is from before a day (from 1970-01-01).
+    async fn payloads_get(&self, class: PayloadClass, before: i64) -> Result<PayloadFacts, StoreError>;
+    /// Destroys what disposals that are in effect have left; gives the number of those that are finished now.
+    async fn disposals_finish(&self) -> Result<u32, StoreError>;
     /// Writes the head of each partner's journal that grew into the holder's journal.
     async fn heads_record(&self) -> Result<u32, StoreError>;
 

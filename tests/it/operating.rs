@@ -85,8 +85,12 @@ async fn metrics_count_calls_and_tell_nothing_about_people_or_outcomes() {
         for label in labels.split("\",").filter(|label| !label.is_empty()) {
             let (name, value) = label.split_once('=').unwrap();
             assert!(
-                ["rpc", "code", "reason", "job", "le", "quantile"].contains(&name),
+                ["rpc", "code", "reason", "job", "kind", "le", "quantile"].contains(&name),
                 "the label `{name}` may tell too much: {line}"
+            );
+            assert!(
+                name != "kind" || PAYLOADS.contains(&value.trim_matches('"')),
+                "`kind` is for the fixed words of payload classes: {line}"
             );
             assert!(
                 !["HIT", "NO_HIT", "au-border", "ca-border"].contains(&value.trim_matches('"')),
@@ -264,6 +268,9 @@ async fn one_store_has_one_server_and_its_own_root_key() {
     );
     assert_eq!(fs::read(holder.path(root)).unwrap(), kept, "a failed start must change nothing");
 }
+
+/// The only values of the label `kind`.
+const PAYLOADS: [&str; 5] = ["query", "disclosure", "enrolment", "administration", "access"];
 
 /// The metrics that are served at an address.
 pub(crate) fn scrape(address: &str) -> String {

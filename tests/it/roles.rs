@@ -245,6 +245,7 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
         Action::ReadCheckpoint | Action::ReadTile | Action::ReadBundle => {
             panic!("{action} is no call")
         }
+        Action::ListRetention => administration::ListRetentionRequest {}.encode_to_vec(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::error::Error;
 use super::openings::OpeningsError;
 use crate::audit::checkpoint::CheckpointError;
 use crate::audit::entry::{EntryError, Side};
+use crate::audit::handover::HandOverError;
 use crate::audit::tiles::TileError;
 use crate::audit::tree::Hash;
 
@@ -43,6 +44,31 @@ pub enum Fault<E: Error + 'static> {
     /// The checkpoint is not one that the key signed.
     #[error("`checkpoint` was refused")]
     Checkpoint(#[source] CheckpointError),
+    /// A hand-over from one key to the next that doesn't hold.
+    #[error("`{path}` was refused")]
+    HandOver {
+        /// The hand-over.
+        path: String,
+        /// What is wrong with it.
+        source: HandOverError,
+    },
+    /// A hand-over that is whole in itself, and not of these entries.
+    #[error(
+        "entry {index}: its hand-over to another key was signed over another journal; don't trust that key, keep both, \
+         and report it"
+    )]
+    HandOverElsewhere {
+        /// Index of the entry that the hand-over is of.
+        index: u64,
+    },
+    /// An entry says that the key changed, and there is no hand-over.
+    #[error(
+        "entry {index} says that the log's key changed, and its hand-over is missing; ask for the export again"
+    )]
+    HandOverMissing {
+        /// Index of the entry.
+        index: u64,
+    },
     /// Bytes that are no entry bundle.
     #[error("`{path}` can't be taken apart")]
     Bundle {

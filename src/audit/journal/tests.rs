@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::ids::Digest;
 use crate::secret::{Entropy, EntropyError};
 
-type Files = BTreeMap<String, Vec<u8>>;
+pub(super) type Files = BTreeMap<String, Vec<u8>>;
 type TestFault = Fault<Infallible>;
 
 impl ExportFiles for Files {
@@ -43,7 +43,7 @@ impl Entropy for Counted {
 
 const ORIGIN: &str = "immigration.example/onebit/au-border";
 
-fn signer() -> Ed25519Signer {
+pub(super) fn signer() -> Ed25519Signer {
     Ed25519Signer::from_seed(&[7; 32])
 }
 
@@ -51,7 +51,7 @@ fn key() -> VerifierKey {
     VerifierKey::new(ORIGIN, signer().public_key()).unwrap()
 }
 
-fn drafts(size: u64) -> Vec<Draft> {
+pub(super) fn drafts(size: u64) -> Vec<Draft> {
     let entropy = Counted::default();
     let event = |number: u64| {
         let at = Timestamp::from_millis(1_767_225_600_000 + i64::try_from(number).unwrap());
@@ -62,6 +62,11 @@ fn drafts(size: u64) -> Vec<Draft> {
 }
 
 fn export(drafts: &[Draft], origin: &str) -> Files {
+    export_of(drafts, origin, &signer())
+}
+
+/// An export whose checkpoint this key signed.
+pub(super) fn export_of(drafts: &[Draft], origin: &str, signer: &Ed25519Signer) -> Files {
     let mut files = Files::new();
     let mut edge = Edge::new();
     drafts.iter().for_each(|draft| edge.append(draft.entry.leaf_hash()));
@@ -82,8 +87,9 @@ fn export(drafts: &[Draft], origin: &str) -> Files {
         files.insert(bundle.openings_path(), encode_openings(&openings));
     }
     let checkpoint = Checkpoint { origin: origin.to_owned(), size: edge.size(), root: edge.root() };
-    files.insert(CHECKPOINT_PATH.to_owned(), checkpoint.sign(&signer()).into_bytes());
-    files.insert(KEY_PATH.to_owned(), format!("{}\n", key()).into_bytes());
+    files.insert(CHECKPOINT_PATH.to_owned(), checkpoint.sign(signer).into_bytes());
+    let key = VerifierKey::new(ORIGIN, signer.public_key()).unwrap();
+    files.insert(KEY_PATH.to_owned(), format!("{key}\n").into_bytes());
     files
 }
 

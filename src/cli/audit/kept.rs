@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::audit::entry::Entry;
-use crate::audit::note::VerifierKey;
+use crate::audit::handover::KeyChain;
 use crate::audit::receipt::{HEADER, Receipt};
 use crate::audit::tree::Hash;
 use crate::cli::fault::CliError;
@@ -23,18 +23,18 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Reads receipts and checks each of them: of a file, or of every file in a folder and those below.
+    /// Reads receipts and checks each of them with the key of its time: of a file, or of every file in a folder and those below.
     ///
     /// # Errors
     /// [`CliError`] when a file has none, one does not hold, or two contradict one another.
-    pub(super) fn receipts(&mut self, path: &Path, key: &VerifierKey) -> Result<(), CliError> {
+    pub(super) fn receipts(&mut self, path: &Path, keys: &KeyChain) -> Result<(), CliError> {
         self.has_receipts = true;
         let mut open = vec![path.to_owned()];
         while let Some(path) = open.pop() {
             if path.is_dir() {
                 open.extend(inside(&path)?);
             } else {
-                self.file(&path, key)?;
+                self.file(&path, keys)?;
             }
         }
         Ok(())
@@ -97,10 +97,10 @@ impl Kept {
         self.entries.len()
     }
 
-    fn file(&mut self, path: &Path, key: &VerifierKey) -> Result<(), CliError> {
+    fn file(&mut self, path: &Path, keys: &KeyChain) -> Result<(), CliError> {
         let (text, from) = (files::read_text(path)?, format!("`{}`", path.display()));
         if text.starts_with(HEADER) {
-            return self.receipt(&text, &from, key);
+            return self.receipt(&text, &from, keys);
         }
         let mut answers = 0_u64;
         for value in serde_json::Deserializer::from_str(&text).into_iter::<Value>() {
@@ -114,17 +114,16 @@ impl Kept {
             let value = value.map_err(none)?;
             answers = answers.saturating_add(1);
             if let Some(receipt) = value.get("receipt").and_then(Value::as_str) {
-                self.receipt(receipt, &format!("{from}, answer {answers}"), key)?;
+                self.receipt(receipt, &format!("{from}, answer {answers}"), keys)?;
             }
         }
         Ok(())
     }
 
-    fn receipt(&mut self, text: &str, from: &str, key: &VerifierKey) -> Result<(), CliError> {
-        let refused =
-            |error| CliError::because(format!("REFUSED: the receipt in {from} does not hold"), error);
-        let receipt = Receipt::parse(text).map_err(refused)?;
-        let verified = receipt.verify(key).map_err(refused)?;
+    fn receipt(&mut self, text: &str, from: &str, keys: &KeyChain) -> Result<(), CliError> {
+        let refused = || format!("REFUSED: the receipt in {from} does not hold");
+        let receipt = Receipt::parse(text).map_err(|error| CliError::because(refused(), error))?;
+        let verified = keys.verify(&receipt).map_err(|error| CliError::because(refused(), error))?;
         self.head(verified.size, verified.root, from)?;
         let (entry, earlier) =
             self.entries.entry(receipt.index).or_insert_with(|| (receipt.entry, from.to_owned()));
@@ -152,7 +151,7 @@ mod tests {
     use crate::audit::checkpoint::Checkpoint;
     use crate::audit::entry::Draft;
     use crate::audit::event::{Event, Kind};
-    use crate::audit::note::{Ed25519Signer, NoteSigner};
+    use crate::audit::note::{Ed25519Signer, NoteSigner, VerifierKey};
     use crate::audit::tree::Edge;
     use crate::clock::Timestamp;
     use crate::ids::Digest;
@@ -160,8 +159,9 @@ mod tests {
 
     const ORIGIN: &str = "immigration.example/onebit/au-border";
 
-    fn key() -> VerifierKey {
-        VerifierKey::new(ORIGIN, Ed25519Signer::from_seed(&[7; 32]).public_key()).unwrap()
+    fn keys() -> KeyChain {
+        let key = VerifierKey::new(ORIGIN, Ed25519Signer::from_seed(&[7; 32]).public_key()).unwrap();
+        KeyChain::new(&key, Vec::new()).unwrap()
     }
 
     fn journal(size: usize) -> Vec<Entry> {
@@ -196,7 +196,7 @@ mod tests {
         let lines = format!("{}\n{{\"refused\": {{}}}}\n{}\n", answers[0], answers[1]);
         fs::write(below.join("answers.jsonl"), lines).unwrap();
         let mut kept = Kept::default();
-        kept.receipts(folder.path(), &key()).unwrap();
+        kept.receipts(folder.path(), &keys()).unwrap();
         assert_eq!(kept.entries(), 3);
         assert!(kept.compare_entry(2, &journal[2]).unwrap());
         assert!(!kept.compare_entry(3, &journal[3]).unwrap());
@@ -204,7 +204,7 @@ mod tests {
         assert!(other.contains("entry 2 is not the one") && other.contains("answer 3"), "{other}");
         assert!(kept.compare_size(2).unwrap_err().to_string().contains("had 3 entries"));
         fs::write(below.join("notes.txt"), "to do").unwrap();
-        let stray = Kept::default().receipts(folder.path(), &key()).unwrap_err().to_string();
+        let stray = Kept::default().receipts(folder.path(), &keys()).unwrap_err().to_string();
         assert!(stray.contains("notes.txt") && stray.contains("neither a receipt"), "{stray}");
     }
 
@@ -213,10 +213,10 @@ mod tests {
         let (folder, one, other) = (tempfile::tempdir().unwrap(), journal(5), journal(3));
         fs::write(folder.path().join("one"), receipt(&one[..3])).unwrap();
         fs::write(folder.path().join("other"), receipt(&other)).unwrap();
-        let told = Kept::default().receipts(folder.path(), &key()).unwrap_err().to_string();
+        let told = Kept::default().receipts(folder.path(), &keys()).unwrap_err().to_string();
         assert!(told.contains("signed two journals of 3 entries"), "{told}");
         fs::write(folder.path().join("other"), receipt(&one).replace("index 4", "index 3")).unwrap();
-        let told = Kept::default().receipts(folder.path(), &key()).unwrap_err().to_string();
+        let told = Kept::default().receipts(folder.path(), &keys()).unwrap_err().to_string();
         assert!(told.contains("does not hold"), "{told}");
     }
 }

@@ -134,6 +134,9 @@ fn place(folder: &Path, path: &str) -> Result<PathBuf, CliError> {
 fn as_text(entry: &pb::Entry) -> String {
     let facts = entry.facts.iter().map(|fact| format!("\n  {}  {}", fact.name, fact.value));
     let when = wire::moment(entry.time.as_ref());
+    if entry.payload() == pb::Payload::Disposed {
+        return format!("{}  {when}  disposed of at the end of its retention", entry.index);
+    }
     format!("{}  {when}  {}  by {}{}", entry.index, entry.kind, entry.actor, facts.collect::<String>())
 }
 
@@ -141,7 +144,7 @@ fn as_json(entry: &pb::Entry) -> Value {
     let facts = entry.facts.iter().map(|fact| (fact.name.clone(), json!(fact.value)));
     json!({
         "index": entry.index, "kind": entry.kind, "time": wire::moment(entry.time.as_ref()),
-        "actor": entry.actor, "facts": facts.collect::<serde_json::Map<_, _>>(),
+        "actor": entry.actor, "disposed": entry.payload() == pb::Payload::Disposed, "facts": facts.collect::<serde_json::Map<_, _>>(),
     })
 }
 

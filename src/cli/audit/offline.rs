@@ -7,24 +7,18 @@ use std::path::{Component, Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::{ReceiptArgs, VerifyArgs};
-use crate::audit::checkpoint::Checkpoint;
 use crate::audit::entry::Side;
 use crate::audit::event::Event;
+use crate::audit::handover::{HandOver, HandOverError, KeyChain};
 use crate::audit::journal::{ExportFiles, verify_export, verify_growth};
+use crate::audit::note::VerifierKey;
 use crate::cli::fault::CliError;
-use crate::cli::receipt::{parse_key, verify as verify_receipt};
+use crate::cli::receipt::{parse_key, verify_with as verify_receipt_with};
 use crate::cli::{files, print};
 
 /// Verifies an export.
 pub(super) fn verify(args: &VerifyArgs) -> Result<(), CliError> {
     let key = parse_key(&args.key)?;
-    let older = match &args.since {
-        Some(path) => Some(
-            Checkpoint::open(&files::read_text(path)?, &key)
-                .map_err(|error| CliError::because(format!("`{}` does not hold", path.display()), error))?,
-        ),
-        None => None,
-    };
     let folder = Folder::open(&args.folder)?;
     let (mut shown, mut failed) = (0_u64, None);
     let mut seen = |index: u64, side: Side, event: &Event| {
@@ -44,6 +38,16 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<(), CliError> {
     if let Some(error) = failed {
         return Err(error);
     }
+    handovers_taken(&report.keys, args.no_handover)?;
+    let older = match &args.since {
+        Some(path) => Some(
+            report
+                .keys
+                .open(&files::read_text(path)?)
+                .map_err(|error| CliError::because(format!("`{}` does not hold", path.display()), error))?,
+        ),
+        None => None,
+    };
     let grown = older.as_ref().map(|older| verify_growth(&folder, &report, older)).transpose();
     grown.map_err(refused)?;
     let since = older.as_ref().map(|older| older.size);
@@ -53,13 +57,18 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<(), CliError> {
                 format!("\nits first {size} entries are those of the older checkpoint")
             });
             format!(
-                "the journal is whole: {} entries, root {}\nit is `{}`; {} of its entries were opened{grown}",
-                report.size, report.root, report.origin, report.opened
+                "the journal is whole: {} entries, root {}\nit is `{}`; {} of its entries were opened{}{grown}",
+                report.size,
+                report.root,
+                report.origin,
+                report.opened,
+                followed_text(&report.keys)
             )
         },
         &json!({
             "origin": report.origin, "size": report.size, "root": report.root.to_string(),
-            "opened": report.opened, "since": since,
+            "opened": report.opened, "since": since, "key": report.keys.newest().to_string(),
+            "key_changes": followed_json(&report.keys),
         }),
     )
 }
@@ -67,7 +76,12 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<(), CliError> {
 /// Verifies a receipt.
 pub(super) fn receipt(args: &ReceiptArgs) -> Result<(), CliError> {
     let key = parse_key(&args.key)?;
-    let verified = verify_receipt(&files::read_text(&args.file)?, &key)?;
+    let changes = match &args.handover {
+        Some(path) => vec![parse_handover(&files::read_text(path)?, &key)?],
+        None => Vec::new(),
+    };
+    let keys = KeyChain::new(&key, changes).map_err(refused_handover)?;
+    let verified = verify_receipt_with(&files::read_text(&args.file)?, &keys)?;
     args.output.show(
         || {
             let says = verified.event.as_ref().map_or_else(
@@ -86,6 +100,45 @@ pub(super) fn receipt(args: &ReceiptArgs) -> Result<(), CliError> {
             "event": verified.event.as_ref().map(event_json),
         }),
     )
+}
+
+/// A hand-over of this key's journal.
+pub(super) fn parse_handover(text: &str, key: &VerifierKey) -> Result<HandOver, CliError> {
+    HandOver::parse(text, key.name()).map_err(refused_handover)
+}
+
+/// The refusal of hand-overs.
+pub(super) fn refused_handover(error: HandOverError) -> CliError {
+    CliError::because("REFUSED: the hand-over does not hold", error)
+}
+
+/// Refuses keys that hand-overs lead to where the caller wants none of them.
+pub(super) fn handovers_taken(keys: &KeyChain, none: bool) -> Result<(), CliError> {
+    match keys.followed().first() {
+        Some(change) if none => Err(CliError::Found(format!(
+            "REFUSED: the log's key changed at entry {}, and with --no-handover no other than the one you gave is trusted",
+            change.index
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// What the reader has to know of keys that are trusted on the word of a hand-over.
+pub(super) fn followed_text(keys: &KeyChain) -> String {
+    let told = |change: &HandOver| {
+        format!(
+            "\nthe log's key changed at entry {}: both keys signed the head of {} entries\nfrom there on it is signed by \
+             {}\ncompare that key with what the holder tells you on another way, and use it from now on",
+            change.index, change.size, change.new
+        )
+    };
+    keys.followed().iter().map(told).collect()
+}
+
+/// The same as JSON.
+pub(super) fn followed_json(keys: &KeyChain) -> Value {
+    let told = |change: &HandOver| json!({ "index": change.index, "size": change.size, "key": change.new.to_string() });
+    keys.followed().iter().map(told).collect()
 }
 
 /// An event on several lines.

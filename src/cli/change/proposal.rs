@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::civil::Date;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::Proposing;
-use crate::authz::{Bundle, Role, Rules, Standing};
+use crate::authz::{Bundle, PayloadClass, Role, Rules, Standing};
 use crate::cli::fault::CliError;
 use crate::cli::{certs, files, wire};
 use crate::ids::Digest;
@@ -34,6 +35,15 @@ pub enum Proposal {
     RestorePartner(RestoreArgs),
     /// Lets a suspended person or system act again
     RestorePerson(RestoreArgs),
+    /// Destroys payloads of the log whose retention is over; exact totals stay
+    ///
+    /// `onebit retention` shows what may go. One of the two people is a privacy officer.
+    Dispose(DisposeArgs),
+    /// Has a new key sign the log's checkpoints
+    ///
+    /// The server makes the key and destroys the present one. Partners learn the new key from the hand-over that both
+    /// keys sign, or from you on another way. When the present key was stolen, read docs/operating.md first.
+    LogKey(LogKeyArgs),
 }
 
 /// A person or a system.
@@ -127,6 +137,28 @@ pub struct LiftArgs {
     pub proposing: Proposing,
 }
 
+/// Payloads to dispose of.
+#[derive(Debug, clap::Args)]
+pub struct DisposeArgs {
+    /// The payloads: `query`, `disclosure`, `enrolment`, `administration` or `access`
+    #[arg(long, value_name = "CLASS")]
+    pub class: PayloadClass,
+    /// What is of earlier days (UTC) than this date goes, for example 2026-07-01
+    #[arg(long, value_name = "DATE")]
+    pub before: Date,
+    /// The rest.
+    #[command(flatten)]
+    pub proposing: Proposing,
+}
+
+/// Another key of the log.
+#[derive(Debug, clap::Args)]
+pub struct LogKeyArgs {
+    /// The rest.
+    #[command(flatten)]
+    pub proposing: Proposing,
+}
+
 /// Somebody to restore.
 #[derive(Debug, clap::Args)]
 pub struct RestoreArgs {
@@ -158,6 +190,8 @@ impl Proposal {
             }
             Self::RestorePartner(args) => Change::RestorePartner(name("NAME", &args.name)?),
             Self::RestorePerson(args) => Change::RestorePerson(name("NAME", &args.name)?),
+            Self::Dispose(args) => Change::Dispose { class: args.class, before: args.before },
+            Self::LogKey(_) => Change::ChangeLogKey,
         })
     }
 
@@ -171,6 +205,8 @@ impl Proposal {
             Self::Policy(args) => &args.proposing,
             Self::LiftRestriction(args) => &args.proposing,
             Self::RestorePartner(args) | Self::RestorePerson(args) => &args.proposing,
+            Self::Dispose(args) => &args.proposing,
+            Self::LogKey(args) => &args.proposing,
         }
     }
 }
@@ -190,7 +226,10 @@ pub(super) fn details(change: &Change) -> String {
             .map(|(path, content)| format!("file      {path}  {}", Digest::sha256(content)))
             .collect(),
         Change::LiftRestriction { source_id, .. } => vec![format!("source id {source_id}")],
-        Change::RestorePartner(_) | Change::RestorePerson(_) => Vec::new(),
+        Change::RestorePartner(_) | Change::RestorePerson(_) | Change::ChangeLogKey => Vec::new(),
+        Change::Dispose { class, before } => {
+            vec![format!("payloads  {class}"), format!("before    {before}")]
+        }
     };
     lines.join("\n")
 }

@@ -3,8 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::audit::event::{Event, Fact, Kind};
-use crate::authz::{Permit, Standing};
-use crate::clock::Timestamp;
+use crate::authz::{Disposable, Permit, Standing};
+use crate::clock::{Timestamp, day_of};
 use crate::ids::{ActorName, ChangeId, Digest, PartnerName};
 use crate::keys::{Domain, Place, Purpose};
 use crate::store::change::{
@@ -13,8 +13,9 @@ use crate::store::change::{
 };
 use crate::store::{GalleryChange, Journal, StoreError, StoreKeys};
 
+use super::disposal::{Span, Taken};
 use super::tx::Tx;
-use super::{Context, count, database, enrolment, holder, name, opened, sealed};
+use super::{Context, count, database, disposal, enrolment, holder, log_key, name, opened, sealed};
 
 /// Keeps a proposed change; the same id again gives the change that is there.
 pub(super) fn propose(tx: &mut Tx<'_>, permit: &Permit, new: ChangeNew) -> Result<ChangeRecord, StoreError> {
@@ -81,6 +82,12 @@ pub(super) fn end(tx: &mut Tx<'_>, permit: &Permit, end: &ChangeEnd) -> Result<E
     if record.state != ChangeState::Proposed {
         return refused(tx, permit, *id, Ended::EndedAlready);
     }
+    if let (Change::Dispose { class, before }, ChangeEnd::Confirm { .. }) = (&record.change, end) {
+        let span = Span { class: *class, before: day_of(*before) };
+        if let Some(what) = disposal::needed(tx.context, tx.sql, span)? {
+            return refused(tx, permit, *id, Ended::StillNeeded(what));
+        }
+    }
     let tag = tx.context.keys.ring.tags().tag(Domain::Change, id.as_bytes());
     let event = ended_event(tx, permit, &record, end);
     tx.enter_private(&event, &[tag])?;
@@ -99,8 +106,8 @@ pub(super) fn end(tx: &mut Tx<'_>, permit: &Permit, end: &ChangeEnd) -> Result<E
             let ended = ChangeRecord { state: ChangeState::Rejected, decider: Some(me), ..record };
             Ok(Ended::Done(Box::new(ended), GalleryChange::default()))
         }
-        ChangeEnd::Confirm { signature, .. } => {
-            let Effect::Done(gallery) = take_effect(tx, permit, &record)? else {
+        ChangeEnd::Confirm { signature, leave, .. } => {
+            let Effect::Done(gallery) = take_effect(tx, permit, &record, leave.as_ref())? else {
                 return refused(tx, permit, *id, Ended::NothingToChange);
             };
             state_set(tx.sql, *id, ChangeState::Confirmed, &me, Some(signature))?;
@@ -142,6 +149,7 @@ fn refused(tx: &mut Tx<'_>, permit: &Permit, id: ChangeId, what: Ended) -> Resul
     let reason = match what {
         Ended::NothingToChange => "NOTHING_TO_CHANGE",
         Ended::EndedAlready => "ENDED_ALREADY",
+        Ended::StillNeeded(_) => "STILL_NEEDED",
         Ended::NoChange | Ended::Done(..) => "NOT_FOUND",
     };
     let event =
@@ -155,7 +163,12 @@ enum Effect {
     Nothing,
 }
 
-fn take_effect(tx: &mut Tx<'_>, permit: &Permit, record: &ChangeRecord) -> Result<Effect, StoreError> {
+fn take_effect(
+    tx: &mut Tx<'_>,
+    permit: &Permit,
+    record: &ChangeRecord,
+    leave: Option<&Disposable>,
+) -> Result<Effect, StoreError> {
     let (event, changed) = match &record.change {
         Change::PutPerson(person) => {
             let event = tx
@@ -198,9 +211,22 @@ fn take_effect(tx: &mut Tx<'_>, permit: &Permit, record: &ChangeRecord) -> Resul
             let event = tx.event(Kind::PersonRestored, permit).text(Fact::Person, person.as_str());
             (event, standing_set(tx.sql, "people", person.as_str(), Standing::Active)?)
         }
+        Change::Dispose { class, before } => {
+            let leave = leave.filter(|leave| (leave.class(), leave.before()) == (*class, *before));
+            let leave = leave.ok_or(StoreError::Damaged { what: "a disposal without the rules' leave" })?;
+            return Ok(taken(disposal::take(tx, permit, record, leave)?));
+        }
+        Change::ChangeLogKey => return Ok(taken(log_key::take(tx, permit, record)?)),
     };
     tx.enter_private(&event, &[])?;
     Ok(if changed == 0 { Effect::Nothing } else { Effect::Done(GalleryChange::default()) })
+}
+
+fn taken(taken: Taken) -> Effect {
+    match taken {
+        Taken::Something => Effect::Done(GalleryChange::default()),
+        Taken::Nothing => Effect::Nothing,
+    }
 }
 
 fn standing_set(

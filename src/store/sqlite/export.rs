@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use crate::audit::event::{Fact, Kind};
-use crate::audit::journal::encode_openings;
+use crate::audit::journal::{encode_openings, handover_path};
 use crate::audit::tiles::{
     BundleId, Resource, TileId, TileReader, bundles_of, encode_bundle, encode_tile, tiles_of,
 };
@@ -11,9 +11,9 @@ use crate::authz::Permit;
 use crate::store::log::{ExportFile, ExportPart, ExportPlan};
 use crate::store::{Journal, StoreError};
 
-use super::log::{Column, SqlTiles, Stored, committed_size, entries_read, journal_find, verifier_key};
+use super::log::{Column, SqlTiles, Stored, committed_size, entries_read, journal_find};
 use super::tx::Tx;
-use super::{Context, database};
+use super::{Context, database, log, log_key};
 
 /// Notes an export and says which files it has: the journal as it stood before that note.
 pub(super) fn plan(
@@ -26,17 +26,20 @@ pub(super) fn plan(
         Some((row, _)) => committed_size(tx.sql, row)?,
         None => 0,
     };
+    let handovers = log_key::of_journal(tx.context, tx.sql, journal)?;
+    let handovers = handovers.into_iter().filter(|key| key.from_size <= size);
+    let handovers: Vec<u64> = handovers.filter_map(|key| key.handover.map(|(index, _)| index)).collect();
     let event = tx
         .event(Kind::LogExported, permit)
         .text(Fact::Journal, journal.name())
         .number(Fact::TreeSize, size)
         .text(Fact::Reason, why);
     tx.enter_private(&event, &[])?;
-    Ok(ExportPlan { journal: journal.clone(), size, files: files(size) })
+    Ok(ExportPlan { journal: journal.clone(), size, files: files(size, &handovers) })
 }
 
 /// The checkpoint last: whoever finds it knows that the files before it are there.
-fn files(size: u64) -> Vec<ExportFile> {
+fn files(size: u64, handovers: &[u64]) -> Vec<ExportFile> {
     let key = ExportFile { path: "key".to_owned(), part: ExportPart::VerifierKey };
     let checkpoint = ExportFile { path: "checkpoint".to_owned(), part: ExportPart::Checkpoint };
     let bundles = bundles_of(size).flat_map(|bundle| {
@@ -50,7 +53,11 @@ fn files(size: u64) -> Vec<ExportFile> {
         path: tile.path(),
         part: ExportPart::Tile { level: tile.level(), index: tile.index(), width: tile.width() },
     });
-    [key].into_iter().chain(bundles).chain(tiles).chain([checkpoint]).collect()
+    let handovers = handovers.iter().zip(0..).map(|(index, number)| ExportFile {
+        path: handover_path(number),
+        part: ExportPart::HandOver { index: *index },
+    });
+    [key].into_iter().chain(handovers).chain(bundles).chain(tiles).chain([checkpoint]).collect()
 }
 
 /// One file of an export.
@@ -61,9 +68,15 @@ pub(super) fn file(
     file: &ExportFile,
 ) -> Result<Vec<u8>, StoreError> {
     let found = journal_find(sql, &plan.journal)?;
-    let (row, origin) = found.ok_or(StoreError::Damaged { what: "a journal that is exported" })?;
+    let (row, _) = found.ok_or(StoreError::Damaged { what: "a journal that is exported" })?;
     match file.part {
-        ExportPart::VerifierKey => Ok(format!("{}\n", verifier_key(context, &origin)?).into_bytes()),
+        ExportPart::VerifierKey => {
+            let key = log_key::at_size(context, sql, &plan.journal, plan.size)?;
+            Ok(format!("{key}\n").into_bytes())
+        }
+        ExportPart::HandOver { index } => {
+            log::handover(context, sql, &plan.journal, index).map(|(_, text)| text.into_bytes())
+        }
         ExportPart::Checkpoint => {
             let note = sql.query_row(
                 "SELECT note FROM checkpoints WHERE journal = ?1 AND size = ?2",
@@ -81,8 +94,8 @@ pub(super) fn file(
                 .iter()
                 .map(|stored| {
                     let sides = [
-                        stored.open(context, row, Column::Partner)?,
-                        stored.open(context, row, Column::Holder)?,
+                        stored.open(context, sql, row, Column::Partner)?,
+                        stored.open(context, sql, row, Column::Holder)?,
                     ];
                     Ok(sides.into_iter().flatten().collect())
                 })

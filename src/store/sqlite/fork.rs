@@ -9,8 +9,8 @@ use crate::audit::proof;
 use crate::store::StoreError;
 
 use super::heads::{Head, Heads};
-use super::log::{SqlTiles, committed_size, verifier_key};
-use super::{Context, database, shown};
+use super::log::{SqlTiles, committed_size};
+use super::{Context, database, log_key, shown};
 
 /// The heads of the second place, which this database is not behind of.
 ///
@@ -42,9 +42,8 @@ pub(super) fn compare(
     origin: &str,
     head: &Head,
 ) -> Result<(), StoreError> {
-    let signed = Checkpoint::open(&head.note, &verifier_key(context, origin)?);
-    let signed =
-        signed.map_err(|_| StoreError::Damaged { what: "a head that this log's key did not sign" })?;
+    let keys = log_key::verifiers(context, sql, origin)?;
+    let signed = keys.iter().find_map(|key| Checkpoint::open(&head.note, key).ok());
     let row = sql
         .query_row("SELECT id, retired FROM journals WHERE origin = ?1", params![origin], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?))
@@ -56,10 +55,14 @@ pub(super) fn compare(
         found => found.map(|(row, _)| row),
     };
     let stored = row.map_or(Ok(0), |row| committed_size(sql, row))?;
-    if stored < signed.size {
-        return Err(StoreError::Behind { origin: origin.to_owned(), stored, signed: signed.size });
+    if stored < head.size {
+        return Err(StoreError::Behind { origin: origin.to_owned(), stored, signed: head.size });
     }
     let Some(row) = row else { return Ok(()) };
+    // Signed by a key that this database never heard of.
+    let Some(signed) = signed else {
+        return Err(StoreError::Forked { origin: origin.to_owned(), size: head.size });
+    };
     let root = proof::root(&SqlTiles { sql, row }, signed.size);
     match root.map_err(|_| StoreError::Tree { doing: "comparing heads" })? {
         root if root == signed.root => Ok(()),

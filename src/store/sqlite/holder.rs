@@ -59,7 +59,7 @@ pub(super) fn get(context: &Context, sql: &Connection) -> Result<Option<HolderFa
         trust_domain: text(sql, "trust-domain")?,
         authorities: authorities_decode(&value(sql, "authorities")?)?,
         policy: policy_active(sql)?,
-        log_key: context.signer.public_key(),
+        log_key: context.signers.public_key(),
     }))
 }
 

@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 
 use crate::audit::checkpoint::Checkpoint;
-use crate::audit::note::NoteSigner;
 use crate::audit::proof::verify_inclusion;
 use crate::audit::tree::{Edge, Hash, Mark};
-use crate::keys::LogSigner;
 use crate::store::{Journal, StoreError};
 
 use super::heads::Head;
@@ -146,7 +144,7 @@ impl Journals {
             write_tiles(sql, known)?;
             let checkpoint =
                 Checkpoint { origin: known.origin.clone(), size: known.edge.size(), root: known.edge.root() };
-            let note = checkpoint.sign(&Signer(&context.signer));
+            let note = context.signers.sign(sql, &checkpoint)?;
             let inserted = sql
                 .prepare_cached("INSERT INTO checkpoints (journal, size, note) VALUES (?1, ?2, ?3)")
                 .and_then(|mut statement| statement.execute(params![known.row, known.edge.size(), note]));
@@ -254,18 +252,5 @@ fn restore_edge(sql: &Connection, row: i64) -> Result<Edge, StoreError> {
     match failed {
         Some(error) => Err(error),
         None => edge.map_err(|_| StoreError::Damaged { what: "the tiles of a journal" }),
-    }
-}
-
-/// The log's key, as the note format wants it.
-pub(super) struct Signer<'a>(pub(super) &'a LogSigner);
-
-impl NoteSigner for Signer<'_> {
-    fn public_key(&self) -> [u8; 32] {
-        self.0.public_key()
-    }
-
-    fn sign(&self, message: &[u8]) -> [u8; 64] {
-        self.0.sign(message)
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct KeyStore {
     /// The keys derived from the root.
     pub(super) ring: Arc<KeyRing>,
     sql: Mutex<Connection>,
-    payload_keys: Mutex<HashMap<(u8, i64), Arc<DataKey>>>,
+    payload_keys: Mutex<PayloadKeys>,
 }
 
 impl KeyStore {
@@ -49,13 +49,13 @@ impl KeyStore {
         );
         database("writing a payload key", inserted)?;
         let key = Arc::new(key);
-        lock(&self.payload_keys).insert((class, day), Arc::clone(&key));
+        lock(&self.payload_keys).keep(class, day, &key);
         Ok(PayloadKey(key))
     }
 
     /// The key of a payload class and a day; `None` when it was never made or is shredded.
     pub(super) fn payload_key_find(&self, class: u8, day: i64) -> Result<Option<PayloadKey>, StoreError> {
-        if let Some(key) = lock(&self.payload_keys).get(&(class, day)) {
+        if let Some(key) = lock(&self.payload_keys).kept.get(&(class, day)) {
             return Ok(Some(PayloadKey(Arc::clone(key))));
         }
         let wrapped = lock(&self.sql)
@@ -69,8 +69,34 @@ impl KeyStore {
         let row = payload_row(class, day);
         let key = DataKey::unwrap(self.ring.sealing(Purpose::PayloadKeys), payload_place(&row), &wrapped);
         let key = Arc::new(opened("unwrapping a payload key", key)?);
-        lock(&self.payload_keys).insert((class, day), Arc::clone(&key));
+        lock(&self.payload_keys).keep(class, day, &key);
         Ok(Some(PayloadKey(key)))
+    }
+
+    /// The oldest day of a payload class that has a key, and how many days from before `before` have one.
+    pub(super) fn payload_days(&self, class: u8, before: i64) -> Result<(Option<i64>, u64), StoreError> {
+        let days = lock(&self.sql).query_row(
+            "SELECT min(day), count(CASE WHEN day < ?2 THEN 1 END) FROM payload_keys WHERE class = ?1",
+            params![class, before],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        );
+        database("counting payload keys", days)
+    }
+
+    /// Destroys the keys of a payload class from before a day: their pages are overwritten, the write-ahead log is
+    /// emptied, and none is kept in memory.
+    pub(super) fn payload_keys_destroy(&self, class: u8, before: i64) -> Result<(), StoreError> {
+        let sql = lock(&self.sql);
+        // Zeros first: they are written where the bytes lie, before the page is put in order anew.
+        for statement in [
+            "UPDATE payload_keys SET wrapped = zeroblob(length(wrapped)) WHERE class = ?1 AND day < ?2",
+            "DELETE FROM payload_keys WHERE class = ?1 AND day < ?2",
+        ] {
+            let done = sql.execute(statement, params![class, before]);
+            database("destroying payload keys", done)?;
+        }
+        lock(&self.payload_keys).drop_before(class, before);
+        super::truncate_log(&sql)
     }
 
     /// Makes and keeps a data key for each subject; durable when it returns. A key whose subject is then never
@@ -136,15 +162,86 @@ impl KeyStore {
             .optional();
         let named = self.ring.sealing(Purpose::NamedKeys);
         if let Some(wrapped) = database("reading the log key", wrapped)? {
-            let seed = opened("opening the log key", named.open_fixed(named_place(), &wrapped))?;
+            let seed = opened("opening the log key", named.open_fixed(named_place(LOG_KEY), &wrapped))?;
             return Ok(LogSigner::from_seed(&seed));
         }
         let (signer, seed) = LogSigner::generate(entropy)?;
-        let wrapped = sealed("sealing the log key", named.seal(named_place(), seed.expose(), entropy))?;
-        let inserted =
-            sql.execute("INSERT INTO named_keys (name, wrapped) VALUES (?1, ?2)", params![LOG_KEY, wrapped]);
-        database("writing the log key", inserted)?;
+        self.seed_keep(&sql, LOG_KEY, &seed, entropy)?;
         Ok(signer)
+    }
+
+    /// Makes another key that signs checkpoints; durable before it is used.
+    pub(super) fn log_seed_make(&self, entropy: &dyn Entropy) -> Result<LogSigner, StoreError> {
+        let (signer, seed) = LogSigner::generate(entropy)?;
+        self.seed_keep(&lock(&self.sql), &seed_name(&signer.public_key()), &seed, entropy)?;
+        Ok(signer)
+    }
+
+    /// The key that signs checkpoints after a change, by its public half.
+    pub(super) fn log_seed(&self, public_key: &[u8; 32]) -> Result<LogSigner, StoreError> {
+        let name = seed_name(public_key);
+        let wrapped = lock(&self.sql)
+            .query_row("SELECT wrapped FROM named_keys WHERE name = ?1", params![name], |row| {
+                row.get::<_, Vec<u8>>(0)
+            })
+            .optional();
+        let missing = StoreError::Damaged {
+            what: "the log's signing key is not in `keys.sqlite`; restore its newest backup",
+        };
+        let wrapped = database("reading the log key", wrapped)?.ok_or(missing)?;
+        let named = self.ring.sealing(Purpose::NamedKeys);
+        let seed = opened("opening the log key", named.open_fixed(named_place(&name), &wrapped))?;
+        Ok(LogSigner::from_seed(&seed))
+    }
+
+    /// Destroys every key of the log but the one of this public half, or but the first.
+    pub(super) fn log_seeds_forget(&self, but: Option<&[u8; 32]>) -> Result<(), StoreError> {
+        let kept = but.map_or_else(|| LOG_KEY.to_owned(), seed_name);
+        let sql = lock(&self.sql);
+        let mut forgotten = 0;
+        for statement in [
+            "UPDATE named_keys SET wrapped = zeroblob(length(wrapped)) WHERE name LIKE 'log-signing%' AND name != ?1",
+            "DELETE FROM named_keys WHERE name LIKE 'log-signing%' AND name != ?1",
+        ] {
+            forgotten = database("destroying a key of the log", sql.execute(statement, params![kept]))?;
+        }
+        if forgotten > 0 { super::truncate_log(&sql) } else { Ok(()) }
+    }
+
+    fn seed_keep(
+        &self,
+        sql: &Connection,
+        name: &str,
+        seed: &crate::secret::Secret<32>,
+        entropy: &dyn Entropy,
+    ) -> Result<(), StoreError> {
+        let named = self.ring.sealing(Purpose::NamedKeys);
+        let wrapped = sealed("sealing the log key", named.seal(named_place(name), seed.expose(), entropy))?;
+        let inserted =
+            sql.execute("INSERT INTO named_keys (name, wrapped) VALUES (?1, ?2)", params![name, wrapped]);
+        database("writing the log key", inserted).map(super::count)
+    }
+}
+
+/// Payload keys in memory.
+#[derive(Default)]
+struct PayloadKeys {
+    kept: HashMap<(u8, i64), Arc<DataKey>>,
+    /// By class: no key of an earlier day is kept, though somebody may be about to read one.
+    destroyed_before: HashMap<u8, i64>,
+}
+
+impl PayloadKeys {
+    fn keep(&mut self, class: u8, day: i64, key: &Arc<DataKey>) {
+        if self.destroyed_before.get(&class).is_none_or(|before| day >= *before) {
+            self.kept.insert((class, day), Arc::clone(key));
+        }
+    }
+
+    fn drop_before(&mut self, class: u8, before: i64) {
+        self.kept.retain(|(kept, day), _| *kept != class || *day >= before);
+        let known = self.destroyed_before.entry(class).or_insert(before);
+        *known = before.max(*known);
     }
 }
 
@@ -174,8 +271,13 @@ const fn subject_place(subject: &SubjectId) -> Place<'_> {
     Place { table: "subject_keys", row: subject.as_bytes(), column: "wrapped", version: 1 }
 }
 
-const fn named_place() -> Place<'static> {
-    Place { table: "named_keys", row: LOG_KEY.as_bytes(), column: "wrapped", version: 1 }
+const fn named_place(name: &str) -> Place<'_> {
+    Place { table: "named_keys", row: name.as_bytes(), column: "wrapped", version: 1 }
+}
+
+/// Keys after the first are named after their public halves.
+fn seed_name(public_key: &[u8; 32]) -> String {
+    format!("{LOG_KEY}:{}", data_encoding::HEXLOWER.encode(public_key))
 }
 
 /// A thread that panicked while it held the lock left the database as SQLite keeps it: consistent.

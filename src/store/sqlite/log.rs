@@ -16,8 +16,9 @@ use crate::ids::{Digest, PartnerName};
 use crate::store::log::{Bundled, Consistency, JournalHead, LoggedEntry, Proofs, ProvenEntry, Read};
 use crate::store::{Journal, StoreError};
 
+use super::disposal::disposed_before;
 use super::tx::{Tx, entry_place, entry_row};
-use super::{Context, database, opened, witness};
+use super::{Context, database, log_key, opened, witness};
 
 /// A journal's row and origin; `None` for an unknown journal.
 pub(super) fn journal_find(sql: &Connection, journal: &Journal) -> Result<Option<(i64, String)>, StoreError> {
@@ -70,7 +71,7 @@ pub(super) fn checkpoint_get(
     sql: &Connection,
     journal: &Journal,
 ) -> Result<Option<Bundled>, StoreError> {
-    let Some((row, origin)) = journal_find(sql, journal)? else { return Ok(None) };
+    let Some((row, _)) = journal_find(sql, journal)? else { return Ok(None) };
     let note = sql
         .query_row(
             "SELECT note FROM checkpoints WHERE journal = ?1 ORDER BY size DESC LIMIT 1",
@@ -78,13 +79,14 @@ pub(super) fn checkpoint_get(
             |row| row.get::<_, String>(0),
         )
         .optional();
-    let verifier_key = verifier_key(context, &origin)?.to_string();
-    Ok(database("reading a checkpoint", note)?.map(|checkpoint| Bundled { checkpoint, verifier_key }))
+    let keys = log_key::of_journal(context, sql, journal)?;
+    let verifier_key = keys.last().map(|key| key.key.to_string()).unwrap_or_default();
+    Ok(database("reading a checkpoint", note)?.map(|checkpoint| Bundled { checkpoint, verifier_key, keys }))
 }
 
-/// The key that verifies a journal's checkpoints.
+/// The key that verifies a journal's newest checkpoint.
 pub(super) fn verifier_key(context: &Context, origin: &str) -> Result<VerifierKey, StoreError> {
-    VerifierKey::new(origin, context.signer.public_key())
+    VerifierKey::new(origin, context.signers.public_key())
         .map_err(|_| StoreError::Damaged { what: "a journal's origin" })
 }
 
@@ -111,6 +113,19 @@ pub(super) fn receipt_text(
     receipt(context, sql, row, index, Column::Partner).map(|receipt| receipt.to_text())
 }
 
+/// The hand-over that an entry made: its receipt with what both sides say, and the size of the checkpoint over it.
+pub(super) fn handover(
+    context: &Context,
+    sql: &Connection,
+    journal: &Journal,
+    index: u64,
+) -> Result<(u64, String), StoreError> {
+    let (row, _) = journal_find(sql, journal)?.ok_or(StoreError::Damaged { what: "a journal" })?;
+    let (size, _) = checkpoint_over(sql, row, index)?;
+    let receipt = receipt(context, sql, row, index, Column::Partner)?;
+    Ok((size, receipt.to_text()))
+}
+
 fn receipt(
     context: &Context,
     sql: &Connection,
@@ -122,12 +137,14 @@ fn receipt(
     let (size, checkpoint) = checkpoint_over(sql, row, index)?;
     let proof = inclusion_proof(&SqlTiles { sql, row }, index, size)
         .map_err(|_| StoreError::Tree { doing: "proving an entry" })?;
-    let opening = stored.open(context, row, side)?;
+    let opening = stored.open(context, sql, row, side)?;
     let receipt = Receipt { entry: stored.entry, opening, index, proof, checkpoint };
     // Nobody is handed a proof that does not hold.
-    match receipt.verify(&verifier_key(context, &origin_of(sql, row)?)?) {
-        Ok(_) => Ok(receipt),
-        Err(_) => Err(StoreError::Tree { doing: "proving an entry" }),
+    let keys = log_key::verifiers(context, sql, &origin_of(sql, row)?)?;
+    if keys.iter().any(|key| receipt.verify(key).is_ok()) {
+        Ok(receipt)
+    } else {
+        Err(StoreError::Tree { doing: "proving an entry" })
     }
 }
 
@@ -150,9 +167,13 @@ pub(super) enum Column {
 
 impl Stored {
     /// What opens a side; `None` when its payload is disposed of.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when it is not there and was not disposed of.
     pub(super) fn open(
         &self,
         context: &Context,
+        sql: &Connection,
         row: i64,
         column: Column,
     ) -> Result<Option<Opening>, StoreError> {
@@ -160,8 +181,15 @@ impl Stored {
             Column::Partner => (&self.partner_opening, "partner_opening"),
             Column::Holder => (&self.holder_opening, "holder_opening"),
         };
-        let Some(sealed) = sealed else { return Ok(None) };
-        let Some(key) = context.keys.payload_key_find(self.class, self.at.day())? else { return Ok(None) };
+        let key = context.keys.payload_key_find(self.class, self.at.day())?;
+        let (Some(sealed), Some(key)) = (sealed, key) else {
+            return match self.at.day() < disposed_before(sql, self.class)? {
+                true => Ok(None),
+                false => {
+                    Err(StoreError::Damaged { what: "an entry's opening is gone that was not disposed of" })
+                }
+            };
+        };
         let place_row = entry_row(row, self.index);
         let bytes = opened("opening an entry", key.sealing().open(entry_place(&place_row, column), sealed))?;
         Opening::decode(bytes.expose())
@@ -219,8 +247,7 @@ pub(super) fn journal_read(
     entries_read(sql, row, from, limit)?
         .into_iter()
         .map(|stored| {
-            let opening = stored.open(context, row, Column::Partner)?;
-            let opening = opening.ok_or(StoreError::Damaged { what: "an entry's opening" })?;
+            let opening = stored.open(context, sql, row, Column::Partner)?;
             Ok(LoggedEntry { index: stored.index, entry: stored.entry, opening })
         })
         .collect()
@@ -245,16 +272,16 @@ pub(super) fn read(tx: &mut Tx<'_>, permit: &Permit, read: &Read) -> Result<Vec<
         .into_iter()
         .filter(|stored| stored.index < size)
         .map(|stored| {
-            let opening = stored.open(tx.context, row, Column::Holder)?;
-            let opening = opening.ok_or(StoreError::Damaged { what: "an entry's opening" })?;
-            let event = opening.event().map_err(|_| StoreError::Damaged { what: "an entry's opening" })?;
+            let opening = stored.open(tx.context, tx.sql, row, Column::Holder)?;
+            let event = opening.map(|opening| opening.event()).transpose();
+            let event = event.map_err(|_| StoreError::Damaged { what: "an entry's opening" })?;
             let proof = match read.proofs {
                 Proofs::Without => None,
                 Proofs::Each => {
                     Some(receipt(tx.context, tx.sql, row, stored.index, Column::Holder)?.to_text())
                 }
             };
-            Ok(ProvenEntry { index: stored.index, event, proof })
+            Ok(ProvenEntry { index: stored.index, at: stored.at, event, proof })
         })
         .collect()
 }

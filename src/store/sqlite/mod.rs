@@ -5,6 +5,7 @@
 
 mod change;
 mod disclosure;
+mod disposal;
 mod enrolment;
 mod export;
 mod fork;
@@ -13,6 +14,7 @@ mod holder;
 mod journals;
 mod keystore;
 mod log;
+mod log_key;
 mod query;
 mod readers;
 mod record;
@@ -21,6 +23,7 @@ mod release;
 mod service;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod tx;
 mod witness;
 mod writer;
@@ -55,7 +58,7 @@ struct Context {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     keys: KeyStore,
-    signer: crate::keys::LogSigner,
+    signers: log_key::Signers,
 }
 
 impl SqliteStore {
@@ -74,6 +77,7 @@ impl SqliteStore {
     ) -> Result<Self, StoreError> {
         let Parts { context, sql, journals, path } = Parts::open(folder, root, clock, entropy)?;
         let heads = fork::heads_compared(&context, &sql, heads)?;
+        log_key::forget_replaced(&context, &sql)?;
         let readers = Readers::open(&path, READERS)?;
         let writer = Writer::start(Arc::clone(&context), sql, journals, heads)?;
         Ok(Self { context, readers, writer, path })
@@ -116,9 +120,10 @@ impl Parts {
         migrate(&mut sql, &schema::migrations::runner())?;
         check_root_key(&sql, &check)?;
         let keys = KeyStore::open(&folder.join(KEY_STORE_FILE), ring)?;
-        let signer = keys.log_signer(entropy.as_ref())?;
-        let context = Arc::new(Context { clock, entropy, keys, signer });
+        let signers = log_key::Signers::open(&keys, &sql, entropy.as_ref())?;
+        let context = Arc::new(Context { clock, entropy, keys, signers });
         finish_erasures(&context, &sql)?;
+        disposal::finish(&context, &sql)?;
         let journals = Journals::restore(&context, &sql)?;
         Ok(Self { context, sql, journals, path })
     }

@@ -3,14 +3,14 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::audit::event::{Event, Fact, Kind};
-use crate::authz::{Action, Actor, Permit, Reason};
+use crate::authz::{Action, Actor, PayloadClass, Permit, Reason};
 use crate::clock::Timestamp;
 use crate::ids::{AgreementName, Digest, PartnerName, QueryId, RequestId, SubjectId};
 use crate::keys::{Domain, Place};
 use crate::store::query::{Answer, AskedUnder, QueryNew, QuerySeen, StoredAnswer, Usage, Verdict};
 use crate::store::{Journal, StoreError};
 
-use super::tx::{PayloadClass, Tx};
+use super::tx::Tx;
 use super::{Context, count, database, log, name, opened, sealed};
 
 /// What recording came to, before the receipt is there.

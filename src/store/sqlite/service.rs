@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use crate::approval::{Approval, Eligible, SignedDecision};
 use crate::audit::cosignature::WitnessKey;
 use crate::audit::tiles::{BundleId, TileId};
-use crate::authz::{Action, Actor, Bundle, Permit, Reason};
+use crate::authz::{Action, Actor, Bundle, PayloadClass, Permit, Reason};
 use crate::clock::Timestamp;
 use crate::ids::{
     ActorName, AgreementName, BatchId, ChangeId, CollectionName, Digest, DisclosureId, FieldName,
@@ -21,15 +21,16 @@ use crate::store::receipt::Ticket;
 use crate::store::{
     AuditReceipt, Batch, BatchNew, Bundled, Case, CaseFilter, ChangeEnd, ChangeNew, ChangeRecord, Chunk,
     ChunkDone, Committed, DisclosureNew, DisclosureSeen, ExportFile, FieldFacts, Founding, GalleryChange,
-    Given, HolderFacts, Journal, JournalHead, LoggedEntry, ProvenEntry, QueryNew, QueryRecorded, QuerySeen,
-    Quorum, Registry, Release, ReleaseSeen, Released, Store, StoreError, SubjectFacts, Unwitnessed, Usage,
-    Verdict, Withheld, Witnessed, WitnessedHead,
+    Given, HolderFacts, Journal, JournalHead, LoggedEntry, PayloadFacts, ProvenEntry, QueryNew,
+    QueryRecorded, QuerySeen, Quorum, Registry, Release, ReleaseSeen, Released, Store, StoreError,
+    SubjectFacts, Unwitnessed, Usage, Verdict, Withheld, Witnessed, WitnessedHead,
 };
 
+use super::disposal::Span;
 use super::enrolment::Chunked;
 use super::query::Recording;
 use super::writer::UNLOGGED;
-use super::{SqliteStore, change, disclosure, enrolment, export, holder, log, query, witness};
+use super::{SqliteStore, change, disclosure, disposal, enrolment, export, holder, log, query, witness};
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -79,7 +80,24 @@ impl Store for SqliteStore {
     }
 
     async fn change_end(&self, permit: Permit, end: ChangeEnd) -> Result<Committed<Ended>, StoreError> {
-        self.writer.logged(move |tx| change::end(tx, &permit, &end)).await
+        let ticket = Ticket::next();
+        let ended = self.writer.with_ticket(ticket, move |tx| change::end(tx, &permit, &end)).await?;
+        let (ended, receipt) = (ended.0, ended.1.ok_or(UNLOGGED)?);
+        if matches!(&ended, Ended::Done(record, _) if record.is_disposed()) {
+            // The entry stands; what fails from here on is done again by a job, and at the next start.
+            if let Err(error) = self.disposals_end().await {
+                let error = crate::telemetry::chain(&error);
+                tracing::error!(%error, "payloads are not destroyed yet; it will be tried again");
+            }
+        }
+        if matches!(&ended, Ended::Done(record, _) if record.is_rekeyed()) {
+            // The new key signs; what is left of the old one is destroyed at the next start at the latest.
+            if let Err(error) = self.log_keys_forget().await {
+                let error = crate::telemetry::chain(&error);
+                tracing::error!(%error, "the log's old key is not destroyed yet; restart the server");
+            }
+        }
+        Ok(Committed { value: Withheld::with_ticket(ended, ticket), receipt })
     }
 
     async fn change_get(&self, id: ChangeId) -> Result<Option<ChangeRecord>, StoreError> {
@@ -421,6 +439,15 @@ impl Store for SqliteStore {
         to: Option<u64>,
     ) -> Result<Option<Consistency>, StoreError> {
         self.readers.read(move |sql| log::consistency(sql, &journal, from, to)).await
+    }
+
+    async fn payloads_get(&self, class: PayloadClass, before: i64) -> Result<PayloadFacts, StoreError> {
+        let (context, span) = (std::sync::Arc::clone(&self.context), Span { class, before });
+        self.readers.read(move |sql| disposal::facts(&context, sql, span)).await
+    }
+
+    async fn disposals_finish(&self) -> Result<u32, StoreError> {
+        self.disposals_end().await
     }
 
     async fn heads_record(&self) -> Result<u32, StoreError> {

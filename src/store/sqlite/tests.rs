@@ -14,12 +14,21 @@ use crate::store::{Store, StoreError};
 
 fn open(folder: &Path, root: u8) -> Result<SqliteStore, StoreError> {
     // A day inside the terms of the agreements in policy/.
-    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_790_000_000_000)));
+    open_at(folder, root, Timestamp::from_millis(1_790_000_000_000))
+}
+
+pub(super) fn open_at(folder: &Path, root: u8, now: Timestamp) -> Result<SqliteStore, StoreError> {
+    let clock = Arc::new(ManualClock::at(now));
     let root = RootKey::new(Secret::take(&mut [root; 32]));
     SqliteStore::open(folder, &folder.join("heads"), root, clock, Arc::new(SystemEntropy::new()))
 }
 
-async fn founded(folder: &Path) -> Bench {
+pub(super) async fn founded(folder: &Path) -> Bench {
+    founded_store(folder).await.0
+}
+
+/// The same with the store itself, for what is not a matter of the trait.
+pub(super) async fn founded_store(folder: &Path) -> (Bench, Arc<SqliteStore>) {
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_790_000_000_000)));
     let root = RootKey::new(Secret::take(&mut [1; 32]));
     let entropy = Arc::new(SystemEntropy::new());
@@ -29,7 +38,9 @@ async fn founded(folder: &Path) -> Bench {
     let _receipt = store.holder_found(Bench::founding(&release_key)).await.unwrap();
     store.collections_sync(vec![collection_new()]).await.unwrap();
     let keys = store.keys();
-    Bench { store: Arc::new(store), keys, clock, rules: Bench::rules(), release_key }
+    let store = Arc::new(store);
+    let shared: Arc<dyn Store> = Arc::<SqliteStore>::clone(&store);
+    (Bench { store: shared, keys, clock, rules: Bench::rules(), release_key }, store)
 }
 
 macro_rules! suite {
@@ -85,7 +96,12 @@ async fn a_database_of_a_newer_version_is_refused_at_the_start() {
         let folder = tempfile::tempdir().unwrap();
         drop(founded(folder.path()).await);
         let sql = Connection::open(&files(folder.path())[file]).unwrap();
-        sql.execute("UPDATE refinery_schema_history SET version = 999 WHERE version = 1", []).unwrap();
+        let newest = "(SELECT max(version) FROM refinery_schema_history)";
+        sql.execute(
+            &format!("UPDATE refinery_schema_history SET version = 999 WHERE version = {newest}"),
+            [],
+        )
+        .unwrap();
         drop(sql);
         assert!(matches!(open(folder.path(), 1).err(), Some(StoreError::TooNew { found: 999, .. })));
     }

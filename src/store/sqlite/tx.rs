@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use crate::audit::entry::{Draft, EntryError, Opening};
 use crate::audit::event::{Event, Fact, Kind};
 use crate::audit::tree::Hash;
-use crate::authz::Permit;
+use crate::authz::{PayloadClass, Permit};
 use crate::clock::Timestamp;
 use crate::ids::Digest;
 use crate::keys::{Domain, Tag};
@@ -93,9 +93,8 @@ impl<'a> Tx<'a> {
         tags: &[Tag],
     ) -> Result<u64, StoreError> {
         let (row, index) = self.journals.append(&journal, draft.entry.leaf_hash())?;
-        let class = PayloadClass::of(kind);
-        let key =
-            self.context.keys.payload_key(class.number(), self.now.day(), self.context.entropy.as_ref())?;
+        let class = sealed_under(kind);
+        let key = self.context.keys.payload_key(class, self.now.day(), self.context.entropy.as_ref())?;
         let place_row = entry_row(row, index);
         let seal = |column, opening: &Opening| {
             sealed(
@@ -113,8 +112,7 @@ impl<'a> Tx<'a> {
             "INSERT INTO entries (journal, idx, entry, at_ms, class, partner_opening, holder_opening)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         );
-        let values =
-            params![row, index, draft.entry.encode(), self.now.as_millis(), class.number(), partner, holder];
+        let values = params![row, index, draft.entry.encode(), self.now.as_millis(), class, partner, holder];
         database("writing an entry", inserted.and_then(|mut statement| statement.execute(values)))?;
         let kind_tag = self.context.keys.ring.tags().tag(Domain::Kind, kind.name().as_bytes());
         for tag in tags.iter().chain([&kind_tag]) {
@@ -133,19 +131,9 @@ fn drafted(draft: Result<Draft, EntryError>) -> Result<Draft, StoreError> {
     draft.map_err(|source| StoreError::Entry { doing: "writing an entry", source })
 }
 
-/// What the openings of an entry are kept under, so that each class can be shredded by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PayloadClass {
-    Query,
-    Disclosure,
-    Enrolment,
-    Administration,
-    Access,
-}
-
 impl PayloadClass {
     /// The class of a kind of event.
-    pub(super) fn of(kind: Kind) -> Self {
+    fn of(kind: Kind) -> Self {
         match kind.name().split_once('.').map(|(noun, _)| noun) {
             Some("query" | "request") => Self::Query,
             Some("disclosure" | "field") => Self::Disclosure,
@@ -155,6 +143,7 @@ impl PayloadClass {
         }
     }
 
+    /// Its number in the databases.
     pub(super) const fn number(self) -> u8 {
         match self {
             Self::Query => 1,
@@ -163,6 +152,15 @@ impl PayloadClass {
             Self::Administration => 4,
             Self::Access => 5,
         }
+    }
+}
+
+/// The number of the class that an entry's openings are sealed under.
+fn sealed_under(kind: Kind) -> u8 {
+    match kind {
+        // What is left when payloads are gone, and what later checkpoints are verified by: never disposed of.
+        Kind::PayloadsDisposed | Kind::LogKeyChanged => LASTING,
+        _ => PayloadClass::of(kind).number(),
     }
 }
 
@@ -182,3 +180,5 @@ pub(super) const fn entry_place<'a>(row: &'a [u8], column: &'static str) -> crat
 
 /// The actor of what no person did.
 pub(super) const SYSTEM_ACTOR: &str = "onebit";
+/// No class of the rules has this number, so no disposal takes it.
+const LASTING: u8 = 6;

@@ -235,7 +235,7 @@ fn head_receipt(
         log::entries_read(sql, row, index, 1)?.pop().ok_or(StoreError::Damaged { what: "an entry" })?;
     let proof = inclusion_proof(&SqlTiles { sql, row }, index, witnessed.size)
         .map_err(|_| StoreError::Tree { doing: "proving an entry" })?;
-    let opening = stored.open(context, row, Column::Holder)?;
+    let opening = stored.open(context, sql, row, Column::Holder)?;
     let checkpoint = witnessed.note.clone();
     Ok(Receipt { entry: stored.entry, opening, index, proof, checkpoint }.to_text())
 }

@@ -247,6 +247,7 @@ impl Worker {
         // INVARIANT: after the commit, so that no head is ever newer than the database, and before any answer.
         self.heads.put(self.journals.grown(&notes))?;
         self.journals.committed();
+        self.context.signers.committed(&self.sql)?;
         let transactions = f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX));
         metrics::histogram!(telemetry::COMMIT_TRANSACTIONS).record(transactions);
         metrics::histogram!(telemetry::COMMIT_SECONDS).record(begun.elapsed().as_secs_f64());
