@@ -158,7 +158,7 @@ impl PayloadKey {
     }
 }
 
-fn payload_row(class: u8, day: i64) -> [u8; 9] {
+pub(super) fn payload_row(class: u8, day: i64) -> [u8; 9] {
     let mut row = [class; 9];
     if let Some((_, rest)) = row.split_first_mut() {
         rest.copy_from_slice(&day.to_be_bytes());
@@ -166,15 +166,15 @@ fn payload_row(class: u8, day: i64) -> [u8; 9] {
     row
 }
 
-const fn payload_place(row: &[u8]) -> Place<'_> {
+pub(super) const fn payload_place(row: &[u8]) -> Place<'_> {
     Place { table: "payload_keys", row, column: "wrapped", version: 1 }
 }
 
-const fn subject_place(subject: &SubjectId) -> Place<'_> {
+pub(super) const fn subject_place(subject: &SubjectId) -> Place<'_> {
     Place { table: "subject_keys", row: subject.as_bytes(), column: "wrapped", version: 1 }
 }
 
-const fn named_place() -> Place<'static> {
+pub(super) const fn named_place() -> Place<'static> {
     Place { table: "named_keys", row: LOG_KEY.as_bytes(), column: "wrapped", version: 1 }
 }
 
@@ -183,4 +183,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-const LOG_KEY: &str = "log-signing";
+pub(super) const LOG_KEY: &str = "log-signing";

@@ -7,6 +7,7 @@ mod change;
 mod disclosure;
 mod enrolment;
 mod export;
+mod fsck;
 mod holder;
 mod journals;
 mod keystore;
@@ -32,6 +33,7 @@ use crate::keys::{KeyRing, RootKey, SealError, Sealed};
 use crate::secret::Entropy;
 
 use super::{StoreError, StoreKeys};
+pub use fsck::{Fault, FaultPlace, FsckCounts, FsckReport, JournalFound, fsck};
 use journals::Journals;
 use keystore::KeyStore;
 use readers::Readers;
