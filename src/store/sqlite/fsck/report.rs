@@ -13,7 +13,7 @@ pub struct FsckReport {
     pub journals: Vec<JournalFound>,
     /// How much was looked at.
     pub counts: FsckCounts,
-    /// The first faults, at most [`FAULTS_KEPT`].
+    /// The first faults, at most a thousand.
     pub faults: Vec<Fault>,
     /// All faults.
     pub faults_total: u64,
@@ -193,4 +193,4 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Enough to see what happened; a damaged disk has millions.
-pub const FAULTS_KEPT: usize = 1_000;
+pub(super) const FAULTS_KEPT: usize = 1_000;
