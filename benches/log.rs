@@ -48,19 +48,20 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     group.finish();
 }
 
-struct Bench {
+/// A store with a partner who asks.
+pub(crate) struct Bench {
     store: SqliteStore,
     rules: Rules,
     actor: Actor,
 }
 
 impl Bench {
-    async fn open(folder: &Path) -> Self {
+    /// Founds a store in a folder.
+    pub(crate) async fn open(folder: &Path) -> Self {
         let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("policy");
         let bundle = without_volumes(&Bundle::read_folder(&policy).expect("the policy folder"));
         let entropy = Arc::new(SystemEntropy::new());
-        let root = RootKey::new(Secret::random(entropy.as_ref()).expect("randomness"));
-        let store = SqliteStore::open(folder, root, Arc::new(SystemClock), entropy).expect("a store");
+        let store = SqliteStore::open(folder, root(), Arc::new(SystemClock), entropy).expect("a store");
         let partner = Partner {
             name: "au-border".parse().expect("a name"),
             title: "A partner".to_owned(),
@@ -144,7 +145,13 @@ fn without_volumes(bundle: &Bundle) -> Bundle {
     Bundle::from_files(files).expect("a policy folder")
 }
 
-async fn record_all(bench: &Arc<Bench>, clients: u32, rounds: u64) -> Duration {
+/// The root key of every store here.
+pub(crate) fn root() -> RootKey {
+    RootKey::new(Secret::take(&mut [7; 32]))
+}
+
+/// Records so many queries from so many clients, and gives the time it took.
+pub(crate) async fn record_all(bench: &Arc<Bench>, clients: u32, rounds: u64) -> Duration {
     let start = Instant::now();
     let each = rounds.div_ceil(u64::from(clients));
     let tasks: Vec<_> = (0..clients)

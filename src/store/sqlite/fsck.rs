@@ -247,6 +247,9 @@ impl Check<'_> {
                 return Ok(());
             }
             Content::Gone => {
+                if opened.class == PayloadClass::Query.number() {
+                    self.queries.take_disposed(owner(&journal.name), at);
+                }
                 self.gone.insert((journal.name.clone(), index, opened.class, at.day()));
                 pass.known.keep(index, None);
                 return Ok(());
