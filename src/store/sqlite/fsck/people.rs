@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::params;
 
-use crate::authz::Bundle;
+use crate::authz::{Bundle, Standing};
 use crate::clock::Timestamp;
 use crate::ids::Digest;
 use crate::keys::{Place, PublicKey, Purpose, SignatureDomain};
@@ -142,7 +142,7 @@ fn people(
         if role != newest.role {
             report.fault(place(), "the role is not the one that the log names");
         }
-        if (standing == "suspended") != history.people_suspended.contains(&name) {
+        if standing != standing_word(&history.people_suspended, &name) {
             report.fault(place(), "the standing is not the one that follows from the log");
         }
         if let Some(Change::PutPerson(person)) = newest.change.and_then(|id| changes.body(id)) {
@@ -201,7 +201,7 @@ fn partners(
             report.fault(place(), "no entry says that it was added");
             continue;
         };
-        if (standing == "suspended") != history.partners_suspended.contains(&name) {
+        if standing != standing_word(&history.partners_suspended, &name) {
             report.fault(place(), "the standing is not the one that follows from the log");
         }
         if let Some(Change::PutPartner(partner)) = newest.change.and_then(|id| changes.body(id)) {
@@ -220,6 +220,10 @@ fn partners(
         }
     }
     Ok(())
+}
+
+fn standing_word(suspended: &BTreeSet<String>, name: &str) -> &'static str {
+    if suspended.contains(name) { Standing::Suspended.as_str() } else { Standing::Active.as_str() }
 }
 
 /// The contact as it stands in a row; `None` when it did not open, which is told.

@@ -109,7 +109,8 @@ fn a_store_with_something_of_everything_is_whole() {
 
 #[test]
 fn every_table_of_the_log_and_its_state_has_rows_to_damage() {
-    let sql = Connection::open(&files(copy().path())[0]).unwrap();
+    let folder = copy();
+    let sql = Connection::open(&files(folder.path())[0]).unwrap();
     for (table, columns) in COVERED {
         let rows: i64 =
             sql.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
@@ -126,8 +127,8 @@ fn every_table_of_the_log_and_its_state_has_rows_to_damage() {
 fn every_row_that_is_deleted_is_missed() {
     let whole = Connection::open(&files(STORE.path())[0]).unwrap();
     for (table, _) in COVERED {
-        // An offer that is used up or ran out is deleted in order as well.
-        if table == "release_key_challenges" {
+        // An offer that is used up is deleted in order as well; which templates and fields there are, no entry says.
+        if ["release_key_challenges", "templates", "records"].contains(&table) {
             continue;
         }
         let rows: usize =
