@@ -89,17 +89,12 @@ impl Bench {
         Self { store, rules: Rules::load(bundle).expect("rules that hold"), actor }
     }
 
-    fn permit(&self) -> Permit {
+    fn permit(&self, content: Digest) -> Permit {
         let (collection, purpose) = names();
         let usage = Usage::Counted { today: 0, this_year: 0 };
         let about =
             About::Query { agreement: None, collection: &collection, purpose: &purpose, samples: 1, usage };
-        let ask = Ask {
-            action: Action::AskQuery,
-            about,
-            content: Digest::sha256(b"bench"),
-            now: SystemClock.now(),
-        };
+        let ask = Ask { action: Action::AskQuery, about, content, now: SystemClock.now() };
         self.rules.permit(&self.actor, &ask).expect("the rules permit a query")
     }
 
@@ -108,10 +103,11 @@ impl Bench {
         let (collection, purpose) = names();
         let now = SystemClock.now();
         let id: [u8; 16] = random_bytes(&entropy).expect("randomness");
+        let content = Digest::sha256(&id);
         let new = QueryNew {
             id: QueryId::from_bytes(id),
             request: RequestId::from_bytes(id),
-            content: Digest::sha256(&id),
+            content,
             collection,
             purpose,
             case: "case-1".to_owned(),
@@ -123,7 +119,7 @@ impl Bench {
             window_start: now.before(Duration::from_secs(60)),
         };
         let verdict = Withheld::new(Verdict { answer: Answer::NoHit, subject: None, hidden: None });
-        match self.store.query_record(self.permit(), new, verdict).await.expect("a record") {
+        match self.store.query_record(self.permit(content), new, verdict).await.expect("a record") {
             QueryRecorded::New(..) => {}
             QueryRecorded::Seen(_) => panic!("a new id was taken for one that was seen"),
             QueryRecorded::DayExhausted | QueryRecorded::YearExhausted => {

@@ -172,7 +172,7 @@ impl Check<'_> {
         let opener =
             Opener { ring: &view.ring, payload: &view.payload, sums: &sums, journal: journal.id, of_holder };
         let mut pass = Pass {
-            known: TagSums::new(journal.id, &journal.name),
+            known: TagSums::new(journal.id, &journal.name, tree.size()),
             cases: Cases::default(),
             opened: 0,
             disposed: 0,

@@ -78,6 +78,9 @@ const fn is_of_request(kind: Kind) -> bool {
 pub(super) struct TagSums {
     pub(super) journal: i64,
     pub(super) name: String,
+    /// Entries that the journal has; what stands beyond them is a fault by itself and not followed further, so
+    /// that one damaged index can't ask for more memory than there is.
+    size: u64,
     /// By index; nothing where an entry did not open.
     due: Vec<Option<u64>>,
     found: Vec<u64>,
@@ -85,14 +88,13 @@ pub(super) struct TagSums {
 
 impl TagSums {
     /// Nothing is known of a journal yet.
-    pub(super) fn new(journal: i64, name: &str) -> Self {
-        Self { journal, name: name.to_owned(), ..Self::default() }
+    pub(super) fn new(journal: i64, name: &str, size: u64) -> Self {
+        Self { journal, name: name.to_owned(), size, ..Self::default() }
     }
 
     /// Keeps what the tags of an entry come to.
     pub(super) fn keep(&mut self, index: u64, due: Option<u64>) {
-        let Ok(at) = usize::try_from(index) else { return };
-        // INVARIANT: indices come in ascending order and end with the journal, so this grows by its entries.
+        let Some(at) = usize::try_from(index).ok().filter(|_| index < self.size) else { return };
         if at >= self.due.len() {
             self.due.resize(at.saturating_add(1), None);
         }
