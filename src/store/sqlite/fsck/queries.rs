@@ -29,6 +29,9 @@ pub(super) struct Queries {
     matched: BTreeMap<i64, u64>,
 }
 
+/// Takes a row: the query, its entry, the row of the journal, and what is known of that.
+type Take<'a> = dyn FnMut(QueryId, i64, i64, Option<&TagSums>) + 'a;
+
 /// A query as it is stored.
 struct Row {
     partner: String,
@@ -93,7 +96,7 @@ impl Queries {
     ) -> Result<(), StoreError> {
         self.counters(view, report)?;
         let mut found: BTreeMap<i64, u64> = BTreeMap::new();
-        let read = |take: &mut dyn FnMut(QueryId, i64, i64, Option<&TagSums>)| -> Result<(), StoreError> {
+        let read = |take: &mut Take<'_>| -> Result<(), StoreError> {
             let mut statement =
                 database("reading queries", view.sql.prepare("SELECT id, partner, idx FROM queries"))?;
             let mut rows = database("reading queries", statement.query([]))?;

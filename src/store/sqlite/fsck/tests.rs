@@ -200,7 +200,7 @@ proptest! {
     #[test]
     fn every_change_of_a_row_is_found_and_named(
         table in any::<Index>(), column in any::<Index>(), row in any::<Index>(), other in any::<Index>(),
-        byte in any::<Index>(), bit in 0_u32..8, kind in 0_u8..5,
+        byte in any::<Index>(), bit in 0_usize..8, kind in 0_u8..5,
     ) {
         let (table, columns) = *table.get(&COVERED);
         let column = *column.get(columns);
@@ -238,11 +238,11 @@ struct Damage {
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    Flip { byte: Index, bit: u32 },
+    Flip { byte: Index, bit: usize },
     Truncate { to: Index },
     Copy,
     Swap,
-    Repeat { byte: Index, bit: u32 },
+    Repeat { byte: Index, bit: usize },
     Delete,
 }
 
@@ -263,7 +263,7 @@ impl Damage {
         match (self.kind, place) {
             (Kind::Delete, _) => drop(after.remove(self.row)),
             (Kind::Flip { byte, bit }, Some(at)) => {
-                after[self.row][at] = flipped(&before[self.row][at], byte, bit)?
+                after[self.row][at] = flipped(&before[self.row][at], byte, bit)?;
             }
             (Kind::Truncate { to }, Some(at)) => after[self.row][at] = truncated(&before[self.row][at], to)?,
             (Kind::Copy, Some(at)) => after[self.row][at] = before[self.other][at].clone(),
@@ -399,11 +399,11 @@ impl Damage {
     }
 }
 
-fn flipped(value: &Value, byte: Index, bit: u32) -> Option<Value> {
+fn flipped(value: &Value, byte: Index, bit: usize) -> Option<Value> {
     Some(match value {
         Value::Null => return None,
         Value::Real(_) => panic!("no column holds reals"),
-        Value::Integer(number) => Value::Integer(number ^ (1 << (byte.index(8) * 8 + bit as usize))),
+        Value::Integer(number) => Value::Integer(number ^ (1 << (byte.index(8) * 8 + bit))),
         Value::Text(text) => {
             let mut bytes = text.clone().into_bytes();
             let at = byte.index(bytes.len());
@@ -427,7 +427,7 @@ fn truncated(value: &Value, to: Index) -> Option<Value> {
     match value {
         Value::Blob(bytes) if !bytes.is_empty() => Some(Value::Blob(bytes[..to.index(bytes.len())].to_vec())),
         Value::Text(text) if text.is_ascii() && !text.is_empty() => {
-            Some(Value::Text(text[..to.index(text.len())].to_owned()))
+            Some(Value::Text(text.chars().take(to.index(text.len())).collect()))
         }
         _ => None,
     }
