@@ -62,7 +62,7 @@ const CLIENTS: [u32; 4] = [1, 16, 64, 256];
 
 /// What is recorded.
 #[derive(Clone, Copy)]
-enum What {
+pub(crate) enum What {
     /// One entry and nothing else: the log itself.
     Refusal,
     /// A query with its outcome, its counters and its entry.
@@ -84,20 +84,22 @@ fn say_waits(what: What, clients: u32, mut waits: Vec<Duration>) {
     println!("log/{}/{clients}: p50 {:?}, p99 {:?}", what.title(), at(0.5), at(0.99));
 }
 
-struct Bench {
+/// A store with a partner who asks.
+pub(crate) struct Bench {
     store: SqliteStore,
     rules: Rules,
     actor: Actor,
 }
 
 impl Bench {
-    async fn open(folder: &Path) -> Self {
+    /// Founds a store in a folder.
+    pub(crate) async fn open(folder: &Path) -> Self {
         let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("policy");
         let bundle = without_volumes(&Bundle::read_folder(&policy).expect("the policy folder"));
         let entropy = Arc::new(SystemEntropy::new());
-        let root = RootKey::new(Secret::random(entropy.as_ref()).expect("randomness"));
-        let store = SqliteStore::open(folder, &folder.join("heads"), root, Arc::new(SystemClock), entropy)
-            .expect("a store");
+        let heads = folder.join("heads");
+        let store =
+            SqliteStore::open(folder, &heads, root(), Arc::new(SystemClock), entropy).expect("a store");
         let partner = Partner {
             name: "au-border".parse().expect("a name"),
             title: "A partner".to_owned(),
@@ -125,17 +127,12 @@ impl Bench {
         Self { store, rules: Rules::load(bundle).expect("rules that hold"), actor }
     }
 
-    fn permit(&self) -> Permit {
+    fn permit(&self, content: Digest) -> Permit {
         let (collection, purpose) = names();
         let usage = Usage::Counted { today: 0, this_year: 0 };
         let about =
             About::Query { agreement: None, collection: &collection, purpose: &purpose, samples: 1, usage };
-        let ask = Ask {
-            action: Action::AskQuery,
-            about,
-            content: Digest::sha256(b"bench"),
-            now: SystemClock.now(),
-        };
+        let ask = Ask { action: Action::AskQuery, about, content, now: SystemClock.now() };
         self.rules.permit(&self.actor, &ask).expect("the rules permit a query")
     }
 
@@ -145,15 +142,20 @@ impl Bench {
         let _receipt = refused.expect("an entry");
     }
 
-    async fn record(&self, permit: Permit) {
-        let entropy = SystemEntropy::new();
+    /// A question's id, and what permits it.
+    fn question(&self) -> ([u8; 16], Permit) {
+        let id = random_bytes(&SystemEntropy::new()).expect("randomness");
+        (id, self.permit(Digest::sha256(&id)))
+    }
+
+    async fn record(&self, id: [u8; 16], permit: Permit) {
         let (collection, purpose) = names();
         let now = SystemClock.now();
-        let id: [u8; 16] = random_bytes(&entropy).expect("randomness");
+        let content = Digest::sha256(&id);
         let new = QueryNew {
             id: QueryId::from_bytes(id),
             request: RequestId::from_bytes(id),
-            content: Digest::sha256(&id),
+            content,
             collection,
             purpose,
             case: "case-1".to_owned(),
@@ -187,15 +189,25 @@ fn without_volumes(bundle: &Bundle) -> Bundle {
     Bundle::from_files(files).expect("a policy folder")
 }
 
+/// The root key of every store here.
+pub(crate) fn root() -> RootKey {
+    RootKey::new(Secret::take(&mut [7; 32]))
+}
+
 /// Lets so many clients record so often in all; gives the time it took, and how long each record waited.
-async fn record_all(bench: &Arc<Bench>, what: What, clients: u32, rounds: u64) -> (Duration, Vec<Duration>) {
+pub(crate) async fn record_all(
+    bench: &Arc<Bench>,
+    what: What,
+    clients: u32,
+    rounds: u64,
+) -> (Duration, Vec<Duration>) {
     let each = rounds.div_ceil(u64::from(clients));
     // Permits are the rules' work and made before the clock runs.
     let permits = |_| match what {
         What::Refusal => Vec::new(),
-        What::Query => (0..each).map(|_| bench.permit()).collect(),
+        What::Query => (0..each).map(|_| bench.question()).collect(),
     };
-    let permits: Vec<Vec<Permit>> = (0..clients).map(permits).collect();
+    let permits: Vec<Vec<([u8; 16], Permit)>> = (0..clients).map(permits).collect();
     let start = Instant::now();
     let tasks: Vec<_> = permits
         .into_iter()
@@ -207,7 +219,7 @@ async fn record_all(bench: &Arc<Bench>, what: What, clients: u32, rounds: u64) -
                     let permit = permits.pop();
                     let begun = Instant::now();
                     match permit {
-                        Some(permit) => bench.record(permit).await,
+                        Some((id, permit)) => bench.record(id, permit).await,
                         None => bench.refuse().await,
                     }
                     waits.push(begun.elapsed());

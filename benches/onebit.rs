@@ -1,5 +1,6 @@
 //! All benches: `make bench`, or one group by `make bench BENCH=search`.
 
+mod fsck;
 // The harness of the tests: a holder with the real server.
 #[path = "../tests/it/holder.rs"]
 #[allow(
@@ -31,5 +32,5 @@ mod story;
 use criterion::{criterion_group, criterion_main};
 
 // Search first: its peer must run before any pool of ours sets the threads of its linear algebra.
-criterion_group!(all, search::benches, sealing::benches, log::benches, query::benches);
+criterion_group!(all, search::benches, sealing::benches, log::benches, fsck::benches, query::benches);
 criterion_main!(all);

@@ -8,6 +8,7 @@ use super::wire;
 use crate::grpc::client::{ClientOptions, CredentialOptions};
 
 mod fetch;
+mod fsck;
 mod kept;
 mod officer;
 mod offline;
@@ -52,6 +53,24 @@ pub enum AuditCommand {
     Checkpoint(CheckpointArgs),
     /// Writes a journal to a folder that `onebit audit verify` verifies, for privacy officers; it is logged
     Export(ExportArgs),
+    /// Checks a whole store against its own log, on the server's machine, also while the server runs
+    ///
+    /// Everything that follows from the entries is derived from them again and compared with what the store holds:
+    /// tiles, roots, checkpoints, receipts, queries, disclosures with the signatures of their officers, changes,
+    /// registry. Nothing is written. It tells every fault that it finds, by name and place. The exit code is 0
+    /// when the store is whole, 1 when something is wrong, 2 when the check could not run.
+    Fsck(FsckArgs),
+}
+
+/// A store to check.
+#[derive(Debug, clap::Args)]
+pub struct FsckArgs {
+    /// The configuration of the server whose store it is
+    #[arg(long, value_name = "FILE", env = "ONEBIT_CONFIG")]
+    pub config: PathBuf,
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputOption,
 }
 
 /// An export to verify.
@@ -296,5 +315,6 @@ pub fn run(args: &AuditArgs) -> Result<(), CliError> {
         AuditCommand::Entry(args) => wire::calling(officer::entry(args)),
         AuditCommand::Checkpoint(args) => wire::calling(officer::checkpoint(args)),
         AuditCommand::Export(args) => wire::calling(officer::export(args)),
+        AuditCommand::Fsck(args) => fsck::check(args),
     }
 }

@@ -46,6 +46,9 @@ pub enum CliError {
         /// Why it failed.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// A check that could not begin, so that nothing is known.
+    #[error("the check could not run")]
+    CouldNotRun(#[source] Box<dyn Error + Send + Sync>),
     /// Something was found to be wrong, and this says it all.
     #[error("{0}")]
     Found(String),
@@ -76,13 +79,13 @@ impl CliError {
         Self::Write { path: path.to_owned(), source }
     }
 
-    /// The exit code: 2 for what the caller typed, 1 for everything else.
+    /// The exit code: 2 for what the caller typed and for a check that could not begin, 1 for everything else.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Client(ClientError::Missing { .. } | ClientError::Address(_)) => {
-                EXIT_USAGE
-            }
+            Self::Usage(_)
+            | Self::CouldNotRun(_)
+            | Self::Client(ClientError::Missing { .. } | ClientError::Address(_)) => EXIT_USAGE,
             _ => EXIT_FAILED,
         }
     }

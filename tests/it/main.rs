@@ -18,6 +18,7 @@ mod demo;
 mod disclosure;
 mod door;
 mod enrolment;
+mod fsck;
 mod holder;
 mod house;
 mod identity;

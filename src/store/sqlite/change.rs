@@ -419,6 +419,6 @@ fn partner_of(permit: &Permit) -> Result<PartnerName, StoreError> {
         .ok_or(StoreError::Damaged { what: "a permit of a partner without its name" })
 }
 
-const fn body_place(id: &ChangeId) -> Place<'_> {
+pub(super) const fn body_place(id: &ChangeId) -> Place<'_> {
     Place { table: "changes", row: id.as_bytes(), column: "body", version: 1 }
 }

@@ -629,14 +629,14 @@ fn tags(context: &Context, disclosure: &Disclosure, subject: Option<SubjectId>) 
     .collect()
 }
 
-const fn body_place(id: &DisclosureId) -> Place<'_> {
+pub(super) const fn body_place(id: &DisclosureId) -> Place<'_> {
     Place { table: "disclosures", row: id.as_bytes(), column: "body", version: 1 }
 }
 
-fn step_row(id: DisclosureId, sequence: u64) -> Vec<u8> {
+pub(super) fn step_row(id: DisclosureId, sequence: u64) -> Vec<u8> {
     [id.as_bytes().as_slice(), &sequence.to_be_bytes()].concat()
 }
 
-const fn step_place(row: &[u8]) -> Place<'_> {
+pub(super) const fn step_place(row: &[u8]) -> Place<'_> {
     Place { table: "disclosure_steps", row, column: "step", version: 1 }
 }

@@ -618,7 +618,7 @@ fn template_open(bytes: &[u8]) -> Result<Protected, StoreError> {
     Protected::from_bytes(bytes).map_err(|_| StoreError::Damaged { what: "a template" })
 }
 
-const fn template_place(row: &[u8]) -> Place<'_> {
+pub(super) const fn template_place(row: &[u8]) -> Place<'_> {
     Place { table: "templates", row, column: "template", version: 1 }
 }
 

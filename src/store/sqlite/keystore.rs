@@ -255,7 +255,7 @@ impl PayloadKey {
     }
 }
 
-fn payload_row(class: u8, day: i64) -> [u8; 9] {
+pub(super) fn payload_row(class: u8, day: i64) -> [u8; 9] {
     let mut row = [class; 9];
     if let Some((_, rest)) = row.split_first_mut() {
         rest.copy_from_slice(&day.to_be_bytes());
@@ -263,20 +263,20 @@ fn payload_row(class: u8, day: i64) -> [u8; 9] {
     row
 }
 
-const fn payload_place(row: &[u8]) -> Place<'_> {
+pub(super) const fn payload_place(row: &[u8]) -> Place<'_> {
     Place { table: "payload_keys", row, column: "wrapped", version: 1 }
 }
 
-const fn subject_place(subject: &SubjectId) -> Place<'_> {
+pub(super) const fn subject_place(subject: &SubjectId) -> Place<'_> {
     Place { table: "subject_keys", row: subject.as_bytes(), column: "wrapped", version: 1 }
 }
 
-const fn named_place(name: &str) -> Place<'_> {
+pub(super) const fn named_place(name: &str) -> Place<'_> {
     Place { table: "named_keys", row: name.as_bytes(), column: "wrapped", version: 1 }
 }
 
 /// Keys after the first are named after their public halves.
-fn seed_name(public_key: &[u8; 32]) -> String {
+pub(super) fn seed_name(public_key: &[u8; 32]) -> String {
     format!("{LOG_KEY}:{}", data_encoding::HEXLOWER.encode(public_key))
 }
 
@@ -285,4 +285,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-const LOG_KEY: &str = "log-signing";
+pub(super) const LOG_KEY: &str = "log-signing";

@@ -9,6 +9,7 @@ mod disposal;
 mod enrolment;
 mod export;
 mod fork;
+mod fsck;
 mod heads;
 mod holder;
 mod journals;
@@ -39,6 +40,7 @@ use crate::keys::{KeyRing, RootKey, SealError, Sealed};
 use crate::secret::Entropy;
 
 use super::{StoreError, StoreKeys};
+pub use fsck::{Fault, FaultPlace, FsckCounts, FsckReport, JournalFound, fsck};
 use journals::Journals;
 use keystore::KeyStore;
 use readers::Readers;

@@ -324,7 +324,7 @@ fn outcome_open(
     }))
 }
 
-const fn outcome_place(row: &[u8]) -> Place<'_> {
+pub(super) const fn outcome_place(row: &[u8]) -> Place<'_> {
     Place { table: "queries", row, column: "outcome", version: 1 }
 }
 

@@ -147,6 +147,6 @@ struct ReleasedField<'a> {
     permitted_uses: &'a [String],
 }
 
-const fn place(id: &DisclosureId) -> Place<'_> {
+pub(super) const fn place(id: &DisclosureId) -> Place<'_> {
     Place { table: "releases", row: id.as_bytes(), column: "ciphertext", version: 1 }
 }

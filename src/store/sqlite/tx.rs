@@ -156,7 +156,7 @@ impl PayloadClass {
 }
 
 /// The number of the class that an entry's openings are sealed under.
-fn sealed_under(kind: Kind) -> u8 {
+pub(super) fn sealed_under(kind: Kind) -> u8 {
     match kind {
         // What is left when payloads are gone, and what later checkpoints are verified by: never disposed of.
         Kind::PayloadsDisposed | Kind::LogKeyChanged => LASTING,

@@ -1,0 +1,512 @@
+//! The check of a whole store: everything that follows from the entries is derived from them again and compared
+//! with what the store holds.
+//!
+//! It only reads, in one consistent view, beside a running server or without one. It goes on after a fault and
+//! tells them all. What it covers, and what it can't, stands in `docs/audit-log.md`.
+
+mod changes;
+mod disclosures;
+mod entries;
+mod gallery;
+mod history;
+mod people;
+mod queries;
+mod report;
+mod tags;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod view;
+
+use std::collections::BTreeSet;
+use std::hash::RandomState;
+use std::path::Path;
+
+use rusqlite::{Connection, params};
+
+use crate::audit::event::{Event, Fact, Kind};
+use crate::audit::note::VerifierKey;
+use crate::audit::proof::inclusion_proof;
+use crate::audit::receipt::Receipt;
+use crate::ids::DisclosureId;
+use crate::keys::RootKey;
+use crate::store::StoreError;
+
+use super::log::SqlTiles;
+use super::{DATABASE_FILE, KEY_STORE_FILE, database, files};
+use crate::authz::PayloadClass;
+use changes::Changes;
+use disclosures::{Against, Cases};
+use entries::{Content, Opened, Opener, Reader};
+use history::History;
+use people::PeopleKeys;
+use queries::Queries;
+pub use report::{Fault, FaultPlace, FsckCounts, FsckReport, JournalFound};
+use tags::TagSums;
+use tree::Tree;
+use view::View;
+
+/// Checks the store in `folder`. `progress` is told what is looked at, and how much of it is done and there.
+///
+/// # Errors
+/// [`StoreError`] when the check can't begin: no store, another root key, a newer form. What is wrong with a store
+/// that can be opened stands in the report.
+pub fn fsck(
+    folder: &Path,
+    root: RootKey,
+    progress: &mut dyn FnMut(&str, u64, u64),
+) -> Result<FsckReport, StoreError> {
+    let mut report = FsckReport::default();
+    let view = View::open(folder, root, &mut report)?;
+    let mut check = Check {
+        folder,
+        view: &view,
+        sums: RandomState::new(),
+        history: History::default(),
+        queries: Queries::default(),
+        tags: Vec::new(),
+        looks: Vec::new(),
+        gone: BTreeSet::new(),
+    };
+    check.databases(progress, &mut report);
+    let done = check.all(progress, &mut report);
+    report.part(FaultPlace::Database(DATABASE_FILE), done);
+    Ok(report)
+}
+
+/// A check on its way.
+struct Check<'a> {
+    folder: &'a Path,
+    view: &'a View,
+    sums: RandomState,
+    history: History,
+    queries: Queries,
+    tags: Vec<TagSums>,
+    /// Entries of the holder's journal that somebody looked at a field: index, disclosure, event.
+    looks: Vec<(u64, DisclosureId, Event)>,
+    /// Entries whose openings are gone while their key is there: journal, index, class and day.
+    gone: BTreeSet<(String, u64, u8, i64)>,
+}
+
+/// A journal as its row says.
+struct JournalRow {
+    id: i64,
+    name: String,
+    origin: String,
+}
+
+impl Check<'_> {
+    /// What SQLite itself finds.
+    fn databases(&self, progress: &mut dyn FnMut(&str, u64, u64), report: &mut FsckReport) {
+        for (file, sql) in [(DATABASE_FILE, &self.view.sql), (KEY_STORE_FILE, &self.view.keys_sql)] {
+            progress("pages", 0, 1);
+            let done = integrity(file, sql, report);
+            report.part(FaultPlace::Database(file), done);
+            progress("pages", 1, 1);
+        }
+    }
+
+    fn all(
+        &mut self,
+        progress: &mut dyn FnMut(&str, u64, u64),
+        report: &mut FsckReport,
+    ) -> Result<(), StoreError> {
+        let mut journals = journals(&self.view.sql)?;
+        // The holder's first: it says who had which key when, and what the others' heads were.
+        journals.sort_by_key(|journal| owner(&journal.name) != HOLDER);
+        let changes = Changes::read(self.view, report)?;
+        let people = PeopleKeys::read(self.view, &changes)?;
+        for journal in &journals {
+            let done = self.journal(journal, &people, progress, report);
+            report.part(FaultPlace::Journal(journal.name.clone()), done);
+        }
+        self.strangers(&journals, report)?;
+        self.origins(&journals, report);
+        let part = |place: &'static str, done, report: &mut FsckReport| {
+            report.part(FaultPlace::Row { table: place, row: "as a whole".to_owned() }, done);
+        };
+        self.looked_at()?;
+        let done = tags::compare(&self.view.sql, &self.sums, &mut self.tags, report);
+        part("entry_tags", done, report);
+        let owned: Vec<(String, &TagSums)> =
+            self.tags.iter().map(|known| (owner(&known.name).to_owned(), known)).collect();
+        let done = self.queries.end(self.view, &self.sums, &owned, report);
+        part("queries", done, report);
+        part("disclosures", disclosures::compare_all(self.view, &self.history, report), report);
+        changes.compare(&self.history, &people, report);
+        part("people", people::compare(self.view, &self.history, &changes, report), report);
+        part("batches", gallery::batches(self.view, &self.history, report), report);
+        let [data, _] = files(self.folder);
+        let all = self.view.sql.query_row("SELECT count(*) FROM subjects", [], |row| row.get(0));
+        let all = database("counting subjects", all)?;
+        let done = gallery::compare(
+            self.view,
+            &data,
+            &mut |done| progress("templates and records", done, all),
+            report,
+        );
+        part("subjects", done, report);
+        for (journal, index, class, day) in &self.gone {
+            if self.view.payload_key_is_there_now(self.folder, *class, *day) {
+                let place = FaultPlace::Entry { journal: journal.clone(), index: *index };
+                report.fault(place, "its openings are gone, and the key of its class and day is there");
+            }
+        }
+        Ok(())
+    }
+
+    /// One journal: its entries once, from the first to the last.
+    fn journal(
+        &mut self,
+        journal: &JournalRow,
+        people: &PeopleKeys,
+        progress: &mut dyn FnMut(&str, u64, u64),
+        report: &mut FsckReport,
+    ) -> Result<(), StoreError> {
+        let view = self.view;
+        let keys = verifier_keys(view, &journal.origin);
+        let heads = self.history.heads.remove(&journal.name).unwrap_or_default();
+        let mut tree = Tree::new(&view.sql, journal.id, &journal.name, &keys, heads)?;
+        let of_holder = owner(&journal.name) == HOLDER;
+        let sums = self.sums.clone();
+        let opener =
+            Opener { ring: &view.ring, payload: &view.payload, sums: &sums, journal: journal.id, of_holder };
+        let mut pass = Pass {
+            known: TagSums::new(journal.id, &journal.name, tree.size()),
+            cases: Cases::default(),
+            opened: 0,
+            disposed: 0,
+            receipts: Vec::new(),
+        };
+        let all = size_of(&view.sql, journal.id)?;
+        let what = format!("journal {}", journal.name);
+        let mut reader = Reader::new(&view.sql, journal.id);
+        let (mut stored, mut before) = (reader.next(ENTRIES_AT_ONCE)?, Vec::new());
+        let mut done = 0_u64;
+        while !stored.is_empty() || !before.is_empty() {
+            let mut opened = Vec::new();
+            // While all cores open these, this thread compares those before and reads those after.
+            let next = rayon::in_place_scope(|scope| {
+                scope.spawn(|_| opened = entries::open_all(&stored, &opener));
+                for one in std::mem::take(&mut before) {
+                    self.entry(journal, one, &opener, &mut tree, &mut pass, report)?;
+                    done = done.saturating_add(1);
+                }
+                progress(&what, done, all);
+                reader.next(ENTRIES_AT_ONCE)
+            })?;
+            (stored, before) = (next, opened);
+        }
+        if of_holder {
+            self.history.end();
+        }
+        let mut found = tree.end(report)?;
+        (found.opened, found.disposed) = (pass.opened, pass.disposed);
+        receipts(view, journal, &keys, &opener, &found, &pass.receipts, report)?;
+        if !of_holder {
+            let parts = (journal.name.as_str(), journal.origin.as_str(), owner(&journal.name));
+            let against = Against { view, history: &self.history, keys: people, journal: parts };
+            pass.cases.end(&against, report)?;
+        }
+        report.journals.push(found);
+        self.tags.push(pass.known);
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        journal: &JournalRow,
+        opened: Opened,
+        opener: &Opener<'_>,
+        tree: &mut Tree<'_>,
+        pass: &mut Pass,
+        report: &mut FsckReport,
+    ) -> Result<(), StoreError> {
+        let Ok(index) = u64::try_from(opened.index) else {
+            let what = format!("an entry stands at {}, before the first", opened.index);
+            report.fault(FaultPlace::Journal(journal.name.clone()), what);
+            return Ok(());
+        };
+        let place = || FaultPlace::Entry { journal: journal.name.clone(), index };
+        for fault in opened.faults {
+            report.fault(place(), fault);
+        }
+        let at = match &opened.content {
+            Content::Said(said) => said.holder.at,
+            _ => opened.at,
+        };
+        tree.take(index, opened.leaf, at, report)?;
+        let said = match opened.content {
+            Content::Said(said) => said,
+            Content::Disposed => {
+                pass.disposed = pass.disposed.saturating_add(1);
+                if opened.class == PayloadClass::Query.number() {
+                    self.queries.take_disposed(owner(&journal.name), at);
+                }
+                pass.known.keep(index, None);
+                return Ok(());
+            }
+            Content::Gone => {
+                if opened.class == PayloadClass::Query.number() {
+                    self.queries.take_disposed(owner(&journal.name), at);
+                }
+                self.gone.insert((journal.name.clone(), index, opened.class, at.day()));
+                pass.known.keep(index, None);
+                return Ok(());
+            }
+            Content::Closed => {
+                pass.known.keep(index, None);
+                return Ok(());
+            }
+        };
+        pass.opened = pass.opened.saturating_add(1);
+        let event = &said.holder;
+        let mut tags = opened.tags;
+        if opener.of_holder {
+            self.history.take(index, event);
+            if tags.is_none()
+                && let Some(id) = event.fact(Fact::Disclosure).and_then(|id| id.try_into().ok())
+            {
+                self.looks.push((index, DisclosureId::from_bytes(id), event.clone()));
+            }
+        } else {
+            let partner = owner(&journal.name).to_owned();
+            self.history.take_of_partner(&journal.name, &partner, index, event);
+            if event.kind == Kind::QueryAnswered {
+                let of = (journal.id, journal.name.as_str(), partner.as_str());
+                self.queries.take(self.view, &self.sums, of, index, event, report)?;
+                pass.receipts.push(index);
+                if pass.receipts.len() > RECEIPTS_MOST {
+                    // Every second one stays, so that those which are made lie over the whole journal.
+                    let mut at = 0_usize;
+                    pass.receipts.retain(|_| {
+                        at = at.saturating_add(1);
+                        at % 2 == 1
+                    });
+                }
+            } else if is_of_disclosure(event.kind) {
+                let requested = pass.cases.take(index, event);
+                if tags.is_none() {
+                    tags = requested
+                        .map(|requested| opener.sum(&tags::of_request(opener.ring.tags(), event, requested)));
+                }
+            }
+        }
+        pass.known.keep(index, tags);
+        Ok(())
+    }
+
+    /// Tags of looks at fields: they follow from the request, which stands elsewhere.
+    fn looked_at(&mut self) -> Result<(), StoreError> {
+        for (index, id, event) in std::mem::take(&mut self.looks) {
+            let Some((subject, request)) = disclosures::request(self.view, id)? else { continue };
+            let ask = request.ask();
+            let requested = event
+                .clone()
+                .with(Fact::Query, ask.query().as_bytes())
+                .text(Fact::Official, ask.official())
+                .with(Fact::Subject, &subject);
+            let opener = Opener {
+                ring: &self.view.ring,
+                payload: &self.view.payload,
+                sums: &self.sums,
+                journal: 0,
+                of_holder: true,
+            };
+            let due = opener.sum(&tags::of_request(self.view.ring.tags(), &event, &requested));
+            if let Some(known) = self.tags.iter_mut().find(|known| owner(&known.name) == HOLDER) {
+                known.keep(index, Some(due));
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows of the log whose journal is not there.
+    fn strangers(&self, journals: &[JournalRow], report: &mut FsckReport) -> Result<(), StoreError> {
+        for table in ["entries", "tiles", "checkpoints"] {
+            let read = format!("SELECT min(journal) FROM {table} WHERE journal > ?1");
+            let mut after = i64::MIN;
+            loop {
+                let next = self.view.sql.query_row(&read, params![after], |row| row.get::<_, Option<i64>>(0));
+                let Some(next) = database("looking for journals", next)? else { break };
+                if !journals.iter().any(|journal| journal.id == next) {
+                    let place = FaultPlace::Row { table, row: format!("journal no. {next}") };
+                    report.fault(place, "there is no such journal");
+                }
+                after = next;
+            }
+        }
+        Ok(())
+    }
+
+    /// Names and origins of journals, and heads of journals that are not there.
+    fn origins(&self, journals: &[JournalRow], report: &mut FsckReport) {
+        let host = self.history.host.clone().unwrap_or_default();
+        for journal in journals {
+            let first = format!("{host}/onebit/{}", journal.name);
+            if journal.origin != first && !self.history.origins.contains(&journal.origin) {
+                let what =
+                    format!("its origin is not `{first}`, and no entry says that it goes on elsewhere");
+                report.fault(FaultPlace::Journal(journal.name.clone()), what);
+            }
+        }
+        for (name, heads) in &self.history.heads {
+            for head in heads {
+                let place = FaultPlace::Entry { journal: HOLDER.to_owned(), index: head.entry };
+                report.fault(place, format!("it states a head of {name}, and there is no such journal"));
+            }
+        }
+    }
+}
+
+/// What one reading of a journal gathers.
+struct Pass {
+    known: TagSums,
+    cases: Cases,
+    opened: u64,
+    disposed: u64,
+    /// Entries whose receipts are made.
+    receipts: Vec<u64>,
+}
+
+/// Makes receipts as they would be handed out, from the stored tiles and checkpoints, and verifies them.
+fn receipts(
+    view: &View,
+    journal: &JournalRow,
+    keys: &[VerifierKey],
+    opener: &Opener<'_>,
+    found: &JournalFound,
+    indices: &[u64],
+    report: &mut FsckReport,
+) -> Result<(), StoreError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let tiles = SqlTiles { sql: &view.sql, row: journal.id };
+    for index in indices.iter().copied().filter(|index| *index < found.size) {
+        let place = FaultPlace::Entry { journal: journal.name.clone(), index };
+        let Some((entry, opening)) = opener.side(&view.sql, index)? else { continue };
+        let Some((size, checkpoint)) = checkpoint_over(&view.sql, journal.id, index)? else { continue };
+        report.counts.receipts = report.counts.receipts.saturating_add(1);
+        let Ok(proof) = inclusion_proof(&tiles, index, size) else {
+            report.fault(place, "no receipt can be made of it: tiles on its way are missing");
+            continue;
+        };
+        let receipt = Receipt { entry, opening: Some(opening), index, proof, checkpoint };
+        let text = receipt.to_text();
+        let holds = Receipt::parse(&text).is_ok_and(|read| keys.iter().any(|key| read.verify(key).is_ok()));
+        if !holds {
+            report.fault(place, "the receipt that would be handed out does not hold");
+        }
+    }
+    Ok(())
+}
+
+fn checkpoint_over(sql: &Connection, journal: i64, index: u64) -> Result<Option<(u64, String)>, StoreError> {
+    use rusqlite::OptionalExtension;
+    let read = "SELECT size, note FROM checkpoints WHERE journal = ?1 AND size > ?2 ORDER BY size LIMIT 1";
+    let found = sql.prepare_cached(read).and_then(|mut statement| {
+        statement.query_row(params![journal, index], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+    });
+    database("reading a checkpoint", found)
+}
+
+/// The keys that may have signed a journal's checkpoints: the present one, and those that entries say were replaced.
+fn verifier_keys(view: &View, origin: &str) -> Vec<VerifierKey> {
+    let key = |public: [u8; 32]| VerifierKey::new(origin, public).ok();
+    let Some(present) = view.log_key else { return Vec::new() };
+    let replaced = replaced_log_keys(view).unwrap_or_default();
+    [present].into_iter().chain(replaced).filter_map(key).collect()
+}
+
+/// The log keys that were replaced, as the entries found by the tag of their kind say.
+fn replaced_log_keys(view: &View) -> Result<Vec<[u8; 32]>, StoreError> {
+    let tag = tags::kind_tag(view.ring.tags(), Kind::LogKeyChanged);
+    let read = "SELECT journal, idx FROM entry_tags WHERE tag = ?1";
+    let places = view.sql.prepare_cached(read).and_then(|mut statement| {
+        statement
+            .query_map(params![tag.as_bytes()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?
+            .collect::<Result<Vec<_>, _>>()
+    });
+    let mut keys: Vec<[u8; 32]> = Vec::new();
+    for (journal, index) in database("looking for changes of the log's key", places)? {
+        if let Some(event) = entry_says(view, journal, index)? {
+            let old =
+                [Fact::OldPublicKey, Fact::NewPublicKey].map(|fact| event.fact(fact).map(<[u8]>::to_vec));
+            keys.extend(old.into_iter().flatten().filter_map(|key| <[u8; 32]>::try_from(key).ok()));
+        }
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    keys.retain(|key| Some(*key) != view.log_key);
+    Ok(keys)
+}
+
+/// What the holder's side of one entry says; `None` when it does not open.
+fn entry_says(view: &View, journal: i64, index: i64) -> Result<Option<Event>, StoreError> {
+    let sums = RandomState::new();
+    let opener = Opener { ring: &view.ring, payload: &view.payload, sums: &sums, journal, of_holder: false };
+    let stored = Reader::at(&view.sql, journal, index).next(1)?;
+    Ok(stored.first().filter(|stored| stored.index == index).and_then(|stored| {
+        match opener.open(stored).content {
+            Content::Said(said) => Some(said.holder),
+            Content::Disposed | Content::Gone | Content::Closed => None,
+        }
+    }))
+}
+
+fn integrity(file: &'static str, sql: &Connection, report: &mut FsckReport) -> Result<(), StoreError> {
+    let found = sql.prepare("PRAGMA integrity_check(100)").and_then(|mut statement| {
+        statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()
+    });
+    for line in database("looking at the pages", found)?.iter().filter(|line| *line != "ok") {
+        report.fault(FaultPlace::Database(file), line.as_str());
+    }
+    let found = sql.prepare("PRAGMA foreign_key_check").and_then(|mut statement| {
+        statement
+            .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(2)?)))?
+            .collect::<Result<Vec<_>, _>>()
+    });
+    for (table, parent) in database("looking at references", found)? {
+        let what =
+            format!("a row of `{table}` refers to one of `{}` that is not there", parent.unwrap_or_default());
+        report.fault(FaultPlace::Database(file), what);
+    }
+    Ok(())
+}
+
+fn journals(sql: &Connection) -> Result<Vec<JournalRow>, StoreError> {
+    let rows = sql.prepare("SELECT id, name, origin FROM journals ORDER BY id").and_then(|mut statement| {
+        statement
+            .query_map([], |row| Ok(JournalRow { id: row.get(0)?, name: row.get(1)?, origin: row.get(2)? }))?
+            .collect::<Result<Vec<_>, _>>()
+    });
+    database("reading the journals", rows)
+}
+
+fn size_of(sql: &Connection, journal: i64) -> Result<u64, StoreError> {
+    let newest = sql.query_row(
+        "SELECT coalesce(max(idx), -1) + 1 FROM entries WHERE journal = ?1 AND idx >= 0",
+        params![journal],
+        |row| row.get::<_, i64>(0),
+    );
+    database("counting entries", newest).map(|size| u64::try_from(size).unwrap_or_default())
+}
+
+/// Whose a journal is: `holder`, or a partner's name. A journal that goes on in another has that name first.
+fn owner(name: &str) -> &str {
+    name.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).next().unwrap_or(name)
+}
+
+const fn is_of_disclosure(kind: Kind) -> bool {
+    matches!(kind.number(), FIRST_DISCLOSURE_KIND..=LAST_DISCLOSURE_KIND)
+}
+
+const FIRST_DISCLOSURE_KIND: u16 = Kind::DisclosureRequested.number();
+const LAST_DISCLOSURE_KIND: u16 = Kind::DisclosureExpired.number();
+const HOLDER: &str = "holder";
+/// Some megabytes: enough to keep all cores at work, little enough to be no matter.
+const ENTRIES_AT_ONCE: u32 = 4_096;
+/// Receipts made of a journal, spread over it. That all others hold follows from tiles, roots, signatures and
+/// commitments, which are checked one by one; these are made by the way that a server takes.
+const RECEIPTS_MOST: usize = 512;

@@ -1,0 +1,495 @@
+//! Disclosures: the recorded steps give the stored state, and the entries say the same steps with the same digests.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{OptionalExtension, params};
+
+use crate::approval::{self, Choice, DecisionSignature, Disclosure, Request, SignedDecision, State, Step};
+use crate::audit::event::{Event, Fact, Kind};
+use crate::ids::{Digest, DisclosureId, FieldName, PartnerName};
+use crate::keys::{Domain, Purpose, ReleaseInfo, SignatureDomain};
+use crate::store::StoreError;
+
+use super::super::database;
+use super::super::disclosure::{body_place, step_place, step_row};
+use super::super::release;
+use super::history::History;
+use super::people::{PeopleKeys, Signed};
+use super::queries;
+use super::report::{FaultPlace, FsckReport};
+use super::view::View;
+
+/// The entries of one partner's disclosures.
+#[derive(Default)]
+pub(super) struct Cases(BTreeMap<DisclosureId, Vec<Said>>);
+
+/// An entry of a disclosure, the holder's side.
+struct Said {
+    index: u64,
+    event: Event,
+}
+
+/// A disclosure as it is stored.
+struct Row {
+    sequence: i64,
+    partner: String,
+    request_tag: Vec<u8>,
+    content: Vec<u8>,
+    state: String,
+    body: Vec<u8>,
+    created: i64,
+    ends: i64,
+    index: i64,
+}
+
+/// What everything is held against.
+pub(super) struct Against<'a> {
+    pub(super) view: &'a View,
+    pub(super) history: &'a History,
+    pub(super) keys: &'a PeopleKeys,
+    /// The name of the journal, its origin, and the partner whose it is.
+    pub(super) journal: (&'a str, &'a str, &'a str),
+}
+
+impl Cases {
+    /// Takes an entry of a disclosure. Gives the entry by which it was requested.
+    pub(super) fn take(&mut self, index: u64, event: &Event) -> Option<&Event> {
+        let id = event.fact(Fact::Disclosure).and_then(|id| id.try_into().ok())?;
+        let entries = self.0.entry(DisclosureId::from_bytes(id)).or_default();
+        entries.push(Said { index, event: event.clone() });
+        entries.iter().map(|said| &said.event).find(|event| event.kind == Kind::DisclosureRequested)
+    }
+
+    /// The partner's journal was read: holds its disclosures against their entries.
+    pub(super) fn end(&self, against: &Against<'_>, report: &mut FsckReport) -> Result<(), StoreError> {
+        let (journal, _, partner) = against.journal;
+        for (id, entries) in &self.0 {
+            match find(against.view, *id)? {
+                Some(row) => compare(against, *id, &row, entries, report)?,
+                None => {
+                    let index = entries.first().map_or(0, |first| first.index);
+                    let place = FaultPlace::Entry { journal: journal.to_owned(), index };
+                    report.fault(place, format!("there is no disclosure {}", id.resource()));
+                }
+            }
+        }
+        let read = "SELECT id, idx FROM disclosures WHERE partner = ?1 ORDER BY sequence";
+        let rows = against.view.sql.prepare(read).and_then(|mut statement| {
+            statement
+                .query_map(params![partner], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?)))?
+                .collect::<Result<Vec<_>, _>>()
+        });
+        let mut before = i64::MIN;
+        for (id, index) in database("reading disclosures", rows)? {
+            let id = DisclosureId::from_bytes(id.try_into().unwrap_or_default());
+            if !self.0.contains_key(&id) && !against.history.disposed {
+                report.fault(FaultPlace::Disclosure(id), "no entry says that it was requested");
+            }
+            if index <= before {
+                report.fault(FaultPlace::Disclosure(id), "its number is not in the order of the entries");
+            }
+            before = index;
+        }
+        Ok(())
+    }
+}
+
+/// Numbers of disclosures and rows without a disclosure, over all partners.
+pub(super) fn compare_all(view: &View, history: &History, report: &mut FsckReport) -> Result<(), StoreError> {
+    let read = "SELECT id, sequence FROM disclosures ORDER BY sequence";
+    let rows = view.sql.prepare(read).and_then(|mut statement| {
+        statement
+            .query_map([], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?)))?
+            .collect::<Result<Vec<_>, _>>()
+    });
+    for ((id, sequence), due) in database("reading disclosures", rows)?.into_iter().zip(1..) {
+        if sequence != due && !history.disposed {
+            let id = DisclosureId::from_bytes(id.try_into().unwrap_or_default());
+            report.fault(FaultPlace::Disclosure(id), format!("its number is {sequence}, and {due} is due"));
+        }
+    }
+    for table in ["disclosure_steps", "releases"] {
+        let read = format!(
+            "SELECT DISTINCT disclosure FROM {table} WHERE disclosure NOT IN (SELECT id FROM disclosures)"
+        );
+        let strays = view.sql.prepare(&read).and_then(|mut statement| {
+            statement.query_map([], |row| row.get::<_, Vec<u8>>(0))?.collect::<Result<Vec<_>, _>>()
+        });
+        for id in database("reading disclosures", strays)? {
+            let id = DisclosureId::from_bytes(id.try_into().unwrap_or_default());
+            report.fault(FaultPlace::Disclosure(id), format!("it has rows in `{table}`, and is not there"));
+        }
+    }
+    Ok(())
+}
+
+/// The request of a disclosure, for what must be known of it beside its entries.
+pub(super) fn request(view: &View, id: DisclosureId) -> Result<Option<([u8; 16], Request)>, StoreError> {
+    Ok(find(view, id)?.and_then(|row| opened(view, id, &row.body)))
+}
+
+fn find(view: &View, id: DisclosureId) -> Result<Option<Row>, StoreError> {
+    let row = view
+        .sql
+        .prepare_cached(
+            "SELECT sequence, partner, request_tag, content, state, body, created_ms, ends_ms, idx
+             FROM disclosures WHERE id = ?1",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_row(params![id.as_bytes()], |row| {
+                    Ok(Row {
+                        sequence: row.get(0)?,
+                        partner: row.get(1)?,
+                        request_tag: row.get(2)?,
+                        content: row.get(3)?,
+                        state: row.get(4)?,
+                        body: row.get(5)?,
+                        created: row.get(6)?,
+                        ends: row.get(7)?,
+                        index: row.get(8)?,
+                    })
+                })
+                .optional()
+        });
+    database("reading a disclosure", row)
+}
+
+fn opened(view: &View, id: DisclosureId, body: &[u8]) -> Option<([u8; 16], Request)> {
+    let plain = view.ring.sealing(Purpose::Cases).open(body_place(&id), body).ok()?;
+    let (subject, request) = plain.expose().split_first_chunk::<16>()?;
+    Some((*subject, Request::from_bytes(request).ok()?))
+}
+
+fn compare(
+    against: &Against<'_>,
+    id: DisclosureId,
+    row: &Row,
+    entries: &[Said],
+    report: &mut FsckReport,
+) -> Result<(), StoreError> {
+    let place = FaultPlace::Disclosure(id);
+    report.counts.disclosures = report.counts.disclosures.saturating_add(1);
+    let Some((subject, request)) = opened(against.view, id, &row.body) else {
+        report.fault(place, "its request does not open in its place, or is none");
+        return Ok(());
+    };
+    let Some(steps) = steps(against.view, id, report)? else { return Ok(()) };
+    let mut states = Vec::new();
+    for taken in 1..=steps.len() {
+        match Disclosure::replay(request.clone(), steps.iter().take(taken)) {
+            Ok(after) => states.push(after),
+            Err(error) => {
+                report.fault(place, super::report::chain(&error));
+                return Ok(());
+            }
+        }
+    }
+    let begun = Disclosure::new(request);
+    let now = states.last().unwrap_or(&begun);
+    let mut follow = Follow { against, id, subject, entries, at: 0, released: None, approved: None, report };
+    follow.row(row, now);
+    follow.requested(row, &begun);
+    for ((step, after), number) in steps.iter().zip(&states).zip(1_usize..) {
+        follow.step(number, step, after);
+    }
+    follow.rest();
+    follow.asked(&begun)?;
+    follow.release(now)
+}
+
+fn steps(view: &View, id: DisclosureId, report: &mut FsckReport) -> Result<Option<Vec<Step>>, StoreError> {
+    let read = "SELECT sequence, step FROM disclosure_steps WHERE disclosure = ?1 ORDER BY sequence";
+    let rows = view.sql.prepare_cached(read).and_then(|mut statement| {
+        statement
+            .query_map(params![id.as_bytes()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))?
+            .collect::<Result<Vec<_>, _>>()
+    });
+    let mut steps = Vec::new();
+    for ((sequence, sealed), due) in database("reading steps", rows)?.into_iter().zip(1_i64..) {
+        let place = FaultPlace::Disclosure(id);
+        if sequence != due {
+            report.fault(place, format!("its step {due} is missing"));
+            return Ok(None);
+        }
+        let step_row = step_row(id, u64::try_from(sequence).unwrap_or_default());
+        let plain = view.ring.sealing(Purpose::Cases).open(step_place(&step_row), &sealed);
+        match plain.ok().and_then(|plain| Step::from_bytes(plain.expose()).ok()) {
+            Some(step) => steps.push(step),
+            None => {
+                report.fault(place, format!("its step {due} does not open in its place, or is none"));
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(steps))
+}
+
+/// A disclosure on its way through its entries.
+struct Follow<'a, 'r> {
+    against: &'a Against<'a>,
+    id: DisclosureId,
+    subject: [u8; 16],
+    entries: &'a [Said],
+    at: usize,
+    released: Option<(u64, &'a Event)>,
+    approved: Option<u64>,
+    report: &'r mut FsckReport,
+}
+
+impl<'a> Follow<'a, '_> {
+    fn fault(&mut self, what: impl Into<String>) {
+        self.report.fault(FaultPlace::Disclosure(self.id), what);
+    }
+
+    fn must(&mut self, same: bool, what: &str) {
+        if !same {
+            self.fault(what);
+        }
+    }
+
+    fn entry(&self, index: u64) -> FaultPlace {
+        FaultPlace::Entry { journal: self.against.journal.0.to_owned(), index }
+    }
+
+    /// The next entry that changed its state; fetches stand between.
+    fn next(&mut self, kind: Kind, step: &str) -> Option<&'a Said> {
+        while let Some(said) = self.entries.get(self.at) {
+            self.at += 1;
+            if said.event.kind == kind {
+                return Some(said);
+            }
+            if said.event.kind == Kind::DisclosureFetched {
+                self.fetched(said);
+                continue;
+            }
+            let what = format!("it says `{}` where the recorded steps say `{kind}`", said.event.kind);
+            self.report.fault(self.entry(said.index), what);
+            return None;
+        }
+        self.fault(format!("no entry says its {step}"));
+        None
+    }
+
+    fn fetched(&mut self, said: &Said) {
+        let digest = self.released.and_then(|(_, event)| event.fact(Fact::CiphertextDigest));
+        if digest.is_none() || digest != said.event.fact(Fact::CiphertextDigest) {
+            self.report
+                .fault(self.entry(said.index), "it says that something was fetched that was not released");
+        }
+    }
+
+    /// What the row says beside the sealed request.
+    fn row(&mut self, row: &Row, now: &Disclosure) {
+        let (request, tags) = (now.request(), self.against.view.ring.tags());
+        let tag = tags.tag(Domain::RequestId, request.ask().request_id().as_bytes());
+        let content = tags.digest(Domain::Request, &request.ask().to_bytes());
+        let ends = now.fetch_by().unwrap_or_else(|| request.decide_by());
+        self.must(row.sequence > 0, "its number is none");
+        self.must(request.disclosure() == self.id, "its request is another disclosure's");
+        self.must(
+            row.state == now.state().as_str(),
+            &format!("it is {}, and its steps come to {}", row.state, now.state()),
+        );
+        self.must(
+            row.partner == self.against.journal.2 && row.partner == request.partner().as_str(),
+            "its partner is not the one who asked",
+        );
+        self.must(row.request_tag == tag.as_bytes(), "the tag of its request id is not that of its request");
+        self.must(row.content == content.as_bytes(), "the digest of its content is not that of its request");
+        self.must(row.created == request.received().as_millis(), "it was not asked at the time that it says");
+        self.must(row.ends == ends.as_millis(), "its time does not end when its steps say");
+    }
+
+    fn requested(&mut self, row: &Row, begun: &Disclosure) {
+        let Some(said) = self.next(Kind::DisclosureRequested, "request") else { return };
+        let (event, request, ask) = (&said.event, begun.request(), begun.request().ask());
+        let same = event.fact(Fact::RequestDigest) == Some(begun.digest().as_bytes())
+            && event.fact(Fact::ContentDigest) == Some(ask.digest().as_bytes())
+            && event.fact(Fact::RequestId) == Some(ask.request_id().as_bytes())
+            && event.fact(Fact::Query) == Some(ask.query().as_bytes())
+            && event.fact(Fact::Subject) == Some(&self.subject)
+            && event.text_of(Fact::Partner) == Some(request.partner().as_str())
+            && event.text_of(Fact::Agreement) == Some(request.agreement().as_str())
+            && event.text_of(Fact::Purpose) == Some(ask.purpose().as_str())
+            && event.text_of(Fact::Fields) == Some(&joined(ask.fields().iter()))
+            && event.text_of(Fact::Official) == Some(ask.official())
+            && event.text_of(Fact::LegalBasis) == Some(ask.legal_basis())
+            && event.actor == request.requester().as_str();
+        self.must(same, "its request is not the one that its entry states");
+        self.must(
+            i64::try_from(said.index) == Ok(row.index),
+            "it names another entry than that of its request",
+        );
+        let signed = Signed {
+            by: &event.actor,
+            role: Some("partner-system"),
+            at: event.at,
+            domain: SignatureDomain::DisclosureRequest,
+            digest: ask.digest(),
+            signature: event.fact(Fact::RequestSignature).unwrap_or_default(),
+        };
+        let place = FaultPlace::Disclosure(self.id);
+        self.against.keys.check(self.against.history, &signed, "the partner's signature", place, self.report);
+    }
+
+    fn step(&mut self, number: usize, step: &Step, after: &Disclosure) {
+        let kind = match &step.event {
+            approval::Event::Decided(_) => Kind::DisclosureDecided,
+            approval::Event::Withdrawn => Kind::DisclosureWithdrawn,
+            approval::Event::Withheld => Kind::DisclosureDenied,
+            approval::Event::Expired => Kind::DisclosureExpired,
+            approval::Event::Released { .. } => Kind::DisclosureApproved,
+            approval::Event::Acknowledged => Kind::DisclosureAcknowledged,
+        };
+        let named = format!("step {number}");
+        let Some(said) = self.next(kind, &named) else { return };
+        let at_once = !matches!(step.event, approval::Event::Expired | approval::Event::Released { .. });
+        let timely = if at_once { step.at == said.event.at } else { step.at <= said.event.at };
+        self.must(timely, &format!("its {named} was not taken at the time of its entry"));
+        match &step.event {
+            approval::Event::Decided(signed) => self.decided(&named, signed, after, &said.event),
+            approval::Event::Withheld => self.denied(&said.event, "withheld"),
+            approval::Event::Released { .. } => self.released(&named, said, after),
+            approval::Event::Acknowledged => {
+                let released = self.released.and_then(|(_, event)| event.fact(Fact::CiphertextDigest));
+                let same = released.is_some() && released == said.event.fact(Fact::CiphertextDigest);
+                self.must(same, "what was acknowledged is not what was released");
+            }
+            approval::Event::Withdrawn | approval::Event::Expired => {}
+        }
+    }
+
+    fn decided(&mut self, named: &str, signed: &SignedDecision, after: &Disclosure, event: &Event) {
+        let SignedDecision { decision, signature: DecisionSignature::Certificate(signature) } = signed;
+        let same = event.actor == decision.officer().as_str()
+            && event.text_of(Fact::Role) == Some(decision.role().as_str())
+            && event.text_of(Fact::State) == Some(after.state().as_str())
+            && event.fact(Fact::RequestDigest) == Some(after.digest().as_bytes())
+            && event.fact(Fact::DecisionDigest) == Some(decision.digest().as_bytes())
+            && event.fact(Fact::Signature) == Some(signature);
+        self.must(same, &format!("the decision of its {named} is not the one that its entry states"));
+        let checked = Signed {
+            by: decision.officer().as_str(),
+            role: Some(decision.role().as_str()),
+            at: event.at,
+            domain: SignatureDomain::Decision,
+            digest: decision.digest(),
+            signature,
+        };
+        let (what, place) = (format!("the signature of its {named}"), FaultPlace::Disclosure(self.id));
+        self.against.keys.check(self.against.history, &checked, &what, place, self.report);
+        if after.state() == State::Denied
+            && let Some(said) = self.next(Kind::DisclosureDenied, named)
+        {
+            self.denied(&said.event, "by decision");
+        }
+    }
+
+    fn denied(&mut self, event: &Event, why: &str) {
+        let same =
+            event.text_of(Fact::Reason) == Some(why) && event.fact(Fact::Subject) == Some(&self.subject);
+        self.must(same, "its denial is not the one that its entry states");
+    }
+
+    fn released(&mut self, named: &str, approved: &'a Said, after: &Disclosure) {
+        self.approved = Some(approved.index);
+        let granted = after.granted().map(|fields| joined(fields.iter()));
+        let grants: Vec<String> = after
+            .decisions()
+            .iter()
+            .filter(|signed| matches!(signed.decision.choice(), Choice::Grant(_)))
+            .map(|signed| format!("{} as {}", signed.decision.officer(), signed.decision.role()))
+            .collect();
+        let deciders = approved.event.text_of(Fact::Officer).unwrap_or_default();
+        let approved_by = deciders.split(", ").all(|one| grants.iter().any(|grant| grant == one));
+        let digest = after.digest();
+        let same = approved_by && approved.event.fact(Fact::RequestDigest) == Some(digest.as_bytes());
+        self.must(same, "its approval is not the one that its entry states");
+        let Some(said) = self.next(Kind::DisclosureReleased, named) else { return };
+        let same = said.event.fact(Fact::RequestDigest) == Some(digest.as_bytes())
+            && said.event.text_of(Fact::Fields) == granted.as_deref()
+            && said.event.text_of(Fact::Purpose) == Some(after.request().ask().purpose().as_str())
+            && said.event.fact(Fact::Subject) == Some(&self.subject);
+        self.must(same, "its release is not the one that its entry states");
+        self.released = Some((said.index, &said.event));
+    }
+
+    /// Entries after the last recorded step.
+    fn rest(&mut self) {
+        while let Some(said) = self.entries.get(self.at) {
+            self.at += 1;
+            if said.event.kind == Kind::DisclosureFetched {
+                self.fetched(said);
+            } else {
+                let what = format!("it says `{}`, and no step is recorded for it", said.event.kind);
+                self.report.fault(self.entry(said.index), what);
+            }
+        }
+    }
+
+    /// The query that it follows matched the subject that it is about.
+    fn asked(&mut self, begun: &Disclosure) -> Result<(), StoreError> {
+        let matched = queries::subject(self.against.view, begun.request().ask().query())?;
+        self.must(
+            matched.is_none_or(|matched| matched == self.subject),
+            "it is about another subject than its query matched",
+        );
+        Ok(())
+    }
+
+    /// The one ciphertext is there from the release to the end, and is the one of the entry.
+    fn release(&mut self, now: &Disclosure) -> Result<(), StoreError> {
+        let view = self.against.view;
+        let row = view
+            .sql
+            .prepare_cached("SELECT ciphertext, info, idx FROM releases WHERE disclosure = ?1")
+            .and_then(|mut statement| {
+                statement
+                    .query_row(params![self.id.as_bytes()], |row| {
+                        Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, i64>(2)?))
+                    })
+                    .optional()
+            });
+        let row = database("reading a release", row)?;
+        let (sealed, info, index) = match (row, now.state() == State::Released) {
+            (None, false) => return Ok(()),
+            (None, true) => {
+                self.fault("it is released, and its ciphertext is not there");
+                return Ok(());
+            }
+            (Some(_), false) => {
+                self.fault("its ciphertext is still there, and its time is over");
+                return Ok(());
+            }
+            (Some(row), true) => row,
+        };
+        let entry = self.released;
+        self.must(
+            entry.and_then(|(due, _)| i64::try_from(due).ok()) == Some(index),
+            "its ciphertext names another entry than that of its release",
+        );
+        match view.ring.sealing(Purpose::Releases).open(release::place(&self.id), &sealed) {
+            Err(error) => self.fault(format!("its ciphertext does not open in its place: {error}")),
+            Ok(plain) => {
+                let digest = Digest::sha256(plain.expose());
+                let due = entry.and_then(|(_, event)| event.fact(Fact::CiphertextDigest));
+                self.must(
+                    due == Some(digest.as_bytes()),
+                    "its ciphertext is not the one that its entry states",
+                );
+            }
+        }
+        let partner: Result<PartnerName, _> = self.against.journal.2.parse();
+        let due = partner.ok().zip(self.approved).and_then(|(partner, approval_entry)| {
+            let (journal, disclosure, request) = (self.against.journal.1, self.id, now.digest());
+            ReleaseInfo { journal, approval_entry, partner: &partner, disclosure, request }.to_bytes().ok()
+        });
+        self.must(due.as_ref() == Some(&info), "what binds its ciphertext is not what its entries say");
+        Ok(())
+    }
+}
+
+fn joined<'a>(fields: impl Iterator<Item = &'a FieldName>) -> String {
+    fields.map(FieldName::as_str).collect::<Vec<_>>().join(",")
+}

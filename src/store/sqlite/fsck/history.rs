@@ -1,0 +1,239 @@
+//! What the entries say of people, partners, rules, changes and batches, in the order in which it happened.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::audit::event::{Event, Fact, Kind};
+use crate::clock::Timestamp;
+use crate::ids::{BatchId, ChangeId, Digest};
+
+use super::report::FaultPlace;
+use super::tree::HeadStated;
+
+/// All of it.
+#[derive(Default)]
+pub(super) struct History {
+    /// By name, each time that the person was added or given another key.
+    pub(super) people: BTreeMap<String, Vec<Added>>,
+    /// By name, the newest time that the partner was added or changed.
+    pub(super) partners: BTreeMap<String, Added>,
+    pub(super) people_suspended: BTreeSet<String>,
+    pub(super) partners_suspended: BTreeSet<String>,
+    /// By partner, the release key that was confirmed last.
+    pub(super) release_keys: BTreeMap<String, Vec<u8>>,
+    /// Offers of release keys: partner and key.
+    pub(super) offers: BTreeSet<(String, Vec<u8>)>,
+    /// Every digest of rules that an entry names.
+    pub(super) policies: BTreeSet<Digest>,
+    pub(super) policy_active: Option<Vec<u8>>,
+    pub(super) host: Option<String>,
+    /// By change, its entries.
+    pub(super) changes: BTreeMap<ChangeId, Vec<Of>>,
+    pub(super) batches: BTreeMap<BatchId, BatchSaid>,
+    /// By journal, the heads that the holder's journal states.
+    pub(super) heads: BTreeMap<String, Vec<HeadStated>>,
+    /// By journal, the size of the newest of them.
+    pub(super) newest_heads: BTreeMap<String, u64>,
+    /// Whether payloads were ever disposed of.
+    pub(super) disposed: bool,
+    /// Origins under which journals go on.
+    pub(super) origins: BTreeSet<String>,
+    /// What a confirmed change did, until the next entry shows that it found something to change.
+    held: Option<(Option<ChangeId>, u64, Event)>,
+    confirmed: Option<ChangeId>,
+}
+
+/// Somebody was added.
+#[derive(Clone)]
+pub(super) struct Added {
+    pub(super) at: Timestamp,
+    pub(super) entry: u64,
+    /// SHA-256 of the key of a person.
+    pub(super) key: Vec<u8>,
+    pub(super) role: String,
+    /// By which change; the founding had none.
+    pub(super) change: Option<ChangeId>,
+}
+
+/// An entry of a change.
+pub(super) struct Of {
+    pub(super) place: FaultPlace,
+    pub(super) event: Event,
+}
+
+/// What the entries say of a batch of enrolment.
+#[derive(Default)]
+pub(super) struct BatchSaid {
+    pub(super) owner: String,
+    pub(super) official: Vec<u8>,
+    pub(super) collection: String,
+    pub(super) rows_done: u64,
+    pub(super) rows_accepted: u64,
+    /// Of the newest chunk: its first row, its rows, those rejected, its content.
+    pub(super) newest: Option<(u64, u64, u64, Vec<u8>)>,
+}
+
+impl History {
+    /// Takes an entry of the holder's journal.
+    pub(super) fn take(&mut self, index: u64, event: &Event) {
+        self.policies.insert(event.policy);
+        let undone = event.kind == Kind::RequestRefused && event.text_of(Fact::Reason) == Some(NOTHING);
+        match self.held.take() {
+            Some((change, ..)) if undone && change == change_of(event) => self.undo(change),
+            Some((change, index, before)) => self.effect(change, index, &before),
+            None => {}
+        }
+        let confirmed = self.confirmed.take();
+        match event.kind {
+            Kind::ChangeProposed | Kind::ChangeConfirmed | Kind::ChangeRejected => {
+                if event.kind == Kind::ChangeConfirmed {
+                    self.confirmed = change_of(event);
+                }
+                self.change(FaultPlace::Entry { journal: HOLDER.to_owned(), index }, event);
+            }
+            Kind::PersonAdded
+            | Kind::PartnerAdded
+            | Kind::ReleaseKeyConfirmed
+            | Kind::PolicyActivated
+            | Kind::SubjectUnrestricted
+            | Kind::PartnerRestored
+            | Kind::PersonRestored => self.held = Some((confirmed, index, event.clone())),
+            Kind::PersonSuspended if event.text_of(Fact::Detail).is_none() => {
+                self.people_suspended.extend(text(event, Fact::Person));
+            }
+            Kind::PartnerSuspended if event.text_of(Fact::Detail).is_none() => {
+                self.partners_suspended.extend(text(event, Fact::Partner));
+            }
+            Kind::Founding => {
+                self.host = text(event, Fact::Host);
+                self.policy_active = event.fact(Fact::ContentDigest).map(<[u8]>::to_vec);
+            }
+            Kind::JournalHead => self.head(index, event),
+            Kind::JournalContinued => self.origins.extend(text(event, Fact::Origin)),
+            Kind::PayloadsDisposed => self.disposed = true,
+            Kind::EnrolmentBatch | Kind::EnrolmentChunk => self.batch(event),
+            _ => {}
+        }
+    }
+
+    /// Takes an entry of a partner's journal.
+    pub(super) fn take_of_partner(&mut self, journal: &str, partner: &str, index: u64, event: &Event) {
+        // Most entries name the rules of the one before.
+        if !self.policies.contains(&event.policy) {
+            self.policies.insert(event.policy);
+        }
+        match event.kind {
+            Kind::ReleaseKeyProven => {
+                self.change(FaultPlace::Entry { journal: journal.to_owned(), index }, event);
+            }
+            Kind::ReleaseKeyStarted => {
+                let key = event.fact(Fact::ReleaseKey).unwrap_or_default();
+                self.offers.insert((partner.to_owned(), key.to_vec()));
+            }
+            Kind::JournalContinued => self.origins.extend(text(event, Fact::Origin)),
+            _ => {}
+        }
+    }
+
+    /// The holder's journal ended.
+    pub(super) fn end(&mut self) {
+        if let Some((change, index, event)) = self.held.take() {
+            self.effect(change, index, &event);
+        }
+    }
+
+    fn change(&mut self, place: FaultPlace, event: &Event) {
+        // A change that was proposed again is the one that is there; a key that was not proven proposes none.
+        if event.kind == Kind::ChangeProposed && event.text_of(Fact::Detail).is_some() {
+            return;
+        }
+        if let Some(change) = change_of(event) {
+            let entries = self.changes.entry(change).or_default();
+            // A partner's proof comes before all that people do about it, and its journal is read after theirs.
+            let at = if event.kind == Kind::ReleaseKeyProven { 0 } else { entries.len() };
+            entries.insert(at, Of { place, event: event.clone() });
+        }
+    }
+
+    /// A change was confirmed and found nothing to change: it goes on waiting.
+    fn undo(&mut self, change: Option<ChangeId>) {
+        if let Some(entries) = change.and_then(|change| self.changes.get_mut(&change))
+            && entries.last().is_some_and(|last| last.event.kind == Kind::ChangeConfirmed)
+        {
+            entries.pop();
+        }
+    }
+
+    fn effect(&mut self, change: Option<ChangeId>, entry: u64, event: &Event) {
+        let added = |key: Fact| Added {
+            at: event.at,
+            entry,
+            key: event.fact(key).unwrap_or_default().to_vec(),
+            role: text(event, Fact::Role).unwrap_or_default(),
+            change,
+        };
+        match event.kind {
+            Kind::PersonAdded => {
+                let name = text(event, Fact::Person).unwrap_or_default();
+                self.people.entry(name).or_default().push(added(Fact::PublicKey));
+            }
+            Kind::PartnerAdded => {
+                let name = text(event, Fact::Partner).unwrap_or_default();
+                self.partners.insert(name, added(Fact::PublicKey));
+            }
+            Kind::ReleaseKeyConfirmed => {
+                let name = text(event, Fact::Partner).unwrap_or_default();
+                let key = event.fact(Fact::ReleaseKey).unwrap_or_default().to_vec();
+                self.release_keys.insert(name, key);
+            }
+            Kind::PolicyActivated => {
+                self.policy_active = event.fact(Fact::ContentDigest).map(<[u8]>::to_vec);
+            }
+            Kind::PartnerRestored => {
+                self.partners_suspended.remove(event.text_of(Fact::Partner).unwrap_or_default());
+            }
+            Kind::PersonRestored => {
+                self.people_suspended.remove(event.text_of(Fact::Person).unwrap_or_default());
+            }
+            _ => {}
+        }
+    }
+
+    fn head(&mut self, entry: u64, event: &Event) {
+        let journal = text(event, Fact::Journal).unwrap_or_default();
+        let size = event.number_of(Fact::TreeSize).unwrap_or_default();
+        let root = event.fact(Fact::Root).unwrap_or_default().to_vec();
+        self.newest_heads.insert(journal.clone(), size);
+        self.heads.entry(journal).or_default().push(HeadStated { size, root, entry });
+    }
+
+    fn batch(&mut self, event: &Event) {
+        let Some(id) = event.fact(Fact::Batch).and_then(|id| id.try_into().ok()) else { return };
+        let batch = self.batches.entry(BatchId::from_bytes(id)).or_default();
+        if event.kind == Kind::EnrolmentBatch {
+            batch.owner.clone_from(&event.actor);
+            batch.official = event.fact(Fact::Official).unwrap_or_default().to_vec();
+            batch.collection = text(event, Fact::Collection).unwrap_or_default();
+            return;
+        }
+        let number = |fact| event.number_of(fact).unwrap_or_default();
+        let (accepted, rejected) = (number(Fact::RowsAccepted), number(Fact::RowsRejected));
+        let rows = accepted.saturating_add(rejected);
+        let first = number(Fact::FirstRow);
+        batch.rows_done = first.saturating_add(rows);
+        batch.rows_accepted = batch.rows_accepted.saturating_add(accepted);
+        let content = event.fact(Fact::ContentDigest).unwrap_or_default().to_vec();
+        batch.newest = Some((first, rows, rejected, content));
+    }
+}
+
+fn change_of(event: &Event) -> Option<ChangeId> {
+    event.fact(Fact::Change).and_then(|id| id.try_into().ok()).map(ChangeId::from_bytes)
+}
+
+fn text(event: &Event, fact: Fact) -> Option<String> {
+    event.text_of(fact).map(str::to_owned)
+}
+
+const HOLDER: &str = "holder";
+/// Why a confirmed change had no effect.
+const NOTHING: &str = "NOTHING_TO_CHANGE";

@@ -1,0 +1,327 @@
+//! People, partners, rules and the holder against what the entries say of them; and whose key signed what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rusqlite::params;
+
+use crate::authz::{Bundle, Standing};
+use crate::clock::Timestamp;
+use crate::ids::Digest;
+use crate::keys::{Place, PublicKey, Purpose, SignatureDomain};
+use crate::store::StoreError;
+use crate::store::change::{Change, authorities_decode, authorities_encode};
+
+use super::super::database;
+use super::changes::Changes;
+use super::history::{Added, History};
+use super::report::{FaultPlace, FsckReport};
+use super::view::View;
+
+/// The keys of people and systems, as far as they are kept: those in the registry, and those in changes.
+#[derive(Default)]
+pub(super) struct PeopleKeys(BTreeMap<String, Vec<PublicKey>>);
+
+/// Something that somebody signed.
+pub(super) struct Signed<'a> {
+    pub(super) by: &'a str,
+    /// The role that it took; none when any does.
+    pub(super) role: Option<&'a str>,
+    pub(super) at: Timestamp,
+    pub(super) domain: SignatureDomain,
+    pub(super) digest: Digest,
+    pub(super) signature: &'a [u8],
+}
+
+impl PeopleKeys {
+    /// Reads the keys of the registry.
+    pub(super) fn read(view: &View, changes: &Changes) -> Result<Self, StoreError> {
+        let mut keys = Self::default();
+        let mut statement =
+            database("reading people", view.sql.prepare("SELECT name, public_key FROM people"))?;
+        let mut rows = database("reading people", statement.query([]))?;
+        while let Some(row) = database("reading people", rows.next())? {
+            let read = row.get::<_, String>(0).and_then(|name| Ok((name, row.get::<_, Vec<u8>>(1)?)));
+            let (name, key) = database("reading people", read)?;
+            keys.add(&name, &key);
+        }
+        for change in changes.bodies() {
+            if let Change::PutPerson(person) = change {
+                keys.add(person.name.as_str(), &person.public_key);
+            }
+        }
+        Ok(keys)
+    }
+
+    fn add(&mut self, name: &str, key: &[u8]) {
+        if let Ok(key) = PublicKey::from_spki_der(key) {
+            self.0.entry(name.to_owned()).or_default().push(key);
+        }
+    }
+
+    /// Holds a signature against the key that its person had at the time.
+    pub(super) fn check(
+        &self,
+        history: &History,
+        signed: &Signed<'_>,
+        what: &str,
+        place: FaultPlace,
+        report: &mut FsckReport,
+    ) {
+        let had = history.people.get(signed.by).map(Vec::as_slice).unwrap_or_default();
+        let before: Vec<&Added> = had.iter().filter(|added| added.at <= signed.at).collect();
+        let Some(newest) = before.last() else {
+            return report.fault(place, format!("{what} is of somebody whom no entry had added by then"));
+        };
+        if signed.role.is_some_and(|role| role != newest.role) {
+            return report.fault(place, format!("{what} is of somebody who had another role"));
+        }
+        // Within one millisecond nobody knows whether the key or the signature came first.
+        let due =
+            before.iter().rev().enumerate().take_while(|(back, _)| *back == 0 || newest.at == signed.at);
+        let due: Vec<&[u8]> = due.take(2).map(|(_, added)| added.key.as_slice()).collect();
+        let kept = self.0.get(signed.by).map(Vec::as_slice).unwrap_or_default();
+        let mut fitting =
+            kept.iter().filter(|key| due.contains(&key.fingerprint().as_bytes().as_slice())).peekable();
+        if fitting.peek().is_none() {
+            return report
+                .unchecked(place, format!("{what} is of a key that was replaced since and is not kept"));
+        }
+        report.counts.signatures = report.counts.signatures.saturating_add(1);
+        if !fitting.any(|key| key.verify(signed.domain, &signed.digest, signed.signature).is_ok()) {
+            report.fault(place, format!("{what} does not fit"));
+        }
+    }
+}
+
+/// Holds the registry, the rules and the holder's own row against the entries.
+pub(super) fn compare(
+    view: &View,
+    history: &History,
+    changes: &Changes,
+    report: &mut FsckReport,
+) -> Result<(), StoreError> {
+    people(view, history, changes, report)?;
+    partners(view, history, changes, report)?;
+    policies(view, history, report)?;
+    challenges(view, history, report)?;
+    holder(view, history, report)
+}
+
+fn people(
+    view: &View,
+    history: &History,
+    changes: &Changes,
+    report: &mut FsckReport,
+) -> Result<(), StoreError> {
+    let mut seen = BTreeSet::new();
+    let read =
+        "SELECT name, role, spiffe_id, public_key, partner, standing, contact FROM people ORDER BY name";
+    let mut statement = database("reading people", view.sql.prepare(read))?;
+    let mut rows = database("reading people", statement.query([]))?;
+    let mut number = 0_u32;
+    while let Some(row) = database("reading people", rows.next())? {
+        number = number.saturating_add(1);
+        let place =
+            || FaultPlace::Row { table: "people", row: format!("no. {number} in the order of names") };
+        let read = || -> Result<_, rusqlite::Error> {
+            let texts: (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let key: Vec<u8> = row.get(3)?;
+            let partner: Option<String> = row.get(4)?;
+            let standing: String = row.get(5)?;
+            Ok((texts, key, partner, standing, row.get::<_, Option<Vec<u8>>>(6)?))
+        };
+        let ((name, role, spiffe), key, partner, standing, contact) = database("reading people", read())?;
+        let contact = contact_open(view, "people", &name, contact, place, report);
+        let Some(newest) = history.people.get(&name).and_then(|added| added.last()) else {
+            report.fault(place(), "no entry says that somebody of this name was added");
+            continue;
+        };
+        if Digest::sha256(&key).as_bytes().as_slice() != newest.key {
+            report.fault(place(), "the key is not the one that the log names");
+        }
+        if role != newest.role {
+            report.fault(place(), "the role is not the one that the log names");
+        }
+        if standing != standing_word(&history.people_suspended, &name) {
+            report.fault(place(), "the standing is not the one that follows from the log");
+        }
+        if let Some(Change::PutPerson(person)) = newest.change.and_then(|id| changes.body(id)) {
+            let of_partner = person.partner.as_ref().map(|partner| partner.as_str().to_owned());
+            let same =
+                (spiffe.as_str(), partner.as_deref()) == (person.spiffe_id.as_str(), of_partner.as_deref());
+            if !same || contact.as_ref().is_some_and(|contact| *contact != person.contact) {
+                report.fault(place(), "it is not what the change says that added it");
+            }
+        }
+        seen.insert(name);
+    }
+    for (name, added) in &history.people {
+        if let (false, Some(newest)) = (seen.contains(name), added.last()) {
+            let place = FaultPlace::Entry { journal: "holder".to_owned(), index: newest.entry };
+            report.fault(place, "the registry has nobody of the name that was added");
+        }
+    }
+    Ok(())
+}
+
+fn partners(
+    view: &View,
+    history: &History,
+    changes: &Changes,
+    report: &mut FsckReport,
+) -> Result<(), StoreError> {
+    let mut seen = BTreeSet::new();
+    let read =
+        "SELECT p.name, p.title, p.trust_domain, p.authorities, p.standing, p.contact, p.release_key, j.name
+                FROM partners p LEFT JOIN journals j ON j.id = p.journal ORDER BY p.name";
+    let mut statement = database("reading partners", view.sql.prepare(read))?;
+    let mut rows = database("reading partners", statement.query([]))?;
+    while let Some(row) = database("reading partners", rows.next())? {
+        let read = || -> Result<_, rusqlite::Error> {
+            let texts: (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let authorities: Vec<u8> = row.get(3)?;
+            let standing: String = row.get(4)?;
+            let blobs: (Option<Vec<u8>>, Option<Vec<u8>>) = (row.get(5)?, row.get(6)?);
+            Ok((texts, authorities, standing, blobs, row.get::<_, Option<String>>(7)?))
+        };
+        let ((name, title, domain), authorities, standing, (contact, key), journal) =
+            database("reading partners", read())?;
+        let place = || FaultPlace::Row { table: "partners", row: name.clone() };
+        let contact = contact_open(view, "partners", &name, contact, place, report);
+        if journal.as_deref().map(super::owner) != Some(name.as_str()) {
+            report.fault(place(), "its journal is not the one of its name");
+        }
+        if authorities_decode(&authorities).is_err() {
+            report.fault(place(), "its certificate authorities are damaged");
+        }
+        if history.release_keys.get(&name).is_some_and(|due| Some(due) != key.as_ref()) {
+            report.fault(place(), "its release key is not the one that was confirmed");
+        }
+        let Some(newest) = history.partners.get(&name) else {
+            report.fault(place(), "no entry says that it was added");
+            continue;
+        };
+        if standing != standing_word(&history.partners_suspended, &name) {
+            report.fault(place(), "the standing is not the one that follows from the log");
+        }
+        if let Some(Change::PutPartner(partner)) = newest.change.and_then(|id| changes.body(id)) {
+            let same = (title, domain) == (partner.title.clone(), partner.trust_domain.clone())
+                && authorities == authorities_encode(&partner.authorities);
+            if !same || contact.as_ref().is_some_and(|contact| *contact != partner.contact) {
+                report.fault(place(), "it is not what the change says that added it");
+            }
+        }
+        seen.insert(name);
+    }
+    for (name, added) in &history.partners {
+        if !seen.contains(name) {
+            let place = FaultPlace::Entry { journal: "holder".to_owned(), index: added.entry };
+            report.fault(place, "the registry has no partner of the name that was added");
+        }
+    }
+    Ok(())
+}
+
+fn standing_word(suspended: &BTreeSet<String>, name: &str) -> &'static str {
+    if suspended.contains(name) { Standing::Suspended.as_str() } else { Standing::Active.as_str() }
+}
+
+/// The contact as it stands in a row; `None` when it did not open, which is told.
+fn contact_open(
+    view: &View,
+    table: &'static str,
+    row: &str,
+    contact: Option<Vec<u8>>,
+    told: impl Fn() -> FaultPlace,
+    report: &mut FsckReport,
+) -> Option<Option<String>> {
+    let Some(sealed) = contact else { return Some(None) };
+    let place = Place { table, row: row.as_bytes(), column: "contact", version: 1 };
+    match view.ring.sealing(Purpose::Registry).open(place, &sealed) {
+        Ok(plain) => Some(Some(String::from_utf8_lossy(plain.expose()).into_owned())),
+        Err(error) => {
+            report.fault(told(), format!("the contact does not open in its place: {error}"));
+            None
+        }
+    }
+}
+
+fn policies(view: &View, history: &History, report: &mut FsckReport) -> Result<(), StoreError> {
+    let mut kept = BTreeSet::new();
+    let mut statement = database("reading rules", view.sql.prepare("SELECT digest, bundle FROM policies"))?;
+    let mut rows = database("reading rules", statement.query([]))?;
+    while let Some(row) = database("reading rules", rows.next())? {
+        let read = row.get::<_, Vec<u8>>(0).and_then(|digest| Ok((digest, row.get::<_, Vec<u8>>(1)?)));
+        let (digest, bundle) = database("reading rules", read)?;
+        let digest = Digest::from_bytes(digest.try_into().unwrap_or([0; 32]));
+        kept.insert(digest);
+        if Bundle::from_bytes(&bundle).ok().map(|bundle| bundle.digest()) != Some(digest) {
+            let place = FaultPlace::Row { table: "policies", row: digest.to_string() };
+            report.fault(place, "the kept folder is not the one of this digest");
+        }
+    }
+    for named in history.policies.difference(&kept) {
+        let place = FaultPlace::Row { table: "policies", row: named.to_string() };
+        report.fault(place, "entries name these rules, and they are not kept");
+    }
+    for strange in kept.difference(&history.policies) {
+        let place = FaultPlace::Row { table: "policies", row: strange.to_string() };
+        let active = history.policy_active.as_deref() == Some(strange.as_bytes().as_slice());
+        if !active {
+            report.unchecked(place, "no entry names these rules");
+        }
+    }
+    Ok(())
+}
+
+fn challenges(view: &View, history: &History, report: &mut FsckReport) -> Result<(), StoreError> {
+    let read = "SELECT partner, public_key FROM release_key_challenges ORDER BY partner, public_key";
+    let mut statement = database("reading challenges", view.sql.prepare(read))?;
+    let mut rows = database("reading challenges", statement.query([]))?;
+    while let Some(row) = database("reading challenges", rows.next())? {
+        let read = row.get::<_, String>(0).and_then(|partner| Ok((partner, row.get::<_, Vec<u8>>(1)?)));
+        let offer = database("reading challenges", read)?;
+        if !history.offers.contains(&offer) {
+            let place = FaultPlace::Row { table: "release_key_challenges", row: offer.0 };
+            report.fault(place, "no entry says that this key was offered");
+        }
+    }
+    Ok(())
+}
+
+fn holder(view: &View, history: &History, report: &mut FsckReport) -> Result<(), StoreError> {
+    let value = |name: &str| -> Result<Option<Vec<u8>>, StoreError> {
+        use rusqlite::OptionalExtension;
+        let read = "SELECT value FROM holder WHERE name = ?1";
+        database("reading the holder", view.sql.query_row(read, params![name], |row| row.get(0)).optional())
+    };
+    let place = |row: &str| FaultPlace::Row { table: "holder", row: row.to_owned() };
+    if value("host")?.as_deref() != history.host.as_deref().map(str::as_bytes) {
+        report.fault(place("host"), "it is not the host of the founding");
+    }
+    if value("policy")? != history.policy_active {
+        report.fault(place("policy"), "the active rules are not those that the log names");
+    }
+    if value("trust-domain")?.is_none_or(|text| text.is_empty() || std::str::from_utf8(&text).is_err()) {
+        report.fault(place("trust-domain"), "it is missing or no text");
+    }
+    if value("authorities")?.is_none_or(|bytes| authorities_decode(&bytes).is_err()) {
+        report.fault(place("authorities"), "they are missing or damaged");
+    }
+    for (journal, size) in &history.newest_heads {
+        let name = format!("head:{journal}");
+        if value(&name)?.as_deref() != Some(size.to_be_bytes().as_slice()) {
+            report.fault(place(&name), "it is not the head that the log states last");
+        }
+    }
+    let read = "SELECT name FROM holder WHERE name LIKE 'head:%'";
+    let names = view.sql.prepare(read).and_then(|mut statement| {
+        statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()
+    });
+    for name in database("reading the holder", names)? {
+        if name.strip_prefix("head:").is_some_and(|journal| !history.newest_heads.contains_key(journal)) {
+            report.fault(place(&name), "the log states no such head");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,444 @@
+//! A small store with something of everything in it, made through the store's own transactions with real keys.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU8;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ring::rand::SystemRandom;
+use ring::signature::Ed25519KeyPair;
+
+use crate::approval::{
+    AskParts, Choice, DeciderRole, DeciderStanding, Decision, DecisionParts, DecisionSignature, Eligible,
+    Factor, Factors, Fields, PartnerAsk, Request, RequestParts, SignedDecision,
+};
+use crate::authz::{About, Action, Ask, Bundle, Permit, Reason, Role, Rules, Standing, Usage};
+use crate::clock::{Clock, ManualClock, Timestamp};
+use crate::ids::{ChangeId, Digest, DisclosureId, FieldName, QueryId, RequestId, SubjectId};
+use crate::keys::{ReleaseSecretKey, RootKey, SignatureDomain, SigningKey};
+use crate::secret::{Secret, SystemEntropy, random_bytes};
+use crate::store::change::{self, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
+use crate::store::disclosure::{AskSignature, Decided, ReleaseTerms, Released, Requested};
+use crate::store::enrolment::{
+    BatchNew, BatchStarted, Chunk, ChunkDone, CollectionNew, FieldNew, SubjectNew,
+};
+use crate::store::query::QueryRecorded;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{
+    Answer, Case, Change, ChangeEnd, ChangeNew, DisclosureNew, Founding, Partner, Person, QueryNew, Store,
+    Verdict, Withheld,
+};
+use crate::template::synthetic;
+
+/// The root key of the store.
+pub(super) fn root() -> RootKey {
+    RootKey::new(Secret::take(&mut [1; 32]))
+}
+
+/// Makes the store in a folder.
+pub(super) async fn tell(folder: &Path) {
+    let story = Story::found(folder).await;
+    story.change_people().await;
+    story.release_key().await;
+    let (one, two) = (story.enrol("P-1").await, story.enrol("P-2").await);
+    let hit = |subject| Verdict { answer: Answer::Hit, subject: Some(subject), hidden: None };
+    let mut cases = Vec::new();
+    for subject in [one, two, one, two] {
+        let query = story.ask(hit(subject)).await;
+        let _stranger = story.ask(Verdict { answer: Answer::NoHit, subject: None, hidden: None }).await;
+        cases.push(story.request(query).await);
+    }
+    let _hidden = story.ask(Verdict { answer: Answer::NoHit, subject: None, hidden: Some(two) }).await;
+    story.refuse().await;
+    // Released and there to fetch; released, fetched and acknowledged; denied; waiting for a second officer.
+    for case in &cases[..2] {
+        let half = story.decide(case, "sione", true).await;
+        let whole = story.decide(&half, "grace", true).await;
+        story.release(&whole).await;
+    }
+    let id = cases[1].disclosure.request().disclosure();
+    let permit = story.own(Action::FetchRelease, &cases[1]).await;
+    let (fetched, _) = story.store.release_fetch(permit, id).await.unwrap().open().ok().unwrap();
+    let digest = Digest::sha256(&fetched.unwrap().ciphertext);
+    story.later();
+    let permit = story.own(Action::AcknowledgeRelease, &cases[1]).await;
+    let _done = story.store.release_acknowledge(permit, id, digest).await.unwrap();
+    let half = story.decide(&cases[2], "sione", true).await;
+    story.decide(&half, "grace", false).await;
+    story.decide(&cases[3], "grace", true).await;
+    assert!(story.store.heads_record().await.unwrap() > 0);
+    story.later();
+}
+
+struct Story {
+    store: SqliteStore,
+    clock: Arc<ManualClock>,
+    rules: Rules,
+    keys: BTreeMap<&'static str, SigningKey>,
+    release_key: ReleaseSecretKey,
+}
+
+const PEOPLE: [(&str, Role); 8] = [
+    ("ana", Role::Administrator),
+    ("rawiri", Role::Administrator),
+    ("mere", Role::PrivacyOfficer),
+    ("sione", Role::ApprovingOfficer),
+    ("grace", Role::ApprovingOfficer),
+    ("intake", Role::EnrolmentSystem),
+    ("border", Role::PartnerSystem),
+    ("hemi", Role::Examiner),
+];
+
+impl Story {
+    async fn found(folder: &Path) -> Self {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_790_000_000_000)));
+        let entropy = Arc::new(SystemEntropy::new());
+        let shown: Arc<dyn Clock> = clock.clone();
+        let store = SqliteStore::open(folder, &folder.join("heads"), root(), shown, entropy.clone()).unwrap();
+        let keys: BTreeMap<_, _> = PEOPLE.map(|(name, _)| (name, signing_key())).into();
+        let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("policy");
+        let bundle = Bundle::read_folder(&policy).unwrap();
+        let founding = Founding {
+            host: "holder.example".to_owned(),
+            trust_domain: "holder.example".to_owned(),
+            authorities: vec![vec![4, 5, 6]],
+            people: PEOPLE[..7].iter().map(|(name, role)| person(name, *role, &keys[name])).collect(),
+            partners: vec![partner("au-border"), partner("ca-border")],
+            bundle: bundle.clone(),
+        };
+        let _receipt = store.holder_found(founding).await.unwrap();
+        let collection =
+            CollectionNew { name: name("watch-face"), scheme: name("demo-face-256"), dimension: 256 };
+        store.collections_sync(vec![collection]).await.unwrap();
+        let release_key = ReleaseSecretKey::random(entropy.as_ref()).unwrap();
+        let story = Self { store, clock, rules: Rules::load(bundle).unwrap(), keys, release_key };
+        story.later();
+        story
+    }
+
+    /// Each step has a time of its own, as batches of a server have.
+    fn later(&self) {
+        self.clock.advance(Duration::from_millis(1_500));
+    }
+
+    async fn permit(&self, actor: &str, action: Action, about: About<'_>, content: Digest) -> Permit {
+        let registry = self.store.registry_load().await.unwrap();
+        let person = registry.person(&name(actor)).unwrap();
+        let ask = Ask { action, about, content, now: self.clock.now() };
+        self.rules.permit(&registry.actor(person), &ask).unwrap()
+    }
+
+    async fn change_people(&self) {
+        let hemi = person("hemi", Role::Examiner, &self.keys["hemi"]);
+        for (change, end) in [
+            (Change::PutPerson(hemi), Some(true)),
+            (Change::RestorePerson(name("sione")), Some(false)),
+            (Change::RestorePartner(name("ca-border")), None),
+        ] {
+            let id = ChangeId::from_bytes(random());
+            let digest = change::digest(id, &change, "for a test");
+            let signature = self.keys["ana"].sign(SignatureDomain::Change, &digest).unwrap();
+            let new = ChangeNew { id, change, reason: "for a test".to_owned(), signature };
+            let permit = self.permit("ana", Action::ProposeChange, About::Service, digest).await;
+            let _proposed = self.store.change_propose(permit, new).await.unwrap();
+            self.later();
+            match end {
+                Some(true) => self.confirm("mere", "ana", Role::Administrator, id, digest, true).await,
+                Some(false) => {
+                    let permit = self.permit("mere", Action::RejectChange, About::Service, digest).await;
+                    let end = ChangeEnd::Reject { id, reason: "not needed".to_owned() };
+                    let _ended = self.store.change_end(permit, end).await.unwrap();
+                }
+                None => {}
+            }
+            self.later();
+        }
+        let permit = self.permit("ana", Action::SuspendPartner, About::Service, Digest::sha256(b"")).await;
+        let why = "for a test".to_owned();
+        let _found = self.store.partner_suspend(permit, name("ca-border"), why).await.unwrap();
+        self.later();
+    }
+
+    async fn confirm(&self, by: &str, proposer: &str, role: Role, id: ChangeId, digest: Digest, ends: bool) {
+        let signature = self.keys[by].sign(SignatureDomain::Change, &digest).unwrap();
+        let proposed_by = name(proposer);
+        let record = self.store.change_get(id).await.unwrap().unwrap();
+        let kind = record.change.kind();
+        let about = About::Change { kind, proposed_by: &proposed_by, proposer_role: role };
+        let permit = self.permit(by, Action::ConfirmChange, about, digest).await;
+        let end = if ends {
+            ChangeEnd::Confirm { id, signature, leave: None }
+        } else {
+            ChangeEnd::TakeOver { id, signature }
+        };
+        let (ended, _) = self.store.change_end(permit, end).await.unwrap().open().ok().unwrap();
+        assert!(matches!(ended, change::Ended::Done(..)));
+        self.later();
+    }
+
+    async fn release_key(&self) {
+        let au = name("au-border");
+        let about = About::Partner { partner: &au };
+        let challenge = Digest::sha256(b"a challenge");
+        let ours = *self.release_key.public_key().as_bytes();
+        let other = *ReleaseSecretKey::random(&SystemEntropy::new()).unwrap().public_key().as_bytes();
+        for public_key in [ours, other] {
+            let permit = self.permit("border", Action::StartReleaseKey, about, challenge).await;
+            let expires = self.clock.now().after(Duration::from_secs(60));
+            let offer = ReleaseKeyOffer { public_key, challenge, expires };
+            let _kept = self.store.release_key_start(permit, offer).await.unwrap();
+            self.later();
+        }
+        let permit = self.permit("border", Action::ProveReleaseKey, about, challenge).await;
+        let change = ChangeId::from_bytes(random());
+        let proof = ReleaseKeyProof { public_key: ours, challenge, change };
+        let (proven, _) = self.store.release_key_prove(permit, proof).await.unwrap().open().ok().unwrap();
+        assert!(matches!(proven, ReleaseKeyProven::Proposed(_)));
+        self.later();
+        let record = self.store.change_get(change).await.unwrap().unwrap();
+        self.confirm("ana", "border", Role::PartnerSystem, change, record.digest, false).await;
+        self.confirm("mere", "ana", Role::Administrator, change, record.digest, true).await;
+    }
+
+    async fn enrol(&self, source: &str) -> SubjectId {
+        let collection = name("watch-face");
+        let about = About::Collection { collection: &collection };
+        let permit = self.permit("intake", Action::StartBatch, about, Digest::sha256(b"")).await;
+        let new = BatchNew {
+            request: RequestId::from_bytes(random()),
+            collection: name("watch-face"),
+            official: "registrar-1".to_owned(),
+            created: self.clock.now(),
+        };
+        let BatchStarted::Batch(batch) = self.store.batch_start(permit, new).await.unwrap() else {
+            panic!("a new batch is started")
+        };
+        self.later();
+        let field = |field: &str| FieldNew {
+            field: name(field),
+            value: "Aroha".to_owned(),
+            classification: "IN-CONFIDENCE".to_owned(),
+            source: "passport".to_owned(),
+            permitted_uses: vec!["border-identity".to_owned()],
+        };
+        let subject = SubjectNew {
+            source: self.store.keys().pseudonym(source),
+            templates: vec![synthetic::protected(
+                &synthetic::unit(&mut synthetic::rng(7), 256),
+                &synthetic::transform(256, 7),
+            )],
+            fields: vec![field("family-name"), field("given-names")],
+            restrictions: Vec::new(),
+        };
+        let chunk = Chunk {
+            batch: batch.id,
+            first_row: 0,
+            rows: 2,
+            content: self.store.keys().content_digest(source.as_bytes()),
+            subjects: vec![subject],
+            rejected: vec![(1, "no template".to_owned())],
+        };
+        let permit = self.permit("intake", Action::EnrolSubjects, about, Digest::sha256(b"")).await;
+        let ChunkDone::Enrolled { change, .. } = self.store.chunk_enrol(permit, chunk).await.unwrap() else {
+            panic!("a first chunk is enrolled")
+        };
+        self.later();
+        self.store.slot_subject(vec![change.added[0].slot]).await.unwrap().pop().flatten().unwrap()
+    }
+
+    async fn ask(&self, verdict: Verdict) -> QueryId {
+        let (collection, purpose) = (name("watch-face"), name("border-identity"));
+        let id: [u8; 16] = random();
+        let content = self.store.keys().content_digest(&id);
+        let usage = Usage::Counted { today: 0, this_year: 0 };
+        let about =
+            About::Query { agreement: None, collection: &collection, purpose: &purpose, samples: 1, usage };
+        let permit = self.permit("border", Action::AskQuery, about, content).await;
+        let received = self.clock.now();
+        self.clock.advance(Duration::from_millis(20));
+        let new = QueryNew {
+            id: QueryId::from_bytes(id),
+            request: RequestId::from_bytes(random()),
+            content,
+            collection: name("watch-face"),
+            purpose: name("border-identity"),
+            case: "C-1".to_owned(),
+            official: "official-2".to_owned(),
+            legal_basis: "Customs Act".to_owned(),
+            urgency: "routine",
+            samples: 1,
+            received,
+            window_start: received.before(Duration::from_secs(3_600)),
+        };
+        let recorded = self.store.query_record(permit, new, Withheld::new(verdict)).await.unwrap();
+        assert!(matches!(recorded, QueryRecorded::New(..)));
+        self.later();
+        QueryId::from_bytes(id)
+    }
+
+    async fn refuse(&self) {
+        let registry = self.store.registry_load().await.unwrap();
+        let actor = registry.actor(registry.person(&name("border")).unwrap());
+        let rule = "a rule".to_owned();
+        let refused =
+            self.store.refusal_record(actor, Action::AskQuery, Reason::PurposeNotInAgreement, rule).await;
+        let _receipt = refused.unwrap();
+        self.later();
+    }
+
+    async fn request(&self, query: QueryId) -> Case {
+        let fields: Vec<FieldName> = vec![name("family-name"), name("given-names")];
+        let request_id = RequestId::from_bytes(random());
+        let ask = PartnerAsk::new(AskParts {
+            request_id,
+            query,
+            purpose: name("border-identity"),
+            fields: Fields::new(fields.clone()).unwrap(),
+            justification: "the traveller gave two different names at the counter".to_owned(),
+            legal_basis: "Customs Act".to_owned(),
+            official: "official-2".to_owned(),
+        })
+        .unwrap();
+        let content = self.store.keys().content_digest(&ask.to_bytes());
+        let bytes = self.keys["border"].sign(SignatureDomain::DisclosureRequest, &ask.digest()).unwrap();
+        let signature = AskSignature { digest: ask.digest(), bytes };
+        let purpose = name("border-identity");
+        let about = About::NewDisclosure { agreement: None, purpose: &purpose, fields: &fields };
+        let permit = self.permit("border", Action::RequestDisclosure, about, content).await;
+        let now = self.clock.now();
+        let request = Request::new(RequestParts {
+            disclosure: DisclosureId::from_bytes(random()),
+            partner: name("au-border"),
+            requester: name("border"),
+            agreement: name("au-border-identity"),
+            ask,
+            factors: Factors::new([Factor {
+                role: DeciderRole::ApprovingOfficer,
+                number: NonZeroU8::new(2).unwrap(),
+            }])
+            .unwrap(),
+            received: now,
+            decide_by: now.after(Duration::from_secs(48 * 3_600)),
+        })
+        .unwrap();
+        let window_start = now.before(Duration::from_secs(3_600));
+        let new = DisclosureNew { request, request_id, content, signature, window_start };
+        let (requested, _) = self.store.disclosure_request(permit, new).await.unwrap().open().ok().unwrap();
+        let Requested::Kept(case) = requested else { panic!("a hit of one's own is kept") };
+        self.later();
+        let request = case.disclosure.request();
+        let about = About::Case {
+            partner: request.partner(),
+            standing: Standing::Active,
+            agreement: request.agreement(),
+            purpose: request.ask().purpose(),
+            fields: &fields[..1],
+        };
+        let permit = self.permit("sione", Action::ViewField, about, content).await;
+        let viewed = self.store.field_view(permit, request.disclosure(), fields[0].clone()).await;
+        let _seen = viewed.unwrap();
+        self.later();
+        case
+    }
+
+    async fn decide(&self, case: &Case, officer: &str, grant: bool) -> Case {
+        let request = case.disclosure.request();
+        let fields = request.ask().fields().clone();
+        let granted: Vec<FieldName> = if grant { fields.iter().cloned().collect() } else { Vec::new() };
+        let about = About::Case {
+            partner: request.partner(),
+            standing: Standing::Active,
+            agreement: request.agreement(),
+            purpose: request.ask().purpose(),
+            fields: &granted,
+        };
+        let decision = Decision::new(DecisionParts {
+            disclosure: request.disclosure(),
+            request: case.disclosure.digest(),
+            officer: name(officer),
+            role: DeciderRole::ApprovingOfficer,
+            choice: if grant { Choice::Grant(fields) } else { Choice::Deny },
+            reason: "the documents agree".to_owned(),
+            at: self.clock.now(),
+        })
+        .unwrap();
+        let signature = self.keys[officer].sign(SignatureDomain::Decision, &decision.digest()).unwrap();
+        let permit = self.permit(officer, Action::DecideCase, about, decision.digest()).await;
+        let signed = SignedDecision { decision, signature: DecisionSignature::Certificate(signature) };
+        let decided = self.store.disclosure_decide(permit, signed, eligible()).await.unwrap();
+        let Decided::Kept(case) = decided.open().ok().unwrap().0 else { panic!("an officer decides") };
+        self.later();
+        *case
+    }
+
+    async fn release(&self, case: &Case) {
+        let approval = case.disclosure.approval(&eligible(), self.clock.now()).unwrap();
+        self.clock.advance(Duration::from_millis(20));
+        let terms = ReleaseTerms {
+            partner: name("au-border"),
+            purpose: name("border-identity"),
+            visible: Vec::new(),
+            ends: self.clock.now().after(Duration::from_secs(3_600)),
+            policy: self.rules.digest(),
+        };
+        let released = self.store.disclosure_release(approval, terms).await.unwrap();
+        assert!(matches!(released.open().ok().unwrap().0, Released::Sealed(_)));
+        self.later();
+    }
+
+    async fn own(&self, action: Action, case: &Case) -> Permit {
+        let request = case.disclosure.request();
+        let about = About::Disclosure { partner: request.partner(), agreement: request.agreement() };
+        self.permit("border", action, about, Digest::sha256(b"")).await
+    }
+}
+
+fn person(name_of: &str, role: Role, key: &SigningKey) -> Person {
+    Person {
+        name: name(name_of),
+        role,
+        spiffe_id: format!("spiffe://holder.example/{name_of}"),
+        public_key: key.public_key().spki_der().to_vec(),
+        partner: (role == Role::PartnerSystem).then(|| name("au-border")),
+        standing: Standing::Active,
+        contact: Some("desk@holder.example".to_owned()),
+    }
+}
+
+fn partner(name_of: &str) -> Partner {
+    Partner {
+        name: name(name_of),
+        title: name_of.to_uppercase(),
+        trust_domain: format!("{name_of}.example"),
+        authorities: vec![vec![1, 2, 3]],
+        standing: Standing::Active,
+        release_key: None,
+        contact: Some("desk@partner.example".to_owned()),
+    }
+}
+
+fn eligible() -> Vec<Eligible> {
+    let officer = |officer| Eligible {
+        officer: name(officer),
+        role: DeciderRole::ApprovingOfficer,
+        standing: DeciderStanding::Active,
+    };
+    ["sione", "grace"].map(officer).to_vec()
+}
+
+fn signing_key() -> SigningKey {
+    let der = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+    SigningKey::from_pkcs8_der(der.as_ref()).unwrap()
+}
+
+fn name<T: std::str::FromStr>(text: &str) -> T
+where
+    T::Err: std::fmt::Debug,
+{
+    text.parse().unwrap()
+}
+
+fn random() -> [u8; 16] {
+    random_bytes(&SystemEntropy::new()).unwrap()
+}
