@@ -112,7 +112,7 @@ impl Parts {
         let check = ring.key_check();
         let path = folder.join(DATABASE_FILE);
         let mut sql = connect(&path)?;
-        migrate(&mut sql, &schema::migrations::runner())?;
+        migrate(&mut sql, &schema::migrations::runner().set_grouped(true))?;
         check_root_key(&sql, &check)?;
         let keys = KeyStore::open(&folder.join(KEY_STORE_FILE), ring)?;
         let signer = keys.log_signer(entropy.as_ref())?;
@@ -149,6 +149,8 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     Ok(sql)
 }
 
+// INVARIANT: runners are grouped, which runs all that is due in one transaction. By themselves they note a migration
+// only after it is committed, and a power cut in between would leave a database that no version opens.
 fn migrate(sql: &mut Connection, runner: &refinery::Runner) -> Result<(), StoreError> {
     let known = runner.get_migrations().iter().map(|one| i64::from(one.version())).max().unwrap_or(0);
     let found = newest_migration(sql)?;
@@ -205,8 +207,19 @@ fn truncate_log(sql: &Connection) -> Result<(), StoreError> {
 
 fn private_folder(folder: &Path) -> Result<(), StoreError> {
     use std::os::unix::fs::DirBuilderExt;
+    let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|source| StoreError::File { path: shown(folder), source })
+    made.and_then(|()| missing.iter().try_for_each(|folder| durable_name(folder)))
+        .map_err(|source| StoreError::File { path: shown(folder), source })
+}
+
+/// Makes the name of a new folder survive a power cut: what is synchronised inside would be lost with it.
+fn durable_name(folder: &Path) -> std::io::Result<()> {
+    match folder.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => std::fs::File::open(".")?.sync_all(),
+        Some(parent) => std::fs::File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 fn shown(path: &Path) -> String {
