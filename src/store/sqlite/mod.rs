@@ -18,6 +18,7 @@ mod readers;
 mod record;
 mod recovery;
 mod release;
+mod rewrite;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -112,6 +113,7 @@ impl Parts {
         let check = ring.key_check();
         let path = folder.join(DATABASE_FILE);
         let mut sql = connect(&path)?;
+        rewrite::log_rewrite(&sql, &path)?;
         migrate(&mut sql, &schema::migrations::runner().set_grouped(true))?;
         check_root_key(&sql, &check)?;
         let keys = KeyStore::open(&folder.join(KEY_STORE_FILE), ring)?;
