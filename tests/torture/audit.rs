@@ -107,8 +107,7 @@ fn openings(runtime: &Runtime, store: &SqliteStore, acks: &[Ack]) -> Result<(), 
 fn integrity(folder: &Path) -> Result<(), Wrong> {
     for database in files(&folder.join(STORE)) {
         let sql = Connection::open(database).map_err(damaged)?;
-        let said: String =
-            sql.query_row("PRAGMA integrity_check", [], |row| row.get(0)).map_err(damaged)?;
+        let said: String = sql.query_row("PRAGMA integrity_check", [], |row| row.get(0)).map_err(damaged)?;
         if said != "ok" {
             return Err(Wrong::Damaged(said));
         }
@@ -129,7 +128,9 @@ fn goes_on(runtime: &Runtime, store: &SqliteStore) -> Result<(), Wrong> {
         return Ok(());
     }
     let started = runtime.block_on(store.server_started("torture"));
-    started.map(|_receipt| ()).map_err(|error| Wrong::Damaged(format!("it takes no entry: {}", chain(&error))))
+    started
+        .map(|_receipt| ())
+        .map_err(|error| Wrong::Damaged(format!("it takes no entry: {}", chain(&error))))
 }
 
 /// Whether a store whose database was put back to what it was before is told from the newest one.
@@ -139,7 +140,8 @@ pub(crate) fn rollback_is_seen(folder: &Path) -> bool {
 
 /// The files of a store's folder that SQLite or the store make, as they lie below the folder of a driver.
 pub(crate) fn database_names() -> [String; 4] {
-    ["onebit.sqlite", "onebit.sqlite-wal", "keys.sqlite", "keys.sqlite-wal"].map(|name| format!("{STORE}/{name}"))
+    ["onebit.sqlite", "onebit.sqlite-wal", "keys.sqlite", "keys.sqlite-wal"]
+        .map(|name| format!("{STORE}/{name}"))
 }
 
 /// The file of heads below the folder of a driver.

@@ -198,7 +198,8 @@ impl Disk {
         let mut at = place;
         while at < end {
             let stop = end.min((at / SECTOR + 1) * SECTOR);
-            let part = usize::try_from(at - place).expect("an index")..usize::try_from(stop - place).expect("an index");
+            let part = usize::try_from(at - place).expect("an index")
+                ..usize::try_from(stop - place).expect("an index");
             let piece = Piece { at: now, place: at, bytes: Arc::clone(bytes), part, fate: Fate::Pending };
             file.sectors.entry(at / SECTOR).or_default().push(piece);
             at = stop;

@@ -178,7 +178,8 @@ fn refused(folder: &Path, doing: &str, error: &StoreError) -> ExitCode {
 async fn after_refusal(store: &SqliteStore, folder: &Path) {
     let acks = Acks::open(folder);
     let said = |stopped: bool| if stopped { "stopped" } else { "answers" };
-    let wrote = store.refusal_record(actor(None), Action::AskQuery, Reason::PartnerSuspended, RULE.to_owned());
+    let wrote =
+        store.refusal_record(actor(None), Action::AskQuery, Reason::PartnerSuspended, RULE.to_owned());
     let wrote = matches!(wrote.await, Err(StoreError::Stopped));
     acks.line(&format!("then writing: {}", said(wrote)));
     let read = matches!(store.journal_list().await, Err(StoreError::Stopped));

@@ -19,7 +19,12 @@ mod fault;
 mod full;
 // The harness of the tests: a holder with the real server.
 #[path = "../it/holder.rs"]
-#[allow(dead_code, clippy::as_conversions, clippy::string_slice, reason = "written for the tests, which need more of it")]
+#[allow(
+    dead_code,
+    clippy::as_conversions,
+    clippy::string_slice,
+    reason = "written for the tests, which need more of it"
+)]
 mod holder;
 mod kill;
 mod power;
@@ -27,7 +32,12 @@ mod recording;
 mod row;
 mod server;
 #[path = "../it/story.rs"]
-#[allow(dead_code, clippy::as_conversions, clippy::string_slice, reason = "written for the tests, which need more of it")]
+#[allow(
+    dead_code,
+    clippy::as_conversions,
+    clippy::string_slice,
+    reason = "written for the tests, which need more of it"
+)]
 mod story;
 mod trace;
 
@@ -123,7 +133,8 @@ impl Asked {
     fn wants(&self, name: &str) -> bool {
         // Also by the name of the whole, so that `make test TEST=torture` means something.
         let full = format!("torture::{name}");
-        let fits = |asked: &String| if self.exact { *asked == full || asked == name } else { full.contains(asked) };
+        let fits =
+            |asked: &String| if self.exact { *asked == full || asked == name } else { full.contains(asked) };
         let is_named = self.names.is_empty() || self.names.iter().any(fits);
         is_named && !self.skip.iter().any(fits) && !self.ignored_only
     }

@@ -128,7 +128,8 @@ fn control(what: &'static str, edit: Edit, recording: &Recording, form: Form) ->
 
 fn edited(events: &[Event], edit: Edit) -> Vec<Event> {
     let [_, log, ..] = database_names();
-    let is_database = |name: &str| database_names().iter().any(|one| one == name) || name == crate::driver::STORE;
+    let is_database =
+        |name: &str| database_names().iter().any(|one| one == name) || name == crate::driver::STORE;
     let keeps = |at: usize, name: &str| match edit {
         Edit::Nothing => false,
         Edit::DatabaseOff => !is_database(name),
@@ -153,7 +154,8 @@ fn is_of_checkpoint(events: &[Event], at: usize) -> bool {
     };
     let from = if matches!(&events[at], Event::SyncEnded(..)) { at } else { at + 1 };
     let next = events[from..].iter().find(ours);
-    let before = events[..at].iter().rev().find(|event| matches!(event, Event::Write(name, ..) if *name == log));
+    let before =
+        events[..at].iter().rev().find(|event| matches!(event, Event::Write(name, ..) if *name == log));
     matches!(next, Some(Event::Write(name, ..)) if *name == database)
         || matches!(before, Some(Event::Write(_, 0, bytes)) if bytes.len() == 32)
 }
@@ -286,13 +288,18 @@ impl Worker {
     /// the last batch when a start has shown that.
     fn put_back_databases(&self, moment: &Moment) {
         let folder = self.folder();
-        let is_newer = !moment.database.is_empty() && moment.acks.iter().any(|ack| ack.leaf.is_some() && ack.index > 2);
+        let is_newer =
+            !moment.database.is_empty() && moment.acks.iter().any(|ack| ack.leaf.is_some() && ack.index > 2);
         if is_newer {
             put_back(&folder, &moment.disk.left(Cut::Nothing));
             put_database_back(&folder, &moment.database);
             self.count("databases put back");
             if !rollback_is_seen(&folder) {
-                self.note(moment, Cut::Nothing, &Wrong::Damaged("an old database was taken for the newest".to_owned()));
+                self.note(
+                    moment,
+                    Cut::Nothing,
+                    &Wrong::Damaged("an old database was taken for the newest".to_owned()),
+                );
             }
         }
         if moment.disk.is_settled() {

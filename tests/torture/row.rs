@@ -114,7 +114,10 @@ impl fmt::Display for Row {
             }
         }
         if self.wrong > 0 {
-            write!(out, "\n  an answer was given that does not hold; nothing may be released before that is mended:")?;
+            write!(
+                out,
+                "\n  an answer was given that does not hold; nothing may be released before that is mended:"
+            )?;
         }
         self.first_wrong.iter().try_for_each(|wrong| write!(out, "\n  {wrong}"))
     }

@@ -87,7 +87,9 @@ pub(crate) fn read(text: &str, folder: &Path) -> Vec<Event> {
         let rest = rest.trim_start();
         if let Some(start) = rest.strip_suffix(" <unfinished ...>") {
             begun.insert(thread, (at, start.to_owned()));
-        } else if let Some((_, end)) = rest.strip_prefix("<... ").and_then(|rest| rest.split_once(" resumed>")) {
+        } else if let Some((_, end)) =
+            rest.strip_prefix("<... ").and_then(|rest| rest.split_once(" resumed>"))
+        {
             let Some((from, start)) = begun.remove(thread) else { continue };
             events.extend(reader.call(&format!("{start}{end}"), from, at));
         } else {
@@ -112,8 +114,9 @@ impl Reader {
     /// The events of a call that began and ended at these lines.
     fn call(&mut self, text: &str, from: usize, to: usize) -> Vec<(usize, Event)> {
         let Some((name, rest)) = text.split_once('(') else { return Vec::new() };
-        let Some((args, result)) = rest.rsplit_once(") = ").or_else(|| rest.rsplit_once(") ").map(|(args, rest)| (args, rest.trim_start().trim_start_matches("= "))))
-        else {
+        let Some((args, result)) = rest.rsplit_once(") = ").or_else(|| {
+            rest.rsplit_once(") ").map(|(args, rest)| (args, rest.trim_start().trim_start_matches("= ")))
+        }) else {
             return Vec::new();
         };
         let args: Vec<&str> = args.split(", ").collect();
@@ -134,7 +137,9 @@ impl Reader {
                 Vec::new()
             }
             // Known by its name from its end on; what is written began before another may hear of it.
-            "openat" | "creat" => self.opened(name, &args, result).map(|event| (to, event)).into_iter().collect(),
+            "openat" | "creat" => {
+                self.opened(name, &args, result).map(|event| (to, event)).into_iter().collect()
+            }
             _ => self.changed(name, &args).map(|event| (from, event)).into_iter().collect(),
         }
     }
@@ -173,8 +178,12 @@ impl Reader {
             "mkdir" => Some(Event::Folder(self.name_of(args[0])?)),
             "close" => None,
             other => {
-                let is_ours = args.iter().any(|arg| self.file_of(arg).or_else(|| self.name_of(arg)).is_some());
-                assert!(!is_ours, "the model of the disk does not know `{other}`; teach it, or it proves nothing");
+                let is_ours =
+                    args.iter().any(|arg| self.file_of(arg).or_else(|| self.name_of(arg)).is_some());
+                assert!(
+                    !is_ours,
+                    "the model of the disk does not know `{other}`; teach it, or it proves nothing"
+                );
                 None
             }
         }
@@ -186,7 +195,10 @@ impl Reader {
         let is_written = args.get(2).is_some_and(|access| access.contains("PROT_WRITE"))
             && args.get(3).is_some_and(|sharing| sharing.contains("MAP_SHARED"));
         if let Some(file) = args.get(4).and_then(|file| self.file_of(file)).filter(|_| is_written) {
-            assert!(file.ends_with("-shm"), "`{file}` is written through memory, which a trace does not show");
+            assert!(
+                file.ends_with("-shm"),
+                "`{file}` is written through memory, which a trace does not show"
+            );
         }
     }
 

@@ -74,8 +74,8 @@ impl SqliteStore {
     ) -> Result<Self, StoreError> {
         let Parts { context, sql, journals, path } = Parts::open(folder, root, clock, entropy)?;
         let heads = fork::heads_compared(&context, &sql, heads)?;
-        let readers = Readers::open(&path, READERS)?;
         let writer = Writer::start(Arc::clone(&context), sql, journals, heads)?;
+        let readers = Readers::open(&path, READERS, writer.stopped())?;
         Ok(Self { context, readers, writer, path })
     }
 
