@@ -30,7 +30,7 @@ pub(crate) fn run(form: Form) -> Row {
         row.controls.push(control(what, edit, &recording, form));
     }
     let enough = form.pick(1_200, 100_000);
-    let mut replay = Replay::new(form, form.pick(4, 12));
+    let mut replay = Replay::new(form, form.pick(4, 12), 1);
     replay.states(&recording, enough);
     while replay.tried() < enough {
         let seed = mix(form.seed(), "work", replay.tried());
@@ -49,7 +49,7 @@ pub(crate) fn founding(form: Form) -> Row {
     let recording = record_founding();
     let mut row = Row::default();
     row.controls.push(control("no fsync at all", Edit::Nothing, &recording, form));
-    let mut replay = Replay::new(form, form.pick(3, 40));
+    let mut replay = Replay::new(form, form.pick(3, 40), 1);
     replay.states(&recording, u64::MAX);
     replay.end(row)
 }
@@ -61,9 +61,10 @@ pub(crate) fn after_failed_fsync(form: Form) -> Row {
     }
     let founded = Founded::new();
     let work = Work { folder: "".into(), sessions: 1, tasks: 2, entries: 6 };
-    let mut replay = Replay::new(form, form.pick(1, 3));
+    let mut replay = Replay::new(form, form.pick(1, 3), form.pick(4, 1));
     let mut row = Row::default();
-    for when in 1..=form.pick(8, 60) {
+    let mut unwritten = Control { what: "the log not written once more at a start", tried: 0, noticed: 0 };
+    for when in (1..=form.pick(7, 40)).step_by(form.pick(3, 1)) {
         for call in ["fdatasync", "fsync"] {
             let fault = Fault { call, what: "error=EIO", when };
             let recording = founded.record(&work, &[Some(fault), None]);
@@ -71,10 +72,14 @@ pub(crate) fn after_failed_fsync(form: Form) -> Row {
             let failed = failed.filter(|event| matches!(event, Event::SyncEnded(.., Synced::Failed))).count();
             if failed > 0 {
                 row.count(1, "recordings with a failed fsync");
+                let found = control(unwritten.what, Edit::LogOnce, &recording, form);
+                unwritten.tried += found.tried;
+                unwritten.noticed += found.noticed;
                 replay.states(&recording, u64::MAX);
             }
         }
     }
+    row.controls.push(unwritten);
     replay.end(row)
 }
 
@@ -89,6 +94,8 @@ enum Edit {
     DatabaseNormal,
     /// Those of the second place.
     Heads,
+    /// No synchronisation, but what a start writes to the log once more.
+    LogOnce,
 }
 
 const CONTROLS: [(&str, Edit); 3] = [
@@ -108,7 +115,7 @@ fn control(what: &'static str, edit: Edit, recording: &Recording, form: Form) ->
         disk.apply(event);
         let Event::Acked(ack) = event else { continue };
         acks.push(ack.clone());
-        if matches!(events.get(at + 1), Some(Event::Acked(_))) || tried >= form.pick(60, 1_000) {
+        if matches!(events.get(at + 1), Some(Event::Acked(_))) || tried >= form.pick(40, 1_000) {
             continue;
         }
         for cut in [Cut::Nothing, Cut::Torn(mix(form.seed(), what, tried))] {
@@ -135,9 +142,13 @@ fn edited(events: &[Event], edit: Edit) -> Vec<Event> {
         Edit::DatabaseOff => !is_database(name),
         Edit::DatabaseNormal => name != log || is_of_checkpoint(events, at),
         Edit::Heads => name != heads_name() && name != "heads/heads.new",
+        Edit::LogOnce => true,
     };
+    // SQLite itself writes a page at most.
+    let is_once_more = |name: &str, bytes: &[u8]| *name == log && bytes.len() > 4_096;
     let kept = |(at, event): (usize, &Event)| match event {
         Event::SyncBegun(name, _) | Event::SyncEnded(name, ..) => keeps(at, name).then(|| event.clone()),
+        Event::Write(name, _, bytes) if edit == Edit::LogOnce && is_once_more(name, bytes) => None,
         _ => Some(event.clone()),
     };
     events.iter().enumerate().filter_map(kept).collect()
@@ -164,6 +175,8 @@ fn is_of_checkpoint(events: &[Event], at: usize) -> bool {
 struct Replay {
     form: Form,
     torn: u64,
+    /// One of so many moments is looked at.
+    every: u64,
     tried: u64,
     found: Arc<Mutex<Row>>,
 }
@@ -179,8 +192,8 @@ struct Moment {
 }
 
 impl Replay {
-    fn new(form: Form, torn: u64) -> Self {
-        Self { form, torn, tried: 0, found: Arc::default() }
+    fn new(form: Form, torn: u64, every: u64) -> Self {
+        Self { form, torn, every, tried: 0, found: Arc::default() }
     }
 
     fn tried(&self) -> u64 {
@@ -210,7 +223,8 @@ impl Replay {
                 Event::SyncEnded(..) => true,
                 _ => false,
             };
-            if is_moment && self.tried < enough {
+            let is_chosen = mix(self.form.seed(), "moment", u64::try_from(at).unwrap()) % self.every == 0;
+            if is_moment && is_chosen && self.tried < enough {
                 let cuts = self.cuts(&disk);
                 self.tried += u64::try_from(cuts.len()).unwrap();
                 let what = match event {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -135,7 +136,18 @@ pub(crate) fn put_back(folder: &Path, left: &BTreeMap<String, Option<Vec<u8>>>) 
         let path = folder.join(name);
         match contents {
             None => fs::create_dir(path).unwrap(),
-            Some(bytes) => fs::write(path, bytes).unwrap(),
+            Some(bytes) => write_sparse(&path, bytes),
+        }
+    }
+}
+
+/// Leaves pages of zeros out: most of the file of heads is nothing else.
+fn write_sparse(path: &Path, bytes: &[u8]) {
+    let file = fs::File::create(path).unwrap();
+    file.set_len(u64::try_from(bytes.len()).unwrap()).unwrap();
+    for (page, chunk) in (0_u64..).zip(bytes.chunks(PAGE)) {
+        if chunk.iter().any(|byte| *byte != 0) {
+            file.write_all_at(chunk, page * u64::try_from(PAGE).unwrap()).unwrap();
         }
     }
 }
@@ -187,5 +199,6 @@ pub(crate) fn acks_file(folder: &Path) -> PathBuf {
     folder.join(ACKS)
 }
 
+const PAGE: usize = 1 << 16;
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
