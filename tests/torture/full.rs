@@ -55,7 +55,8 @@ pub(crate) fn run(form: Form) -> Row {
 fn namespaces() -> Option<&'static [&'static str]> {
     let ways: [&[&str]; 2] = [&["unshare", "-m"], &["unshare", "-rm"]];
     ways.into_iter().find(|way| {
-        let tried = Command::new(way[0]).args(&way[1..]).args(["sh", "-c", "mount -t tmpfs tmpfs /mnt"]);
+        let mut tried = Command::new(way[0]);
+        tried.args(&way[1..]).args(["sh", "-c", "mount -t tmpfs tmpfs /mnt"]);
         tried.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
     })
 }

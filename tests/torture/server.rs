@@ -10,7 +10,7 @@ use onebit::grpc::pb::partner::{AskQueryResponse, Question};
 use crate::disk::mix;
 use crate::holder::{Holder, HolderOptions, until, who};
 use crate::row::{Control, Form, Row};
-use crate::story::{ask, now, question_about};
+use crate::story::{ask, question_about};
 
 /// Kills servers.
 pub(crate) fn run(form: Form) -> Row {
@@ -29,10 +29,8 @@ async fn kills(form: Form) -> Row {
         row.count(1, "kills of the server");
         let au = holder.channel(who::AU).await;
         for (question, answer) in known.split_off(known.len().saturating_sub(ASKED_AGAIN)) {
-            let mut again = question.clone();
-            again.send_time = now();
             row.count(1, "answers asked for again");
-            match ask(&au, again).await {
+            match ask(&au, question.clone()).await {
                 Ok(second) if same(&second, &answer) => {}
                 Ok(_) => row.note(format!("round {round}: another answer than before the kill")),
                 Err(status) => row.note(format!("round {round}: an answer is gone: {status}")),
@@ -84,7 +82,7 @@ async fn ask_until_killed(holder: &mut Holder, wanted: u64) -> Vec<(Question, As
     for partner in partners {
         partner.await.unwrap();
     }
-    Arc::try_unwrap(known).unwrap().into_inner().unwrap()
+    std::mem::take(&mut *known.lock().unwrap())
 }
 
 const PEOPLE: u64 = 30;
