@@ -9,7 +9,7 @@ use crate::driver::{ACKS, Ack, REFUSED, Work};
 use crate::kill::cut_copy;
 use crate::recording::{Founded, runtime};
 use crate::row::{Control, Form, Row};
-use crate::trace::{Event, Fault, Synced, cannot_trace, read, record};
+use crate::trace::{Event, Fault, Strings, Synced, cannot_trace, read, record};
 
 /// Puts faults into every call that changes a disk.
 pub(crate) fn run(form: Form) -> Row {
@@ -22,7 +22,7 @@ pub(crate) fn run(form: Form) -> Row {
     let runtime = runtime();
     for fault in faults(form) {
         let work = Work { folder: founded.copy(), sessions: 2, tasks: 3, entries: 8 };
-        let (text, exit) = record(&work, Some(&fault));
+        let (text, exit) = record(&work, Some(&fault), Strings::Short);
         let was_hit = text.contains("(INJECTED)") || text.contains("+++ killed by SIGKILL +++");
         if was_hit {
             row.count(1, "faults");
@@ -52,7 +52,7 @@ fn faults(form: Form) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (call, most) in CALLS {
         for what in ["error=EIO", "error=ENOSPC", "signal=KILL"] {
-            let step = form.pick(most.div_ceil(4), 1);
+            let step = form.pick(most.div_ceil(2), 1);
             faults.extend((1..=most).step_by(step).map(|when| Fault {
                 call,
                 what,
@@ -83,7 +83,7 @@ fn looked_at(folder: &Path, fault: &Fault, text: &str, exit: Option<i32>) -> Vec
             wrong.push(format!("after a failed commit it goes on {still}"));
         }
     }
-    let events = read(text, folder);
+    let events = read(text, folder, Strings::Short);
     let commits_fail = events.iter().any(|event| {
         matches!(event, Event::SyncEnded(name, _, Synced::Failed) if *name == database_names()[1] || *name == heads_name())
     });
@@ -125,12 +125,12 @@ fn synchronised_again(events: &[Event]) -> Vec<String> {
 
 /// The calls, and how many of them a thread makes at most in the work above.
 const CALLS: [(&str, usize); 8] = [
-    ("pwrite64", 220),
-    ("fdatasync", 60),
-    ("fsync", 12),
-    ("write", 20),
-    ("openat", 90),
-    ("ftruncate", 6),
-    ("unlink", 6),
-    ("rename", 3),
+    ("pwrite64", 300),
+    ("fdatasync", 18),
+    ("fsync", 22),
+    ("write", 2),
+    ("openat", 76),
+    ("ftruncate", 4),
+    ("unlink", 4),
+    ("rename", 2),
 ];

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::audit::{database_names, heads_name};
 use crate::disk::Disk;
 use crate::driver::{ACKS, Ack, HEADS, STORE, Work};
-use crate::trace::{Event, Fault, read, record};
+use crate::trace::{Event, Fault, Strings, read, record};
 
 /// What the driver did to a disk.
 pub(crate) struct Recording {
@@ -67,8 +67,8 @@ impl Founded {
         let (database, acks) = (database.collect(), Ack::read(&folder));
         let mut events = Vec::new();
         for (run, fault) in faults.iter().enumerate() {
-            let (text, _) = record(&work, fault.as_ref());
-            events.extend(read(&text, &folder).into_iter().map(|event| numbered(event, run)));
+            let (text, _) = record(&work, fault.as_ref(), Strings::Whole);
+            events.extend(read(&text, &folder, Strings::Whole).into_iter().map(|event| numbered(event, run)));
         }
         fs::remove_dir_all(&folder).unwrap();
         Recording { before, database, acks, events }
@@ -82,8 +82,13 @@ pub(crate) fn record_founding() -> Recording {
     fs::create_dir(&folder).unwrap();
     let work = Work { folder: folder.clone(), sessions: 0, tasks: 0, entries: 0 };
     let before = disk_of(&folder);
-    let (text, _) = record(&work, None);
-    Recording { before, database: BTreeMap::new(), acks: Vec::new(), events: read(&text, &folder) }
+    let (text, _) = record(&work, None, Strings::Whole);
+    Recording {
+        before,
+        database: BTreeMap::new(),
+        acks: Vec::new(),
+        events: read(&text, &folder, Strings::Whole),
+    }
 }
 
 /// Synchronisations of several runs must not be taken for one another.
@@ -146,7 +151,7 @@ fn write_sparse(path: &Path, bytes: &[u8]) {
     let file = fs::File::create(path).unwrap();
     file.set_len(u64::try_from(bytes.len()).unwrap()).unwrap();
     for (page, chunk) in (0_u64..).zip(bytes.chunks(PAGE)) {
-        if chunk.iter().any(|byte| *byte != 0) {
+        if *chunk != ZEROS[..chunk.len()] {
             file.write_all_at(chunk, page * u64::try_from(PAGE).unwrap()).unwrap();
         }
     }
@@ -200,5 +205,6 @@ pub(crate) fn acks_file(folder: &Path) -> PathBuf {
 }
 
 const PAGE: usize = 1 << 16;
+static ZEROS: [u8; PAGE] = [0; PAGE];
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;

@@ -40,7 +40,11 @@ pub(crate) enum Synced {
 
 /// Why nothing can be traced here; `None` when it can.
 pub(crate) fn cannot_trace() -> Option<String> {
-    match Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status() {
+    match Command::new("strace")
+        .args(["-f", "--seccomp-bpf", "-o", "/dev/null", "true"])
+        .stderr(Stdio::null())
+        .status()
+    {
         Ok(status) if status.success() => None,
         Ok(_) => Some("ptrace is not permitted here".to_owned()),
         Err(error) => Some(format!("`strace` can't be run: {error}")),
@@ -58,14 +62,52 @@ pub(crate) struct Fault {
     pub(crate) when: u32,
 }
 
+/// How much of what is written a trace keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Strings {
+    /// All: what a disk is rebuilt from.
+    Whole,
+    /// Names, and lines as short as an acknowledgement.
+    Short,
+}
+
+impl Strings {
+    const fn bytes(self) -> &'static str {
+        match self {
+            // More than the longest write: the file of heads is made by one of 2 MiB.
+            Self::Whole => "4194304",
+            Self::Short => "200",
+        }
+    }
+}
+
 /// Runs the driver under `strace` to its end, or to a fault's; gives the lines of the trace and the exit code.
-pub(crate) fn record(work: &Work, fault: Option<&Fault>) -> (String, Option<i32>) {
+pub(crate) fn record(work: &Work, fault: Option<&Fault>, strings: Strings) -> (String, Option<i32>) {
     // Beside the folder, so that it is not taken for a part of it.
     let trace = work.folder.with_extension("trace");
-    let mut command = Command::new("strace");
-    command.args(["-f", "-y", "-xx", "-s", STRING_BYTES, "-e", TRACED, "-o"]).arg(&trace);
+    // A driver that hangs is ended, and its exit says so.
+    let mut command = Command::new("timeout");
+    command
+        .args([
+            PATIENCE_SECONDS,
+            "strace",
+            "-f",
+            "--seccomp-bpf",
+            "-y",
+            "-xx",
+            "-s",
+            strings.bytes(),
+            "-e",
+            TRACED,
+            "-o",
+        ])
+        .arg(&trace);
     if let Some(fault) = fault {
         command.arg("-e").arg(format!("inject={}:{}:when={}", fault.call, fault.what, fault.when));
+        if fault.call == "write" {
+            // The runtime and the acknowledgements are written to by this call, too; of the store's, only this.
+            command.arg("-P").arg(work.folder.join(crate::driver::HEADS).join("heads.new"));
+        }
     }
     command.arg(std::env::current_exe().expect("this executable")).args(work.args());
     let output = command.stdin(Stdio::null()).output().expect("strace runs");
@@ -77,8 +119,8 @@ pub(crate) fn record(work: &Work, fault: Option<&Fault>) -> (String, Option<i32>
 /// Reads a trace: what happened below `folder`.
 ///
 /// Panics when something happened that the model of the disk knows nothing of.
-pub(crate) fn read(text: &str, folder: &Path) -> Vec<Event> {
-    let mut reader = Reader { folder: folder.to_owned(), places: HashMap::new() };
+pub(crate) fn read(text: &str, folder: &Path, strings: Strings) -> Vec<Event> {
+    let mut reader = Reader { folder: folder.to_owned(), strings, places: HashMap::new() };
     let mut events: Vec<(usize, Event)> = Vec::new();
     // What a thread has begun: the line it began at, and its text so far.
     let mut begun: HashMap<&str, (usize, String)> = HashMap::new();
@@ -106,6 +148,7 @@ pub(crate) fn read(text: &str, folder: &Path) -> Vec<Event> {
 
 struct Reader {
     folder: PathBuf,
+    strings: Strings,
     /// Where the next write of a file that is written in order goes.
     places: HashMap<String, u64>,
 }
@@ -158,7 +201,7 @@ impl Reader {
     fn changed(&mut self, name: &str, args: &[&str]) -> Option<Event> {
         match name {
             "write" => {
-                let (file, bytes) = (self.file_of(args[0])?, bytes_of(args[1]));
+                let (file, bytes) = (self.file_of(args[0])?, self.bytes_of(args[1]));
                 if file == ACKS {
                     return Ack::parse(&String::from_utf8(bytes).expect("a line")).map(Event::Acked);
                 }
@@ -170,7 +213,7 @@ impl Reader {
             }
             "pwrite64" => {
                 let file = self.file_of(args[0])?;
-                Some(Event::Write(file, args[3].parse().expect("an offset"), bytes_of(args[1]).into()))
+                Some(Event::Write(file, args[3].parse().expect("an offset"), self.bytes_of(args[1]).into()))
             }
             "ftruncate" => Some(Event::Truncate(self.file_of(args[0])?, args[1].parse().expect("a length"))),
             "rename" => Some(Event::Rename(self.name_of(args[0])?, self.name_of(args[1])?)),
@@ -213,16 +256,17 @@ impl Reader {
         self.below(quoted.strip_prefix('"')?.strip_suffix('"')?)
     }
 
+    fn bytes_of(&self, quoted: &str) -> Vec<u8> {
+        let is_whole = quoted.ends_with('"') || self.strings == Strings::Short;
+        assert!(is_whole, "a write was cut short in the trace; raise the length of strings");
+        unhex(quoted.trim_end_matches("...").trim_matches('"'))
+    }
+
     fn below(&self, hex: &str) -> Option<String> {
         let path = PathBuf::from(String::from_utf8(unhex(hex)).ok()?);
         let name = path.strip_prefix(&self.folder).ok()?;
         Some(name.to_str()?.to_owned())
     }
-}
-
-fn bytes_of(quoted: &str) -> Vec<u8> {
-    assert!(quoted.ends_with('"'), "a write was cut short in the trace; raise the length of strings");
-    unhex(quoted.trim_matches('"'))
 }
 
 /// `\x61\x62` as bytes.
@@ -235,9 +279,9 @@ fn unhex(text: &str) -> Vec<u8> {
     text.as_bytes().chunks(4).map(|four| byte(four).expect("`strace -xx` writes every byte in hex")).collect()
 }
 
-/// More than the longest write: the file of heads is made by one of 2 MiB.
-const STRING_BYTES: &str = "4194304";
 /// Every call that changes a file, a name or what is durable.
 const TRACED: &str = "trace=openat,creat,close,write,writev,pwrite64,pwritev,pwritev2,ftruncate,truncate,fallocate,\
                       fsync,fdatasync,sync_file_range,msync,rename,renameat,renameat2,unlink,unlinkat,mkdir,\
                       mkdirat,link,linkat,symlink,rmdir,copy_file_range,sendfile,mmap";
+/// Ten times what the longest recording takes on a busy machine.
+const PATIENCE_SECONDS: &str = "120";
