@@ -98,7 +98,9 @@ fn hits_store(text: &str, folder: &Path) -> bool {
     let hex: String = folder.to_str().unwrap().bytes().map(|byte| format!("\\x{byte:02x}")).collect();
     let acks: String = ACKS.bytes().map(|byte| format!("\\x{byte:02x}")).collect();
     let injected = text.lines().filter(|line| line.contains("(INJECTED)"));
-    injected.into_iter().any(|line| line.contains(&hex) && !line.contains(&format!("\\x2f{acks}")))
+    let (ours, theirs): (Vec<_>, Vec<_>) =
+        injected.filter(|line| line.contains(&hex)).partition(|line| !line.contains(&format!("\\x2f{acks}")));
+    !ours.is_empty() && theirs.is_empty()
 }
 
 /// Files that were synchronised again after it failed, with nothing written anew in between: that would be taken

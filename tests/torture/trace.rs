@@ -140,6 +140,7 @@ pub(crate) fn read(text: &str, folder: &Path, strings: Strings) -> Vec<Event> {
     }
     for (_, (at, start)) in begun {
         // A call that a kill cut short: it may have happened.
+        let start = start.trim_end().trim_end_matches("= ?").trim_end().trim_end_matches(')');
         events.extend(reader.call(&format!("{start}) = ?"), at, at));
     }
     events.sort_by_key(|(at, _)| *at);
@@ -157,11 +158,9 @@ impl Reader {
     /// The events of a call that began and ended at these lines.
     fn call(&mut self, text: &str, from: usize, to: usize) -> Vec<(usize, Event)> {
         let Some((name, rest)) = text.split_once('(') else { return Vec::new() };
-        let Some((args, result)) = rest.rsplit_once(") = ").or_else(|| {
-            rest.rsplit_once(") ").map(|(args, rest)| (args, rest.trim_start().trim_start_matches("= ")))
-        }) else {
-            return Vec::new();
-        };
+        // Names and bytes are in hex, so that nothing else looks like this.
+        let Some((args, result)) = rest.rsplit_once(" = ") else { return Vec::new() };
+        let Some(args) = args.trim_end().strip_suffix(')') else { return Vec::new() };
         let args: Vec<&str> = args.split(", ").collect();
         let has_failed = result.starts_with('-');
         match name {
@@ -213,7 +212,11 @@ impl Reader {
             }
             "pwrite64" => {
                 let file = self.file_of(args[0])?;
-                Some(Event::Write(file, args[3].parse().expect("an offset"), self.bytes_of(args[1]).into()))
+                Some(Event::Write(
+                    file,
+                    args[3].parse().unwrap_or_else(|_| panic!("no offset in {args:?}")),
+                    self.bytes_of(args[1]).into(),
+                ))
             }
             "ftruncate" => Some(Event::Truncate(self.file_of(args[0])?, args[1].parse().expect("a length"))),
             "rename" => Some(Event::Rename(self.name_of(args[0])?, self.name_of(args[1])?)),
