@@ -56,17 +56,17 @@ pub(crate) fn audit(runtime: &Runtime, folder: &Path, acks: &[Ack], depth: Depth
 /// Each acknowledged entry is at its index, with its hash.
 fn entries(folder: &Path, acks: &[Ack]) -> Result<(), Wrong> {
     let [database, _] = files(&folder.join(STORE));
-    let sql = Connection::open(database).map_err(damaged)?;
+    let sql = Connection::open(database).map_err(|error| damaged(&error))?;
     let mut stored: BTreeMap<String, BTreeMap<u64, [u8; 32]>> = BTreeMap::new();
     let mut statement = sql
         .prepare("SELECT name, idx, entry FROM entries JOIN journals ON journals.id = entries.journal")
-        .map_err(damaged)?;
-    let mut rows = statement.query([]).map_err(damaged)?;
-    while let Some(row) = rows.next().map_err(damaged)? {
-        let entry: Vec<u8> = row.get(2).map_err(damaged)?;
+        .map_err(|error| damaged(&error))?;
+    let mut rows = statement.query([]).map_err(|error| damaged(&error))?;
+    while let Some(row) = rows.next().map_err(|error| damaged(&error))? {
+        let entry: Vec<u8> = row.get(2).map_err(|error| damaged(&error))?;
         let leaf = *leaf_hash(&entry).as_bytes();
-        let journal = row.get(0).map_err(damaged)?;
-        stored.entry(journal).or_default().insert(row.get(1).map_err(damaged)?, leaf);
+        let journal = row.get(0).map_err(|error| damaged(&error))?;
+        stored.entry(journal).or_default().insert(row.get(1).map_err(|error| damaged(&error))?, leaf);
     }
     let is_there = |ack: &&Ack| {
         let leaf = stored.get(&ack.journal).and_then(|journal| journal.get(&ack.index));
@@ -106,14 +106,15 @@ fn openings(runtime: &Runtime, store: &SqliteStore, acks: &[Ack]) -> Result<(), 
 
 fn integrity(folder: &Path) -> Result<(), Wrong> {
     for database in files(&folder.join(STORE)) {
-        let sql = Connection::open(database).map_err(damaged)?;
-        let said: String = sql.query_row("PRAGMA integrity_check", [], |row| row.get(0)).map_err(damaged)?;
+        let sql = Connection::open(database).map_err(|error| damaged(&error))?;
+        let said: String =
+            sql.query_row("PRAGMA integrity_check", [], |row| row.get(0)).map_err(|error| damaged(&error))?;
         if said != "ok" {
             return Err(Wrong::Damaged(said));
         }
         let broken: i64 = sql
             .query_row("SELECT count(*) FROM pragma_foreign_key_check", params![], |row| row.get(0))
-            .map_err(damaged)?;
+            .map_err(|error| damaged(&error))?;
         if broken != 0 {
             return Err(Wrong::Damaged(format!("{broken} rows refer to rows that are not there")));
         }
@@ -160,6 +161,6 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn damaged(error: rusqlite::Error) -> Wrong {
+fn damaged(error: &rusqlite::Error) -> Wrong {
     Wrong::Damaged(error.to_string())
 }

@@ -343,7 +343,7 @@ impl Chosen {
     }
 
     fn is_junk(&self, name: &str) -> bool {
-        matches!(self.cut, Cut::Torn(seed) if mix(seed, name, u64::MAX / 2) % 2 == 0)
+        matches!(self.cut, Cut::Torn(seed) if mix(seed, name, u64::MAX / 2).is_multiple_of(2))
     }
 }
 

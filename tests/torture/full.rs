@@ -35,7 +35,7 @@ pub(crate) fn run(form: Form) -> Row {
                     row.count(number(how_many), "acknowledgements");
                 }
                 Some(("resumed", how_many)) => {
-                    row.count(number(how_many), "acknowledgements after it was enlarged")
+                    row.count(number(how_many), "acknowledgements after it was enlarged");
                 }
                 Some(("noticed", how_many)) => {
                     control.tried += 1;

@@ -55,8 +55,10 @@ fn main() -> ExitCode {
     }
 }
 
+type Run = fn(Form) -> Row;
+
 /// What is tried, by name.
-const ROWS: [(&str, fn(Form) -> Row); 7] = [
+const ROWS: [(&str, Run); 7] = [
     ("power", power::run),
     ("power_founding", power::founding),
     ("power_after_failed_fsync", power::after_failed_fsync),

@@ -225,7 +225,8 @@ impl Replay {
                 Event::SyncEnded(..) => true,
                 _ => false,
             };
-            let is_chosen = mix(self.form.seed(), "moment", u64::try_from(at).unwrap()) % self.every == 0;
+            let draw = mix(self.form.seed(), "moment", u64::try_from(at).unwrap());
+            let is_chosen = draw.is_multiple_of(self.every);
             if is_moment && is_chosen && self.tried < enough {
                 let cuts = self.cuts(&disk);
                 self.tried += u64::try_from(cuts.len()).unwrap();
@@ -243,6 +244,9 @@ impl Replay {
         drop(send);
         for worker in workers {
             worker.join().expect("a worker must not stop");
+        }
+        if self.form == Form::Long {
+            println!("  so far {}", self.found.lock().unwrap());
         }
     }
 
@@ -292,7 +296,7 @@ impl Worker {
     fn state(&self, moment: &Moment, cut: Cut, number: u64) {
         let folder = self.folder();
         put_back(&folder, &moment.disk.left(cut));
-        let depth = if number % WHOLE_EVERY == 0 { Depth::Whole } else { Depth::Entries };
+        let depth = if number.is_multiple_of(WHOLE_EVERY) { Depth::Whole } else { Depth::Entries };
         let looked = audit(&self.runtime, &folder, &moment.acks, depth);
         self.count("crash states");
         if let Err(wrong) = looked {
