@@ -16,11 +16,13 @@ export ONEBIT_CACHE CARGO_TARGET_DIR ONEBIT_PYTHON ONEBIT_BUF
 CCACHE := if command -v ccache >/dev/null; then export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi;
 
 # Passed on: make test TEST=journal, make bench BENCH='-- search --quick', make demo DEMO=--help.
+# make torture TORTURE='-- power' runs the rows of that name.
 TEST ?=
+TORTURE ?=
 BENCH ?=
 DEMO ?=
 
-.PHONY: help setup build verifier test demo bench lint ci fmt clean-demo
+.PHONY: help setup build verifier test torture demo bench lint ci fmt clean-demo
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +39,9 @@ verifier: setup ## Build the offline verifier alone, from the few crates that it
 test: ## Run all tests
 	@.ci/setup lint
 	@$(CCACHE) cargo test --release --locked --no-fail-fast $(TEST)
+
+torture: setup ## Cut the power, kill, break and fill the store at length: docs/reliability.md
+	@$(CCACHE) ONEBIT_TORTURE=long cargo test --release --locked --test torture $(TORTURE)
 
 demo: build ## Show the whole story with synthetic people, on this machine alone
 	@$(CCACHE) cargo run --release --locked --quiet --bin onebit -- demo $(DEMO)

@@ -25,11 +25,12 @@ pub(super) fn heads_compared(
     match (Heads::open(folder)?, is_new) {
         (None, true) => Heads::create(folder),
         (None, false) => Err(StoreError::NoHeads { path: shown(folder) }),
-        (Some(heads), _) => {
+        (Some(mut heads), _) => {
             for (origin, head) in heads.newest() {
                 compare(context, sql, origin, head)?;
             }
             nothing_unknown(sql, &heads)?;
+            adopt(sql, &mut heads)?;
             Ok(heads)
         }
     }
@@ -68,6 +69,26 @@ pub(super) fn compare(
         root if root == signed.root => Ok(()),
         _ => Err(StoreError::Forked { origin: origin.to_owned(), size: signed.size }),
     }
+}
+
+/// Keeps the heads of a last batch whose end never came: they are shown to others from now on.
+fn adopt(sql: &Connection, heads: &mut Heads) -> Result<(), StoreError> {
+    // Of a group with `max`, SQLite takes the other columns from the row that has it.
+    let rows = sql
+        .prepare(
+            "SELECT origin, max(size), note FROM checkpoints JOIN journals ON journals.id = checkpoints.journal
+             WHERE retired = 0 GROUP BY journals.id",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_map([], |row| Ok((row.get(0)?, Head { size: row.get(1)?, note: row.get(2)? })))?
+                .collect::<Result<Vec<(String, Head)>, _>>()
+        });
+    let mut newer = database("reading the newest checkpoints", rows)?;
+    newer.retain(|(origin, head)| {
+        !heads.newest().any(|(known, kept)| known == origin && kept.size >= head.size)
+    });
+    if newer.is_empty() { Ok(()) } else { heads.put(newer) }
 }
 
 /// A journal that the second place does not know can only be one whose first batch was cut short.

@@ -25,7 +25,8 @@ impl KeyStore {
     /// Opens the key store, bringing it to this version's form.
     pub(super) fn open(path: &Path, ring: KeyRing) -> Result<Self, StoreError> {
         let mut sql = super::connect(path)?;
-        super::migrate(&mut sql, &super::key_schema::migrations::runner())?;
+        super::rewrite::log_rewrite(&sql, path)?;
+        super::migrate(&mut sql, &super::key_schema::migrations::runner().set_grouped(true))?;
         Ok(Self { ring: Arc::new(ring), sql: Mutex::new(sql), payload_keys: Mutex::default() })
     }
 

@@ -21,6 +21,7 @@ mod readers;
 mod record;
 mod recovery;
 mod release;
+mod rewrite;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -80,8 +81,8 @@ impl SqliteStore {
         let Parts { context, sql, journals, path } = Parts::open(folder, root, clock, entropy)?;
         let heads = fork::heads_compared(&context, &sql, heads)?;
         log_key::forget_replaced(&context, &sql)?;
-        let readers = Readers::open(&path, READERS)?;
         let writer = Writer::start(Arc::clone(&context), sql, journals, heads)?;
+        let readers = Readers::open(&path, READERS, writer.stopped())?;
         Ok(Self { context, readers, writer, path })
     }
 
@@ -119,7 +120,8 @@ impl Parts {
         let check = ring.key_check();
         let path = folder.join(DATABASE_FILE);
         let mut sql = connect(&path)?;
-        migrate(&mut sql, &schema::migrations::runner())?;
+        rewrite::log_rewrite(&sql, &path)?;
+        migrate(&mut sql, &schema::migrations::runner().set_grouped(true))?;
         check_root_key(&sql, &check)?;
         let keys = KeyStore::open(&folder.join(KEY_STORE_FILE), ring)?;
         let signers = log_key::Signers::open(&keys, &sql, entropy.as_ref())?;
@@ -157,6 +159,8 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     Ok(sql)
 }
 
+// INVARIANT: runners are grouped, which runs all that is due in one transaction. By themselves they note a migration
+// only after it is committed, and a power cut in between would leave a database that no version opens.
 fn migrate(sql: &mut Connection, runner: &refinery::Runner) -> Result<(), StoreError> {
     let known = runner.get_migrations().iter().map(|one| i64::from(one.version())).max().unwrap_or(0);
     let found = newest_migration(sql)?;
@@ -213,8 +217,19 @@ fn truncate_log(sql: &Connection) -> Result<(), StoreError> {
 
 fn private_folder(folder: &Path) -> Result<(), StoreError> {
     use std::os::unix::fs::DirBuilderExt;
+    let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|source| StoreError::File { path: shown(folder), source })
+    made.and_then(|()| missing.iter().try_for_each(|folder| durable_name(folder)))
+        .map_err(|source| StoreError::File { path: shown(folder), source })
+}
+
+/// Makes the name of a new folder survive a power cut: what is synchronised inside would be lost with it.
+fn durable_name(folder: &Path) -> std::io::Result<()> {
+    match folder.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => std::fs::File::open(".")?.sync_all(),
+        Some(parent) => std::fs::File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 fn shown(path: &Path) -> String {

@@ -1,6 +1,7 @@
 //! Readers: connections that never wait for the writer, used on threads that may block.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
@@ -12,11 +13,13 @@ use crate::store::StoreError;
 pub(super) struct Readers {
     idle: Arc<Mutex<Vec<Connection>>>,
     free: Arc<Semaphore>,
+    /// What could not be made durable is not shown.
+    stopped: Arc<AtomicBool>,
 }
 
 impl Readers {
     /// Opens `size` connections.
-    pub(super) fn open(path: &Path, size: usize) -> Result<Self, StoreError> {
+    pub(super) fn open(path: &Path, size: usize, stopped: Arc<AtomicBool>) -> Result<Self, StoreError> {
         let connections = (0..size)
             .map(|_| {
                 let sql = super::connect(path)?;
@@ -24,7 +27,7 @@ impl Readers {
                 Ok(sql)
             })
             .collect::<Result<Vec<_>, StoreError>>()?;
-        Ok(Self { idle: Arc::new(Mutex::new(connections)), free: Arc::new(Semaphore::new(size)) })
+        Ok(Self { idle: Arc::new(Mutex::new(connections)), free: Arc::new(Semaphore::new(size)), stopped })
     }
 
     /// Reads in one consistent view of the database.
@@ -41,7 +44,9 @@ impl Readers {
             drop(permit);
             outcome
         });
-        done.await.map_err(|_| StoreError::Closed)?
+        let outcome = done.await.map_err(|_| StoreError::Closed)?;
+        // Looked at last: what a batch that failed half-way left must not be shown either.
+        if self.stopped.load(Ordering::Acquire) { Err(StoreError::Stopped) } else { outcome }
     }
 }
 

@@ -45,6 +45,11 @@ impl Writer {
         Ok(Self { queue, stopped, thread: Some(thread) })
     }
 
+    /// Becomes true when the log could not be written, and stays so.
+    pub(super) fn stopped(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stopped)
+    }
+
     /// Runs `work` in the next batch. What it returns comes back with the number of entries it made.
     async fn submit<T: Send + 'static>(
         &self,
