@@ -811,8 +811,16 @@ mod tests {
     fn label_problem(arguments: &[Vec<TokenTree>]) -> Option<String> {
         arguments.iter().skip(1).find_map(|argument| match &argument[0] {
             TokenTree::Literal(label)
-                if ["\"rpc\"", "\"code\"", "\"reason\"", "\"job\"", "\"collection\"", "\"witness\""]
-                    .contains(&label.to_string().as_str()) =>
+                if [
+                    "\"rpc\"",
+                    "\"code\"",
+                    "\"reason\"",
+                    "\"job\"",
+                    "\"collection\"",
+                    "\"witness\"",
+                    "\"kind\"",
+                ]
+                .contains(&label.to_string().as_str()) =>
             {
                 None
             }

@@ -109,58 +109,61 @@ fn the_log_is_served_over_https_only_where_that_is_said() {
 fn an_unknown_key_is_refused_with_its_line() {
     let found = faults("certificate = ", "certificat = 'x'\ncertificate = ");
     assert_eq!(found.len(), 1, "{found:#?}");
-    let start = "/holder/onebit.toml:7: `server.certificat`: unknown key `certificat`, expected one of";
+    let start = "/holder/onebit.toml:8: `server.certificat`: unknown key `certificat`, expected one of";
     assert!(found[0].starts_with(start), "{}", found[0]);
     let found = faults("[server]", "[sever]");
-    assert!(found.iter().any(|fault| fault.contains(":6: `sever`: this does not belong here")), "{found:#?}");
+    assert!(found.iter().any(|fault| fault.contains(":7: `sever`: this does not belong here")), "{found:#?}");
 }
 
 #[test]
 fn each_fault_names_its_key_and_what_to_do() {
     for (from, to, start) in [
         ("folder = 'store'\n", "", "1: `store.folder`: the key is missing"),
+        ("heads_folder = 'heads'\n", "", "1: `store.heads_folder`: the key is missing"),
+        ("'heads'", "'store/heads'", "3: `store.heads_folder`: the heads lie with the database"),
+        ("'heads'", "'.'", "3: `store.heads_folder`: the heads lie with the database"),
         (
             "'secrets/root-key.toml'",
             "'store/root-key.toml'",
-            "4: `root_key.file`: the root key lies in the database's",
+            "5: `root_key.file`: the root key lies in the database's",
         ),
         (
             "'secrets/root-key.toml'",
             "'x/../store/k/r.toml'",
-            "4: `root_key.file`: the root key lies in the database's",
+            "5: `root_key.file`: the root key lies in the database's",
         ),
-        ("'secrets/passphrase'", "'store/passphrase'", "5: `root_key.passphrase_file`: the passphrase lies"),
-        ("passphrase_file = 'secrets/passphrase'\n", "", "3: `root_key`: no passphrase is named"),
-        ("[server]", "passphrase_env = 'X'\n[server]", "3: `root_key`: more than one passphrase is named"),
-        ("passphrase_file = 'secrets/passphrase'", "passphrase_env = '$X'", "5: `root_key.passphrase_env`: "),
+        ("'secrets/passphrase'", "'store/passphrase'", "6: `root_key.passphrase_file`: the passphrase lies"),
+        ("passphrase_file = 'secrets/passphrase'\n", "", "4: `root_key`: no passphrase is named"),
+        ("[server]", "passphrase_env = 'X'\n[server]", "4: `root_key`: more than one passphrase is named"),
+        ("passphrase_file = 'secrets/passphrase'", "passphrase_env = '$X'", "6: `root_key.passphrase_env`: "),
         (
             "passphrase_file = 'secrets/passphrase'",
             "passphrase_credential = '../x'",
-            "5: `root_key.passphrase_c",
+            "6: `root_key.passphrase_c",
         ),
-        ("key = ", "listen = 'localhost'\nkey = ", "8: `server.listen`: `localhost` is not an address"),
+        ("key = ", "listen = 'localhost'\nkey = ", "9: `server.listen`: `localhost` is not an address"),
         (
             "key = ",
             "answer_after_ms = 5001\nkey = ",
-            "8: `server.answer_after_ms`: answers can't leave after 5001 ms",
+            "9: `server.answer_after_ms`: answers can't leave after 5001 ms",
         ),
-        ("key = ", "reflection = 'on'\nkey = ", "8: `server.reflection`: invalid type"),
+        ("key = ", "reflection = 'on'\nkey = ", "9: `server.reflection`: invalid type"),
         (
             "[server]",
             "[limits]\nconnections = 100000\n[server]",
-            "7: `limits.connections`: `100000` is outside",
+            "8: `limits.connections`: `100000` is outside",
         ),
-        ("[server]", "[tiles]\nlisten = '7444'\n[server]", "7: `tiles.listen`: `7444` is not an address"),
-        ("[server]", "[search]\nthreads = 0\n[server]", "7: `search.threads`: `0` is outside"),
-        ("[server]", "[metrics]\nlisten = 9090\n[server]", "7: `metrics.listen`: invalid type"),
-        ("[server]", "[log]\nformat = 'xml'\n[server]", "7: `log.format`: `xml` is not a log format"),
-        ("[server]", "[log]\nfilter = 'loud'\n[server]", "7: `log.filter`: `loud` is not a log filter"),
+        ("[server]", "[tiles]\nlisten = '7444'\n[server]", "8: `tiles.listen`: `7444` is not an address"),
+        ("[server]", "[search]\nthreads = 0\n[server]", "8: `search.threads`: `0` is outside"),
+        ("[server]", "[metrics]\nlisten = 9090\n[server]", "8: `metrics.listen`: invalid type"),
+        ("[server]", "[log]\nformat = 'xml'\n[server]", "8: `log.format`: `xml` is not a log format"),
+        ("[server]", "[log]\nfilter = 'loud'\n[server]", "8: `log.filter`: `loud` is not a log filter"),
         (
             "[server]",
             "[tls.revocation_lists]\n'A' = ['x']\n[server]",
-            "7: `tls.revocation_lists`: `A` is not a trust",
+            "8: `tls.revocation_lists`: `A` is not a trust",
         ),
-        ("[server]", "[jobs]\nheads_every_s = 0\n[server]", "7: `jobs.heads_every_s`: `0` is outside"),
+        ("[server]", "[jobs]\nheads_every_s = 0\n[server]", "8: `jobs.heads_every_s`: `0` is outside"),
     ] {
         let found = faults(from, to);
         assert_eq!(found.len(), 1, "`{to}`: {found:#?}");

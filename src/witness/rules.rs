@@ -124,7 +124,9 @@ impl Witness {
         let Some(log) = self.logs.get(origin) else { return Answer::UnknownOrigin };
         let (text, signed) = match open_note_of(&submission.checkpoint, &log.keys) {
             Ok(opened) => opened,
-            Err(NoteError::Unsigned(_) | NoteError::Signature(_)) => return Answer::NotSigned,
+            Err(NoteError::Unsigned(_) | NoteError::OtherKey { .. } | NoteError::Signature(_)) => {
+                return Answer::NotSigned;
+            }
             Err(error) => return Answer::Malformed(error.to_string()),
         };
         let checkpoint = match Checkpoint::parse_any(text) {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use onebit::audit::tree::leaf_hash;
 use onebit::store::sqlite::{SqliteStore, files};
-use onebit::store::{Store, StoreError};
+use onebit::store::{LoggedEntry, Store, StoreError};
 use rusqlite::{Connection, params};
 use tokio::runtime::Runtime;
 
@@ -96,7 +96,10 @@ fn openings(runtime: &Runtime, store: &SqliteStore, acks: &[Ack]) -> Result<(), 
         let read = runtime.block_on(store.journal_read(partner, index, 1)).map_err(|error| {
             Wrong::Damaged(format!("the opening of {journal}/{index} can't be read: {}", chain(&error)))
         })?;
-        let opens = read.first().is_some_and(|read| read.entry.opens(&read.opening).is_ok());
+        let is_open = |read: &LoggedEntry| {
+            read.opening.as_ref().is_some_and(|opening| read.entry.opens(opening).is_ok())
+        };
+        let opens = read.first().is_some_and(is_open);
         if !opens {
             return Err(Wrong::Damaged(format!("nothing opens {journal}/{index}")));
         }

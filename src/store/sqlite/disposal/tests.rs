@@ -128,8 +128,9 @@ fn pieces(folder: &Path, class: PayloadClass, before: Date) -> HashSet<[u8; PIEC
 /// Those of the pieces that lie in any file of the folder.
 fn lying(folder: &Path, pieces: &HashSet<[u8; PIECE]>) -> HashSet<[u8; PIECE]> {
     let mut found = HashSet::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+    let listed = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    for path in listed.filter(|path| path.is_file()) {
+        let bytes = std::fs::read(path).unwrap();
         found.extend(bytes.array_windows::<PIECE>().filter(|window| pieces.contains(*window)));
     }
     found

@@ -118,7 +118,9 @@ async fn the_old_private_key_is_in_no_file_after_the_change() {
     let lies = |bytes: &[u8]| {
         let files = std::fs::read_dir(folder.path()).unwrap();
         files
-            .map(|file| std::fs::read(file.unwrap().path()).unwrap())
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.is_file())
+            .map(|path| std::fs::read(path).unwrap())
             .any(|file| file.windows(bytes.len()).any(|window| window == bytes))
     };
     let before = wrapped();
