@@ -120,6 +120,7 @@ impl Parts {
         let check = ring.key_check();
         let path = folder.join(DATABASE_FILE);
         let mut sql = connect(&path)?;
+        database("setting up the database", sql.pragma_update(None, "cache_size", -WRITER_CACHE_KIB))?;
         rewrite::log_rewrite(&sql, &path)?;
         migrate(&mut sql, &schema::migrations::runner().set_grouped(true))?;
         check_root_key(&sql, &check)?;
@@ -273,6 +274,9 @@ const DATABASE_FILE: &str = "onebit.sqlite";
 const KEY_STORE_FILE: &str = "keys.sqlite";
 /// One for each of the pages and lists that people look at while queries run; readers never wait for the writer.
 const READERS: usize = 4;
+/// The writer keeps the right edges of all tables and the tags it wrote last: with SQLite's 2 MiB it read pages back
+/// for every entry and wrote some out before the commit.
+const WRITER_CACHE_KIB: i64 = 64 * 1_024;
 /// Only a backup or a person with a shell ever holds the lock; five seconds outlast both.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Every statement of this module is prepared once a connection.
