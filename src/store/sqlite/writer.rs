@@ -242,10 +242,10 @@ impl Worker {
         for task in &mut *batch {
             match task.undo() {
                 Undo::Step => {
-                    run_in_savepoint(&self.context, &mut sql, &mut self.journals, now, task.as_mut())?
+                    run_in_savepoint(&self.context, &mut sql, &mut self.journals, now, task.as_mut())
                 }
-                Undo::Never => run_checked(&self.context, &sql, &mut self.journals, now, task.as_mut())?,
-            }
+                Undo::Never => run_checked(&self.context, &sql, &mut self.journals, now, task.as_mut()),
+            }?;
         }
         let notes = self.journals.write_heads(&self.context, &sql)?;
         database("committing", sql.commit())?;
