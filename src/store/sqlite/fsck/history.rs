@@ -16,8 +16,9 @@ pub(super) struct History {
     pub(super) people: BTreeMap<String, Vec<Added>>,
     /// By name, the newest time that the partner was added or changed.
     pub(super) partners: BTreeMap<String, Added>,
-    pub(super) people_suspended: BTreeSet<String>,
-    pub(super) partners_suspended: BTreeSet<String>,
+    /// By name, whether the person was suspended at last.
+    pub(super) people_suspended: BTreeMap<String, bool>,
+    pub(super) partners_suspended: BTreeMap<String, bool>,
     /// By partner, the release key that was confirmed last.
     pub(super) release_keys: BTreeMap<String, Vec<u8>>,
     /// Offers of release keys: partner and key.
@@ -35,8 +36,8 @@ pub(super) struct History {
     pub(super) stated: BTreeMap<(String, u64, u64), Timestamp>,
     /// What witnesses are said to have cosigned.
     pub(super) witnessed: Vec<HeadStated>,
-    /// Whether payloads were ever disposed of.
-    pub(super) disposed: bool,
+    /// Whether entries about people, partners and rules are disposed of.
+    pub(super) forgotten: bool,
     /// What a confirmed change did, until the next entry shows that it found something to change.
     held: Option<(Option<ChangeId>, u64, Event)>,
     confirmed: Option<ChangeId>,
@@ -63,6 +64,8 @@ pub(super) struct Of {
 /// What the entries say of a batch of enrolment.
 #[derive(Default)]
 pub(super) struct BatchSaid {
+    /// When it began; nothing when the entry is disposed of.
+    pub(super) begun: Option<Timestamp>,
     pub(super) owner: String,
     pub(super) official: Vec<u8>,
     pub(super) collection: String,
@@ -96,12 +99,14 @@ impl History {
             | Kind::PolicyActivated
             | Kind::SubjectUnrestricted
             | Kind::PartnerRestored
+            | Kind::PayloadsDisposed
+            | Kind::LogKeyChanged
             | Kind::PersonRestored => self.held = Some((confirmed, index, event.clone())),
             Kind::PersonSuspended if event.text_of(Fact::Detail).is_none() => {
-                self.people_suspended.extend(text(event, Fact::Person));
+                self.people_suspended.extend(text(event, Fact::Person).map(|name| (name, true)));
             }
             Kind::PartnerSuspended if event.text_of(Fact::Detail).is_none() => {
-                self.partners_suspended.extend(text(event, Fact::Partner));
+                self.partners_suspended.extend(text(event, Fact::Partner).map(|name| (name, true)));
             }
             Kind::Founding => {
                 self.host = text(event, Fact::Host);
@@ -113,7 +118,6 @@ impl History {
                 self.heads.push(head);
             }
             Kind::JournalWitnessed => self.witnessed.push(stated_head(tree, index, event)),
-            Kind::PayloadsDisposed => self.disposed = true,
             Kind::EnrolmentBatch | Kind::EnrolmentChunk => self.batch(event),
             _ => {}
         }
@@ -192,10 +196,10 @@ impl History {
                 self.policy_active = event.fact(Fact::ContentDigest).map(<[u8]>::to_vec);
             }
             Kind::PartnerRestored => {
-                self.partners_suspended.remove(event.text_of(Fact::Partner).unwrap_or_default());
+                self.partners_suspended.extend(text(event, Fact::Partner).map(|name| (name, false)));
             }
             Kind::PersonRestored => {
-                self.people_suspended.remove(event.text_of(Fact::Person).unwrap_or_default());
+                self.people_suspended.extend(text(event, Fact::Person).map(|name| (name, false)));
             }
             _ => {}
         }
@@ -205,6 +209,7 @@ impl History {
         let Some(id) = event.fact(Fact::Batch).and_then(|id| id.try_into().ok()) else { return };
         let batch = self.batches.entry(BatchId::from_bytes(id)).or_default();
         if event.kind == Kind::EnrolmentBatch {
+            batch.begun = Some(event.at);
             batch.owner.clone_from(&event.actor);
             batch.official = event.fact(Fact::Official).unwrap_or_default().to_vec();
             batch.collection = text(event, Fact::Collection).unwrap_or_default();
