@@ -6,9 +6,12 @@
 
 mod changes;
 mod disclosures;
+mod disposals;
 mod entries;
 mod gallery;
+mod heads;
 mod history;
+mod log_keys;
 mod people;
 mod queries;
 mod report;
@@ -18,16 +21,16 @@ mod tests;
 mod tree;
 mod view;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::RandomState;
 use std::path::Path;
 
 use rusqlite::{Connection, params};
 
 use crate::audit::event::{Event, Fact, Kind};
-use crate::audit::note::VerifierKey;
 use crate::audit::proof::inclusion_proof;
 use crate::audit::receipt::Receipt;
+use crate::clock::Timestamp;
 use crate::ids::DisclosureId;
 use crate::keys::RootKey;
 use crate::store::StoreError;
@@ -39,11 +42,12 @@ use changes::Changes;
 use disclosures::{Against, Cases};
 use entries::{Content, Opened, Opener, Reader};
 use history::History;
+use log_keys::Keys;
 use people::PeopleKeys;
 use queries::Queries;
 pub use report::{Fault, FaultPlace, FsckCounts, FsckReport, JournalFound};
 use tags::TagSums;
-use tree::Tree;
+use tree::{HeadStated, Tree};
 use view::View;
 
 /// Checks the store in `folder`. `progress` is told what is looked at, and how much of it is done and there.
@@ -67,6 +71,9 @@ pub fn fsck(
         tags: Vec::new(),
         looks: Vec::new(),
         gone: BTreeSet::new(),
+        cases: BTreeMap::new(),
+        disposed: Vec::new(),
+        taken: BTreeMap::new(),
     };
     check.databases(progress, &mut report);
     let done = check.all(progress, &mut report);
@@ -82,20 +89,47 @@ struct Check<'a> {
     history: History,
     queries: Queries,
     tags: Vec<TagSums>,
-    /// Entries of the holder's journal that somebody looked at a field: index, disclosure, event.
-    looks: Vec<(u64, DisclosureId, Event)>,
+    /// Entries whose tags follow from a request that stands elsewhere: tree, index, disclosure, event.
+    looks: Vec<(i64, u64, DisclosureId, Event)>,
     /// Entries whose openings are gone while their key is there: journal, index, class and day.
     gone: BTreeSet<(String, u64, u8, i64)>,
+    /// Disclosures by partner.
+    cases: BTreeMap<String, Cases>,
+    /// What entries say was disposed of.
+    disposed: Vec<disposals::Said>,
+    /// By class, the entries of days that a disposal covers.
+    taken: BTreeMap<u8, u64>,
 }
 
 /// A journal as its row says.
 struct JournalRow {
     id: i64,
+    /// A journal's name, or the origin of a tree that was left behind.
     name: String,
     origin: String,
+    /// Whether the tree was left behind.
+    retired: bool,
+    /// The time of its first entry.
+    begun: Option<Timestamp>,
 }
 
 impl Check<'_> {
+    /// The heads that were stated of a tree: of several trees of one name, the newest that had begun by then.
+    fn heads_of(&mut self, tree: &JournalRow, journals: &[JournalRow]) -> Vec<HeadStated> {
+        let all: Vec<&JournalRow> = journals
+            .iter()
+            .filter(|journal| owner(&journal.name) == owner(&tree.name) && journal.begun.is_some())
+            .collect();
+        let is_of_tree = |head: &HeadStated| {
+            let begun = all.iter().rfind(|journal| journal.begun.is_some_and(|begun| begun <= head.at));
+            head.journal == owner(&tree.name)
+                && begun.or_else(|| all.first()).is_none_or(|journal| journal.id == tree.id)
+        };
+        let (of_tree, others) = std::mem::take(&mut self.history.heads).into_iter().partition(is_of_tree);
+        self.history.heads = others;
+        of_tree
+    }
+
     /// What SQLite itself finds.
     fn databases(&self, progress: &mut dyn FnMut(&str, u64, u64), report: &mut FsckReport) {
         for (file, sql) in [(DATABASE_FILE, &self.view.sql), (KEY_STORE_FILE, &self.view.keys_sql)] {
@@ -113,27 +147,43 @@ impl Check<'_> {
     ) -> Result<(), StoreError> {
         let mut journals = journals(&self.view.sql)?;
         // The holder's first: it says who had which key when, and what the others' heads were.
-        journals.sort_by_key(|journal| owner(&journal.name) != HOLDER);
+        // Of each owner the trees that were left behind come before the one that goes on.
+        journals.sort_by(|one, other| {
+            let key =
+                |journal: &JournalRow| (owner(&journal.name) != HOLDER, owner(&journal.name).to_owned());
+            let order = |journal: &JournalRow| (!journal.retired, journal.id);
+            key(one).cmp(&key(other)).then_with(|| order(one).cmp(&order(other)))
+        });
         let changes = Changes::read(self.view, report)?;
         let people = PeopleKeys::read(self.view, &changes)?;
         for journal in &journals {
-            let done = self.journal(journal, &people, progress, report);
+            let done = self.journal(journal, &journals, progress, report);
             report.part(FaultPlace::Journal(journal.name.clone()), done);
         }
         self.strangers(&journals, report)?;
         self.origins(&journals, report);
+        // A disclosure may go on from one tree of its partner in another.
+        for partner in journals.iter().filter(|journal| !journal.retired).map(|journal| owner(&journal.name))
+        {
+            let cases = self.cases.remove(partner).unwrap_or_default();
+            let against = Against { view: self.view, history: &self.history, keys: &people, partner };
+            let done = cases.end(&against, report);
+            report.part(FaultPlace::Journal(partner.to_owned()), done);
+        }
         let part = |place: &'static str, done, report: &mut FsckReport| {
             report.part(FaultPlace::Row { table: place, row: "as a whole".to_owned() }, done);
         };
         self.looked_at()?;
         let done = tags::compare(&self.view.sql, &self.sums, &mut self.tags, report);
         part("entry_tags", done, report);
-        let owned: Vec<(String, &TagSums)> =
-            self.tags.iter().map(|known| (owner(&known.name).to_owned(), known)).collect();
-        let done = self.queries.end(self.view, &self.sums, &owned, report);
+        let done = self.queries.end(self.view, &self.sums, &self.tags, report);
         part("queries", done, report);
-        part("disclosures", disclosures::compare_all(self.view, &self.history, report), report);
-        changes.compare(&self.history, &people, report);
+        self.view.disposals.compare(&self.disposed, &self.taken, report);
+        part("log_keys", log_keys::compare(self.view, report), report);
+        part("journal_heads", heads::compare(self.view, &journals, &self.history, report), report);
+        part("cosignatures", heads::cosignatures(self.view, &journals, report), report);
+        part("disclosures", disclosures::compare_all(self.view, report), report);
+        changes.compare(&self.history, &self.view.disposals, &people, report);
         part("people", people::compare(self.view, &self.history, &changes, report), report);
         part("batches", gallery::batches(self.view, &self.history, report), report);
         let [data, _] = files(self.folder);
@@ -159,24 +209,30 @@ impl Check<'_> {
     fn journal(
         &mut self,
         journal: &JournalRow,
-        people: &PeopleKeys,
+        journals: &[JournalRow],
         progress: &mut dyn FnMut(&str, u64, u64),
         report: &mut FsckReport,
     ) -> Result<(), StoreError> {
         let view = self.view;
-        let keys = verifier_keys(view, &journal.origin);
-        let heads = self.history.heads.remove(&journal.name).unwrap_or_default();
+        let keys = Keys::read(view, journal)?;
+        let heads = self.heads_of(journal, journals);
         let mut tree = Tree::new(&view.sql, journal.id, &journal.name, &keys, heads)?;
         let of_holder = owner(&journal.name) == HOLDER;
         let sums = self.sums.clone();
-        let opener =
-            Opener { ring: &view.ring, payload: &view.payload, sums: &sums, journal: journal.id, of_holder };
+        let opener = Opener {
+            ring: &view.ring,
+            payload: &view.payload,
+            disposals: &view.disposals,
+            sums: &sums,
+            journal: journal.id,
+            of_holder,
+        };
         let mut pass = Pass {
             known: TagSums::new(journal.id, &journal.name, tree.size()),
-            cases: Cases::default(),
             opened: 0,
             disposed: 0,
             receipts: Vec::new(),
+            rekeyed: Vec::new(),
         };
         let all = size_of(&view.sql, journal.id)?;
         let what = format!("journal {}", journal.name);
@@ -202,12 +258,12 @@ impl Check<'_> {
         }
         let mut found = tree.end(report)?;
         (found.opened, found.disposed) = (pass.opened, pass.disposed);
-        receipts(view, journal, &keys, &opener, &found, &pass.receipts, report)?;
-        if !of_holder {
-            let parts = (journal.name.as_str(), journal.origin.as_str(), owner(&journal.name));
-            let against = Against { view, history: &self.history, keys: people, journal: parts };
-            pass.cases.end(&against, report)?;
+        let mut keys = keys;
+        for (index, event) in std::mem::take(&mut pass.rekeyed) {
+            keys.take(index, &event, report);
         }
+        keys.end(report);
+        receipts(view, journal, &keys, &opener, &found, &pass.receipts, report)?;
         report.journals.push(found);
         self.tags.push(pass.known);
         Ok(())
@@ -236,6 +292,11 @@ impl Check<'_> {
             _ => opened.at,
         };
         tree.take(index, opened.leaf, at, report)?;
+        let (class, day) = (opened.class, at.day());
+        if self.view.disposals.covers_day(class, day) {
+            let taken = self.taken.entry(class).or_default();
+            *taken = taken.saturating_add(1);
+        }
         let said = match opened.content {
             Content::Said(said) => said,
             Content::Disposed => {
@@ -243,14 +304,20 @@ impl Check<'_> {
                 if opened.class == PayloadClass::Query.number() {
                     self.queries.take_disposed(owner(&journal.name), at);
                 }
-                pass.known.keep(index, None);
+                if class == PayloadClass::Administration.number() {
+                    self.history.forgotten = true;
+                }
+                pass.known.keep(index, self.view.disposals.is_done(class, day).then_some(NO_TAGS));
                 return Ok(());
             }
             Content::Gone => {
                 if opened.class == PayloadClass::Query.number() {
                     self.queries.take_disposed(owner(&journal.name), at);
                 }
-                self.gone.insert((journal.name.clone(), index, opened.class, at.day()));
+                if class == PayloadClass::Administration.number() {
+                    self.history.forgotten = true;
+                }
+                self.gone.insert((journal.name.clone(), index, class, day));
                 pass.known.keep(index, None);
                 return Ok(());
             }
@@ -262,12 +329,18 @@ impl Check<'_> {
         pass.opened = pass.opened.saturating_add(1);
         let event = &said.holder;
         let mut tags = opened.tags;
+        if event.kind == Kind::LogKeyChanged {
+            pass.rekeyed.push((index, event.clone()));
+        }
+        if event.kind == Kind::PayloadsDisposed {
+            self.disposed.push(disposals::Said::new(place(), opener.of_holder, event));
+        }
         if opener.of_holder {
-            self.history.take(index, event);
+            self.history.take(&journal.name, index, event);
             if tags.is_none()
                 && let Some(id) = event.fact(Fact::Disclosure).and_then(|id| id.try_into().ok())
             {
-                self.looks.push((index, DisclosureId::from_bytes(id), event.clone()));
+                self.looks.push((journal.id, index, DisclosureId::from_bytes(id), event.clone()));
             }
         } else {
             let partner = owner(&journal.name).to_owned();
@@ -285,10 +358,16 @@ impl Check<'_> {
                     });
                 }
             } else if is_of_disclosure(event.kind) {
-                let requested = pass.cases.take(index, event);
+                let tree = (journal.id, journal.name.as_str(), journal.origin.as_str());
+                let cases = self.cases.entry(partner).or_default();
+                let requested = cases.take(tree, index, event);
                 if tags.is_none() {
                     tags = requested
                         .map(|requested| opener.sum(&tags::of_request(opener.ring.tags(), event, requested)));
+                    if let (None, Some(Ok(id))) = (tags, event.fact(Fact::Disclosure).map(TryInto::try_into))
+                    {
+                        self.looks.push((journal.id, index, DisclosureId::from_bytes(id), event.clone()));
+                    }
                 }
             }
         }
@@ -298,7 +377,7 @@ impl Check<'_> {
 
     /// Tags of looks at fields: they follow from the request, which stands elsewhere.
     fn looked_at(&mut self) -> Result<(), StoreError> {
-        for (index, id, event) in std::mem::take(&mut self.looks) {
+        for (tree, index, id, event) in std::mem::take(&mut self.looks) {
             let Some((subject, request)) = disclosures::request(self.view, id)? else { continue };
             let ask = request.ask();
             let requested = event
@@ -309,12 +388,13 @@ impl Check<'_> {
             let opener = Opener {
                 ring: &self.view.ring,
                 payload: &self.view.payload,
+                disposals: &self.view.disposals,
                 sums: &self.sums,
                 journal: 0,
                 of_holder: true,
             };
             let due = opener.sum(&tags::of_request(self.view.ring.tags(), &event, &requested));
-            if let Some(known) = self.tags.iter_mut().find(|known| owner(&known.name) == HOLDER) {
+            if let Some(known) = self.tags.iter_mut().find(|known| known.journal == tree) {
                 known.keep(index, Some(due));
             }
         }
@@ -343,18 +423,19 @@ impl Check<'_> {
     fn origins(&self, journals: &[JournalRow], report: &mut FsckReport) {
         let host = self.history.host.clone().unwrap_or_default();
         for journal in journals {
-            let first = format!("{host}/onebit/{}", journal.name);
-            if journal.origin != first && !self.history.origins.contains(&journal.origin) {
-                let what =
-                    format!("its origin is not `{first}`, and no entry says that it goes on elsewhere");
+            let first = format!("{host}/onebit/{}", owner(&journal.name));
+            if !follows(&journal.origin, &first, journals) {
+                let what = format!("its origin is neither `{first}` nor the next after those that were left");
+                report.fault(FaultPlace::Journal(journal.name.clone()), what);
+            }
+            if journal.retired != (journal.name == journal.origin) {
+                let what = "its name and whether it was left behind contradict each other";
                 report.fault(FaultPlace::Journal(journal.name.clone()), what);
             }
         }
-        for (name, heads) in &self.history.heads {
-            for head in heads {
-                let place = FaultPlace::Entry { journal: HOLDER.to_owned(), index: head.entry };
-                report.fault(place, format!("it states a head of {name}, and there is no such journal"));
-            }
+        for head in &self.history.heads {
+            let what = format!("it states a head of {}, and there is no such journal", head.journal);
+            report.fault(head.place.clone(), what);
         }
     }
 }
@@ -362,18 +443,19 @@ impl Check<'_> {
 /// What one reading of a journal gathers.
 struct Pass {
     known: TagSums,
-    cases: Cases,
     opened: u64,
     disposed: u64,
     /// Entries whose receipts are made.
     receipts: Vec<u64>,
+    /// Entries that say that the log's key was changed.
+    rekeyed: Vec<(u64, Event)>,
 }
 
 /// Makes receipts as they would be handed out, from the stored tiles and checkpoints, and verifies them.
 fn receipts(
     view: &View,
     journal: &JournalRow,
-    keys: &[VerifierKey],
+    keys: &Keys,
     opener: &Opener<'_>,
     found: &JournalFound,
     indices: &[u64],
@@ -394,7 +476,11 @@ fn receipts(
         };
         let receipt = Receipt { entry, opening: Some(opening), index, proof, checkpoint };
         let text = receipt.to_text();
-        let holds = Receipt::parse(&text).is_ok_and(|read| keys.iter().any(|key| read.verify(key).is_ok()));
+        let holds = Receipt::parse(&text).is_ok_and(|read| {
+            // Where two keys signed, the one before counts as well.
+            let mut keys = keys.at(index, size).iter();
+            keys.any(|(_, key)| read.verify(key).is_ok())
+        });
         if !holds {
             report.fault(place, "the receipt that would be handed out does not hold");
         }
@@ -411,41 +497,17 @@ fn checkpoint_over(sql: &Connection, journal: i64, index: u64) -> Result<Option<
     database("reading a checkpoint", found)
 }
 
-/// The keys that may have signed a journal's checkpoints: the present one, and those that entries say were replaced.
-fn verifier_keys(view: &View, origin: &str) -> Vec<VerifierKey> {
-    let key = |public: [u8; 32]| VerifierKey::new(origin, public).ok();
-    let Some(present) = view.log_key else { return Vec::new() };
-    let replaced = replaced_log_keys(view).unwrap_or_default();
-    [present].into_iter().chain(replaced).filter_map(key).collect()
-}
-
-/// The log keys that were replaced, as the entries found by the tag of their kind say.
-fn replaced_log_keys(view: &View) -> Result<Vec<[u8; 32]>, StoreError> {
-    let tag = tags::kind_tag(view.ring.tags(), Kind::LogKeyChanged);
-    let read = "SELECT journal, idx FROM entry_tags WHERE tag = ?1";
-    let places = view.sql.prepare_cached(read).and_then(|mut statement| {
-        statement
-            .query_map(params![tag.as_bytes()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?
-            .collect::<Result<Vec<_>, _>>()
-    });
-    let mut keys: Vec<[u8; 32]> = Vec::new();
-    for (journal, index) in database("looking for changes of the log's key", places)? {
-        if let Some(event) = entry_says(view, journal, index)? {
-            let old =
-                [Fact::OldPublicKey, Fact::NewPublicKey].map(|fact| event.fact(fact).map(<[u8]>::to_vec));
-            keys.extend(old.into_iter().flatten().filter_map(|key| <[u8; 32]>::try_from(key).ok()));
-        }
-    }
-    keys.sort_unstable();
-    keys.dedup();
-    keys.retain(|key| Some(*key) != view.log_key);
-    Ok(keys)
-}
-
 /// What the holder's side of one entry says; `None` when it does not open.
 fn entry_says(view: &View, journal: i64, index: i64) -> Result<Option<Event>, StoreError> {
     let sums = RandomState::new();
-    let opener = Opener { ring: &view.ring, payload: &view.payload, sums: &sums, journal, of_holder: false };
+    let opener = Opener {
+        ring: &view.ring,
+        payload: &view.payload,
+        disposals: &view.disposals,
+        sums: &sums,
+        journal,
+        of_holder: false,
+    };
     let stored = Reader::at(&view.sql, journal, index).next(1)?;
     Ok(stored.first().filter(|stored| stored.index == index).and_then(|stored| {
         match opener.open(stored).content {
@@ -476,9 +538,19 @@ fn integrity(file: &'static str, sql: &Connection, report: &mut FsckReport) -> R
 }
 
 fn journals(sql: &Connection) -> Result<Vec<JournalRow>, StoreError> {
-    let rows = sql.prepare("SELECT id, name, origin FROM journals ORDER BY id").and_then(|mut statement| {
+    let read = "SELECT id, name, origin, retired,
+                  (SELECT at_ms FROM entries WHERE journal = journals.id AND idx = 0) FROM journals ORDER BY id";
+    let rows = sql.prepare(read).and_then(|mut statement| {
         statement
-            .query_map([], |row| Ok(JournalRow { id: row.get(0)?, name: row.get(1)?, origin: row.get(2)? }))?
+            .query_map([], |row| {
+                Ok(JournalRow {
+                    id: row.get(0)?,
+                    name: row.get(1)?,
+                    origin: row.get(2)?,
+                    retired: row.get::<_, i64>(3)? != 0,
+                    begun: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_millis),
+                })
+            })?
             .collect::<Result<Vec<_>, _>>()
     });
     database("reading the journals", rows)
@@ -493,9 +565,24 @@ fn size_of(sql: &Connection, journal: i64) -> Result<u64, StoreError> {
     database("counting entries", newest).map(|size| u64::try_from(size).unwrap_or_default())
 }
 
-/// Whose a journal is: `holder`, or a partner's name. A journal that goes on in another has that name first.
+/// Whose a journal is: `holder`, or a partner's name. A tree that was left behind has its origin for a name.
 fn owner(name: &str) -> &str {
-    name.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).next().unwrap_or(name)
+    let named = name.split_once("/onebit/").map_or(name, |(_, rest)| rest);
+    named.split('/').next().unwrap_or(named)
+}
+
+/// Whether an origin is the first of its journal, or one that follows on origins which were there before.
+fn follows(origin: &str, first: &str, journals: &[JournalRow]) -> bool {
+    if origin == first {
+        return true;
+    }
+    let number = origin.strip_prefix(first).and_then(|rest| rest.strip_prefix('/'));
+    let there = |origin: &str| journals.iter().any(|journal| journal.origin == origin);
+    number.and_then(|number| number.parse::<u64>().ok()).is_some_and(|number| {
+        let before =
+            if number == 2 { first.to_owned() } else { format!("{first}/{}", number.saturating_sub(1)) };
+        number >= 2 && *origin == format!("{first}/{number}") && there(&before)
+    })
 }
 
 const fn is_of_disclosure(kind: Kind) -> bool {
@@ -505,6 +592,8 @@ const fn is_of_disclosure(kind: Kind) -> bool {
 const FIRST_DISCLOSURE_KIND: u16 = Kind::DisclosureRequested.number();
 const LAST_DISCLOSURE_KIND: u16 = Kind::DisclosureExpired.number();
 const HOLDER: &str = "holder";
+/// What the tags of an entry come to that has none any more.
+const NO_TAGS: u64 = 0;
 /// Some megabytes: enough to keep all cores at work, little enough to be no matter.
 const ENTRIES_AT_ONCE: u32 = 4_096;
 /// Receipts made of a journal, spread over it. That all others hold follows from tiles, roots, signatures and

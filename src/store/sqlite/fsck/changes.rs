@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::audit::event::{Event, Fact, Kind};
+use crate::authz::PayloadClass;
+use crate::clock::Timestamp;
 use crate::ids::{ChangeId, Digest};
 use crate::keys::{Purpose, SignatureDomain};
 use crate::store::StoreError;
@@ -10,6 +12,7 @@ use crate::store::change::{Change, digest};
 
 use super::super::change::body_place;
 use super::super::database;
+use super::disposals::Disposals;
 use super::history::{History, Of};
 use super::people::{PeopleKeys, Signed};
 use super::report::{FaultPlace, FsckReport};
@@ -78,7 +81,13 @@ impl Changes {
     }
 
     /// Holds all changes against their entries.
-    pub(super) fn compare(&self, history: &History, keys: &PeopleKeys, report: &mut FsckReport) {
+    pub(super) fn compare(
+        &self,
+        history: &History,
+        disposals: &Disposals,
+        keys: &PeopleKeys,
+        report: &mut FsckReport,
+    ) {
         for (id, row) in &self.0 {
             report.counts.changes = report.counts.changes.saturating_add(1);
             let place = FaultPlace::Change(*id);
@@ -91,7 +100,9 @@ impl Changes {
                 }
             }
             match history.changes.get(id) {
-                Some(entries) => row.follow(place, entries, history, keys, report),
+                Some(entries) => row.follow(place, entries, row.is_covered(disposals), history, keys, report),
+                // Its entries go before it.
+                None if row.is_covered(disposals) && !row.is_done(disposals) => {}
                 None => report.fault(place, "no entry says that it was proposed"),
             }
         }
@@ -102,22 +113,34 @@ impl Changes {
         }
         let mut rows: Vec<(&ChangeId, &Row)> = self.0.iter().collect();
         rows.sort_by_key(|(_, row)| row.sequence);
-        for ((id, row), due) in rows.into_iter().zip(1..) {
-            if row.sequence != due && !history.disposed {
-                report.fault(
-                    FaultPlace::Change(*id),
-                    format!("its number is {}, and {due} is due", row.sequence),
-                );
+        // Only what was proposed no earlier than the one before a gap can have stood in it.
+        let (mut due, mut gap) = (1_i64, disposals.any(PayloadClass::Administration));
+        for (id, row) in rows {
+            if row.sequence != due && !(gap && row.sequence > due) {
+                let what = format!("its number is {}, and {due} is due", row.sequence);
+                report.fault(FaultPlace::Change(*id), what);
             }
+            due = row.sequence.saturating_add(1);
+            gap = row.is_covered(disposals);
         }
     }
 }
 
 impl Row {
+    fn is_covered(&self, disposals: &Disposals) -> bool {
+        disposals.covers(PayloadClass::Administration, Timestamp::from_millis(self.created))
+    }
+
+    fn is_done(&self, disposals: &Disposals) -> bool {
+        let day = Timestamp::from_millis(self.created).day();
+        disposals.is_done(PayloadClass::Administration.number(), day)
+    }
+
     fn follow(
         &self,
         place: FaultPlace,
         entries: &[Of],
+        begin_is_gone: bool,
         history: &History,
         keys: &PeopleKeys,
         report: &mut FsckReport,
@@ -135,7 +158,7 @@ impl Row {
             let follows = match event.kind {
                 Kind::ReleaseKeyProven => number == 0,
                 Kind::ChangeProposed => state == "proposed",
-                _ => number > 0 && state == "proposed",
+                _ => (number > 0 || begin_is_gone) && state == "proposed",
             };
             if !follows {
                 report.fault(entry.clone(), "it does not follow from the entries of its change before it");
@@ -157,7 +180,8 @@ impl Row {
                 keys.check(history, &signed, "the signature that it states", entry.clone(), report);
             }
         }
-        if entries.first().is_none_or(|first| first.event.at.as_millis() != self.created) {
+        let begun = entries.first().is_some_and(|first| first.event.at.as_millis() == self.created);
+        if !begun && !begin_is_gone {
             report.fault(place.clone(), "it was not proposed at the time that it says");
         }
         if self.state != state {
@@ -166,8 +190,9 @@ impl Row {
         let signature =
             |event: Option<&Event>| event.and_then(|event| event.fact(Fact::Signature)).map(<[u8]>::to_vec);
         let actor = |event: Option<&Event>| event.map(|event| event.actor.clone());
-        if Some(&self.proposer) != actor(proposer).as_ref() || self.proposer_signature != signature(proposer)
-        {
+        let same = Some(&self.proposer) == actor(proposer).as_ref()
+            && self.proposer_signature == signature(proposer);
+        if !same && !(proposer.is_none() && begin_is_gone) {
             report
                 .fault(place.clone(), "its proposer or the proposer's signature is not that of its entries");
         }

@@ -6,6 +6,8 @@ use rusqlite::{OptionalExtension, params};
 
 use crate::approval::{self, Choice, DecisionSignature, Disclosure, Request, SignedDecision, State, Step};
 use crate::audit::event::{Event, Fact, Kind};
+use crate::authz::PayloadClass;
+use crate::clock::Timestamp;
 use crate::ids::{Digest, DisclosureId, FieldName, PartnerName};
 use crate::keys::{Domain, Purpose, ReleaseInfo, SignatureDomain};
 use crate::store::StoreError;
@@ -25,8 +27,16 @@ pub(super) struct Cases(BTreeMap<DisclosureId, Vec<Said>>);
 
 /// An entry of a disclosure, the holder's side.
 struct Said {
+    /// The tree in which it stands: its row, its name and its origin.
+    tree: (i64, String, String),
     index: u64,
     event: Event,
+}
+
+impl Said {
+    fn place(&self) -> FaultPlace {
+        FaultPlace::Entry { journal: self.tree.1.clone(), index: self.index }
+    }
 }
 
 /// A disclosure as it is stored.
@@ -40,6 +50,7 @@ struct Row {
     created: i64,
     ends: i64,
     index: i64,
+    journal: Option<i64>,
 }
 
 /// What everything is held against.
@@ -47,42 +58,50 @@ pub(super) struct Against<'a> {
     pub(super) view: &'a View,
     pub(super) history: &'a History,
     pub(super) keys: &'a PeopleKeys,
-    /// The name of the journal, its origin, and the partner whose it is.
-    pub(super) journal: (&'a str, &'a str, &'a str),
+    /// Whose disclosures they are.
+    pub(super) partner: &'a str,
 }
 
 impl Cases {
     /// Takes an entry of a disclosure. Gives the entry by which it was requested.
-    pub(super) fn take(&mut self, index: u64, event: &Event) -> Option<&Event> {
+    pub(super) fn take(&mut self, tree: (i64, &str, &str), index: u64, event: &Event) -> Option<&Event> {
         let id = event.fact(Fact::Disclosure).and_then(|id| id.try_into().ok())?;
         let entries = self.0.entry(DisclosureId::from_bytes(id)).or_default();
-        entries.push(Said { index, event: event.clone() });
+        let tree = (tree.0, tree.1.to_owned(), tree.2.to_owned());
+        entries.push(Said { tree, index, event: event.clone() });
         entries.iter().map(|said| &said.event).find(|event| event.kind == Kind::DisclosureRequested)
     }
 
     /// The partner's journal was read: holds its disclosures against their entries.
     pub(super) fn end(&self, against: &Against<'_>, report: &mut FsckReport) -> Result<(), StoreError> {
-        let (journal, _, partner) = against.journal;
+        let partner = against.partner;
         for (id, entries) in &self.0 {
             match find(against.view, *id)? {
                 Some(row) => compare(against, *id, &row, entries, report)?,
                 None => {
-                    let index = entries.first().map_or(0, |first| first.index);
-                    let place = FaultPlace::Entry { journal: journal.to_owned(), index };
-                    report.fault(place, format!("there is no disclosure {}", id.resource()));
+                    let what = format!("there is no disclosure {}", id.resource());
+                    if let Some(first) = entries.first() {
+                        report.fault(first.place(), what);
+                    }
                 }
             }
         }
-        let read = "SELECT id, idx FROM disclosures WHERE partner = ?1 ORDER BY sequence";
+        let read =
+            "SELECT id, idx, created_ms, journal FROM disclosures WHERE partner = ?1 ORDER BY sequence";
         let rows = against.view.sql.prepare(read).and_then(|mut statement| {
             statement
-                .query_map(params![partner], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?)))?
+                .query_map(params![partner], |row| {
+                    let place = (row.get::<_, Option<i64>>(3)?, row.get::<_, i64>(1)?);
+                    Ok((row.get::<_, Vec<u8>>(0)?, place, Timestamp::from_millis(row.get(2)?)))
+                })?
                 .collect::<Result<Vec<_>, _>>()
         });
-        let mut before = i64::MIN;
-        for (id, index) in database("reading disclosures", rows)? {
+        let mut before = (None, i64::MIN);
+        for (id, index, created) in database("reading disclosures", rows)? {
             let id = DisclosureId::from_bytes(id.try_into().unwrap_or_default());
-            if !self.0.contains_key(&id) && !against.history.disposed {
+            let covered = against.view.disposals.covers(PayloadClass::Disclosure, created);
+            let done = against.view.disposals.is_done(PayloadClass::Disclosure.number(), created.day());
+            if !self.0.contains_key(&id) && (!covered || done) {
                 report.fault(FaultPlace::Disclosure(id), "no entry says that it was requested");
             }
             if index <= before {
@@ -95,18 +114,25 @@ impl Cases {
 }
 
 /// Numbers of disclosures and rows without a disclosure, over all partners.
-pub(super) fn compare_all(view: &View, history: &History, report: &mut FsckReport) -> Result<(), StoreError> {
-    let read = "SELECT id, sequence FROM disclosures ORDER BY sequence";
+pub(super) fn compare_all(view: &View, report: &mut FsckReport) -> Result<(), StoreError> {
+    let read = "SELECT id, sequence, created_ms FROM disclosures ORDER BY sequence";
     let rows = view.sql.prepare(read).and_then(|mut statement| {
         statement
-            .query_map([], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?)))?
+            .query_map([], |row| {
+                let created = Timestamp::from_millis(row.get(2)?);
+                Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?, created))
+            })?
             .collect::<Result<Vec<_>, _>>()
     });
-    for ((id, sequence), due) in database("reading disclosures", rows)?.into_iter().zip(1..) {
-        if sequence != due && !history.disposed {
+    // Only what was asked for no earlier than the one before a gap can have stood in it.
+    let (mut due, mut gap) = (1_i64, view.disposals.any(PayloadClass::Disclosure));
+    for (id, sequence, created) in database("reading disclosures", rows)? {
+        if sequence != due && !(gap && sequence > due) {
             let id = DisclosureId::from_bytes(id.try_into().unwrap_or_default());
             report.fault(FaultPlace::Disclosure(id), format!("its number is {sequence}, and {due} is due"));
         }
+        due = sequence.saturating_add(1);
+        gap = view.disposals.covers(PayloadClass::Disclosure, created);
     }
     for table in ["disclosure_steps", "releases"] {
         let read = format!(
@@ -132,7 +158,7 @@ fn find(view: &View, id: DisclosureId) -> Result<Option<Row>, StoreError> {
     let row = view
         .sql
         .prepare_cached(
-            "SELECT sequence, partner, request_tag, content, state, body, created_ms, ends_ms, idx
+            "SELECT sequence, partner, request_tag, content, state, body, created_ms, ends_ms, idx, journal
              FROM disclosures WHERE id = ?1",
         )
         .and_then(|mut statement| {
@@ -148,6 +174,7 @@ fn find(view: &View, id: DisclosureId) -> Result<Option<Row>, StoreError> {
                         created: row.get(6)?,
                         ends: row.get(7)?,
                         index: row.get(8)?,
+                        journal: row.get(9)?,
                     })
                 })
                 .optional()
@@ -187,7 +214,17 @@ fn compare(
     }
     let begun = Disclosure::new(request);
     let now = states.last().unwrap_or(&begun);
-    let mut follow = Follow { against, id, subject, entries, at: 0, released: None, approved: None, report };
+    let mut follow = Follow {
+        against,
+        id,
+        subject,
+        entries,
+        at: 0,
+        released: None,
+        approved: None,
+        partial: false,
+        report,
+    };
     follow.row(row, now);
     follow.requested(row, &begun);
     for ((step, after), number) in steps.iter().zip(&states).zip(1_usize..) {
@@ -232,8 +269,10 @@ struct Follow<'a, 'r> {
     subject: [u8; 16],
     entries: &'a [Said],
     at: usize,
-    released: Option<(u64, &'a Event)>,
-    approved: Option<u64>,
+    released: Option<&'a Said>,
+    approved: Option<&'a Said>,
+    /// Whether some of its entries are disposed of.
+    partial: bool,
     report: &'r mut FsckReport,
 }
 
@@ -248,13 +287,14 @@ impl<'a> Follow<'a, '_> {
         }
     }
 
-    fn entry(&self, index: u64) -> FaultPlace {
-        FaultPlace::Entry { journal: self.against.journal.0.to_owned(), index }
-    }
-
     /// The next entry that changed its state; fetches stand between.
-    fn next(&mut self, kind: Kind, step: &str) -> Option<&'a Said> {
+    fn next(&mut self, kind: Kind, step: &str, at: Timestamp) -> Option<&'a Said> {
+        let is_gone = self.against.view.disposals.covers(PayloadClass::Disclosure, at);
         while let Some(said) = self.entries.get(self.at) {
+            // What is disposed of is older than all that is left.
+            if is_gone && !self.against.view.disposals.covers(PayloadClass::Disclosure, said.event.at) {
+                break;
+            }
             self.at += 1;
             if said.event.kind == kind {
                 return Some(said);
@@ -264,7 +304,11 @@ impl<'a> Follow<'a, '_> {
                 continue;
             }
             let what = format!("it says `{}` where the recorded steps say `{kind}`", said.event.kind);
-            self.report.fault(self.entry(said.index), what);
+            self.report.fault(said.place(), what);
+            return None;
+        }
+        if is_gone {
+            self.partial = true;
             return None;
         }
         self.fault(format!("no entry says its {step}"));
@@ -272,10 +316,12 @@ impl<'a> Follow<'a, '_> {
     }
 
     fn fetched(&mut self, said: &Said) {
-        let digest = self.released.and_then(|(_, event)| event.fact(Fact::CiphertextDigest));
+        let digest = self.released.and_then(|said| said.event.fact(Fact::CiphertextDigest));
+        if self.partial && digest.is_none() {
+            return;
+        }
         if digest.is_none() || digest != said.event.fact(Fact::CiphertextDigest) {
-            self.report
-                .fault(self.entry(said.index), "it says that something was fetched that was not released");
+            self.report.fault(said.place(), "it says that something was fetched that was not released");
         }
     }
 
@@ -292,7 +338,7 @@ impl<'a> Follow<'a, '_> {
             &format!("it is {}, and its steps come to {}", row.state, now.state()),
         );
         self.must(
-            row.partner == self.against.journal.2 && row.partner == request.partner().as_str(),
+            row.partner == self.against.partner && row.partner == request.partner().as_str(),
             "its partner is not the one who asked",
         );
         self.must(row.request_tag == tag.as_bytes(), "the tag of its request id is not that of its request");
@@ -302,7 +348,9 @@ impl<'a> Follow<'a, '_> {
     }
 
     fn requested(&mut self, row: &Row, begun: &Disclosure) {
-        let Some(said) = self.next(Kind::DisclosureRequested, "request") else { return };
+        let Some(said) = self.next(Kind::DisclosureRequested, "request", begun.request().received()) else {
+            return;
+        };
         let (event, request, ask) = (&said.event, begun.request(), begun.request().ask());
         let same = event.fact(Fact::RequestDigest) == Some(begun.digest().as_bytes())
             && event.fact(Fact::ContentDigest) == Some(ask.digest().as_bytes())
@@ -318,7 +366,7 @@ impl<'a> Follow<'a, '_> {
             && event.actor == request.requester().as_str();
         self.must(same, "its request is not the one that its entry states");
         self.must(
-            i64::try_from(said.index) == Ok(row.index),
+            (i64::try_from(said.index), Some(said.tree.0)) == (Ok(row.index), row.journal),
             "it names another entry than that of its request",
         );
         let signed = Signed {
@@ -343,7 +391,7 @@ impl<'a> Follow<'a, '_> {
             approval::Event::Acknowledged => Kind::DisclosureAcknowledged,
         };
         let named = format!("step {number}");
-        let Some(said) = self.next(kind, &named) else { return };
+        let Some(said) = self.next(kind, &named, step.at) else { return };
         let at_once = !matches!(step.event, approval::Event::Expired | approval::Event::Released { .. });
         let timely = if at_once { step.at == said.event.at } else { step.at <= said.event.at };
         self.must(timely, &format!("its {named} was not taken at the time of its entry"));
@@ -352,8 +400,9 @@ impl<'a> Follow<'a, '_> {
             approval::Event::Withheld => self.denied(&said.event, "withheld"),
             approval::Event::Released { .. } => self.released(&named, said, after),
             approval::Event::Acknowledged => {
-                let released = self.released.and_then(|(_, event)| event.fact(Fact::CiphertextDigest));
-                let same = released.is_some() && released == said.event.fact(Fact::CiphertextDigest);
+                let released = self.released.and_then(|said| said.event.fact(Fact::CiphertextDigest));
+                let gone = self.partial && released.is_none();
+                let same = gone || released.is_some() && released == said.event.fact(Fact::CiphertextDigest);
                 self.must(same, "what was acknowledged is not what was released");
             }
             approval::Event::Withdrawn | approval::Event::Expired => {}
@@ -380,7 +429,7 @@ impl<'a> Follow<'a, '_> {
         let (what, place) = (format!("the signature of its {named}"), FaultPlace::Disclosure(self.id));
         self.against.keys.check(self.against.history, &checked, &what, place, self.report);
         if after.state() == State::Denied
-            && let Some(said) = self.next(Kind::DisclosureDenied, named)
+            && let Some(said) = self.next(Kind::DisclosureDenied, named, event.at)
         {
             self.denied(&said.event, "by decision");
         }
@@ -393,7 +442,7 @@ impl<'a> Follow<'a, '_> {
     }
 
     fn released(&mut self, named: &str, approved: &'a Said, after: &Disclosure) {
-        self.approved = Some(approved.index);
+        self.approved = Some(approved);
         let granted = after.granted().map(|fields| joined(fields.iter()));
         let grants: Vec<String> = after
             .decisions()
@@ -406,13 +455,13 @@ impl<'a> Follow<'a, '_> {
         let digest = after.digest();
         let same = approved_by && approved.event.fact(Fact::RequestDigest) == Some(digest.as_bytes());
         self.must(same, "its approval is not the one that its entry states");
-        let Some(said) = self.next(Kind::DisclosureReleased, named) else { return };
+        let Some(said) = self.next(Kind::DisclosureReleased, named, approved.event.at) else { return };
         let same = said.event.fact(Fact::RequestDigest) == Some(digest.as_bytes())
             && said.event.text_of(Fact::Fields) == granted.as_deref()
             && said.event.text_of(Fact::Purpose) == Some(after.request().ask().purpose().as_str())
             && said.event.fact(Fact::Subject) == Some(&self.subject);
         self.must(same, "its release is not the one that its entry states");
-        self.released = Some((said.index, &said.event));
+        self.released = Some(said);
     }
 
     /// Entries after the last recorded step.
@@ -423,7 +472,7 @@ impl<'a> Follow<'a, '_> {
                 self.fetched(said);
             } else {
                 let what = format!("it says `{}`, and no step is recorded for it", said.event.kind);
-                self.report.fault(self.entry(said.index), what);
+                self.report.fault(said.place(), what);
             }
         }
     }
@@ -443,16 +492,17 @@ impl<'a> Follow<'a, '_> {
         let view = self.against.view;
         let row = view
             .sql
-            .prepare_cached("SELECT ciphertext, info, idx FROM releases WHERE disclosure = ?1")
+            .prepare_cached("SELECT ciphertext, info, idx, journal FROM releases WHERE disclosure = ?1")
             .and_then(|mut statement| {
                 statement
                     .query_row(params![self.id.as_bytes()], |row| {
-                        Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, i64>(2)?))
+                        let place = (row.get::<_, i64>(2)?, row.get::<_, Option<i64>>(3)?);
+                        Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?, place))
                     })
                     .optional()
             });
         let row = database("reading a release", row)?;
-        let (sealed, info, index) = match (row, now.state() == State::Released) {
+        let (sealed, info, place) = match (row, now.state() == State::Released) {
             (None, false) => return Ok(()),
             (None, true) => {
                 self.fault("it is released, and its ciphertext is not there");
@@ -466,23 +516,24 @@ impl<'a> Follow<'a, '_> {
         };
         let entry = self.released;
         self.must(
-            entry.and_then(|(due, _)| i64::try_from(due).ok()) == Some(index),
+            entry.and_then(|said| Some((i64::try_from(said.index).ok()?, Some(said.tree.0)))) == Some(place),
             "its ciphertext names another entry than that of its release",
         );
         match view.ring.sealing(Purpose::Releases).open(release::place(&self.id), &sealed) {
             Err(error) => self.fault(format!("its ciphertext does not open in its place: {error}")),
             Ok(plain) => {
                 let digest = Digest::sha256(plain.expose());
-                let due = entry.and_then(|(_, event)| event.fact(Fact::CiphertextDigest));
+                let due = entry.and_then(|said| said.event.fact(Fact::CiphertextDigest));
                 self.must(
                     due == Some(digest.as_bytes()),
                     "its ciphertext is not the one that its entry states",
                 );
             }
         }
-        let partner: Result<PartnerName, _> = self.against.journal.2.parse();
-        let due = partner.ok().zip(self.approved).and_then(|(partner, approval_entry)| {
-            let (journal, disclosure, request) = (self.against.journal.1, self.id, now.digest());
+        let partner: Result<PartnerName, _> = self.against.partner.parse();
+        let due = partner.ok().zip(self.approved).and_then(|(partner, approved)| {
+            let (journal, approval_entry) = (approved.tree.2.as_str(), approved.index);
+            let (disclosure, request) = (self.id, now.digest());
             ReleaseInfo { journal, approval_entry, partner: &partner, disclosure, request }.to_bytes().ok()
         });
         self.must(due.as_ref() == Some(&info), "what binds its ciphertext is not what its entries say");

@@ -14,6 +14,7 @@ use crate::store::StoreError;
 
 use super::super::database;
 use super::super::tx::{entry_place, entry_row, sealed_under};
+use super::disposals::Disposals;
 use super::tags;
 use super::view::PayloadKeys;
 
@@ -62,6 +63,7 @@ pub(super) struct Said {
 pub(super) struct Opener<'a> {
     pub(super) ring: &'a KeyRing,
     pub(super) payload: &'a PayloadKeys,
+    pub(super) disposals: &'a Disposals,
     pub(super) sums: &'a RandomState,
     /// The journal's row.
     pub(super) journal: i64,
@@ -166,8 +168,20 @@ impl Opener<'_> {
         let key = self.payload.find(class, at.day());
         let (key, partner, holder) = match (key, &stored.partner, &stored.holder) {
             (Some(key), Some(partner), Some(holder)) => (key, partner, holder),
-            (None, None, None) => return Content::Disposed,
-            (Some(_), None, None) => return Content::Gone,
+            (None, None, None) => {
+                if !self.disposals.covers_day(class, at.day()) {
+                    faults.push("its openings and their key are gone, and no disposal took them".to_owned());
+                }
+                return Content::Disposed;
+            }
+            (Some(_), None, None) => {
+                if !self.disposals.covers_day(class, at.day()) {
+                    faults.push("its openings are gone, and no disposal took them".to_owned());
+                }
+                return Content::Gone;
+            }
+            // Keys go first, and openings after them.
+            (None, Some(_), Some(_)) if self.is_going(class, at) => return Content::Disposed,
             (None, _, _) => {
                 if !self.payload.is_broken(class, at.day()) {
                     faults.push(format!(
@@ -182,6 +196,9 @@ impl Opener<'_> {
                 return Content::Closed;
             }
         };
+        if self.disposals.is_done(class, at.day()) {
+            faults.push("it was disposed of, and its openings and their key are there".to_owned());
+        }
         let row = u64::try_from(stored.index).map_or([0; 16], |index| entry_row(self.journal, index));
         let mut open = |column, sealed: &[u8]| -> Option<Event> {
             let place = entry_place(&row, column);
@@ -205,6 +222,13 @@ impl Opener<'_> {
         }
     }
 
+    fn is_going(&self, class: u8, at: Timestamp) -> bool {
+        let day = at.day();
+        self.disposals.covers_day(class, day)
+            && !self.disposals.is_done(class, day)
+            && !self.payload.is_broken(class, day)
+    }
+
     /// Holds the two sides against each other, and against time and class beside them.
     fn compare(&self, said: &Said, at: Timestamp, class: u8, faults: &mut Vec<String>) {
         let Said { partner, holder } = said;
@@ -215,7 +239,12 @@ impl Opener<'_> {
             faults.push(format!("the class beside it is not that of `{}`", holder.kind));
         }
         let alike = if self.of_holder {
-            partner.kind == Kind::PrivateEntry && partner.facts().next().is_none()
+            // Of the log's own key both sides say the same in every journal.
+            let is_private = partner.kind == Kind::PrivateEntry && partner.facts().next().is_none();
+            match holder.kind {
+                Kind::LogKeyChanged => partner.kind == holder.kind && says_no_more(partner, holder),
+                _ => is_private,
+            }
         } else {
             partner.kind == holder.kind && (!is_of_a_case(holder.kind) || says_no_more(partner, holder))
         };

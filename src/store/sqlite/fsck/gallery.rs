@@ -3,6 +3,8 @@
 use rayon::prelude::*;
 use rusqlite::{OptionalExtension, params};
 
+use crate::authz::PayloadClass;
+use crate::clock::Timestamp;
 use crate::ids::{BatchId, FieldName, SubjectId};
 use crate::keys::{DataKey, Place, Purpose};
 use crate::store::StoreError;
@@ -11,7 +13,7 @@ use crate::template::Protected;
 use super::super::database;
 use super::super::enrolment::template_place;
 use super::super::record;
-use super::history::History;
+use super::history::{BatchSaid, History};
 use super::report::{FaultPlace, FsckReport};
 use super::view::{View, connect};
 
@@ -155,7 +157,7 @@ fn strays(view: &View, report: &mut FsckReport) -> Result<(), StoreError> {
 /// Runs of enrolment against their entries.
 pub(super) fn batches(view: &View, history: &History, report: &mut FsckReport) -> Result<(), StoreError> {
     let read = "SELECT b.id, b.owner, b.collection, b.official, b.rows_done, b.rows_accepted,
-                c.first_row, c.rows, c.content, c.rejected
+                c.first_row, c.rows, c.content, c.rejected, b.created_ms
                 FROM batches b LEFT JOIN batch_chunks c ON c.batch = b.id";
     let mut statement = database("reading batches", view.sql.prepare(read))?;
     let mut rows = database("reading batches", statement.query([]))?;
@@ -166,15 +168,18 @@ pub(super) fn batches(view: &View, history: &History, report: &mut FsckReport) -
                 (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
             let done: (i64, i64) = (row.get(4)?, row.get(5)?);
             let chunk: (Option<i64>, Option<i64>) = (row.get(6)?, row.get(7)?);
-            Ok((named, done, chunk, row.get::<_, Option<Vec<u8>>>(8)?, row.get::<_, Option<Vec<u8>>>(9)?))
+            let answer: (Option<Vec<u8>>, Option<Vec<u8>>) = (row.get(8)?, row.get(9)?);
+            Ok((named, done, chunk, answer, Timestamp::from_millis(row.get(10)?)))
         };
-        let ((id, owner, collection, official), done, chunk, content, rejected) =
+        let ((id, owner, collection, official), done, chunk, (content, rejected), created) =
             database("reading batches", read())?;
         let id = BatchId::from_bytes(id.try_into().unwrap_or_default());
         let place = || FaultPlace::Row { table: "batches", row: id.resource() };
         let twice = seen.insert(id, ()).is_some();
-        let Some(said) = history.batches.get(&id) else {
-            if !history.disposed {
+        let Some(said) = history.batches.get(&id).filter(|said| said.begun.is_some()) else {
+            // Its entries go before it, and it goes with the first of them.
+            let covered = view.disposals.covers(PayloadClass::Enrolment, created);
+            if !covered || view.disposals.is_done(PayloadClass::Enrolment.number(), created.day()) {
                 report.fault(place(), "no entry says that it began");
             }
             continue;
@@ -201,7 +206,12 @@ pub(super) fn batches(view: &View, history: &History, report: &mut FsckReport) -
             report.fault(place(), "the answer to its newest chunk is not that of its entry");
         }
     }
-    for id in history.batches.keys().filter(|id| !seen.contains_key(id)) {
+    let gone = |said: &BatchSaid| {
+        said.begun.is_none_or(|begun| view.disposals.covers(PayloadClass::Enrolment, begun))
+            && view.disposals.any(PayloadClass::Enrolment)
+    };
+    let missing = history.batches.iter().filter(|(id, said)| !seen.contains_key(id) && !gone(said));
+    for (id, _) in missing {
         let place = FaultPlace::Row { table: "batches", row: id.resource() };
         report.fault(place, "entries tell of it, and it is not there");
     }

@@ -34,7 +34,12 @@ pub(super) fn of_event(key: &TagKey, event: &Event) -> Option<Vec<Tag>> {
             vec![fact(Domain::Subject, Fact::Subject).filter(|_| somebody)]
         }
         Kind::ChangeProposed if event.text_of(Fact::Detail).is_some() => Vec::new(),
-        Kind::ChangeProposed | Kind::ChangeConfirmed | Kind::ChangeRejected | Kind::ReleaseKeyProven => {
+        Kind::ChangeProposed
+        | Kind::ChangeConfirmed
+        | Kind::ChangeRejected
+        | Kind::ReleaseKeyProven
+        | Kind::PayloadsDisposed
+        | Kind::LogKeyChanged => {
             vec![fact(Domain::Change, Fact::Change)]
         }
         _ => Vec::new(),
@@ -105,7 +110,10 @@ impl TagSums {
 
     /// Whether an entry opened.
     pub(super) fn is_known(&self, index: u64) -> bool {
-        usize::try_from(index).ok().and_then(|at| self.due.get(at)).is_some_and(Option::is_some)
+        usize::try_from(index)
+            .ok()
+            .and_then(|at| self.due.get(at))
+            .is_some_and(|due| due.is_some_and(|due| due != 0))
     }
 
     /// Whether there is such an entry.

@@ -6,20 +6,22 @@ use rayon::prelude::*;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::audit::checkpoint::Checkpoint;
-use crate::audit::note::VerifierKey;
 use crate::audit::tiles::tile_of;
 use crate::audit::tree::{Edge, Hash, StoredTile, TILE_WIDTH, node_hash};
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 
 use super::super::database;
+use super::log_keys::Keys;
 use super::report::{FaultPlace, FsckReport, JournalFound, chain};
 
 /// A head that the holder's journal states of another: at this size this root, and which entry says so.
 pub(super) struct HeadStated {
+    pub(super) journal: String,
+    pub(super) at: Timestamp,
     pub(super) size: u64,
     pub(super) root: Vec<u8>,
-    pub(super) entry: u64,
+    pub(super) place: FaultPlace,
 }
 
 /// The tree of one journal on its way.
@@ -47,7 +49,7 @@ impl<'a> Tree<'a> {
         sql: &'a Connection,
         journal: i64,
         name: &'a str,
-        keys: &'a [VerifierKey],
+        keys: &'a Keys,
         heads: Vec<HeadStated>,
     ) -> Result<Self, StoreError> {
         let checkpoints = Checkpoints::new(sql, journal, keys);
@@ -115,7 +117,7 @@ impl<'a> Tree<'a> {
                 "it states a head of {} at {} entries, and no checkpoint is over so many",
                 self.name, head.size
             );
-            report.fault(holder_entry(head.entry), what);
+            report.fault(head.place, what);
         }
         self.strange_tiles(report)?;
         while let Some((size, _)) = self.checkpoints.next()? {
@@ -203,7 +205,7 @@ impl<'a> Tree<'a> {
         while self.heads.front().is_some_and(|head| head.size <= size) {
             let Some(head) = self.heads.pop_front() else { break };
             report.counts.heads = report.counts.heads.saturating_add(1);
-            let place = holder_entry(head.entry);
+            let place = head.place;
             if head.size < size {
                 report.fault(place, format!("it states a head of {} that never was", self.name));
             } else if head.root != self.edge.root().as_bytes() {
@@ -351,9 +353,11 @@ impl<'a> Tree<'a> {
 struct Checkpoints<'a> {
     sql: &'a Connection,
     journal: i64,
-    keys: &'a [VerifierKey],
+    keys: &'a Keys,
     ahead: VecDeque<(u64, Signed)>,
     after: Option<i64>,
+    /// The size of the last one that was read.
+    before: u64,
     read: u64,
 }
 
@@ -361,8 +365,8 @@ struct Checkpoints<'a> {
 type Signed = Result<Option<Checkpoint>, String>;
 
 impl<'a> Checkpoints<'a> {
-    const fn new(sql: &'a Connection, journal: i64, keys: &'a [VerifierKey]) -> Self {
-        Self { sql, journal, keys, ahead: VecDeque::new(), after: Some(i64::MIN), read: 0 }
+    const fn new(sql: &'a Connection, journal: i64, keys: &'a Keys) -> Self {
+        Self { sql, journal, keys, ahead: VecDeque::new(), after: Some(i64::MIN), before: 0, read: 0 }
     }
 
     /// The size of the newest checkpoint that holds.
@@ -373,7 +377,7 @@ impl<'a> Checkpoints<'a> {
         while let Some(row) = database("reading checkpoints", rows.next())? {
             let both = row.get::<_, i64>(0).and_then(|size| Ok((size, row.get::<_, String>(1)?)));
             let (size, note) = database("reading checkpoints", both)?;
-            if let Ok(Some(signed)) = verified(&note, size, self.keys) {
+            if let Ok(Some(signed)) = verified(&note, (size_of(size), size), self.keys) {
                 return Ok(Some(signed.size));
             }
         }
@@ -389,7 +393,8 @@ impl<'a> Checkpoints<'a> {
                 statement.query_row(params![self.journal, size], |row| row.get::<_, String>(0)).optional()
             });
         let note = database("reading a checkpoint", note)?;
-        let signed = note.and_then(|note| verified(&note, i64::try_from(size).ok()?, self.keys).ok()?);
+        let signed =
+            note.and_then(|note| verified(&note, (size, i64::try_from(size).ok()?), self.keys).ok()?);
         Ok(signed.map(|signed| signed.root))
     }
 
@@ -424,37 +429,47 @@ impl<'a> Checkpoints<'a> {
         let rows = database("reading checkpoints", rows)?;
         self.after = rows.last().and_then(|(size, _)| size.checked_add(1));
         self.read = self.read.saturating_add(u64::try_from(rows.len()).unwrap_or(u64::MAX));
+        let keys = self.keys;
+        let sizes: Vec<u64> =
+            std::iter::once(self.before).chain(rows.iter().map(|(size, _)| size_of(*size))).collect();
+        self.before = sizes.last().copied().unwrap_or_default();
         let opened: Vec<(u64, Signed)> = rows
             .par_iter()
-            .map(|(size, note)| (u64::try_from(*size).unwrap_or(0), verified(note, *size, self.keys)))
+            .zip(&sizes)
+            .map(|((size, note), before)| (size_of(*size), verified(note, (*before, *size), keys)))
             .collect();
         self.ahead.extend(opened);
         Ok(())
     }
 }
 
-/// A checkpoint that one of the keys signed, over as many entries as its row says.
-fn verified(note: &str, size: i64, keys: &[VerifierKey]) -> Signed {
-    let mut refused = None;
-    for key in keys {
+/// A checkpoint that the key of its size signed, over as many entries as its row says. The first one after a change
+/// of the key is signed by both.
+fn verified(note: &str, (before, size): (u64, i64), keys: &Keys) -> Signed {
+    let mut found = None;
+    for (_, key) in keys.at(before, size_of(size)) {
         match Checkpoint::open(note, key) {
-            Ok(signed) if i64::try_from(signed.size) == Ok(size) && size > 0 => return Ok(Some(signed)),
+            Ok(signed) if i64::try_from(signed.size) == Ok(size) && size > 0 => found = Some(signed),
             Ok(signed) => return Err(format!("its note is signed over {} entries", signed.size)),
-            Err(error) => refused = Some(error),
+            Err(error) => return Err(format!("its note is refused: {}", chain(&error))),
         }
     }
     // Without a key that is told once, at the key.
-    refused.map_or(Ok(None), |error| Err(format!("its note is refused: {}", chain(&error))))
+    if found.is_none() && !keys.is_empty() {
+        return Err("no key of the log is that of its size".to_owned());
+    }
+    Ok(found)
+}
+
+/// A size as its row says; none below zero.
+fn size_of(size: i64) -> u64 {
+    u64::try_from(size).unwrap_or_default()
 }
 
 fn entries_held(sql: &Connection, journal: i64) -> Result<u64, StoreError> {
     let asked = "SELECT count(*) FROM entries WHERE journal = ?1 AND idx >= 0";
     let held = sql.query_row(asked, params![journal], |row| row.get(0));
     database("counting entries", held)
-}
-
-fn holder_entry(index: u64) -> FaultPlace {
-    FaultPlace::Entry { journal: "holder".to_owned(), index }
 }
 
 /// The node over all hashes of a whole tile.

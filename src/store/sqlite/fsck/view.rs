@@ -14,6 +14,7 @@ use super::super::keystore::{LOG_KEY, named_place, payload_place, payload_row, s
 use super::super::{
     BUSY_TIMEOUT, STATEMENT_CACHE, database, files, key_schema, newest_migration, schema, shown,
 };
+use super::disposals::Disposals;
 use super::report::{FaultPlace, FsckReport};
 
 /// What is checked: both databases as they stood at one moment, and the keys that open them.
@@ -26,6 +27,8 @@ pub(super) struct View {
     pub(super) ring: KeyRing,
     /// The keys of payloads.
     pub(super) payload: PayloadKeys,
+    /// What was disposed of.
+    pub(super) disposals: Disposals,
     /// The log's public key; nothing when it does not open.
     pub(super) log_key: Option<[u8; 32]>,
 }
@@ -97,7 +100,8 @@ impl View {
             let what = "it is not there or does not open; no checkpoint can be verified without it";
             report.fault(FaultPlace::Key(LOG_KEY.to_owned()), what);
         }
-        Ok(Self { sql, keys_sql, ring, payload, log_key })
+        let disposals = Disposals::read(&sql)?;
+        Ok(Self { sql, keys_sql, ring, payload, disposals, log_key })
     }
 
     /// Whether the payload key of a class and a day is there at this moment, not at that of the view.

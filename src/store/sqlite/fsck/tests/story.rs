@@ -13,8 +13,12 @@ use crate::approval::{
     AskParts, Choice, DeciderRole, DeciderStanding, Decision, DecisionParts, DecisionSignature, Eligible,
     Factor, Factors, Fields, PartnerAsk, Request, RequestParts, SignedDecision,
 };
-use crate::authz::{About, Action, Ask, Bundle, Permit, Reason, Role, Rules, Standing, Usage};
-use crate::clock::{Clock, ManualClock, Timestamp};
+use crate::audit::cosignature::WitnessKey;
+use crate::audit::note::{Ed25519Signer, NoteSigner as _};
+use crate::authz::{
+    About, Action, Ask, Bundle, Disposable, PayloadClass, Permit, Reason, Role, Rules, Standing, Usage,
+};
+use crate::clock::{Clock, ManualClock, Timestamp, date_of};
 use crate::ids::{ChangeId, Digest, DisclosureId, FieldName, QueryId, RequestId, SubjectId};
 use crate::keys::{ReleaseSecretKey, RootKey, SignatureDomain, SigningKey};
 use crate::secret::{Secret, SystemEntropy, random_bytes};
@@ -25,6 +29,7 @@ use crate::store::enrolment::{
 };
 use crate::store::query::QueryRecorded;
 use crate::store::sqlite::SqliteStore;
+use crate::store::witness::{Given, Quorum};
 use crate::store::{
     Answer, Case, Change, ChangeEnd, ChangeNew, DisclosureNew, Founding, Partner, Person, QueryNew, Store,
     Verdict, Withheld,
@@ -39,6 +44,7 @@ pub(super) fn root() -> RootKey {
 /// Makes the store in a folder.
 pub(super) async fn tell(folder: &Path) {
     let story = Story::found(folder).await;
+    story.dispose().await;
     story.change_people().await;
     story.release_key().await;
     let (one, two) = (story.enrol("P-1").await, story.enrol("P-2").await);
@@ -69,7 +75,15 @@ pub(super) async fn tell(folder: &Path) {
     story.decide(&cases[3], "grace", true).await;
     assert!(story.store.heads_record().await.unwrap() > 0);
     story.later();
+    story.witness().await;
+    let id = story.propose(Change::ChangeLogKey).await;
+    story.confirmed(id, None).await;
+    story.refuse().await;
 }
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// So much earlier the story begins: what is entered on its first day is disposed of before the rest happens.
+const EARLY_DAYS: u32 = 4_000;
 
 struct Story {
     store: SqliteStore,
@@ -92,7 +106,8 @@ const PEOPLE: [(&str, Role); 8] = [
 
 impl Story {
     async fn found(folder: &Path) -> Self {
-        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_790_000_000_000)));
+        let clock =
+            Arc::new(ManualClock::at(Timestamp::from_millis(1_790_000_000_000).before(DAY * EARLY_DAYS)));
         let entropy = Arc::new(SystemEntropy::new());
         let shown: Arc<dyn Clock> = clock.clone();
         let store = SqliteStore::open(folder, &folder.join("heads"), root(), shown, entropy.clone()).unwrap();
@@ -127,6 +142,64 @@ impl Story {
         let person = registry.person(&name(actor)).unwrap();
         let ask = Ask { action, about, content, now: self.clock.now() };
         self.rules.permit(&registry.actor(person), &ask).unwrap()
+    }
+
+    /// Two refusals, and years later their disposal.
+    async fn dispose(&self) {
+        self.refuse().await;
+        self.refuse().await;
+        let before = date_of(self.clock.now().day() + 1);
+        self.clock.advance(DAY * (EARLY_DAYS - 1));
+        let id = self.propose(Change::Dispose { class: PayloadClass::Query, before }).await;
+        let leave = self.rules.disposable(PayloadClass::Query, before, self.clock.now()).expect("it is time");
+        self.confirmed(id, Some(leave)).await;
+        let _finished = self.store.disposals_finish().await.unwrap();
+        self.clock.advance(DAY);
+    }
+
+    async fn propose(&self, change: Change) -> ChangeId {
+        let id = ChangeId::from_bytes(random());
+        let digest = change::digest(id, &change, "for a test");
+        let signature = self.keys["ana"].sign(SignatureDomain::Change, &digest).unwrap();
+        let new = ChangeNew { id, change, reason: "for a test".to_owned(), signature };
+        let permit = self.permit("ana", Action::ProposeChange, About::Service, digest).await;
+        let _proposed = self.store.change_propose(permit, new).await.unwrap();
+        self.later();
+        id
+    }
+
+    async fn confirmed(&self, id: ChangeId, leave: Option<Disposable>) {
+        let record = self.store.change_get(id).await.unwrap().unwrap();
+        let signature = self.keys["mere"].sign(SignatureDomain::Change, &record.digest).unwrap();
+        let kind = record.change.kind();
+        let proposed_by = name("ana");
+        let about = About::Change { kind, proposed_by: &proposed_by, proposer_role: Role::Administrator };
+        let permit = self.permit("mere", Action::ConfirmChange, about, record.digest).await;
+        let end = ChangeEnd::Confirm { id, signature, leave };
+        let (ended, _) = self.store.change_end(permit, end).await.unwrap().open().ok().unwrap();
+        assert!(matches!(ended, change::Ended::Done(..)));
+        self.later();
+    }
+
+    /// Two witnesses cosign the head that was recorded.
+    async fn witness(&self) {
+        let signers = [1, 2].map(|seed| Ed25519Signer::from_seed(&[seed; 32]));
+        let keys: Vec<WitnessKey> = signers
+            .iter()
+            .zip(["one.example", "two.example"])
+            .map(|(signer, name)| WitnessKey::new(name, signer.public_key()).unwrap())
+            .collect();
+        let newest = self.store.checkpoint_unwitnessed(keys.clone()).await.unwrap();
+        let (text, _) = newest.note.split_once("\n\n").unwrap();
+        let given = keys.iter().zip(&signers).map(|(key, signer)| {
+            let line = key.cosign(&format!("{text}\n"), 1_790_000_000, signer);
+            let cosignature = key.on(&format!("{}{line}", newest.note)).unwrap().unwrap();
+            Given { witness: key.clone(), cosignature }
+        });
+        let given = given.collect();
+        let quorum = Quorum { witnesses: keys, needed: 2 };
+        assert!(self.store.cosignatures_keep(newest.size, given, quorum).await.unwrap().is_some());
+        self.later();
     }
 
     async fn change_people(&self) {
