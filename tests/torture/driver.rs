@@ -99,9 +99,14 @@ impl Ack {
 
 /// Opens the store of a folder as every process of these tests does.
 pub(crate) fn store_open(folder: &Path) -> Result<SqliteStore, StoreError> {
-    let root = RootKey::new(Secret::take(&mut [7; 32]));
+    let root = root_key();
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::new()));
     SqliteStore::open(&folder.join(STORE), &folder.join(HEADS), root, clock, entropy)
+}
+
+/// The root key of all stores here.
+pub(crate) fn root_key() -> RootKey {
+    RootKey::new(Secret::take(&mut [7; 32]))
 }
 
 /// Founds the store of an empty folder.

@@ -67,7 +67,7 @@ impl Founded {
         let (database, acks) = (database.collect(), Ack::read(&folder));
         let mut events = Vec::new();
         for (run, fault) in faults.iter().enumerate() {
-            let (text, _) = record(&work, fault.as_ref(), Strings::Whole);
+            let text = record(&work, fault.as_ref(), Strings::Whole).text;
             events.extend(read(&text, &folder, Strings::Whole).into_iter().map(|event| numbered(event, run)));
         }
         fs::remove_dir_all(&folder).unwrap();
@@ -82,7 +82,7 @@ pub(crate) fn record_founding() -> Recording {
     fs::create_dir(&folder).unwrap();
     let work = Work { folder: folder.clone(), sessions: 0, tasks: 0, entries: 0 };
     let before = disk_of(&folder);
-    let (text, _) = record(&work, None, Strings::Whole);
+    let text = record(&work, None, Strings::Whole).text;
     Recording {
         before,
         database: BTreeMap::new(),
