@@ -256,8 +256,9 @@ impl Client {
             received: now,
             window_start: now.before(Duration::from_secs(60)),
         };
+        let permit = self.permit(new.content);
         let verdict = Withheld::new(Verdict { answer: Answer::NoHit, subject: None, hidden: None });
-        match self.store.query_record(self.permit(), new, verdict).await? {
+        match self.store.query_record(permit, new, verdict).await? {
             QueryRecorded::New(_, receipt, verdict) => {
                 verdict.open(&receipt).expect("the receipt of its own entry opens it");
                 Ok(receipt)
@@ -267,12 +268,11 @@ impl Client {
         }
     }
 
-    fn permit(&self) -> Permit {
+    fn permit(&self, content: Digest) -> Permit {
         let (collection, purpose) = names();
         let usage = Usage::Counted { today: 0, this_year: 0 };
         let about =
             About::Query { agreement: None, collection: &collection, purpose: &purpose, samples: 1, usage };
-        let content = Digest::sha256(b"torture");
         let ask = Ask { action: Action::AskQuery, about, content, now: SystemClock.now() };
         self.rules.permit(&actor(Some(PARTNERS[0])), &ask).expect("the rules permit a query")
     }
