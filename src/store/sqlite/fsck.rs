@@ -8,6 +8,7 @@ mod changes;
 mod disclosures;
 mod entries;
 mod gallery;
+mod heads;
 mod history;
 mod people;
 mod queries;
@@ -28,6 +29,7 @@ use crate::audit::event::{Event, Fact, Kind};
 use crate::audit::note::VerifierKey;
 use crate::audit::proof::inclusion_proof;
 use crate::audit::receipt::Receipt;
+use crate::clock::Timestamp;
 use crate::ids::DisclosureId;
 use crate::keys::RootKey;
 use crate::store::StoreError;
@@ -43,7 +45,7 @@ use people::PeopleKeys;
 use queries::Queries;
 pub use report::{Fault, FaultPlace, FsckCounts, FsckReport, JournalFound};
 use tags::TagSums;
-use tree::Tree;
+use tree::{HeadStated, Tree};
 use view::View;
 
 /// Checks the store in `folder`. `progress` is told what is looked at, and how much of it is done and there.
@@ -91,11 +93,32 @@ struct Check<'a> {
 /// A journal as its row says.
 struct JournalRow {
     id: i64,
+    /// A journal's name, or the origin of a tree that was left behind.
     name: String,
     origin: String,
+    /// Whether the tree was left behind.
+    retired: bool,
+    /// The time of its first entry.
+    begun: Option<Timestamp>,
 }
 
 impl Check<'_> {
+    /// The heads that were stated of a tree: of several trees of one name, the newest that had begun by then.
+    fn heads_of(&mut self, tree: &JournalRow, journals: &[JournalRow]) -> Vec<HeadStated> {
+        let all: Vec<&JournalRow> = journals
+            .iter()
+            .filter(|journal| owner(&journal.name) == owner(&tree.name) && journal.begun.is_some())
+            .collect();
+        let is_of_tree = |head: &HeadStated| {
+            let begun = all.iter().rfind(|journal| journal.begun.is_some_and(|begun| begun <= head.at));
+            head.journal == owner(&tree.name)
+                && begun.or_else(|| all.first()).is_none_or(|journal| journal.id == tree.id)
+        };
+        let (of_tree, others) = std::mem::take(&mut self.history.heads).into_iter().partition(is_of_tree);
+        self.history.heads = others;
+        of_tree
+    }
+
     /// What SQLite itself finds.
     fn databases(&self, progress: &mut dyn FnMut(&str, u64, u64), report: &mut FsckReport) {
         for (file, sql) in [(DATABASE_FILE, &self.view.sql), (KEY_STORE_FILE, &self.view.keys_sql)] {
@@ -113,11 +136,17 @@ impl Check<'_> {
     ) -> Result<(), StoreError> {
         let mut journals = journals(&self.view.sql)?;
         // The holder's first: it says who had which key when, and what the others' heads were.
-        journals.sort_by_key(|journal| owner(&journal.name) != HOLDER);
+        // Of each owner the trees that were left behind come before the one that goes on.
+        journals.sort_by(|one, other| {
+            let key =
+                |journal: &JournalRow| (owner(&journal.name) != HOLDER, owner(&journal.name).to_owned());
+            let order = |journal: &JournalRow| (!journal.retired, journal.id);
+            key(one).cmp(&key(other)).then_with(|| order(one).cmp(&order(other)))
+        });
         let changes = Changes::read(self.view, report)?;
         let people = PeopleKeys::read(self.view, &changes)?;
         for journal in &journals {
-            let done = self.journal(journal, &people, progress, report);
+            let done = self.journal(journal, &journals, &people, progress, report);
             report.part(FaultPlace::Journal(journal.name.clone()), done);
         }
         self.strangers(&journals, report)?;
@@ -132,6 +161,8 @@ impl Check<'_> {
             self.tags.iter().map(|known| (owner(&known.name).to_owned(), known)).collect();
         let done = self.queries.end(self.view, &self.sums, &owned, report);
         part("queries", done, report);
+        part("journal_heads", heads::compare(self.view, &journals, &self.history, report), report);
+        part("cosignatures", heads::cosignatures(self.view, &journals, report), report);
         part("disclosures", disclosures::compare_all(self.view, &self.history, report), report);
         changes.compare(&self.history, &people, report);
         part("people", people::compare(self.view, &self.history, &changes, report), report);
@@ -159,13 +190,14 @@ impl Check<'_> {
     fn journal(
         &mut self,
         journal: &JournalRow,
+        journals: &[JournalRow],
         people: &PeopleKeys,
         progress: &mut dyn FnMut(&str, u64, u64),
         report: &mut FsckReport,
     ) -> Result<(), StoreError> {
         let view = self.view;
         let keys = verifier_keys(view, &journal.origin);
-        let heads = self.history.heads.remove(&journal.name).unwrap_or_default();
+        let heads = self.heads_of(journal, journals);
         let mut tree = Tree::new(&view.sql, journal.id, &journal.name, &keys, heads)?;
         let of_holder = owner(&journal.name) == HOLDER;
         let sums = self.sums.clone();
@@ -263,7 +295,7 @@ impl Check<'_> {
         let event = &said.holder;
         let mut tags = opened.tags;
         if opener.of_holder {
-            self.history.take(index, event);
+            self.history.take(&journal.name, index, event);
             if tags.is_none()
                 && let Some(id) = event.fact(Fact::Disclosure).and_then(|id| id.try_into().ok())
             {
@@ -343,18 +375,19 @@ impl Check<'_> {
     fn origins(&self, journals: &[JournalRow], report: &mut FsckReport) {
         let host = self.history.host.clone().unwrap_or_default();
         for journal in journals {
-            let first = format!("{host}/onebit/{}", journal.name);
-            if journal.origin != first && !self.history.origins.contains(&journal.origin) {
-                let what =
-                    format!("its origin is not `{first}`, and no entry says that it goes on elsewhere");
+            let first = format!("{host}/onebit/{}", owner(&journal.name));
+            if !follows(&journal.origin, &first, journals) {
+                let what = format!("its origin is neither `{first}` nor the next after those that were left");
+                report.fault(FaultPlace::Journal(journal.name.clone()), what);
+            }
+            if journal.retired != (journal.name == journal.origin) {
+                let what = "its name and whether it was left behind contradict each other";
                 report.fault(FaultPlace::Journal(journal.name.clone()), what);
             }
         }
-        for (name, heads) in &self.history.heads {
-            for head in heads {
-                let place = FaultPlace::Entry { journal: HOLDER.to_owned(), index: head.entry };
-                report.fault(place, format!("it states a head of {name}, and there is no such journal"));
-            }
+        for head in &self.history.heads {
+            let what = format!("it states a head of {}, and there is no such journal", head.journal);
+            report.fault(head.place.clone(), what);
         }
     }
 }
@@ -476,9 +509,19 @@ fn integrity(file: &'static str, sql: &Connection, report: &mut FsckReport) -> R
 }
 
 fn journals(sql: &Connection) -> Result<Vec<JournalRow>, StoreError> {
-    let rows = sql.prepare("SELECT id, name, origin FROM journals ORDER BY id").and_then(|mut statement| {
+    let read = "SELECT id, name, origin, retired,
+                  (SELECT at_ms FROM entries WHERE journal = journals.id AND idx = 0) FROM journals ORDER BY id";
+    let rows = sql.prepare(read).and_then(|mut statement| {
         statement
-            .query_map([], |row| Ok(JournalRow { id: row.get(0)?, name: row.get(1)?, origin: row.get(2)? }))?
+            .query_map([], |row| {
+                Ok(JournalRow {
+                    id: row.get(0)?,
+                    name: row.get(1)?,
+                    origin: row.get(2)?,
+                    retired: row.get::<_, i64>(3)? != 0,
+                    begun: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_millis),
+                })
+            })?
             .collect::<Result<Vec<_>, _>>()
     });
     database("reading the journals", rows)
@@ -493,9 +536,24 @@ fn size_of(sql: &Connection, journal: i64) -> Result<u64, StoreError> {
     database("counting entries", newest).map(|size| u64::try_from(size).unwrap_or_default())
 }
 
-/// Whose a journal is: `holder`, or a partner's name. A journal that goes on in another has that name first.
+/// Whose a journal is: `holder`, or a partner's name. A tree that was left behind has its origin for a name.
 fn owner(name: &str) -> &str {
-    name.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).next().unwrap_or(name)
+    let named = name.split_once("/onebit/").map_or(name, |(_, rest)| rest);
+    named.split('/').next().unwrap_or(named)
+}
+
+/// Whether an origin is the first of its journal, or one that follows on origins which were there before.
+fn follows(origin: &str, first: &str, journals: &[JournalRow]) -> bool {
+    if origin == first {
+        return true;
+    }
+    let number = origin.strip_prefix(first).and_then(|rest| rest.strip_prefix('/'));
+    let there = |origin: &str| journals.iter().any(|journal| journal.origin == origin);
+    number.and_then(|number| number.parse::<u64>().ok()).is_some_and(|number| {
+        let before =
+            if number == 2 { first.to_owned() } else { format!("{first}/{}", number.saturating_sub(1)) };
+        number >= 2 && *origin == format!("{first}/{number}") && there(&before)
+    })
 }
 
 const fn is_of_disclosure(kind: Kind) -> bool {

@@ -29,14 +29,14 @@ pub(super) struct History {
     /// By change, its entries.
     pub(super) changes: BTreeMap<ChangeId, Vec<Of>>,
     pub(super) batches: BTreeMap<BatchId, BatchSaid>,
-    /// By journal, the heads that the holder's journal states.
-    pub(super) heads: BTreeMap<String, Vec<HeadStated>>,
-    /// By journal, the size of the newest of them.
-    pub(super) newest_heads: BTreeMap<String, u64>,
+    /// The heads that the holder's journal states, as long as nobody compared them.
+    pub(super) heads: Vec<HeadStated>,
+    /// All of them: partner, size and entry, and when.
+    pub(super) stated: BTreeMap<(String, u64, u64), Timestamp>,
+    /// What witnesses are said to have cosigned.
+    pub(super) witnessed: Vec<HeadStated>,
     /// Whether payloads were ever disposed of.
     pub(super) disposed: bool,
-    /// Origins under which journals go on.
-    pub(super) origins: BTreeSet<String>,
     /// What a confirmed change did, until the next entry shows that it found something to change.
     held: Option<(Option<ChangeId>, u64, Event)>,
     confirmed: Option<ChangeId>,
@@ -74,7 +74,7 @@ pub(super) struct BatchSaid {
 
 impl History {
     /// Takes an entry of the holder's journal.
-    pub(super) fn take(&mut self, index: u64, event: &Event) {
+    pub(super) fn take(&mut self, tree: &str, index: u64, event: &Event) {
         self.policies.insert(event.policy);
         let undone = event.kind == Kind::RequestRefused && event.text_of(Fact::Reason) == Some(NOTHING);
         match self.held.take() {
@@ -88,7 +88,7 @@ impl History {
                 if event.kind == Kind::ChangeConfirmed {
                     self.confirmed = change_of(event);
                 }
-                self.change(FaultPlace::Entry { journal: HOLDER.to_owned(), index }, event);
+                self.change(FaultPlace::Entry { journal: tree.to_owned(), index }, event);
             }
             Kind::PersonAdded
             | Kind::PartnerAdded
@@ -107,8 +107,12 @@ impl History {
                 self.host = text(event, Fact::Host);
                 self.policy_active = event.fact(Fact::ContentDigest).map(<[u8]>::to_vec);
             }
-            Kind::JournalHead => self.head(index, event),
-            Kind::JournalContinued => self.origins.extend(text(event, Fact::Origin)),
+            Kind::JournalHead => {
+                let head = stated_head(tree, index, event);
+                self.stated.insert((head.journal.clone(), head.size, index), event.at);
+                self.heads.push(head);
+            }
+            Kind::JournalWitnessed => self.witnessed.push(stated_head(tree, index, event)),
             Kind::PayloadsDisposed => self.disposed = true,
             Kind::EnrolmentBatch | Kind::EnrolmentChunk => self.batch(event),
             _ => {}
@@ -129,7 +133,6 @@ impl History {
                 let key = event.fact(Fact::ReleaseKey).unwrap_or_default();
                 self.offers.insert((partner.to_owned(), key.to_vec()));
             }
-            Kind::JournalContinued => self.origins.extend(text(event, Fact::Origin)),
             _ => {}
         }
     }
@@ -198,14 +201,6 @@ impl History {
         }
     }
 
-    fn head(&mut self, entry: u64, event: &Event) {
-        let journal = text(event, Fact::Journal).unwrap_or_default();
-        let size = event.number_of(Fact::TreeSize).unwrap_or_default();
-        let root = event.fact(Fact::Root).unwrap_or_default().to_vec();
-        self.newest_heads.insert(journal.clone(), size);
-        self.heads.entry(journal).or_default().push(HeadStated { size, root, entry });
-    }
-
     fn batch(&mut self, event: &Event) {
         let Some(id) = event.fact(Fact::Batch).and_then(|id| id.try_into().ok()) else { return };
         let batch = self.batches.entry(BatchId::from_bytes(id)).or_default();
@@ -226,6 +221,16 @@ impl History {
     }
 }
 
+fn stated_head(tree: &str, entry: u64, event: &Event) -> HeadStated {
+    HeadStated {
+        journal: text(event, Fact::Journal).unwrap_or_default(),
+        at: event.at,
+        size: event.number_of(Fact::TreeSize).unwrap_or_default(),
+        root: event.fact(Fact::Root).unwrap_or_default().to_vec(),
+        place: FaultPlace::Entry { journal: tree.to_owned(), index: entry },
+    }
+}
+
 fn change_of(event: &Event) -> Option<ChangeId> {
     event.fact(Fact::Change).and_then(|id| id.try_into().ok()).map(ChangeId::from_bytes)
 }
@@ -234,6 +239,5 @@ fn text(event: &Event, fact: Fact) -> Option<String> {
     event.text_of(fact).map(str::to_owned)
 }
 
-const HOLDER: &str = "holder";
 /// Why a confirmed change had no effect.
 const NOTHING: &str = "NOTHING_TO_CHANGE";

@@ -308,20 +308,5 @@ fn holder(view: &View, history: &History, report: &mut FsckReport) -> Result<(),
     if value("authorities")?.is_none_or(|bytes| authorities_decode(&bytes).is_err()) {
         report.fault(place("authorities"), "they are missing or damaged");
     }
-    for (journal, size) in &history.newest_heads {
-        let name = format!("head:{journal}");
-        if value(&name)?.as_deref() != Some(size.to_be_bytes().as_slice()) {
-            report.fault(place(&name), "it is not the head that the log states last");
-        }
-    }
-    let read = "SELECT name FROM holder WHERE name LIKE 'head:%'";
-    let names = view.sql.prepare(read).and_then(|mut statement| {
-        statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()
-    });
-    for name in database("reading the holder", names)? {
-        if name.strip_prefix("head:").is_some_and(|journal| !history.newest_heads.contains_key(journal)) {
-            report.fault(place(&name), "the log states no such head");
-        }
-    }
     Ok(())
 }

@@ -17,9 +17,11 @@ use super::report::{FaultPlace, FsckReport, JournalFound, chain};
 
 /// A head that the holder's journal states of another: at this size this root, and which entry says so.
 pub(super) struct HeadStated {
+    pub(super) journal: String,
+    pub(super) at: Timestamp,
     pub(super) size: u64,
     pub(super) root: Vec<u8>,
-    pub(super) entry: u64,
+    pub(super) place: FaultPlace,
 }
 
 /// The tree of one journal on its way.
@@ -115,7 +117,7 @@ impl<'a> Tree<'a> {
                 "it states a head of {} at {} entries, and no checkpoint is over so many",
                 self.name, head.size
             );
-            report.fault(holder_entry(head.entry), what);
+            report.fault(head.place, what);
         }
         self.strange_tiles(report)?;
         while let Some((size, _)) = self.checkpoints.next()? {
@@ -203,7 +205,7 @@ impl<'a> Tree<'a> {
         while self.heads.front().is_some_and(|head| head.size <= size) {
             let Some(head) = self.heads.pop_front() else { break };
             report.counts.heads = report.counts.heads.saturating_add(1);
-            let place = holder_entry(head.entry);
+            let place = head.place;
             if head.size < size {
                 report.fault(place, format!("it states a head of {} that never was", self.name));
             } else if head.root != self.edge.root().as_bytes() {
@@ -451,10 +453,6 @@ fn entries_held(sql: &Connection, journal: i64) -> Result<u64, StoreError> {
     let asked = "SELECT count(*) FROM entries WHERE journal = ?1 AND idx >= 0";
     let held = sql.query_row(asked, params![journal], |row| row.get(0));
     database("counting entries", held)
-}
-
-fn holder_entry(index: u64) -> FaultPlace {
-    FaultPlace::Entry { journal: "holder".to_owned(), index }
 }
 
 /// The node over all hashes of a whole tile.
