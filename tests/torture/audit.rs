@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use onebit::audit::tree::leaf_hash;
-use onebit::store::sqlite::{SqliteStore, files};
+use onebit::store::sqlite::{SqliteStore, files, fsck};
 use onebit::store::{LoggedEntry, Store, StoreError};
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use tokio::runtime::Runtime;
 
-use crate::driver::{Ack, HEADS, STORE, store_open};
+use crate::driver::{Ack, HEADS, STORE, root_key, store_open};
 
 /// What is wrong with a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl std::fmt::Display for Wrong {
 pub(crate) enum Depth {
     /// What every state is asked.
     Entries,
-    /// Also the integrity of the database, and whether the store goes on.
+    /// Also whether the store goes on, and a check of all that is in it.
     Whole,
 }
 
@@ -47,8 +47,9 @@ pub(crate) fn audit(runtime: &Runtime, folder: &Path, acks: &[Ack], depth: Depth
     entries(folder, acks)?;
     openings(runtime, &store, acks)?;
     if depth == Depth::Whole {
-        integrity(folder)?;
-        goes_on(runtime, &store)?;
+        if goes_on(runtime, &store)? == Founding::Held {
+            whole(folder)?;
+        }
     }
     Ok(())
 }
@@ -107,33 +108,32 @@ fn openings(runtime: &Runtime, store: &SqliteStore, acks: &[Ack]) -> Result<(), 
     Ok(())
 }
 
-fn integrity(folder: &Path) -> Result<(), Wrong> {
-    for database in files(&folder.join(STORE)) {
-        let sql = Connection::open(database).map_err(|error| damaged(&error))?;
-        let said: String =
-            sql.query_row("PRAGMA integrity_check", [], |row| row.get(0)).map_err(|error| damaged(&error))?;
-        if said != "ok" {
-            return Err(Wrong::Damaged(said));
-        }
-        let broken: i64 = sql
-            .query_row("SELECT count(*) FROM pragma_foreign_key_check", params![], |row| row.get(0))
-            .map_err(|error| damaged(&error))?;
-        if broken != 0 {
-            return Err(Wrong::Damaged(format!("{broken} rows refer to rows that are not there")));
-        }
+/// Everything that follows from the entries is what the store holds, and SQLite finds nothing either.
+fn whole(folder: &Path) -> Result<(), Wrong> {
+    let report = fsck(&folder.join(STORE), root_key(), &mut |_, _, _| ());
+    let report = report.map_err(|error| Wrong::Damaged(format!("it can't be checked: {}", chain(&error))))?;
+    match report.faults.first() {
+        Some(fault) if !report.is_whole() => Err(Wrong::Damaged(format!("{fault:?}"))),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Founding {
+    Held,
+    /// The power was cut before it; it can be held now.
+    NotYet,
 }
 
 /// The next entry is taken.
-fn goes_on(runtime: &Runtime, store: &SqliteStore) -> Result<(), Wrong> {
+fn goes_on(runtime: &Runtime, store: &SqliteStore) -> Result<Founding, Wrong> {
     let founded = runtime.block_on(store.holder_get()).map_err(|error| Wrong::Damaged(chain(&error)))?;
     if founded.is_none() {
-        return Ok(());
+        return Ok(Founding::NotYet);
     }
     let started = runtime.block_on(store.server_started("torture"));
     started
-        .map(|_receipt| ())
+        .map(|_receipt| Founding::Held)
         .map_err(|error| Wrong::Damaged(format!("it takes no entry: {}", chain(&error))))
 }
 

@@ -99,9 +99,14 @@ impl Ack {
 
 /// Opens the store of a folder as every process of these tests does.
 pub(crate) fn store_open(folder: &Path) -> Result<SqliteStore, StoreError> {
-    let root = RootKey::new(Secret::take(&mut [7; 32]));
+    let root = root_key();
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::new()));
     SqliteStore::open(&folder.join(STORE), &folder.join(HEADS), root, clock, entropy)
+}
+
+/// The root key of all stores here.
+pub(crate) fn root_key() -> RootKey {
+    RootKey::new(Secret::take(&mut [7; 32]))
 }
 
 /// Founds the store of an empty folder.
@@ -122,7 +127,7 @@ pub(crate) async fn found(folder: &Path) -> Result<(), StoreError> {
         authorities: Vec::new(),
         people: Vec::new(),
         partners: PARTNERS.map(partner).into(),
-        bundle: bundle(),
+        bundle: bundle(folder),
     };
     let receipt = store.holder_found(founding).await?;
     Acks::open(folder).receipt(&receipt);
@@ -143,7 +148,7 @@ async fn drive(work: &Work) -> ExitCode {
             Err(error) => refused(&work.folder, "founding", &error),
         };
     }
-    let rules = Arc::new(Rules::load(bundle()).expect("rules that hold"));
+    let rules = Arc::new(Rules::load(bundle(&work.folder)).expect("rules that hold"));
     for _ in 0..work.sessions {
         let store = match store_open(&work.folder) {
             Ok(store) => Arc::new(store),
@@ -251,8 +256,9 @@ impl Client {
             received: now,
             window_start: now.before(Duration::from_secs(60)),
         };
+        let permit = self.permit(new.content);
         let verdict = Withheld::new(Verdict { answer: Answer::NoHit, subject: None, hidden: None });
-        match self.store.query_record(self.permit(), new, verdict).await? {
+        match self.store.query_record(permit, new, verdict).await? {
             QueryRecorded::New(_, receipt, verdict) => {
                 verdict.open(&receipt).expect("the receipt of its own entry opens it");
                 Ok(receipt)
@@ -262,12 +268,11 @@ impl Client {
         }
     }
 
-    fn permit(&self) -> Permit {
+    fn permit(&self, content: Digest) -> Permit {
         let (collection, purpose) = names();
         let usage = Usage::Counted { today: 0, this_year: 0 };
         let about =
             About::Query { agreement: None, collection: &collection, purpose: &purpose, samples: 1, usage };
-        let content = Digest::sha256(b"torture");
         let ask = Ask { action: Action::AskQuery, about, content, now: SystemClock.now() };
         self.rules.permit(&actor(Some(PARTNERS[0])), &ask).expect("the rules permit a query")
     }
@@ -306,23 +311,31 @@ fn names() -> (CollectionName, PurposeName) {
     ("watch-face".parse().expect("a name"), "border-identity".parse().expect("a name"))
 }
 
-/// The example policy without its volumes, which are not what is tried here.
-fn bundle() -> Bundle {
+/// The policy of a folder.
+fn bundle(folder: &Path) -> Bundle {
+    Bundle::read_folder(&folder.join(POLICY)).expect("the policy folder")
+}
+
+/// Puts the example policy into a folder, without its volumes, which are not what is tried here. Long runs keep it,
+/// whatever becomes of the example meanwhile.
+pub(crate) fn policy_put(folder: &Path) {
     let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("policy");
     let bundle = Bundle::read_folder(&policy).expect("the policy folder");
-    let files = bundle.files().map(|(path, content)| {
+    for (path, content) in bundle.files() {
         let text = String::from_utf8_lossy(content)
             .replace("per_day = 2_000", "per_day = 50_000_000")
             .replace("per_year = 400_000", "per_year = 50_000_000")
             .replace("false_hits_per_year = 1.0", "false_hits_per_year = 1e6");
-        (path.to_owned(), text.into_bytes())
-    });
-    Bundle::from_files(files).expect("a policy folder")
+        let path = folder.join(POLICY).join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder for the policy");
+        std::fs::write(path, text).expect("a file of the policy");
+    }
 }
 
 /// Where things lie in the folder of a driver.
 pub(crate) const STORE: &str = "store";
 pub(crate) const HEADS: &str = "heads";
 pub(crate) const ACKS: &str = "acks";
+const POLICY: &str = "policy";
 const PARTNERS: [&str; 2] = ["au-border", "ca-border"];
 const RULE: &str = "torture";

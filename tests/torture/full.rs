@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use crate::audit::{Depth, audit};
-use crate::driver::{ACKS, Ack, DRIVE, HEADS, REFUSED, STORE, Work};
+use crate::driver::{ACKS, Ack, DRIVE, HEADS, REFUSED, STORE, Work, policy_put};
 use crate::kill::cut_copy;
 use crate::recording::{copy_folder, runtime, scratch};
 use crate::row::{Control, Form, Row};
@@ -66,7 +66,7 @@ pub(crate) fn inside(args: &[String]) -> ExitCode {
     let [scratch, number] = args else { panic!("told a folder and a number") };
     let (scratch, number): (&Path, u64) = (Path::new(scratch), number.parse().expect("a number"));
     let (founded, folder, runtime) = (scratch.join("founded"), scratch.join("holder"), runtime());
-    std::fs::create_dir(&founded).unwrap();
+    policy_put(&founded);
     runtime.block_on(crate::driver::found(&founded)).expect("a founding");
     // The disk of the database in the one case, that of the heads in the other.
     let (small, enough) = if number % 2 == 0 { (STORE, "4m") } else { (HEADS, "3m") };

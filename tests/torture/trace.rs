@@ -81,8 +81,17 @@ impl Strings {
     }
 }
 
-/// Runs the driver under `strace` to its end, or to a fault's; gives the lines of the trace and the exit code.
-pub(crate) fn record(work: &Work, fault: Option<&Fault>, strings: Strings) -> (String, Option<i32>) {
+/// What a driver under `strace` did.
+pub(crate) struct Traced {
+    /// The lines of the trace.
+    pub(crate) text: String,
+    pub(crate) exit: Option<i32>,
+    /// What it said of its own end.
+    pub(crate) said: String,
+}
+
+/// Runs the driver under `strace` to its end, or to a fault's.
+pub(crate) fn record(work: &Work, fault: Option<&Fault>, strings: Strings) -> Traced {
     // Beside the folder, so that it is not taken for a part of it.
     let trace = work.folder.with_extension("trace");
     // A driver that hangs is ended, and its exit says so.
@@ -113,7 +122,10 @@ pub(crate) fn record(work: &Work, fault: Option<&Fault>, strings: Strings) -> (S
     let output = command.stdin(Stdio::null()).output().expect("strace runs");
     let text = fs::read_to_string(&trace).expect("a trace");
     fs::remove_file(&trace).expect("the trace can be removed");
-    (text, output.status.code())
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let exit = output.status.code();
+    assert!(fault.is_some() || exit == Some(0), "a driver without any fault ended with {exit:?}: {said}");
+    Traced { text, exit, said }
 }
 
 /// Reads a trace: what happened below `folder`.

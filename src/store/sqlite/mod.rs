@@ -130,6 +130,8 @@ impl Parts {
         finish_erasures(&context, &sql)?;
         disposal::finish(&context, &sql)?;
         let journals = Journals::restore(&context, &sql)?;
+        // SQLite does this too when it has made a log, and goes on when it fails.
+        durable_name(&path).map_err(|source| StoreError::File { path: shown(&path), source })?;
         Ok(Self { context, sql, journals, path })
     }
 }
@@ -224,9 +226,9 @@ fn private_folder(folder: &Path) -> Result<(), StoreError> {
         .map_err(|source| StoreError::File { path: shown(folder), source })
 }
 
-/// Makes the name of a new folder survive a power cut: what is synchronised inside would be lost with it.
-fn durable_name(folder: &Path) -> std::io::Result<()> {
-    match folder.parent() {
+/// Makes the name of a new folder or file survive a power cut: what is synchronised inside would be lost with it.
+fn durable_name(made: &Path) -> std::io::Result<()> {
+    match made.parent() {
         Some(parent) if parent.as_os_str().is_empty() => std::fs::File::open(".")?.sync_all(),
         Some(parent) => std::fs::File::open(parent)?.sync_all(),
         None => Ok(()),
