@@ -16,6 +16,9 @@ pub enum HandOverError {
     /// The receipt around it.
     #[error("the hand-over is no receipt that holds under both of its keys")]
     Receipt(#[from] ReceiptError),
+    /// A receipt that is checked with the key of its time.
+    #[error("the receipt does not hold under the log's key of its time")]
+    Proof(#[source] ReceiptError),
     /// The entry does not say that the key changed, or not the key of this journal.
     #[error(
         "the entry of the hand-over does not name an old and a new key of `{0}`; ask the holder for the right one"
@@ -159,11 +162,11 @@ impl KeyChain {
     /// Checks a receipt with the key of its time.
     ///
     /// # Errors
-    /// As [`KeyChain::open`], and [`HandOverError::Receipt`] when the receipt proves nothing.
+    /// As [`KeyChain::open`], and [`HandOverError::Proof`] when the receipt proves nothing.
     pub fn verify(&self, receipt: &Receipt) -> Result<Verified, HandOverError> {
         self.open(&receipt.checkpoint)?;
         let by_any = self.keys.iter().find_map(|key| receipt.verify(key).ok());
-        by_any.map_or_else(|| Ok(receipt.verify(&self.newest)?), Ok)
+        by_any.map_or_else(|| receipt.verify(&self.newest).map_err(HandOverError::Proof), Ok)
     }
 
     /// A key signs from the checkpoint over its own hand-over to the one over the next.
