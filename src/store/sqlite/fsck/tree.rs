@@ -112,6 +112,10 @@ impl<'a> Tree<'a> {
             let what = format!("entries {first} to {last} stand under no checkpoint that holds");
             report.fault(FaultPlace::Journal(self.name.to_owned()), what);
         }
+        if self.before.is_some() && self.beyond.is_none() {
+            let what = "its newest entries stand under no checkpoint";
+            report.fault(FaultPlace::Journal(self.name.to_owned()), what);
+        }
         for head in std::mem::take(&mut self.heads) {
             let what = format!(
                 "it states a head of {} at {} entries, and no checkpoint is over so many",

@@ -169,9 +169,10 @@ fn check_root_key(sql: &Connection, ring: &KeyRing) -> Result<(), StoreError> {
 /// The public half of the key that signs: the newest one that the database names, or the first.
 fn log_key(sql: &Connection, keys: &Connection, ring: &KeyRing) -> Result<Option<[u8; 32]>, StoreError> {
     let newest = sql.query_row("SELECT public_key FROM log_keys ORDER BY number DESC LIMIT 1", [], |row| {
-        row.get::<_, [u8; 32]>(0)
+        row.get::<_, Vec<u8>>(0)
     });
     let newest = database("looking for the log's key", newest.optional())?;
+    let newest = newest.map(|key| <[u8; 32]>::try_from(key).unwrap_or_default());
     let name = newest.as_ref().map_or_else(|| LOG_KEY.to_owned(), seed_name);
     let wrapped = keys
         .query_row("SELECT wrapped FROM named_keys WHERE name = ?1", params![name], |row| {
