@@ -66,6 +66,7 @@ pub fn day_of(date: jiff::civil::Date) -> i64 {
 /// The date of a day that is counted from 1970-01-01; the first or last date there is for one beyond.
 #[must_use]
 pub fn date_of(day: i64) -> jiff::civil::Date {
+    let day = day.clamp(-DAYS_MAX, DAYS_MAX);
     EPOCH.saturating_add(jiff::SignedDuration::from_hours(day.saturating_mul(24)))
 }
 
@@ -119,6 +120,8 @@ impl Clock for ManualClock {
     }
 }
 
+/// Beyond the last date that there is, on either side.
+const DAYS_MAX: i64 = 10_000_000;
 const EPOCH: jiff::civil::Date = jiff::civil::Date::constant(1970, 1, 1);
 const DAY_MS: i64 = 86_400_000;
 
@@ -146,5 +149,11 @@ mod tests {
             (instant.after(Duration::from_millis(1)).year(), Timestamp::from_millis(-1).day()),
             (2026, -1)
         );
+    }
+
+    #[test]
+    fn a_day_beyond_all_dates_is_the_last_one() {
+        assert_eq!(date_of(0), EPOCH);
+        assert_eq!((date_of(i64::MAX), date_of(i64::MIN)), (jiff::civil::Date::MAX, jiff::civil::Date::MIN));
     }
 }

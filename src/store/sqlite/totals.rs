@@ -130,13 +130,16 @@ fn count_disclosures(
 }
 
 fn names(sql: &Connection) -> Result<BTreeMap<i64, Journal>, StoreError> {
-    let rows = sql.prepare_cached("SELECT id, name FROM journals").and_then(|mut statement| {
+    let rows = sql.prepare_cached("SELECT id, origin FROM journals").and_then(|mut statement| {
         statement
             .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?
             .collect::<Result<Vec<_>, _>>()
     });
-    let named = database("reading the journals", rows)?.into_iter().map(|(row, name)| {
-        let journal = Journal::parse(&name).map_err(|_| StoreError::Damaged { what: "a journal's name" })?;
+    // A tree that was left behind has no name of its own; its origin says whose it was.
+    let named = database("reading the journals", rows)?.into_iter().map(|(row, origin)| {
+        let name = origin.split_once("/onebit/").map_or("", |(_, name)| name);
+        let journal = Journal::parse(name.split('/').next().unwrap_or_default())
+            .map_err(|_| StoreError::Damaged { what: "a journal's name" })?;
         Ok((row, journal))
     });
     named.collect()

@@ -3,6 +3,8 @@
 use rusqlite::{OptionalExtension, params};
 
 use crate::audit::cosignature::WitnessKey;
+use crate::authz::PayloadClass;
+use crate::clock::Timestamp;
 use crate::store::StoreError;
 
 use super::super::database;
@@ -32,6 +34,8 @@ pub(super) fn compare(
         let found = key.and_then(|((name, size), index)| stated.remove(&(name.to_owned(), size, index)));
         match found {
             Some(at) => first = Some(first.map_or(at, |first| at.min(first))),
+            // What its entry states was disposed of.
+            None if name.is_some() && is_disposed(view, journals, index)? => {}
             None => {
                 let row = format!("journal {}, {size} entries", name.unwrap_or("that is not there"));
                 let what = "the entry that it names states no such head";
@@ -48,6 +52,21 @@ pub(super) fn compare(
         }
     }
     Ok(())
+}
+
+/// Whether the holder's entry of an index is one of those that were disposed of.
+fn is_disposed(view: &View, journals: &[JournalRow], index: i64) -> Result<bool, StoreError> {
+    for tree in journals.iter().filter(|known| owner(&known.name) == super::HOLDER) {
+        let read = "SELECT at_ms FROM entries WHERE journal = ?1 AND idx = ?2";
+        let at = view.sql.prepare_cached(read).and_then(|mut statement| {
+            statement.query_row(params![tree.id, index], |row| row.get::<_, i64>(0)).optional()
+        });
+        let at = database("reading an entry", at)?.map(Timestamp::from_millis);
+        if at.is_some_and(|at| view.disposals.covers(PayloadClass::Access, at)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Verifies every cosignature over its checkpoint.

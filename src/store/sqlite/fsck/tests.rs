@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::test_runner::RngSeed;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
@@ -148,12 +149,27 @@ fn every_row_that_is_deleted_is_missed() {
         // Each of a small table, and some of each large one.
         for row in (0..rows).step_by(rows.div_ceil(12).max(1)) {
             let folder = copy();
+            // Two batches of one millisecond look like one: the page on the log says so.
+            if table == "checkpoints" && next_is_of_the_same_time(&whole, row) {
+                continue;
+            }
             let damage = Damage { table, column: "", row, other: row, kind: Kind::Delete };
             let due = damage.due(folder.path());
             damage.done(folder.path()).expect("a row can be deleted");
             damage.found(folder.path(), due.as_ref());
         }
     }
+}
+
+/// Whether the entry after a checkpoint was entered in the millisecond of the one before.
+fn next_is_of_the_same_time(sql: &Connection, row: usize) -> bool {
+    let read = format!(
+        "SELECT EXISTS (
+           SELECT 1 FROM entries last JOIN entries next ON next.journal = last.journal AND next.idx = last.idx + 1
+           WHERE last.journal = head.journal AND last.idx = head.size - 1 AND last.at_ms = next.at_ms)
+         FROM checkpoints head LIMIT 1 OFFSET {row}"
+    );
+    sql.query_row(&read, [], |row| row.get(0)).unwrap()
 }
 
 #[test]
@@ -213,8 +229,17 @@ fn another_root_key_and_no_store_are_no_report() {
     assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0, "a check must not make a store");
 }
 
+/// The same damages in every run; `PROPTEST_RNG_SEED` asks for others.
+fn config() -> ProptestConfig {
+    let config = ProptestConfig { cases: 600, max_global_rejects: 100_000, ..ProptestConfig::default() };
+    match config.rng_seed {
+        RngSeed::Random => ProptestConfig { rng_seed: RngSeed::Fixed(1), ..config },
+        RngSeed::Fixed(_) => config,
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, max_global_rejects: 100_000, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn every_change_of_a_row_is_found_and_named(
