@@ -46,10 +46,8 @@ pub(crate) fn audit(runtime: &Runtime, folder: &Path, acks: &[Ack], depth: Depth
     let store = store_open(folder).map_err(|error| Wrong::NoStart(chain(&error)))?;
     entries(folder, acks)?;
     openings(runtime, &store, acks)?;
-    if depth == Depth::Whole {
-        if goes_on(runtime, &store)? == Founding::Held {
-            whole(folder)?;
-        }
+    if depth == Depth::Whole && goes_on(runtime, &store)? == Founding::Held {
+        whole(folder)?;
     }
     Ok(())
 }
