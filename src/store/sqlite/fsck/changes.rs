@@ -192,7 +192,7 @@ impl Row {
         let actor = |event: Option<&Event>| event.map(|event| event.actor.clone());
         let same = Some(&self.proposer) == actor(proposer).as_ref()
             && self.proposer_signature == signature(proposer);
-        if !same && !(proposer.is_none() && begin_is_gone) {
+        if !(same || (proposer.is_none() && begin_is_gone)) {
             report
                 .fault(place.clone(), "its proposer or the proposer's signature is not that of its entries");
         }
