@@ -229,6 +229,16 @@ impl Holder {
         }
     }
 
+    /// What the server says that refuses to start.
+    pub(crate) fn start_refused(&self) -> String {
+        let patience = PATIENCE.as_secs().to_string();
+        let mut command = Command::new("timeout");
+        let ran = command.args([&patience, ONEBIT, "serve", "--config"]).arg(self.config()).output().unwrap();
+        let words = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(ran.status.code(), Some(1), "the server should not have started:\n{words}");
+        words
+    }
+
     /// Asks the server to end, and waits until it has done so in order.
     pub(crate) async fn stop(&mut self) {
         self.terminate();

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::holder::{Holder, HolderOptions, copy, who};
 use crate::story::{answer_about, ask, question_about};
@@ -24,12 +24,12 @@ async fn a_restored_backup_signs_nothing_and_goes_on_only_under_a_new_origin() {
     fs::remove_dir_all(holder.store_folder()).unwrap();
     copy(backup.path(), &holder.store_folder());
 
-    let refused = refuses_to_start(&holder);
+    let refused = holder.start_refused();
     assert!(refused.contains("immigration.example/onebit/"), "{refused}");
     assert!(refused.contains("Nothing is signed"), "the server should say what it did not do: {refused}");
     let told = recover(&holder, &[]);
     assert!(told.contains("au-border: signed over"), "{told}");
-    assert!(refuses_to_start(&holder).contains("Nothing is signed"), "looking should have changed nothing");
+    assert!(holder.start_refused().contains("Nothing is signed"), "looking should have changed nothing");
 
     let went_on = recover(&holder, &["--because", "the disk of Friday was lost"]);
     assert!(went_on.contains("immigration.example/onebit/au-border/2+"), "{went_on}");
@@ -61,7 +61,7 @@ async fn a_start_without_heads_signs_nothing() {
     answer_about(&holder.channel(who::AU).await, 1).await;
     holder.stop().await;
     fs::remove_dir_all(holder.heads_folder()).unwrap();
-    assert!(refuses_to_start(&holder).contains("there are no heads in"));
+    assert!(holder.start_refused().contains("there are no heads in"));
     let went_on = recover(&holder, &["--because", "the heads were lost"]);
     assert!(went_on.contains("holder/2+") && went_on.contains("au-border/2+"), "{went_on}");
     holder.serve().await;
@@ -91,7 +91,7 @@ async fn another_log_of_the_same_name_is_told_apart() {
         holder.stop().await;
     }
     fs::copy(other.heads_folder().join("heads"), ours.heads_folder().join("heads")).unwrap();
-    let refused = refuses_to_start(&ours);
+    let refused = ours.start_refused();
     assert!(refused.contains("is not the one whose checkpoint"), "{refused}");
 }
 
@@ -116,12 +116,4 @@ fn command(holder: &Holder, args: &[&str]) -> Command {
     let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_onebit")));
     command.args(["recover", "--config"]).arg(holder.config()).args(args);
     command
-}
-
-/// What the server says that does not start.
-fn refuses_to_start(holder: &Holder) -> String {
-    let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_onebit")));
-    let ran = command.args(["serve", "--config"]).arg(holder.config()).stdin(Stdio::null()).output().unwrap();
-    assert!(!ran.status.success(), "the server should have refused to start");
-    String::from_utf8(ran.stderr).unwrap()
 }

@@ -194,7 +194,7 @@ async fn a_database_that_fell_behind_what_a_witness_saw_is_not_started() {
     holder.stop().await;
     put_aside("newer");
     bring_back("backup");
-    let words = start_refused(&holder);
+    let words = holder.start_refused();
     assert!(words.contains("the witness `w1` saw") && words.contains("fell behind"), "{words}");
     witness.kill();
     holder.serve().await;
@@ -202,7 +202,7 @@ async fn a_database_that_fell_behind_what_a_witness_saw_is_not_started() {
     answer_about(&holder.channel(who::AU).await, STRANGER).await;
     holder.stop().await;
     witness.start();
-    let words = start_refused(&holder);
+    let words = holder.start_refused();
     assert!(words.contains("the witness `w1` saw"), "what went on beside it is not started either: {words}");
     holder.configure("server", "disbelieved_witnesses", toml::Value::Array(vec!["w1".into()]));
     holder.serve().await;
@@ -240,7 +240,7 @@ async fn a_journal_with_two_faces_is_refused_the_second() {
     })
     .await;
     other.stop().await;
-    let words = start_refused(&other);
+    let words = other.start_refused();
     assert!(words.contains("saw another journal"), "{words}");
     one.serve().await;
 }
@@ -434,15 +434,6 @@ async fn fetch(holder: &Holder, disclosure: &str) -> Result<FetchReleaseResponse
 fn au_json(holder: &Holder, args: &[String]) -> Option<serde_json::Value> {
     let ran = holder.onebit(who::AU, &args.iter().map(String::as_str).collect::<Vec<_>>());
     if ran.code() == Some(0) { serde_json::from_str(&ran.out()).ok() } else { None }
-}
-
-/// What a server says that does not start.
-fn start_refused(holder: &Holder) -> String {
-    let mut command = Command::new("timeout");
-    let ran = command.args(["60", ONEBIT, "serve", "--config"]).arg(holder.config()).output().unwrap();
-    let words = String::from_utf8_lossy(&ran.stderr).into_owned();
-    assert_eq!(ran.status.code(), Some(1), "the server should not have started:\n{words}");
-    words
 }
 
 fn signer(seed: u8) -> Ed25519Signer {
