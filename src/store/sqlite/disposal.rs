@@ -1,5 +1,5 @@
 //! Disposal in SQLite. The confirmed change, its totals and a row of `disposals` are one transaction; what follows
-//! it, first the keys, then openings, rows and tags, goes step by step, and is done again until it is finished.
+//! it, first the keys, then openings with their tags, then rows, goes step by step, and is done again until it is finished.
 
 use std::sync::Arc;
 
@@ -251,12 +251,11 @@ fn due(sql: &Connection) -> Result<Vec<Due>, StoreError> {
         .collect()
 }
 
-/// Where the destruction of a span stands. Rows go before tags, which tell when the last entry about them was made.
+/// Where the destruction of a span stands.
 #[derive(Debug, Clone)]
 enum Stage {
     Openings,
     Rows { after: [u8; 16] },
-    Tags { first: u8 },
     Gone,
 }
 
@@ -269,17 +268,13 @@ fn step(context: &Context, sql: &Connection, span: Span, stage: &Stage) -> Resul
         }
         Stage::Rows { after } => {
             let next = rows_delete(context, sql, span, *after)?;
-            Ok(next.map_or(Stage::Tags { first: 0 }, |after| Stage::Rows { after }))
-        }
-        Stage::Tags { first } => {
-            tags_delete(sql, span, *first)?;
-            Ok(first.checked_add(1).map_or(Stage::Gone, |first| Stage::Tags { first }))
+            Ok(next.map_or(Stage::Gone, |after| Stage::Rows { after }))
         }
         Stage::Gone => Ok(Stage::Gone),
     }
 }
 
-/// Overwrites and then drops the openings of some entries; whether more may be there.
+/// Overwrites and then drops the openings and tags of some entries; whether more may be there.
 fn openings_delete(sql: &Connection, span: Span) -> Result<bool, StoreError> {
     let rows = sql
         .prepare_cached(
@@ -296,9 +291,10 @@ fn openings_delete(sql: &Connection, span: Span) -> Result<bool, StoreError> {
     let rows = database("looking for openings", rows)?;
     // Zeros of the same length first: they are written where the bytes lie, before any page is put in order anew.
     for statement in [
-        "UPDATE entries SET partner_opening = zeroblob(length(partner_opening)),
+        "UPDATE entries SET tags = zeroblob(length(tags)), partner_opening = zeroblob(length(partner_opening)),
            holder_opening = zeroblob(length(holder_opening)) WHERE journal = ?1 AND idx = ?2",
-        "UPDATE entries SET partner_opening = NULL, holder_opening = NULL WHERE journal = ?1 AND idx = ?2",
+        "UPDATE entries SET tags = NULL, partner_opening = NULL, holder_opening = NULL
+           WHERE journal = ?1 AND idx = ?2",
     ] {
         for (journal, index) in &rows {
             let done = sql
@@ -414,28 +410,14 @@ fn touched_since(context: &Context, sql: &Connection, span: Span, id: &[u8; 16])
     let tag = context.keys.ring.tags().tag(domain, id);
     let later = sql
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM entry_tags t JOIN entries e ON e.journal = t.journal AND e.idx = t.idx
-             WHERE t.tag = ?1 AND e.class = ?2 AND e.at_ms >= ?3)",
+            "SELECT EXISTS (SELECT 1 FROM entries WHERE class IN (2, 4) AND substr(tags, 1, 16) = ?1
+             AND class = ?2 AND at_ms >= ?3)",
         )
         .and_then(|mut statement| {
             let values = params![tag.as_bytes(), span.class.number(), span.end_ms()];
             statement.query_row(values, |row| row.get::<_, bool>(0))
         });
     database("looking for later entries", later)
-}
-
-/// Deletes the tags of disposed entries, those that begin with one byte: tags are spread evenly, so that each step
-/// reads a 256th of them and the whole of them is read once.
-fn tags_delete(sql: &Connection, span: Span, first: u8) -> Result<(), StoreError> {
-    let (from, to) = ([first], first.checked_add(1).map(|next| [next]));
-    let deleted = sql
-        .prepare_cached(
-            "DELETE FROM entry_tags WHERE tag >= ?1 AND (?2 IS NULL OR tag < ?2) AND EXISTS
-               (SELECT 1 FROM entries e WHERE e.journal = entry_tags.journal AND e.idx = entry_tags.idx
-                AND e.class = ?3 AND e.at_ms < ?4)",
-        )
-        .and_then(|mut statement| statement.execute(params![from, to, span.class.number(), span.end_ms()]));
-    database("disposing of tags", deleted).map(count)
 }
 
 /// Finishes disposals that a crash cut short, at the start, when nobody else uses the database.

@@ -22,7 +22,6 @@ mod tree;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::RandomState;
 use std::path::Path;
 
 use rusqlite::{Connection, params};
@@ -40,13 +39,12 @@ use super::{DATABASE_FILE, KEY_STORE_FILE, database, files};
 use crate::authz::PayloadClass;
 use changes::Changes;
 use disclosures::{Against, Cases};
-use entries::{Content, Opened, Opener, Reader};
+use entries::{Content, OTHER_TAGS, Opened, Opener, Reader};
 use history::History;
 use log_keys::Keys;
 use people::PeopleKeys;
 use queries::Queries;
 pub use report::{Fault, FaultPlace, FsckCounts, FsckReport, JournalFound};
-use tags::TagSums;
 use tree::{HeadStated, Tree};
 use view::View;
 
@@ -65,10 +63,8 @@ pub fn fsck(
     let mut check = Check {
         folder,
         view: &view,
-        sums: RandomState::new(),
         history: History::default(),
         queries: Queries::default(),
-        tags: Vec::new(),
         looks: Vec::new(),
         gone: BTreeSet::new(),
         cases: BTreeMap::new(),
@@ -85,12 +81,10 @@ pub fn fsck(
 struct Check<'a> {
     folder: &'a Path,
     view: &'a View,
-    sums: RandomState,
     history: History,
     queries: Queries,
-    tags: Vec<TagSums>,
-    /// Entries whose tags follow from a request that stands elsewhere: tree, index, disclosure, event.
-    looks: Vec<(i64, u64, DisclosureId, Event)>,
+    /// Entries whose tags follow from a request that stands elsewhere.
+    looks: Vec<Look>,
     /// Entries whose openings are gone while their key is there: journal, index, class and day.
     gone: BTreeSet<(String, u64, u8, i64)>,
     /// Disclosures by partner.
@@ -173,11 +167,8 @@ impl Check<'_> {
         let part = |place: &'static str, done, report: &mut FsckReport| {
             report.part(FaultPlace::Row { table: place, row: "as a whole".to_owned() }, done);
         };
-        self.looked_at()?;
-        let done = tags::compare(&self.view.sql, &self.sums, &mut self.tags, report);
-        part("entry_tags", done, report);
-        let done = self.queries.end(self.view, &self.sums, &self.tags, report);
-        part("queries", done, report);
+        self.looked_at(report)?;
+        part("queries", self.queries.end(self.view, report), report);
         self.view.disposals.compare(&self.disposed, &self.taken, report);
         part("log_keys", log_keys::compare(self.view, report), report);
         part("journal_heads", heads::compare(self.view, &journals, &self.history, report), report);
@@ -218,17 +209,15 @@ impl Check<'_> {
         let heads = self.heads_of(journal, journals);
         let mut tree = Tree::new(&view.sql, journal.id, &journal.name, &keys, heads)?;
         let of_holder = owner(&journal.name) == HOLDER;
-        let sums = self.sums.clone();
         let opener = Opener {
             ring: &view.ring,
             payload: &view.payload,
             disposals: &view.disposals,
-            sums: &sums,
             journal: journal.id,
+            owner: owner(&journal.name),
             of_holder,
         };
         let mut pass = Pass {
-            known: TagSums::new(journal.id, &journal.name, tree.size()),
             opened: 0,
             disposed: 0,
             receipts: Vec::new(),
@@ -265,7 +254,6 @@ impl Check<'_> {
         keys.end(report);
         receipts(view, journal, &keys, &opener, &found, &pass.receipts, report)?;
         report.journals.push(found);
-        self.tags.push(pass.known);
         Ok(())
     }
 
@@ -292,6 +280,7 @@ impl Check<'_> {
             _ => opened.at,
         };
         tree.take(index, opened.leaf, at, report)?;
+        self.queries.meet(&journal.name, index, &opened.query, report);
         let (class, day) = (opened.class, at.day());
         if self.view.disposals.covers_day(class, day) {
             let taken = self.taken.entry(class).or_default();
@@ -307,7 +296,6 @@ impl Check<'_> {
                 if class == PayloadClass::Administration.number() {
                     self.history.forgotten = true;
                 }
-                pass.known.keep(index, self.view.disposals.is_done(class, day).then_some(NO_TAGS));
                 return Ok(());
             }
             Content::Gone => {
@@ -318,17 +306,18 @@ impl Check<'_> {
                     self.history.forgotten = true;
                 }
                 self.gone.insert((journal.name.clone(), index, class, day));
-                pass.known.keep(index, None);
                 return Ok(());
             }
-            Content::Closed => {
-                pass.known.keep(index, None);
-                return Ok(());
-            }
+            Content::Closed => return Ok(()),
         };
         pass.opened = pass.opened.saturating_add(1);
+        let tags = u64::try_from(opened.tag_count).unwrap_or(u64::MAX);
+        report.counts.tags = report.counts.tags.saturating_add(tags);
         let event = &said.holder;
-        let mut tags = opened.tags;
+        let look = |id: &[u8], tags: &[u8]| {
+            let id = DisclosureId::from_bytes(id.try_into().ok()?);
+            Some(Look { place: place(), id, event: event.clone(), tags: tags.to_vec() })
+        };
         if event.kind == Kind::LogKeyChanged {
             pass.rekeyed.push((index, event.clone()));
         }
@@ -337,17 +326,15 @@ impl Check<'_> {
         }
         if opener.of_holder {
             self.history.take(&journal.name, index, event);
-            if tags.is_none()
-                && let Some(id) = event.fact(Fact::Disclosure).and_then(|id| id.try_into().ok())
-            {
-                self.looks.push((journal.id, index, DisclosureId::from_bytes(id), event.clone()));
+            if let Some(tags) = &opened.tags {
+                self.looks.extend(event.fact(Fact::Disclosure).and_then(|id| look(id, tags)));
             }
         } else {
             let partner = owner(&journal.name).to_owned();
             self.history.take_of_partner(&journal.name, &partner, index, event);
             if event.kind == Kind::QueryAnswered {
                 let of = (journal.id, journal.name.as_str(), partner.as_str());
-                self.queries.take(self.view, &self.sums, of, index, event, report)?;
+                self.queries.take(self.view, of, index, (event, opened.query), report)?;
                 pass.receipts.push(index);
                 if pass.receipts.len() > RECEIPTS_MOST {
                     // Every second one stays, so that those which are made lie over the whole journal.
@@ -361,41 +348,35 @@ impl Check<'_> {
                 let tree = (journal.id, journal.name.as_str(), journal.origin.as_str());
                 let cases = self.cases.entry(partner).or_default();
                 let requested = cases.take(tree, index, event);
-                if tags.is_none() {
-                    tags = requested
-                        .map(|requested| opener.sum(&tags::of_request(opener.ring.tags(), event, requested)));
-                    if let (None, Some(Ok(id))) = (tags, event.fact(Fact::Disclosure).map(TryInto::try_into))
-                    {
-                        self.looks.push((journal.id, index, DisclosureId::from_bytes(id), event.clone()));
+                match (&opened.tags, requested) {
+                    (Some(tags), Some(requested)) => {
+                        if !tags::are(tags, &tags::of_request(opener.ring.tags(), event, requested)) {
+                            report.fault(place(), OTHER_TAGS);
+                        }
                     }
+                    (Some(tags), None) => {
+                        self.looks.extend(event.fact(Fact::Disclosure).and_then(|id| look(id, tags)));
+                    }
+                    (None, _) => {}
                 }
             }
         }
-        pass.known.keep(index, tags);
         Ok(())
     }
 
     /// Tags of looks at fields: they follow from the request, which stands elsewhere.
-    fn looked_at(&mut self) -> Result<(), StoreError> {
-        for (tree, index, id, event) in std::mem::take(&mut self.looks) {
-            let Some((subject, request)) = disclosures::request(self.view, id)? else { continue };
+    fn looked_at(&mut self, report: &mut FsckReport) -> Result<(), StoreError> {
+        for look in std::mem::take(&mut self.looks) {
+            let Some((subject, request)) = disclosures::request(self.view, look.id)? else { continue };
             let ask = request.ask();
-            let requested = event
+            let requested = look
+                .event
                 .clone()
                 .with(Fact::Query, ask.query().as_bytes())
                 .text(Fact::Official, ask.official())
                 .with(Fact::Subject, &subject);
-            let opener = Opener {
-                ring: &self.view.ring,
-                payload: &self.view.payload,
-                disposals: &self.view.disposals,
-                sums: &self.sums,
-                journal: 0,
-                of_holder: true,
-            };
-            let due = opener.sum(&tags::of_request(self.view.ring.tags(), &event, &requested));
-            if let Some(known) = self.tags.iter_mut().find(|known| known.journal == tree) {
-                known.keep(index, Some(due));
+            if !tags::are(&look.tags, &tags::of_request(self.view.ring.tags(), &look.event, &requested)) {
+                report.fault(look.place, OTHER_TAGS);
             }
         }
         Ok(())
@@ -440,9 +421,17 @@ impl Check<'_> {
     }
 }
 
+/// An entry whose tags follow from a request that stands elsewhere.
+struct Look {
+    place: FaultPlace,
+    id: DisclosureId,
+    event: Event,
+    /// As they are stored.
+    tags: Vec<u8>,
+}
+
 /// What one reading of a journal gathers.
 struct Pass {
-    known: TagSums,
     opened: u64,
     disposed: u64,
     /// Entries whose receipts are made.
@@ -495,26 +484,6 @@ fn checkpoint_over(sql: &Connection, journal: i64, index: u64) -> Result<Option<
         statement.query_row(params![journal, index], |row| Ok((row.get(0)?, row.get(1)?))).optional()
     });
     database("reading a checkpoint", found)
-}
-
-/// What the holder's side of one entry says; `None` when it does not open.
-fn entry_says(view: &View, journal: i64, index: i64) -> Result<Option<Event>, StoreError> {
-    let sums = RandomState::new();
-    let opener = Opener {
-        ring: &view.ring,
-        payload: &view.payload,
-        disposals: &view.disposals,
-        sums: &sums,
-        journal,
-        of_holder: false,
-    };
-    let stored = Reader::at(&view.sql, journal, index).next(1)?;
-    Ok(stored.first().filter(|stored| stored.index == index).and_then(|stored| {
-        match opener.open(stored).content {
-            Content::Said(said) => Some(said.holder),
-            Content::Disposed | Content::Gone | Content::Closed => None,
-        }
-    }))
 }
 
 fn integrity(file: &'static str, sql: &Connection, report: &mut FsckReport) -> Result<(), StoreError> {
@@ -592,8 +561,6 @@ const fn is_of_disclosure(kind: Kind) -> bool {
 const FIRST_DISCLOSURE_KIND: u16 = Kind::DisclosureRequested.number();
 const LAST_DISCLOSURE_KIND: u16 = Kind::DisclosureExpired.number();
 const HOLDER: &str = "holder";
-/// What the tags of an entry come to that has none any more.
-const NO_TAGS: u64 = 0;
 /// Some megabytes: enough to keep all cores at work, little enough to be no matter.
 const ENTRIES_AT_ONCE: u32 = 4_096;
 /// Receipts made of a journal, spread over it. That all others hold follows from tiles, roots, signatures and

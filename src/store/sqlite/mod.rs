@@ -121,6 +121,8 @@ impl Parts {
         let path = folder.join(DATABASE_FILE);
         let mut sql = connect(&path)?;
         database("setting up the database", sql.pragma_update(None, "cache_size", -WRITER_CACHE_KIB))?;
+        let checkpoints = sql.pragma_update(None, "wal_autocheckpoint", WRITER_LOG_PAGES);
+        database("setting up the database", checkpoints)?;
         rewrite::log_rewrite(&sql, &path)?;
         migrate(&mut sql, &schema::migrations::runner().set_grouped(true))?;
         check_root_key(&sql, &check)?;
@@ -279,6 +281,9 @@ const READERS: usize = 4;
 /// The writer keeps the right edges of all tables and the tags it wrote last: with SQLite's 2 MiB it read pages back
 /// for every entry and wrote some out before the commit.
 const WRITER_CACHE_KIB: i64 = 64 * 1_024;
+/// Pages in the write-ahead log (16 MiB) after which they are moved into the database: with SQLite's 1,000 every
+/// fifteenth batch under load waited for that, and pages that change with every batch were moved as often.
+const WRITER_LOG_PAGES: u32 = 4_096;
 /// Only a backup or a person with a shell ever holds the lock; five seconds outlast both.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Every statement of this module is prepared once a connection.

@@ -108,22 +108,22 @@ impl<'a> Tx<'a> {
         };
         let (partner, holder) =
             (seal("partner_opening", &draft.partner)?, seal("holder_opening", &draft.holder)?);
+        let tags = self.tags_of(kind, tags);
         let inserted = self.sql.prepare_cached(
-            "INSERT INTO entries (journal, idx, entry, at_ms, class, partner_opening, holder_opening)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO entries (journal, idx, entry, at_ms, class, tags, partner_opening, holder_opening)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         );
-        let values = params![row, index, draft.entry.encode(), self.now.as_millis(), class, partner, holder];
+        let (entry, at) = (draft.entry.encode(), self.now.as_millis());
+        let values = params![row, index, entry, at, class, tags, partner, holder];
         database("writing an entry", inserted.and_then(|mut statement| statement.execute(values)))?;
-        let kind_tag = self.context.keys.ring.tags().tag(Domain::Kind, kind.name().as_bytes());
-        for tag in tags.iter().chain([&kind_tag]) {
-            let inserted = self
-                .sql
-                .prepare_cached("INSERT OR IGNORE INTO entry_tags (tag, journal, idx) VALUES (?1, ?2, ?3)");
-            let values = params![tag.as_bytes(), row, index];
-            database("writing a tag", inserted.and_then(|mut statement| statement.execute(values)))?;
-        }
         self.entry = Some(EntryRef { journal, index, draft });
         Ok(index)
+    }
+
+    /// The tags of an entry as its row holds them: what it is about, and its kind last.
+    fn tags_of(&self, kind: Kind, tags: &[Tag]) -> Vec<u8> {
+        let of_kind = self.context.keys.ring.tags().tag(Domain::Kind, kind.name().as_bytes());
+        tags.iter().chain([&of_kind]).flat_map(|tag| *tag.as_bytes()).collect()
     }
 }
 

@@ -1,7 +1,5 @@
 //! Entries of a journal, read in order and opened on all cores.
 
-use std::hash::{BuildHasher, RandomState};
-
 use rayon::prelude::*;
 use rusqlite::{Connection, params};
 
@@ -9,12 +7,13 @@ use crate::audit::entry::{Entry, EntryError, Opening};
 use crate::audit::event::{Event, Kind};
 use crate::audit::tree::Hash;
 use crate::clock::Timestamp;
-use crate::keys::{KeyRing, Tag};
+use crate::keys::KeyRing;
 use crate::store::StoreError;
 
 use super::super::database;
 use super::super::tx::{entry_place, entry_row, sealed_under};
 use super::disposals::Disposals;
+use super::queries::{self, OfQuery};
 use super::tags;
 use super::view::PayloadKeys;
 
@@ -24,8 +23,11 @@ pub(super) struct Stored {
     entry: Vec<u8>,
     at: i64,
     class: i64,
+    tags: Option<Vec<u8>>,
     partner: Option<Vec<u8>>,
     holder: Option<Vec<u8>>,
+    /// The query whose row names this entry.
+    query: Option<queries::Row>,
 }
 
 /// An entry as it was opened.
@@ -36,8 +38,12 @@ pub(super) struct Opened {
     pub(super) at: Timestamp,
     pub(super) class: u8,
     pub(super) content: Content,
-    /// What its tags come to, where they follow from the event alone.
-    pub(super) tags: Option<u64>,
+    /// Its tags, where they don't follow from the event alone and are still to be compared.
+    pub(super) tags: Option<Vec<u8>>,
+    /// How many tags were compared or are to be.
+    pub(super) tag_count: usize,
+    /// What became of the query whose row names this entry.
+    pub(super) query: OfQuery,
     pub(super) faults: Vec<String>,
 }
 
@@ -64,9 +70,10 @@ pub(super) struct Opener<'a> {
     pub(super) ring: &'a KeyRing,
     pub(super) payload: &'a PayloadKeys,
     pub(super) disposals: &'a Disposals,
-    pub(super) sums: &'a RandomState,
     /// The journal's row.
     pub(super) journal: i64,
+    /// The partner whose journal it is, or `holder`.
+    pub(super) owner: &'a str,
     /// Whether it is the holder's own.
     pub(super) of_holder: bool,
 }
@@ -95,8 +102,11 @@ impl<'a> Reader<'a> {
         let rows = self
             .sql
             .prepare_cached(
-                "SELECT idx, entry, at_ms, class, partner_opening, holder_opening FROM entries
-                 WHERE journal = ?1 AND idx >= ?2 ORDER BY idx LIMIT ?3",
+                "SELECT e.idx, e.entry, e.at_ms, e.class, e.tags, e.partner_opening, e.holder_opening,
+                   q.id, q.partner, q.request_tag, q.content, q.agreement, q.collection, q.received_ms, q.outcome,
+                   q.idx, q.journal
+                 FROM entries e LEFT JOIN queries q ON q.journal = e.journal AND q.idx = e.idx
+                 WHERE e.journal = ?1 AND e.idx >= ?2 ORDER BY e.idx LIMIT ?3",
             )
             .and_then(|mut statement| {
                 statement
@@ -106,8 +116,10 @@ impl<'a> Reader<'a> {
                             entry: row.get(1)?,
                             at: row.get(2)?,
                             class: row.get(3)?,
-                            partner: row.get(4)?,
-                            holder: row.get(5)?,
+                            tags: row.get(4)?,
+                            partner: row.get(5)?,
+                            holder: row.get(6)?,
+                            query: queries::Row::read(row, 7)?,
                         })
                     })?
                     .collect::<Result<Vec<_>, _>>()
@@ -137,24 +149,31 @@ impl Opener<'_> {
         };
         let class = u8::try_from(stored.class).unwrap_or(u8::MAX);
         let content = self.content(stored, entry.as_ref(), at, class, &mut faults);
-        let tags = match &content {
+        let (mut tags, mut tag_count, mut query) = (None, 0, OfQuery::None);
+        match &content {
             Content::Said(said) => {
                 self.compare(said, at, class, &mut faults);
-                tags::of_event(self.ring.tags(), &said.holder).map(|tags| self.sum(&tags))
+                let stored_tags = stored.tags.as_deref().unwrap_or_default();
+                tag_count = stored_tags.len().div_ceil(TAG_BYTES);
+                match tags::of_event(self.ring.tags(), &said.holder) {
+                    Some(due) if tags::are(stored_tags, &due) => {}
+                    Some(_) => faults.push(OTHER_TAGS.to_owned()),
+                    None => tags = Some(stored_tags.to_vec()),
+                }
+                if let Some(row) = &stored.query {
+                    query = OfQuery::compare(self, row, stored.index, &said.holder);
+                }
             }
-            Content::Disposed | Content::Gone | Content::Closed => None,
-        };
+            Content::Disposed if stored.tags.is_some() && self.disposals.is_done(class, at.day()) => {
+                faults.push("it was disposed of, and its tags are there".to_owned());
+            }
+            Content::Disposed | Content::Gone | Content::Closed => {}
+        }
+        if matches!(query, OfQuery::None) && stored.query.is_some() {
+            query = OfQuery::Unknown;
+        }
         let leaf = entry.map(|entry| entry.leaf_hash());
-        Opened { index: stored.index, leaf, at, class, content, tags, faults }
-    }
-
-    /// What several tags come to, whatever their order.
-    pub(super) fn sum(&self, tags: &[Tag]) -> u64 {
-        let mut tags = tags.to_vec();
-        tags.sort_unstable();
-        // The index holds a tag of an entry once.
-        tags.dedup();
-        tags.iter().fold(0, |sum: u64, tag| sum.wrapping_add(self.sums.hash_one(tag.as_bytes())))
+        Opened { index: stored.index, leaf, at, class, content, tags, tag_count, query, faults }
     }
 
     fn content(
@@ -269,6 +288,9 @@ const fn is_of_a_case(kind: Kind) -> bool {
     matches!(kind.number(), FIRST_QUERY_KIND..=LAST_DISCLOSURE_KIND)
 }
 
+const TAG_BYTES: usize = 16;
+/// What is told of an entry whose tags are others.
+pub(super) const OTHER_TAGS: &str = "its tags are not those that follow from what it says";
 const FIRST_QUERY_KIND: u16 = Kind::QueryAnswered.number();
 const LAST_DISCLOSURE_KIND: u16 = Kind::DisclosureExpired.number();
 

@@ -1,8 +1,6 @@
 //! Queries: each row has its entry and each entry its row, the outcome is that of the entry, the counters count.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
-
 use std::time::Duration;
 
 use rusqlite::{OptionalExtension, params};
@@ -10,14 +8,14 @@ use rusqlite::{OptionalExtension, params};
 use crate::audit::event::{Event, Fact};
 use crate::clock::Timestamp;
 use crate::ids::QueryId;
-use crate::keys::Domain;
+use crate::keys::{Domain, KeyRing};
 use crate::store::StoreError;
 
 use super::super::database;
 use super::super::query::outcome_place;
+use super::entries::Opener;
 use super::report::{FaultPlace, FsckReport};
-use super::tags::TagSums;
-use super::view::View;
+use super::view::{PayloadKeys, View};
 use crate::authz::PayloadClass;
 
 /// What is compared over all journals.
@@ -27,15 +25,36 @@ pub(super) struct Queries {
     usage: BTreeMap<(String, String, i64), u64>,
     /// Days of a partner on which entries are disposed of, so that nobody can count them again.
     disposed: std::collections::BTreeSet<(String, i64)>,
-    /// Sums over the ids of queries whose entry and row were compared, by journal.
-    matched: BTreeMap<i64, u64>,
+    /// Rows that were met beside the entry that they name.
+    met: u64,
 }
 
-/// Takes a row: the query, its entry, the row of the journal, and what is known of that.
-type Take<'a> = dyn FnMut(QueryId, i64, i64, Option<&TagSums>) + 'a;
+/// What became of the query whose row names an entry.
+pub(super) enum OfQuery {
+    /// No row names the entry.
+    None,
+    /// One does, and the entry does not open.
+    Unknown,
+    /// The query is the entry's own; all in which they differ.
+    Own(Vec<String>),
+    /// The entry does not say that this query was answered.
+    Other(QueryId),
+}
+
+impl OfQuery {
+    /// Holds a row against the entry that it names.
+    pub(super) fn compare(opener: &Opener<'_>, row: &Row, index: i64, event: &Event) -> Self {
+        if event.fact(Fact::Query) != Some(row.id.as_slice()) {
+            return Self::Other(row.query());
+        }
+        let index = u64::try_from(index).unwrap_or(u64::MAX);
+        Self::Own(differences((opener.ring, opener.payload), row, (opener.owner, opener.journal), index, event))
+    }
+}
 
 /// A query as it is stored.
-struct Row {
+pub(super) struct Row {
+    id: Vec<u8>,
     partner: String,
     request_tag: Vec<u8>,
     content: Vec<u8>,
@@ -44,18 +63,52 @@ struct Row {
     received: i64,
     outcome: Option<Vec<u8>>,
     index: i64,
-    journal: Option<i64>,
+    journal: i64,
+}
+
+impl Row {
+    /// The query in the columns from `first` on; `None` when they are all nothing.
+    pub(super) fn read(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Option<Self>> {
+        let at = |column: usize| first.saturating_add(column);
+        let Some(id) = row.get(at(0))? else { return Ok(None) };
+        Ok(Some(Self {
+            id,
+            partner: row.get(at(1))?,
+            request_tag: row.get(at(2))?,
+            content: row.get(at(3))?,
+            agreement: row.get(at(4))?,
+            collection: row.get(at(5))?,
+            received: row.get(at(6))?,
+            outcome: row.get(at(7))?,
+            index: row.get(at(8))?,
+            journal: row.get(at(9))?,
+        }))
+    }
+
+    fn query(&self) -> QueryId {
+        QueryId::from_bytes(self.id.as_slice().try_into().unwrap_or_default())
+    }
 }
 
 impl Queries {
+    /// The query whose row names an entry.
+    pub(super) fn meet(&mut self, name: &str, index: u64, query: &OfQuery, report: &mut FsckReport) {
+        if !matches!(query, OfQuery::None) {
+            self.met = self.met.saturating_add(1);
+        }
+        if let OfQuery::Other(id) = query {
+            let what = format!("entry {index} of journal {name} does not say that it was answered");
+            report.fault(FaultPlace::Query(*id), what);
+        }
+    }
+
     /// An entry that says that a query was answered.
     pub(super) fn take(
         &mut self,
         view: &View,
-        sums: &RandomState,
         journal: (i64, &str, &str),
         index: u64,
-        event: &Event,
+        (event, query): (&Event, OfQuery),
         report: &mut FsckReport,
     ) -> Result<(), StoreError> {
         let (row_of_journal, name, partner) = journal;
@@ -69,21 +122,25 @@ impl Queries {
             return Ok(());
         };
         let id = QueryId::from_bytes(id);
-        let Some(row) = find(view, id)? else {
-            // It goes by the day on which it was received, and its entry by its own.
-            let received = event.at.before(Duration::from_millis(RECEIVED_APART_MS));
-            if view.disposals.covers(PayloadClass::Query, received) {
-                return Ok(());
-            }
-            report.fault(
-                place,
-                format!("it says that {} was answered, and there is no such query", id.resource()),
-            );
-            return Ok(());
+        let found = match query {
+            OfQuery::Own(found) => found,
+            // Its row names another entry, if there is one.
+            OfQuery::None | OfQuery::Unknown | OfQuery::Other(_) => match find(view, id)? {
+                Some(row) => {
+                    differences((&view.ring, &view.payload), &row, (partner, row_of_journal), index, event)
+                }
+                None => {
+                    // It goes by the day on which it was received, and its entry by its own.
+                    let received = event.at.before(Duration::from_millis(RECEIVED_APART_MS));
+                    if !view.disposals.covers(PayloadClass::Query, received) {
+                        let what = format!("it says that {} was answered, and there is no such query", id.resource());
+                        report.fault(place, what);
+                    }
+                    return Ok(());
+                }
+            },
         };
-        let matched = self.matched.entry(row_of_journal).or_default();
-        *matched = matched.wrapping_add(sums.hash_one((id.as_bytes(), row.index)));
-        for what in differences(view, id, &row, (partner, row_of_journal), index, event) {
+        for what in found {
             report.fault(FaultPlace::Query(id), what);
         }
         Ok(())
@@ -94,62 +151,25 @@ impl Queries {
         self.disposed.insert((partner.to_owned(), at.day()));
     }
 
-    /// All journals were read: counters, and rows that no entry stands for.
-    pub(super) fn end(
-        &self,
-        view: &View,
-        sums: &RandomState,
-        journals: &[TagSums],
-        report: &mut FsckReport,
-    ) -> Result<(), StoreError> {
+    /// All journals were read: counters, and rows that name no entry.
+    pub(super) fn end(&self, view: &View, report: &mut FsckReport) -> Result<(), StoreError> {
         self.counters(view, report)?;
-        let mut found: BTreeMap<i64, u64> = BTreeMap::new();
-        let read = |take: &mut Take<'_>| -> Result<(), StoreError> {
-            let mut statement =
-                database("reading queries", view.sql.prepare("SELECT id, journal, idx FROM queries"))?;
-            let mut rows = database("reading queries", statement.query([]))?;
-            while let Some(row) = database("reading queries", rows.next())? {
-                let row = row
-                    .get::<_, Vec<u8>>(0)
-                    .and_then(|id| Ok((id, row.get::<_, Option<i64>>(1)?, row.get(2)?)));
-                let (id, tree, index): (Vec<u8>, Option<i64>, i64) = database("reading queries", row)?;
-                let id = QueryId::from_bytes(id.try_into().unwrap_or_default());
-                let journal = journals.iter().find(|known| Some(known.journal) == tree && known.holds(index));
-                take(id, index, journal.map_or(0, |known| known.journal), journal);
-            }
-            Ok(())
-        };
-        let opened =
-            |index: i64, known: &TagSums| u64::try_from(index).is_ok_and(|index| known.is_known(index));
-        read(&mut |id, index, journal, known| {
-            if known.is_none_or(|known| opened(index, known)) {
-                let sum = found.entry(journal).or_default();
-                *sum = sum.wrapping_add(sums.hash_one((id.as_bytes(), index)));
-            }
-        })?;
-        if found == self.matched {
+        let all = view.sql.query_row("SELECT count(*) FROM queries", [], |row| row.get::<_, u64>(0));
+        if database("counting queries", all)? == self.met {
             return Ok(());
         }
-        let mut strays = Vec::new();
-        read(&mut |id, index, _, known| {
-            if known.is_none_or(|known| opened(index, known)) {
-                strays.push((id, index, known.map(|known| (known.journal, known.name.clone()))));
-            }
-        })?;
-        for (id, index, journal) in strays {
-            let says = match &journal {
-                Some((journal, _)) => super::entry_says(view, *journal, index)?,
-                None => None,
-            };
-            if says.as_ref().and_then(|event| event.fact(Fact::Query)) != Some(id.as_bytes().as_slice()) {
-                let what = match journal {
-                    Some((_, name)) => {
-                        format!("entry {index} of journal {name} does not say that it was answered")
-                    }
-                    None => format!("there is no entry {index} in its partner's journal"),
-                };
-                report.fault(FaultPlace::Query(id), what);
-            }
+        let strays = view.sql.prepare(
+            "SELECT id, idx FROM queries q
+             WHERE NOT EXISTS (SELECT 1 FROM entries e WHERE e.journal = q.journal AND e.idx = q.idx)",
+        );
+        let strays = strays.and_then(|mut statement| {
+            statement
+                .query_map([], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?)))?
+                .collect::<Result<Vec<_>, _>>()
+        });
+        for (id, index) in database("reading queries", strays)? {
+            let id = QueryId::from_bytes(id.try_into().unwrap_or_default());
+            report.fault(FaultPlace::Query(id), format!("there is no entry {index} in its partner's journal"));
         }
         Ok(())
     }
@@ -187,33 +207,16 @@ fn find(view: &View, id: QueryId) -> Result<Option<Row>, StoreError> {
     let row = view
         .sql
         .prepare_cached(
-            "SELECT partner, request_tag, content, agreement, collection, received_ms, outcome, idx, journal
+            "SELECT id, partner, request_tag, content, agreement, collection, received_ms, outcome, idx, journal
              FROM queries WHERE id = ?1",
         )
-        .and_then(|mut statement| {
-            statement
-                .query_row(params![id.as_bytes()], |row| {
-                    Ok(Row {
-                        partner: row.get(0)?,
-                        request_tag: row.get(1)?,
-                        content: row.get(2)?,
-                        agreement: row.get(3)?,
-                        collection: row.get(4)?,
-                        received: row.get(5)?,
-                        outcome: row.get(6)?,
-                        index: row.get(7)?,
-                        journal: row.get(8)?,
-                    })
-                })
-                .optional()
-        });
-    database("looking for a query", row)
+        .and_then(|mut statement| statement.query_row(params![id.as_bytes()], |row| Row::read(row, 0)).optional());
+    database("looking for a query", row).map(Option::flatten)
 }
 
 /// All in which a row is not what its entry says.
 fn differences(
-    view: &View,
-    id: QueryId,
+    (ring, payload): (&KeyRing, &PayloadKeys),
     row: &Row,
     (partner, journal): (&str, i64),
     index: u64,
@@ -225,9 +228,9 @@ fn differences(
             found.push(what.to_owned());
         }
     };
-    let tag = event.fact(Fact::RequestId).map(|id| view.ring.tags().tag(Domain::RequestId, id));
+    let tag = event.fact(Fact::RequestId).map(|id| ring.tags().tag(Domain::RequestId, id));
     say(row.partner == partner, "its partner is not the one in whose journal its entry stands");
-    say(row.journal == Some(journal), "it names another tree than the one in which its entry stands");
+    say(row.journal == journal, "it names another tree than the one in which its entry stands");
     say(
         i64::try_from(index) == Ok(row.index),
         &format!("it names another entry than {index}, which is its own"),
@@ -245,10 +248,10 @@ fn differences(
     let received = Timestamp::from_millis(row.received);
     let apart = event.at.as_millis().abs_diff(row.received);
     say(apart <= RECEIVED_APART_MS, "the time at which it was received is not about that of its entry");
-    let key = view.payload.find(PayloadClass::Query.number(), received.day());
+    let key = payload.find(PayloadClass::Query.number(), received.day());
     match (key, &row.outcome) {
         (Some(key), Some(outcome)) => {
-            let plain = key.sealing().open(outcome_place(id.as_bytes()), outcome);
+            let plain = key.sealing().open(outcome_place(&row.id), outcome);
             let due = [Fact::Outcome, Fact::Subject, Fact::HiddenSubject]
                 .map(|fact| event.fact(fact).unwrap_or_default());
             match plain {

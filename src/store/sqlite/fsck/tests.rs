@@ -18,10 +18,9 @@ use crate::store::StoreError;
 use crate::store::sqlite::files;
 
 /// The columns that a check covers, by table; `docs/audit-log.md` says what the others are.
-const COVERED: [(&str, &[&str]); 24] = [
+const COVERED: [(&str, &[&str]); 23] = [
     ("journals", &["id", "name", "origin", "retired"]),
-    ("entries", &["journal", "idx", "entry", "at_ms", "class", "partner_opening", "holder_opening"]),
-    ("entry_tags", &["tag", "journal", "idx"]),
+    ("entries", &["journal", "idx", "entry", "at_ms", "class", "tags", "partner_opening", "holder_opening"]),
     ("tiles", &["journal", "level", "idx", "hashes"]),
     ("checkpoints", &["journal", "size", "note"]),
     ("policies", &["digest", "bundle"]),
@@ -203,7 +202,7 @@ fn disposed_payloads_are_no_fault_and_half_disposed_ones_are() {
         }
         checked(folder.path()).unwrap()
     };
-    let nulls = "UPDATE entries SET partner_opening = NULL, holder_opening = NULL
+    let nulls = "UPDATE entries SET tags = NULL, partner_opening = NULL, holder_opening = NULL
                  WHERE class = 1 AND holder_opening IS NOT NULL";
     for what in ["no disposal took them", "the key of its class and day is there"] {
         let faults = with(&[nulls]).faults;
@@ -397,9 +396,6 @@ impl Damage {
         match self.table {
             "journals" => of_log || matches!(place, FaultPlace::Row { .. } | FaultPlace::Checkpoint { .. }),
             "entries" => of_log || matches!(place, FaultPlace::Row { table: "entries", .. }),
-            "entry_tags" => {
-                matches!(place, FaultPlace::Entry { .. } | FaultPlace::Row { table: "entry_tags", .. })
-            }
             "tiles" => matches!(place, FaultPlace::Tile { .. } | FaultPlace::Row { table: "tiles", .. }),
             "checkpoints" => {
                 of_log

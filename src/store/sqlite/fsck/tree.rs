@@ -74,11 +74,6 @@ impl<'a> Tree<'a> {
         })
     }
 
-    /// Entries that there must be.
-    pub(super) const fn size(&self) -> u64 {
-        self.size
-    }
-
     /// Takes the next entry; indices ascend.
     pub(super) fn take(
         &mut self,

@@ -10,32 +10,36 @@ CREATE TABLE holder (
 
 -- The log ------------------------------------------------------------------------------------------------
 
+-- A journal that goes on under a new origin leaves its old tree behind: that one keeps its entries and is never
+-- signed again. What points to an entry therefore names the tree, too.
 CREATE TABLE journals (
-    id     INTEGER PRIMARY KEY,
-    name   TEXT    NOT NULL UNIQUE,
-    origin TEXT    NOT NULL UNIQUE
+    id      INTEGER PRIMARY KEY,
+    name    TEXT    NOT NULL UNIQUE,
+    origin  TEXT    NOT NULL UNIQUE,
+    retired INTEGER NOT NULL DEFAULT 0 CHECK (retired IN (0, 1))
 ) STRICT;
 
 -- Entries are blind (65 bytes: version and two commitments); what opens them lies sealed beside them, under
--- the payload key of a class and a day.
+-- the payload key of a class and a day. Rows lie in the order in which they were written, whatever their journal, so
+-- that writing one only ever adds to the end; wide rows in a table WITHOUT ROWID would take a page each.
+-- `tags`: keyed tags of 16 bytes, one behind the other, of what the entry is about; the last is of its kind.
 CREATE TABLE entries (
     journal         INTEGER NOT NULL REFERENCES journals (id),
     idx             INTEGER NOT NULL,
     entry           BLOB    NOT NULL CHECK (length(entry) = 65),
     at_ms           INTEGER NOT NULL,
     class           INTEGER NOT NULL,
+    tags            BLOB    CHECK (length(tags) % 16 = 0),
     partner_opening BLOB,
     holder_opening  BLOB,
-    PRIMARY KEY (journal, idx)
-) STRICT, WITHOUT ROWID;
+    UNIQUE (journal, idx)
+) STRICT;
 
-CREATE TABLE entry_tags (
-    tag     BLOB    NOT NULL,
-    journal INTEGER NOT NULL,
-    idx     INTEGER NOT NULL,
-    PRIMARY KEY (tag, journal, idx),
-    FOREIGN KEY (journal, idx) REFERENCES entries (journal, idx)
-) STRICT, WITHOUT ROWID;
+-- Entries of a class from the oldest on, as far as they can still be opened.
+CREATE INDEX entries_kept ON entries (class, at_ms) WHERE holder_opening IS NOT NULL;
+
+-- Entries about a disclosure (class 2) or a change (class 4), whose tag is the first.
+CREATE INDEX entries_about ON entries (substr(tags, 1, 16)) WHERE class IN (2, 4);
 
 CREATE TABLE tiles (
     journal INTEGER NOT NULL REFERENCES journals (id),
@@ -51,6 +55,54 @@ CREATE TABLE checkpoints (
     note    TEXT    NOT NULL,
     PRIMARY KEY (journal, size)
 ) STRICT, WITHOUT ROWID;
+
+-- What witnesses cosigned, one line each as it stands in the note. A witness is its verifier key, so that a
+-- witness with another name or key is another one.
+CREATE TABLE cosignatures (
+    journal INTEGER NOT NULL REFERENCES journals (id),
+    size    INTEGER NOT NULL,
+    witness TEXT    NOT NULL,
+    line    TEXT    NOT NULL,
+    PRIMARY KEY (journal, size, witness),
+    FOREIGN KEY (journal, size) REFERENCES checkpoints (journal, size)
+) STRICT, WITHOUT ROWID;
+
+-- Where in the holder's journal the heads of partners' journals stand.
+CREATE TABLE journal_heads (
+    journal INTEGER NOT NULL REFERENCES journals (id),
+    size    INTEGER NOT NULL,
+    idx     INTEGER NOT NULL,
+    PRIMARY KEY (journal, size)
+) STRICT, WITHOUT ROWID;
+
+-- The public halves of the log's signing keys, in the order in which they signed. Empty as long as there is only
+-- the first one, whose seed stands in keys.sqlite.
+CREATE TABLE log_keys (
+    number     INTEGER PRIMARY KEY,
+    public_key BLOB    NOT NULL UNIQUE CHECK (length(public_key) = 32)
+) STRICT;
+
+-- For each journal the entry that made a key its own; both keys signed the checkpoint over that entry. A journal that
+-- was opened later began with the key of that time and has no row for it.
+CREATE TABLE log_key_changes (
+    journal INTEGER NOT NULL REFERENCES journals (id),
+    number  INTEGER NOT NULL REFERENCES log_keys (number),
+    idx     INTEGER NOT NULL,
+    PRIMARY KEY (journal, number),
+    FOREIGN KEY (journal, idx) REFERENCES entries (journal, idx)
+) STRICT, WITHOUT ROWID;
+
+-- Disposals: what was disposed of, and whether its keys and bytes are gone. They are kept: a reader learns from
+-- them that an opening which is not there was disposed of, and is not damaged.
+CREATE TABLE disposals (
+    change      BLOB    PRIMARY KEY CHECK (length(change) = 16),
+    class       INTEGER NOT NULL,
+    before_day  INTEGER NOT NULL,
+    entries     INTEGER NOT NULL,
+    disposed_ms INTEGER NOT NULL,
+    state       TEXT    NOT NULL CHECK (state IN ('due', 'done'))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX disposals_by_class ON disposals (class, before_day);
 
 -- Who may act --------------------------------------------------------------------------------------------
 
@@ -170,8 +222,9 @@ CREATE TABLE erasures_due (
 
 -- Queries and disclosures --------------------------------------------------------------------------------
 
+-- Like entries, rows lie in the order in which they were written.
 CREATE TABLE queries (
-    id              BLOB    PRIMARY KEY CHECK (length(id) = 16),
+    id              BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
     partner         TEXT    NOT NULL REFERENCES partners (name),
     request_tag     BLOB    NOT NULL,
     content         BLOB    NOT NULL,
@@ -179,9 +232,11 @@ CREATE TABLE queries (
     collection      TEXT    NOT NULL,
     received_ms     INTEGER NOT NULL,
     outcome         BLOB    NOT NULL,
+    journal         INTEGER NOT NULL REFERENCES journals (id),
     idx             INTEGER NOT NULL,
-    UNIQUE (partner, request_tag)
-) STRICT, WITHOUT ROWID;
+    UNIQUE (partner, request_tag),
+    UNIQUE (journal, idx)
+) STRICT;
 
 CREATE TABLE query_usage (
     partner   TEXT    NOT NULL REFERENCES partners (name),
@@ -201,6 +256,7 @@ CREATE TABLE disclosures (
     body            BLOB    NOT NULL,
     created_ms      INTEGER NOT NULL,
     ends_ms         INTEGER NOT NULL,
+    journal         INTEGER NOT NULL REFERENCES journals (id),
     idx             INTEGER NOT NULL,
     UNIQUE (partner, request_tag)
 ) STRICT, WITHOUT ROWID;
@@ -218,5 +274,6 @@ CREATE TABLE releases (
     disclosure      BLOB    PRIMARY KEY REFERENCES disclosures (id),
     ciphertext      BLOB    NOT NULL,
     info            BLOB    NOT NULL,
+    journal         INTEGER NOT NULL REFERENCES journals (id),
     idx             INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
