@@ -85,6 +85,9 @@ impl Heads {
     /// Keeps newer heads; they are durable when this returns.
     pub(super) fn put(&mut self, heads: impl IntoIterator<Item = (String, Head)>) -> Result<(), StoreError> {
         let heads: Vec<_> = heads.into_iter().collect();
+        if heads.is_empty() {
+            return Ok(());
+        }
         let mut bytes = records(heads.iter().map(|(origin, head)| (origin, head)));
         self.newest.extend(heads);
         if self.end + bytes.len() > HALF_BYTES {

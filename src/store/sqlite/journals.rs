@@ -179,16 +179,14 @@ impl Journals {
         }
     }
 
-    /// The proof of an entry of the batch that was just committed, verified before anybody gets it.
-    pub(super) fn prove(&self, journal: &Journal, leaf: &Hash, index: u64) -> Result<Vec<Hash>, StoreError> {
-        let wrong = StoreError::Tree { doing: "proving an entry" };
-        let Some(known) = self.edges.get(journal) else { return Err(wrong) };
-        let Some(proof) = known.edge.prove(index) else { return Err(wrong) };
-        let (size, root) = known.committed;
-        match verify_inclusion(leaf, index, size, &proof, &root) {
-            Ok(()) => Ok(proof),
-            Err(_) => Err(wrong),
-        }
+    /// The trees of the journals that grew, as they were just committed and signed.
+    pub(super) fn grown_trees(&self, notes: BTreeMap<Journal, String>) -> BTreeMap<Journal, GrownTree> {
+        let grown = notes.into_iter().filter_map(|(journal, note)| {
+            let known = self.edges.get(&journal)?;
+            let tree = GrownTree { edge: known.edge.clone(), committed: known.committed, note };
+            Some((journal, tree))
+        });
+        grown.collect()
     }
 
     /// The partners' journals with their size and root as they were last committed.
@@ -198,6 +196,31 @@ impl Journals {
             .filter(|(journal, _)| **journal != Journal::Holder)
             .map(|(journal, known)| (journal.clone(), known.committed.0, known.committed.1))
             .collect()
+    }
+}
+
+/// What proves the entries of one batch in one journal.
+pub(super) struct GrownTree {
+    edge: Edge,
+    committed: (u64, Hash),
+    note: String,
+}
+
+impl GrownTree {
+    /// The signed checkpoint of the batch.
+    pub(super) fn note(&self) -> &str {
+        &self.note
+    }
+
+    /// The proof of an entry of the batch, verified before anybody gets it.
+    pub(super) fn prove(&self, leaf: &Hash, index: u64) -> Result<Vec<Hash>, StoreError> {
+        let wrong = StoreError::Tree { doing: "proving an entry" };
+        let Some(proof) = self.edge.prove(index) else { return Err(wrong) };
+        let (size, root) = self.committed;
+        match verify_inclusion(leaf, index, size, &proof, &root) {
+            Ok(()) => Ok(proof),
+            Err(_) => Err(wrong),
+        }
     }
 }
 

@@ -23,6 +23,7 @@ mod recovery;
 mod release;
 mod rewrite;
 mod service;
+mod settled;
 #[cfg(test)]
 mod tests;
 mod totals;
@@ -38,7 +39,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::clock::Clock;
 use crate::keys::{KeyRing, RootKey, SealError, Sealed};
-use crate::secret::Entropy;
+use crate::secret::{Entropy, EntropyAhead};
 
 use super::{StoreError, StoreKeys};
 pub use fsck::{Fault, FaultPlace, FsckCounts, FsckReport, JournalFound, fsck};
@@ -82,7 +83,7 @@ impl SqliteStore {
         let heads = fork::heads_compared(&context, &sql, heads)?;
         log_key::forget_replaced(&context, &sql)?;
         let writer = Writer::start(Arc::clone(&context), sql, journals, heads)?;
-        let readers = Readers::open(&path, READERS, writer.stopped())?;
+        let readers = Readers::open(&path, READERS, writer.settled())?;
         Ok(Self { context, readers, writer, path })
     }
 
@@ -116,6 +117,7 @@ impl Parts {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StoreError> {
         private_folder(folder)?;
+        let entropy: Arc<dyn Entropy> = Arc::new(EntropyAhead::new(entropy));
         let ring = KeyRing::new(root);
         let check = ring.key_check();
         let path = folder.join(DATABASE_FILE);

@@ -1,7 +1,6 @@
 //! Readers: connections that never wait for the writer, used on threads that may block.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
@@ -9,17 +8,18 @@ use tokio::sync::Semaphore;
 
 use crate::store::StoreError;
 
+use super::settled::Settled;
+
 /// A pool of read-only connections.
 pub(super) struct Readers {
     idle: Arc<Mutex<Vec<Connection>>>,
     free: Arc<Semaphore>,
-    /// What could not be made durable is not shown.
-    stopped: Arc<AtomicBool>,
+    settled: Settled,
 }
 
 impl Readers {
     /// Opens `size` connections.
-    pub(super) fn open(path: &Path, size: usize, stopped: Arc<AtomicBool>) -> Result<Self, StoreError> {
+    pub(super) fn open(path: &Path, size: usize, settled: Settled) -> Result<Self, StoreError> {
         let connections = (0..size)
             .map(|_| {
                 let sql = super::connect(path)?;
@@ -27,7 +27,7 @@ impl Readers {
                 Ok(sql)
             })
             .collect::<Result<Vec<_>, StoreError>>()?;
-        Ok(Self { idle: Arc::new(Mutex::new(connections)), free: Arc::new(Semaphore::new(size)), stopped })
+        Ok(Self { idle: Arc::new(Mutex::new(connections)), free: Arc::new(Semaphore::new(size)), settled })
     }
 
     /// Reads in one consistent view of the database.
@@ -45,8 +45,9 @@ impl Readers {
             outcome
         });
         let outcome = done.await.map_err(|_| StoreError::Closed)?;
-        // Looked at last: what a batch that failed half-way left must not be shown either.
-        if self.stopped.load(Ordering::Acquire) { Err(StoreError::Stopped) } else { outcome }
+        // INVARIANT: last. What is durable in one place only is not shown, nor what a batch that failed half-way left.
+        self.settled.wait().await?;
+        outcome
     }
 }
 

@@ -1,9 +1,10 @@
 //! One thread writes. It drains what is queued, runs it in one database transaction, signs one checkpoint for
-//! each journal that grew, commits, and only then answers: group commit without a timer.
+//! each journal that grew, and commits: group commit without a timer. A second thread makes the signed heads durable
+//! in their second place and only then answers, while the first one writes the next batch.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc as threads;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -15,16 +16,17 @@ use crate::store::receipt::Ticket;
 use crate::store::{AuditReceipt, Committed, Journal, StoreError, Withheld};
 use crate::telemetry;
 
-use super::heads::Heads;
-use super::journals::Journals;
+use super::heads::{Head, Heads};
+use super::journals::{GrownTree, Journals};
+use super::settled::Settled;
 use super::tx::{EntryRef, Tx};
 use super::{Context, database};
 
 /// The way to the writer thread.
 pub(super) struct Writer {
     queue: mpsc::Sender<Box<dyn Task>>,
-    stopped: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    settled: Settled,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Writer {
@@ -36,18 +38,19 @@ impl Writer {
         heads: Heads,
     ) -> Result<Self, StoreError> {
         let (queue, inbox) = mpsc::channel(QUEUE_TASKS);
-        let stopped = Arc::new(AtomicBool::new(false));
-        let worker = Worker { context, sql, journals, heads, stopped: Arc::clone(&stopped) };
-        let thread = std::thread::Builder::new()
-            .name("onebit-writer".to_owned())
-            .spawn(move || worker.run(inbox))
-            .map_err(|source| StoreError::File { path: "a thread".to_owned(), source })?;
-        Ok(Self { queue, stopped, thread: Some(thread) })
+        let settled = Settled::new();
+        let (ended, batches) = threads::sync_channel(BATCHES_UNANSWERED);
+        let worker = Worker { context, sql, journals, ended, settled: settled.clone() };
+        let mut answerer = Answerer { heads, settled: settled.clone() };
+        let answering =
+            spawned("onebit-answers", move || batches.into_iter().for_each(|batch| answerer.end(batch)))?;
+        let writing = spawned("onebit-writer", move || worker.run(inbox))?;
+        Ok(Self { queue, settled, threads: vec![writing, answering] })
     }
 
-    /// Becomes true when the log could not be written, and stays so.
-    pub(super) fn stopped(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.stopped)
+    /// What those who read beside it wait for.
+    pub(super) fn settled(&self) -> Settled {
+        self.settled.clone()
     }
 
     /// Runs `work` in the next batch. What it returns comes back with the number of entries it made.
@@ -57,7 +60,7 @@ impl Writer {
         undo: Undo,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<(T, Option<AuditReceipt>), StoreError> {
-        if self.stopped.load(Ordering::Acquire) {
+        if self.settled.is_stopped() {
             return Err(StoreError::Stopped);
         }
         let (reply, answer) = oneshot::channel();
@@ -114,11 +117,16 @@ impl Drop for Writer {
     fn drop(&mut self) {
         let (closed, _) = mpsc::channel(1);
         self.queue = closed;
-        if let Some(thread) = self.thread.take() {
-            // A writer that panicked has nothing left to say.
+        for thread in self.threads.drain(..) {
+            // One that panicked has nothing left to say.
             let _ = thread.join();
         }
     }
+}
+
+fn spawned(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    spawned.map_err(|source| StoreError::File { path: "a thread".to_owned(), source })
 }
 
 /// What becomes of the writes of a transaction that fails.
@@ -137,7 +145,7 @@ trait Task: Send {
     /// Runs it.
     fn run(&mut self, tx: &mut Tx<'_>) -> Kept;
     /// Answers after the commit, or after it failed.
-    fn answer(self: Box<Self>, end: Result<&BatchEnd<'_>, StoreError>);
+    fn answer(self: Box<Self>, end: Result<&BatchEnd, StoreError>);
 }
 
 #[derive(PartialEq, Eq)]
@@ -175,7 +183,7 @@ where
         kept
     }
 
-    fn answer(mut self: Box<Self>, end: Result<&BatchEnd<'_>, StoreError>) {
+    fn answer(mut self: Box<Self>, end: Result<&BatchEnd, StoreError>) {
         let reply = match (end, self.value.take()) {
             (Err(error), _) => Err(error),
             (Ok(_), None) => Err(StoreError::Closed),
@@ -196,67 +204,74 @@ struct Worker {
     context: Arc<Context>,
     sql: Connection,
     journals: Journals,
-    heads: Heads,
-    stopped: Arc<AtomicBool>,
+    /// The way to the thread that answers.
+    ended: threads::SyncSender<Batch>,
+    settled: Settled,
 }
 
 impl Worker {
     fn run(mut self, mut inbox: mpsc::Receiver<Box<dyn Task>>) {
         while let Some(first) = inbox.blocking_recv() {
-            let mut batch = vec![first];
-            while batch.len() < BATCH_TASKS {
-                match inbox.try_recv() {
-                    Ok(task) => batch.push(task),
-                    Err(_) => break,
-                }
-            }
-            self.run_batch(batch);
+            self.run_batch(first, &mut inbox);
         }
     }
 
-    fn run_batch(&mut self, mut batch: Vec<Box<dyn Task>>) {
-        if self.stopped.load(Ordering::Acquire) {
+    fn run_batch(&mut self, first: Box<dyn Task>, inbox: &mut mpsc::Receiver<Box<dyn Task>>) {
+        let mut batch = vec![first];
+        if self.settled.is_stopped() {
             return answer_all(batch, || StoreError::Stopped);
         }
-        match self.commit(&mut batch) {
-            Ok(notes) => {
-                let end = BatchEnd { journals: &self.journals, notes };
-                for task in batch {
-                    task.answer(Ok(&end));
+        match self.commit(&mut batch, inbox) {
+            Ok(end) => {
+                if let Err(threads::SendError(unanswered)) = self.ended.send(Batch { tasks: batch, end }) {
+                    // The other thread panicked, and whether the second place holds these heads is not known.
+                    self.settled.stop();
+                    answer_all(unanswered.tasks, || StoreError::Stopped);
                 }
-                self.journals.settle();
             }
             Err(error) => {
                 // INVARIANT: after a failed commit nobody knows what the disk holds, so nothing is tried again
                 // and nothing is answered; a start afresh reads what is there.
-                self.stopped.store(true, Ordering::Release);
-                tracing::error!(reason = %Chain(&error), "the log could not be written; the store has stopped");
+                stop(&self.settled, &error);
                 answer_all(batch, || StoreError::Stopped);
             }
         }
     }
 
-    fn commit(&mut self, batch: &mut [Box<dyn Task>]) -> Result<BTreeMap<Journal, String>, StoreError> {
+    /// Runs the first task of a batch and all that come meanwhile, and commits.
+    fn commit(
+        &mut self,
+        batch: &mut Vec<Box<dyn Task>>,
+        inbox: &mut mpsc::Receiver<Box<dyn Task>>,
+    ) -> Result<BatchEnd, StoreError> {
+        // One time for the whole batch: a task that came a moment later was caused by nothing in it.
         let (begun, now) = (Instant::now(), self.context.clock.now());
         let mut sql = database("beginning to write", self.sql.transaction())?;
-        for task in &mut *batch {
+        let mut done = 0;
+        while let Some(task) = batch.get_mut(done) {
             match task.undo() {
                 Undo::Step => {
                     run_in_savepoint(&self.context, &mut sql, &mut self.journals, now, task.as_mut())
                 }
                 Undo::Never => run_checked(&self.context, &sql, &mut self.journals, now, task.as_mut()),
             }?;
+            done += 1;
+            if batch.len() < BATCH_TASKS {
+                batch.extend(inbox.try_recv().ok());
+            }
         }
         let notes = self.journals.write_heads(&self.context, &sql)?;
+        let number = self.settled.begin();
         database("committing", sql.commit())?;
-        // INVARIANT: after the commit, so that no head is ever newer than the database, and before any answer.
-        self.heads.put(self.journals.grown(&notes))?;
         self.journals.committed();
         self.context.signers.committed(&self.sql)?;
+        let heads = self.journals.grown(&notes).collect();
+        let end = BatchEnd { number, heads, trees: self.journals.grown_trees(notes) };
+        self.journals.settle();
         let transactions = f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX));
         metrics::histogram!(telemetry::COMMIT_TRANSACTIONS).record(transactions);
         metrics::histogram!(telemetry::COMMIT_SECONDS).record(begun.elapsed().as_secs_f64());
-        Ok(notes)
+        Ok(end)
     }
 }
 
@@ -294,27 +309,65 @@ fn run_in_savepoint(
     journals.rewind(&mark)
 }
 
-/// What a finished batch knows: enough to prove each of its entries.
-struct BatchEnd<'a> {
-    journals: &'a Journals,
-    notes: BTreeMap<Journal, String>,
+/// What a committed batch knows: its heads, and enough to prove each of its entries.
+struct BatchEnd {
+    number: u64,
+    heads: Vec<(String, Head)>,
+    trees: BTreeMap<Journal, GrownTree>,
 }
 
-impl BatchEnd<'_> {
+impl BatchEnd {
     fn receipt(&self, entry: EntryRef, ticket: Ticket) -> Result<AuditReceipt, StoreError> {
-        let checkpoint =
-            self.notes.get(&entry.journal).cloned().ok_or(StoreError::Tree { doing: "signing" })?;
-        let proof = self.journals.prove(&entry.journal, &entry.draft.entry.leaf_hash(), entry.index)?;
+        let tree = self.trees.get(&entry.journal).ok_or(StoreError::Tree { doing: "signing" })?;
+        let proof = tree.prove(&entry.draft.entry.leaf_hash(), entry.index)?;
         Ok(AuditReceipt {
             journal: entry.journal,
             index: entry.index,
             entry: entry.draft.entry,
             partner: entry.draft.partner,
             proof,
-            checkpoint,
+            checkpoint: tree.note().to_owned(),
             covers: ticket,
         })
     }
+}
+
+/// A batch that is committed and not yet answered.
+struct Batch {
+    tasks: Vec<Box<dyn Task>>,
+    end: BatchEnd,
+}
+
+/// The thread that keeps the second place, and answers.
+struct Answerer {
+    heads: Heads,
+    settled: Settled,
+}
+
+impl Answerer {
+    fn end(&mut self, mut batch: Batch) {
+        let heads = std::mem::take(&mut batch.end.heads);
+        // INVARIANT: after the commit, so that no head is ever newer than the database, and before any answer. What
+        // failed once is not tried again.
+        if !self.settled.is_stopped() {
+            match self.heads.put(heads) {
+                Ok(()) => self.settled.end(batch.end.number),
+                Err(error) => stop(&self.settled, &error),
+            }
+        }
+        if self.settled.is_stopped() {
+            return answer_all(batch.tasks, || StoreError::Stopped);
+        }
+        for task in batch.tasks {
+            task.answer(Ok(&batch.end));
+        }
+    }
+}
+
+/// Nothing is answered or written any more.
+fn stop(settled: &Settled, error: &StoreError) {
+    settled.stop();
+    tracing::error!(reason = %Chain(error), "the log could not be written; the store has stopped");
 }
 
 fn answer_all(batch: Vec<Box<dyn Task>>, error: impl Fn() -> StoreError) {
@@ -344,5 +397,8 @@ pub(super) const UNLOGGED: StoreError =
 /// Batches beyond this only lengthen the wait of their first task: at 256 the cost of the fsync is already
 /// spread so thin that it no longer shows.
 const BATCH_TASKS: usize = 256;
+/// Heads are made durable, proofs made and callers woken while the next batch is written; more than one batch ahead
+/// would only let them wait elsewhere.
+const BATCHES_UNANSWERED: usize = 1;
 /// Sixteen batches: what is queued is written within a second on a slow disk; more is refused at once.
 const QUEUE_TASKS: usize = 4_096;
