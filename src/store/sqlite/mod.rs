@@ -4,6 +4,7 @@
 //! keys and is backed up only as its present state. The root key lies in neither folder.
 
 mod change;
+mod checkpoints;
 mod disclosure;
 mod disposal;
 mod enrolment;
@@ -82,7 +83,7 @@ impl SqliteStore {
         let Parts { context, sql, journals, path } = Parts::open(folder, root, clock, entropy)?;
         let heads = fork::heads_compared(&context, &sql, heads)?;
         log_key::forget_replaced(&context, &sql)?;
-        let writer = Writer::start(Arc::clone(&context), sql, journals, heads)?;
+        let writer = Writer::start(Arc::clone(&context), (sql, &path), journals, heads)?;
         let readers = Readers::open(&path, READERS, writer.settled())?;
         Ok(Self { context, readers, writer, path })
     }
@@ -283,9 +284,9 @@ const READERS: usize = 4;
 /// The writer keeps the right edges of all tables and the tags it wrote last: with SQLite's 2 MiB it read pages back
 /// for every entry and wrote some out before the commit.
 const WRITER_CACHE_KIB: i64 = 64 * 1_024;
-/// Pages in the write-ahead log (16 MiB) after which they are moved into the database: with SQLite's 1,000 every
-/// fifteenth batch under load waited for that, and pages that change with every batch were moved as often.
-const WRITER_LOG_PAGES: u32 = 4_096;
+/// Pages in the write-ahead log (256 MiB) after which the writer itself moves what is left to be moved, and begins the
+/// log anew: while others write all the time, the thread that moves pages never finds an end.
+const WRITER_LOG_PAGES: u32 = 65_536;
 /// Only a backup or a person with a shell ever holds the lock; five seconds outlast both.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Every statement of this module is prepared once a connection.

@@ -50,6 +50,14 @@ impl Settled {
         self.0.done.send_modify(|done| *done = number.max(*done));
     }
 
+    /// The disk failed: nothing is shown, answered or written any more. Says why, once.
+    pub(super) fn fail(&self, error: &StoreError) {
+        if !self.is_stopped() {
+            tracing::error!(reason = %Chain(error), "the log could not be written; the store has stopped");
+        }
+        self.stop();
+    }
+
     /// Nobody knows what the disk holds: nothing is shown any more.
     pub(super) fn stop(&self) {
         self.0.stopped.store(true, Ordering::Release);
@@ -64,6 +72,21 @@ impl Settled {
         let seen = self.0.begun.load(Ordering::SeqCst);
         let waited = self.0.done.subscribe().wait_for(|done| *done >= seen).await.map(|_| ());
         if waited.is_err() || self.is_stopped() { Err(StoreError::Stopped) } else { Ok(()) }
+    }
+}
+
+/// An error with its sources, for the one place that logs it.
+struct Chain<'a>(&'a StoreError);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}", self.0)?;
+        let mut source = std::error::Error::source(self.0);
+        while let Some(error) = source {
+            write!(out, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 //! in their second place and only then answers, while the first one writes the next batch.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc as threads;
 use std::thread::JoinHandle;
@@ -16,6 +17,7 @@ use crate::store::receipt::Ticket;
 use crate::store::{AuditReceipt, Committed, Journal, StoreError, Withheld};
 use crate::telemetry;
 
+use super::checkpoints::Checkpoints;
 use super::heads::{Head, Heads};
 use super::journals::{GrownTree, Journals};
 use super::settled::Settled;
@@ -33,19 +35,20 @@ impl Writer {
     /// Starts the thread on its own connection.
     pub(super) fn start(
         context: Arc<Context>,
-        sql: Connection,
+        (sql, path): (Connection, &Path),
         journals: Journals,
         heads: Heads,
     ) -> Result<Self, StoreError> {
         let (queue, inbox) = mpsc::channel(QUEUE_TASKS);
         let settled = Settled::new();
         let (ended, batches) = threads::sync_channel(BATCHES_UNANSWERED);
-        let worker = Worker { context, sql, journals, ended, settled: settled.clone() };
+        let (checkpoints, moving) = Checkpoints::start(path, settled.clone())?;
+        let worker = Worker { context, sql, journals, checkpoints, ended, settled: settled.clone() };
         let mut answerer = Answerer { heads, settled: settled.clone() };
         let answering =
             spawned("onebit-answers", move || batches.into_iter().for_each(|batch| answerer.end(batch)))?;
         let writing = spawned("onebit-writer", move || worker.run(inbox))?;
-        Ok(Self { queue, settled, threads: vec![writing, answering] })
+        Ok(Self { queue, settled, threads: vec![writing, answering, moving] })
     }
 
     /// What those who read beside it wait for.
@@ -124,7 +127,8 @@ impl Drop for Writer {
     }
 }
 
-fn spawned(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+/// Starts a thread with a name.
+pub(super) fn spawned(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
     let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(work);
     spawned.map_err(|source| StoreError::File { path: "a thread".to_owned(), source })
 }
@@ -204,6 +208,7 @@ struct Worker {
     context: Arc<Context>,
     sql: Connection,
     journals: Journals,
+    checkpoints: Checkpoints,
     /// The way to the thread that answers.
     ended: threads::SyncSender<Batch>,
     settled: Settled,
@@ -232,7 +237,7 @@ impl Worker {
             Err(error) => {
                 // INVARIANT: after a failed commit nobody knows what the disk holds, so nothing is tried again
                 // and nothing is answered; a start afresh reads what is there.
-                stop(&self.settled, &error);
+                self.settled.fail(&error);
                 answer_all(batch, || StoreError::Stopped);
             }
         }
@@ -263,6 +268,7 @@ impl Worker {
         let notes = self.journals.write_heads(&self.context, &sql)?;
         let number = self.settled.begin();
         database("committing", sql.commit())?;
+        self.checkpoints.committed(batch.len());
         self.journals.committed();
         self.context.signers.committed(&self.sql)?;
         let heads = self.journals.grown(&notes).collect();
@@ -352,7 +358,7 @@ impl Answerer {
         if !self.settled.is_stopped() {
             match self.heads.put(heads) {
                 Ok(()) => self.settled.end(batch.end.number),
-                Err(error) => stop(&self.settled, &error),
+                Err(error) => self.settled.fail(&error),
             }
         }
         if self.settled.is_stopped() {
@@ -364,30 +370,9 @@ impl Answerer {
     }
 }
 
-/// Nothing is answered or written any more.
-fn stop(settled: &Settled, error: &StoreError) {
-    settled.stop();
-    tracing::error!(reason = %Chain(error), "the log could not be written; the store has stopped");
-}
-
 fn answer_all(batch: Vec<Box<dyn Task>>, error: impl Fn() -> StoreError) {
     for task in batch {
         task.answer(Err(error()));
-    }
-}
-
-/// An error with its sources, for the one place that logs it.
-struct Chain<'a>(&'a StoreError);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{}", self.0)?;
-        let mut source = std::error::Error::source(self.0);
-        while let Some(error) = source {
-            write!(out, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
     }
 }
 
