@@ -4,6 +4,7 @@
 //! keys and is backed up only as its present state. The root key lies in neither folder.
 
 mod change;
+mod day_key;
 mod disclosure;
 mod disposal;
 mod enrolment;

@@ -6,16 +6,16 @@ use rusqlite::{OptionalExtension, params};
 use crate::authz::PayloadClass;
 use crate::clock::Timestamp;
 use crate::ids::{BatchId, FieldName, SubjectId};
-use crate::keys::{DataKey, Place, Purpose};
+use crate::keys::DataKey;
 use crate::store::StoreError;
 use crate::template::Protected;
 
 use super::super::database;
-use super::super::enrolment::template_place;
+use super::super::enrolment::{official_place, template_place};
 use super::super::record;
 use super::history::{BatchSaid, History};
 use super::report::{FaultPlace, FsckReport};
-use super::view::{View, connect};
+use super::view::{Sealed, View, connect};
 
 /// A subject with its key and all that is sealed under it.
 struct Subject {
@@ -184,10 +184,15 @@ pub(super) fn batches(view: &View, history: &History, report: &mut FsckReport) -
             }
             continue;
         };
-        let sealed_place = Place { table: "batches", row: id.as_bytes(), column: "official", version: 1 };
-        let plain = view.ring.sealing(Purpose::Batches).open(sealed_place, &official);
-        if plain.ok().is_none_or(|plain| plain.expose() != said.official) {
-            report.fault(place(), "its official does not open in its place, or is not that of its entry");
+        match view.open_sealed(PayloadClass::Enrolment, official_place(&id), &official) {
+            Sealed::Opened(day, plain) if day == created.day() && plain.expose() == said.official => {}
+            Sealed::Opened(..) => {
+                report.fault(place(), "its official, or the day of its key, is not that of its entry");
+            }
+            Sealed::Going => {}
+            Sealed::Closed(what) => {
+                report.fault(place(), format!("its official is not readable: {what}"));
+            }
         }
         if (owner.as_str(), collection.as_str()) != (said.owner.as_str(), said.collection.as_str()) {
             report.fault(place(), "its owner or its collection is not that of its entry");
