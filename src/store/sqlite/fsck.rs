@@ -19,6 +19,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod trees;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,6 +75,7 @@ pub fn fsck(
         cases: BTreeMap::new(),
         disposed: Vec::new(),
         taken: BTreeMap::new(),
+        trees: Vec::new(),
     };
     check.databases(progress, &mut report);
     let done = check.all(progress, &mut report);
@@ -99,6 +101,8 @@ struct Check<'a> {
     disposed: Vec<disposals::Said>,
     /// By class, the entries of days that a disposal covers.
     taken: BTreeMap<u8, u64>,
+    /// What entries state of whole trees.
+    trees: Vec<trees::Said>,
 }
 
 /// A journal as its row says.
@@ -182,6 +186,7 @@ impl Check<'_> {
         part("log_keys", log_keys::compare(self.view, report), report);
         part("journal_heads", heads::compare(self.view, &journals, &self.history, report), report);
         part("cosignatures", heads::cosignatures(self.view, &journals, report), report);
+        part("journals", trees::compare(self.view, &journals, &self.trees, report), report);
         part("disclosures", disclosures::compare_all(self.view, report), report);
         changes.compare(&self.history, &self.view.disposals, &people, report);
         part("people", people::compare(self.view, &self.history, &changes, report), report);
@@ -328,6 +333,7 @@ impl Check<'_> {
         };
         pass.opened = pass.opened.saturating_add(1);
         let event = &said.holder;
+        self.trees.extend(trees::Said::of(journal, index, event));
         let mut tags = opened.tags;
         if event.kind == Kind::LogKeyChanged {
             pass.rekeyed.push((index, event.clone()));

@@ -1,5 +1,7 @@
 //! What is left of payloads on the disk, before and after: looked for in every file of the store's folder.
 
+mod copies;
+
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::time::Duration;

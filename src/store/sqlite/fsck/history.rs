@@ -34,8 +34,6 @@ pub(super) struct History {
     pub(super) heads: Vec<HeadStated>,
     /// All of them: partner, size and entry, and when.
     pub(super) stated: BTreeMap<(String, u64, u64), Timestamp>,
-    /// What witnesses are said to have cosigned.
-    pub(super) witnessed: Vec<HeadStated>,
     /// Whether entries about people, partners and rules are disposed of.
     pub(super) forgotten: bool,
     /// What a confirmed change did, until the next entry shows that it found something to change.
@@ -117,7 +115,6 @@ impl History {
                 self.stated.insert((head.journal.clone(), head.size, index), event.at);
                 self.heads.push(head);
             }
-            Kind::JournalWitnessed => self.witnessed.push(stated_head(tree, index, event)),
             Kind::EnrolmentBatch | Kind::EnrolmentChunk => self.batch(event),
             _ => {}
         }
