@@ -37,7 +37,7 @@ use crate::keys::RootKey;
 use crate::store::StoreError;
 
 use super::log::SqlTiles;
-use super::{DATABASE_FILE, KEY_STORE_FILE, database, files};
+use super::{DATABASE_FILE, KEY_STORE_FILE, database, files, holder};
 use crate::authz::PayloadClass;
 use changes::Changes;
 use disclosures::{Against, Cases};
@@ -165,7 +165,7 @@ impl Check<'_> {
             report.part(FaultPlace::Journal(journal.name.clone()), done);
         }
         self.strangers(&journals, report)?;
-        self.origins(&journals, report);
+        self.origins(&journals, report)?;
         // A disclosure may go on from one tree of its partner in another.
         for partner in journals.iter().filter(|journal| !journal.retired).map(|journal| owner(&journal.name))
         {
@@ -426,8 +426,13 @@ impl Check<'_> {
     }
 
     /// Names and origins of journals, and heads of journals that are not there.
-    fn origins(&self, journals: &[JournalRow], report: &mut FsckReport) {
-        let host = self.history.host.clone().unwrap_or_default();
+    fn origins(&self, journals: &[JournalRow], report: &mut FsckReport) -> Result<(), StoreError> {
+        let host = match self.history.host.clone() {
+            // The entry that says it is disposed of; what the row says is held against every signed checkpoint.
+            None if self.history.forgotten => holder::text_find(&self.view.sql, "host")?,
+            said => said,
+        };
+        let host = host.unwrap_or_default();
         for journal in journals {
             let first = format!("{host}/onebit/{}", owner(&journal.name));
             if !follows(&journal.origin, &first, journals) {
@@ -443,6 +448,7 @@ impl Check<'_> {
             let what = format!("it states a head of {}, and there is no such journal", head.journal);
             report.fault(head.place.clone(), what);
         }
+        Ok(())
     }
 }
 

@@ -102,8 +102,17 @@ impl Cases {
             let id = DisclosureId::from_bytes(id.try_into().unwrap_or_default());
             let covered = against.view.disposals.covers(PayloadClass::Disclosure, created);
             let done = against.view.disposals.is_done(PayloadClass::Disclosure.number(), created.day());
-            if !self.0.contains_key(&id) && (!covered || done) {
-                report.fault(FaultPlace::Disclosure(id), "no entry says that it was requested");
+            // Looks at fields are entries of the holder's, and may be all that is left.
+            let viewed = against.history.viewed.get(&id).is_some_and(|day| *day >= created.day());
+            match find(against.view, id)?.filter(|_| !self.0.contains_key(&id)) {
+                Some(row) if covered && viewed => compare(against, id, &row, &[], report)?,
+                Some(row) if !covered || done => {
+                    report.fault(FaultPlace::Disclosure(id), "no entry says that it was requested");
+                    if let Err(what) = body(against.view, id, &row.body) {
+                        report.fault(FaultPlace::Disclosure(id), unreadable(&what));
+                    }
+                }
+                _ => {}
             }
             if index <= before {
                 report.fault(FaultPlace::Disclosure(id), "its number is not in the order of the entries");
@@ -218,11 +227,12 @@ fn compare(
         Ok(Some(body)) => body,
         Ok(None) => return Ok(()),
         Err(what) => {
-            report.fault(place, format!("its request is not readable: {what}"));
+            report.fault(place, unreadable(&what));
             return Ok(());
         }
     };
-    let last = entries.iter().map(|said| said.event.at.day()).max();
+    let viewed = against.history.viewed.get(&id).copied();
+    let last = entries.iter().map(|said| said.event.at.day()).chain(viewed).max();
     if day < Timestamp::from_millis(row.created).day() || last.is_some_and(|last| day < last) {
         report.fault(place.clone(), KEY_OF_ANOTHER_DAY);
     }
@@ -580,6 +590,10 @@ impl<'a> Follow<'a, '_> {
         self.must(due.as_ref() == Some(&info), "what binds its ciphertext is not what its entries say");
         Ok(())
     }
+}
+
+fn unreadable(what: &str) -> String {
+    format!("its request is not readable: {what}")
 }
 
 /// All of a disclosure lies under one key, so that all of it goes together.

@@ -176,6 +176,14 @@ pub(super) fn batches(view: &View, history: &History, report: &mut FsckReport) -
         let id = BatchId::from_bytes(id.try_into().unwrap_or_default());
         let place = || FaultPlace::Row { table: "batches", row: id.resource() };
         let twice = seen.insert(id, ()).is_some();
+        let official = match view.open_sealed(PayloadClass::Enrolment, official_place(&id), &official) {
+            Sealed::Opened(day, plain) => Some((day, plain.expose().to_vec())),
+            Sealed::Going => None,
+            Sealed::Closed(what) => {
+                report.fault(place(), format!("its official is not readable: {what}"));
+                None
+            }
+        };
         let Some(said) = history.batches.get(&id).filter(|said| said.begun.is_some()) else {
             // Its entries go before it, and it goes with the first of them.
             let covered = view.disposals.covers(PayloadClass::Enrolment, created);
@@ -184,15 +192,8 @@ pub(super) fn batches(view: &View, history: &History, report: &mut FsckReport) -
             }
             continue;
         };
-        match view.open_sealed(PayloadClass::Enrolment, official_place(&id), &official) {
-            Sealed::Opened(day, plain) if day == created.day() && plain.expose() == said.official => {}
-            Sealed::Opened(..) => {
-                report.fault(place(), "its official, or the day of its key, is not that of its entry");
-            }
-            Sealed::Going => {}
-            Sealed::Closed(what) => {
-                report.fault(place(), format!("its official is not readable: {what}"));
-            }
+        if official.is_some_and(|official| official != (created.day(), said.official.clone())) {
+            report.fault(place(), "its official, or the day of its key, is not that of its entry");
         }
         if (owner.as_str(), collection.as_str()) != (said.owner.as_str(), said.collection.as_str()) {
             report.fault(place(), "its owner or its collection is not that of its entry");

@@ -4,14 +4,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::civil::Date;
+use rusqlite::Connection;
 
-use super::checked;
 use super::story::{DAY, NOW, Story, root};
+use super::{FaultPlace, checked};
 use crate::authz::PayloadClass;
-use crate::clock::{Clock, date_of};
+use crate::clock::{Clock, ManualClock, date_of};
 use crate::ids::{BatchId, ChangeId, DisclosureId, SubjectId};
 use crate::secret::SystemEntropy;
-use crate::store::sqlite::{SqliteStore, files, journals_continue};
+use crate::store::sqlite::day_key::{DayKey, split};
+use crate::store::sqlite::{Parts, SqliteStore, change, disclosure, enrolment, files, journals_continue};
 use crate::store::{Answer, Case, Change, Store, Verdict};
 
 const CLASSES: [PayloadClass; 3] =
@@ -82,8 +84,10 @@ async fn what_a_disposal_cuts_through_goes_with_the_day_of_its_last_entry() {
     let before = case(&story.store, sealed.disclosure).await.unwrap();
     // The batch has its official from its first entry alone, and goes with that.
     let left = [[true, true, false], [true, false, false], [false, false, false]];
-    for (day, left) in sealed.days.into_iter().zip(left) {
-        for class in CLASSES {
+    // On the third day nothing but the disclosure was touched.
+    let classes = [&CLASSES[..], &CLASSES[..], &CLASSES[..1]];
+    for ((day, left), classes) in sealed.days.into_iter().zip(left).zip(classes) {
+        for class in classes.iter().copied() {
             story.years_later(class, day);
             story.dispose_of(class, day).await;
             assert_whole(folder.path(), &format!("{class} before {day}"));
@@ -98,13 +102,34 @@ async fn what_a_disposal_cuts_through_goes_with_the_day_of_its_last_entry() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disclosure_that_was_only_looked_at_since_goes_with_the_day_of_the_look() {
+    let folder = tempfile::tempdir().unwrap();
+    let story = Story::found(folder.path(), NOW).await;
+    let subject = story.enrol("P-1").await;
+    let query = story.ask(hit(subject)).await;
+    let asked = story.request(query).await;
+    let denied = story.decide(&asked, "sione", false).await;
+    story.clock.advance(DAY);
+    let second = today(&story);
+    story.view(&denied).await;
+    story.clock.advance(DAY);
+    let id = asked.disclosure.request().disclosure();
+    for (day, left) in [(second, true), (today(&story), false)] {
+        story.years_later(PayloadClass::Disclosure, day);
+        story.dispose_of(PayloadClass::Disclosure, day).await;
+        assert_whole(folder.path(), &format!("before {day}"));
+        assert_eq!(case(&story.store, id).await.is_some(), left, "before {day}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disposal_that_was_cut_short_hides_what_it_took_and_is_no_fault() {
     let folder = tempfile::tempdir().unwrap();
     let story = Story::found(folder.path(), NOW).await;
     let sealed = three_days(&story).await;
     let class = PayloadClass::Disclosure;
     let [_, _, last] = sealed.days;
-    let sql = rusqlite::Connection::open(&files(folder.path())[0]).unwrap();
+    let sql = Connection::open(&files(folder.path())[0]).unwrap();
     let due = rusqlite::params![[9_u8; 16], class.number(), crate::clock::day_of(last)];
     let insert = "INSERT INTO disposals (change, class, before_day, entries, disposed_ms, state)
                   VALUES (?1, ?2, ?3, 0, 0, 'due')";
@@ -113,7 +138,7 @@ async fn a_disposal_that_was_cut_short_hides_what_it_took_and_is_no_fault() {
     let filter = crate::store::CaseFilter { limit: 10, ..Default::default() };
     assert!(story.store.disclosure_list(filter).await.unwrap().is_empty());
     let [_, keys] = files(folder.path());
-    let keys = rusqlite::Connection::open(keys).unwrap();
+    let keys = Connection::open(keys).unwrap();
     assert!(keys.execute("DELETE FROM payload_keys WHERE class = ?1", [class.number()]).unwrap() > 0);
     let told = checked(folder.path()).unwrap().faults;
     // The row that was put in has no entries; nothing else is wrong.
@@ -121,27 +146,101 @@ async fn a_disposal_that_was_cut_short_hides_what_it_took_and_is_no_fault() {
     assert_eq!(sql.execute("DELETE FROM disposals WHERE change = ?1", [[9_u8; 16]]).unwrap(), 1);
     let told = checked(folder.path()).unwrap().faults;
     let missing = format!("the key of class {}, day", class.number());
-    let of_case = told.iter().filter(|fault| fault.place == super::FaultPlace::Disclosure(sealed.disclosure));
+    let of_case = told.iter().filter(|fault| fault.place == FaultPlace::Disclosure(sealed.disclosure));
     assert!(of_case.clone().any(|fault| fault.what.contains("no entry says")), "{told:#?}");
     let of_entries = told.iter().filter(|fault| fault.what.contains(&missing));
     assert!(of_entries.count() > 3, "{told:#?}");
 }
 
+/// Faults at a place that say something.
+fn told(folder: &Path, place: &FaultPlace, what: &str) -> bool {
+    let report = checked(folder).unwrap();
+    let told = report.faults.iter().any(|fault| fault.place == *place && fault.what.contains(what));
+    if !told {
+        println!("`{what}` is not told of {place}: {:#?}", report.faults);
+    }
+    told
+}
+
+/// Where the check says something of each class's row, and the column that tells the day of its key.
+fn rows(sealed: &Sealed) -> [(PayloadClass, FaultPlace, &'static str); 3] {
+    let batch = FaultPlace::Row { table: "batches", row: sealed.batch.resource() };
+    [
+        (PayloadClass::Disclosure, FaultPlace::Disclosure(sealed.disclosure), "SELECT body FROM disclosures"),
+        (
+            PayloadClass::Administration,
+            FaultPlace::Change(sealed.change),
+            "SELECT body FROM changes WHERE kind = 'restore-partner'",
+        ),
+        (PayloadClass::Enrolment, batch, "SELECT official FROM batches"),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_key_of_what_is_sealed_is_told_as_that_of_an_entry_is() {
-    for (class, places) in
-        [(PayloadClass::Administration, "changes/"), (PayloadClass::Enrolment, "batches, batches/")]
-    {
+    for at in 0..3 {
         let folder = tempfile::tempdir().unwrap();
         let story = Story::found(folder.path(), NOW).await;
-        let _sealed = three_days(&story).await;
+        let sealed = three_days(&story).await;
         drop(story);
-        let [_, keys] = files(folder.path());
-        let keys = rusqlite::Connection::open(keys).unwrap();
-        assert!(keys.execute("DELETE FROM payload_keys WHERE class = ?1", [class.number()]).unwrap() > 0);
-        let told = checked(folder.path()).unwrap().faults;
-        let of_rows = told.iter().filter(|fault| fault.place.to_string().starts_with(places));
-        assert!(of_rows.count() > 0, "{class}: {told:#?}");
+        let (class, place, read) = rows(&sealed)[at].clone();
+        let [data, keys] = files(folder.path()).map(|file| Connection::open(file).unwrap());
+        let stored: Vec<u8> = data.query_row(read, [], |row| row.get(0)).unwrap();
+        let day = split(&stored).unwrap().0;
+        let delete = "DELETE FROM payload_keys WHERE class = ?1 AND day = ?2";
+        assert_eq!(keys.execute(delete, (class.number(), day)).unwrap(), 1);
+        let missing = format!("the key of class {}, day {day} is not in the key store", class.number());
+        assert!(told(folder.path(), &place, &missing), "{class}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_lies_under_the_key_of_an_earlier_day_is_told() {
+    for at in 0..4 {
+        let folder = tempfile::tempdir().unwrap();
+        let story = Story::found(folder.path(), NOW).await;
+        let sealed = three_days(&story).await;
+        drop(story);
+        let parts = Parts::open(
+            folder.path(),
+            root(),
+            Arc::new(ManualClock::at(NOW.after(DAY * 4))),
+            Arc::new(SystemEntropy::new()),
+        )
+        .unwrap();
+        // The first three are of rows as a whole; the last is one step of a disclosure.
+        let of_steps = at == 3;
+        let (class, place, read) = rows(&sealed)[at % 3].clone();
+        let step = disclosure::step_row(sealed.disclosure, 1);
+        let (read, write, bound) = match (class, of_steps) {
+            (PayloadClass::Disclosure, true) => (
+                "SELECT step FROM disclosure_steps WHERE sequence = 1",
+                "UPDATE disclosure_steps SET step = ?1 WHERE sequence = 1",
+                disclosure::step_place(&step),
+            ),
+            (PayloadClass::Disclosure, false) => {
+                (read, "UPDATE disclosures SET body = ?1", disclosure::body_place(&sealed.disclosure))
+            }
+            (PayloadClass::Administration, _) => (
+                read,
+                "UPDATE changes SET body = ?1 WHERE kind = 'restore-partner'",
+                change::body_place(&sealed.change),
+            ),
+            _ => (read, "UPDATE batches SET official = ?1", enrolment::official_place(&sealed.batch)),
+        };
+        let stored: Vec<u8> = parts.sql.query_row(read, [], |row| row.get(0)).unwrap();
+        let key = DayKey::of_value(&parts.context, &parts.sql, class, &stored).unwrap().unwrap();
+        let plain = key.open("opening", bound, &stored).unwrap();
+        let earlier = DayKey::of_day(&parts.context, class, NOW.day() - 1).unwrap();
+        let stored = earlier.seal(&parts.context, "sealing", bound, plain.expose()).unwrap();
+        assert_eq!(parts.sql.execute(write, [stored]).unwrap(), 1);
+        drop(parts);
+        let what = match (class, of_steps) {
+            (PayloadClass::Enrolment, _) => "the day of its key",
+            (_, true) => "under another key than the request",
+            _ => "under the key of a day before its last entry",
+        };
+        assert!(told(folder.path(), &place, what), "{class}");
     }
 }
 
@@ -179,8 +278,9 @@ async fn a_tree_that_was_left_behind_is_disposed_of_like_the_others() {
     story.clock.advance(DAY);
     let last = today(&story);
     assert_whole(folder.path(), "in the new trees");
-    for day in [second, last] {
-        for class in PayloadClass::ALL {
+    let since = [PayloadClass::Query, PayloadClass::Disclosure, PayloadClass::Access];
+    for (day, classes) in [(second, &PayloadClass::ALL[..]), (last, &since[..])] {
+        for class in classes.iter().copied() {
             story.years_later(class, day);
             story.dispose_of(class, day).await;
             assert_whole(folder.path(), &format!("{class} before {day}"));
