@@ -9,12 +9,12 @@ use rusqlite::Connection;
 use super::story::{DAY, NOW, Story, root};
 use super::{FaultPlace, checked};
 use crate::authz::PayloadClass;
-use crate::clock::{Clock, ManualClock, date_of};
+use crate::clock::{Clock, ManualClock, date_of, day_of};
 use crate::ids::{BatchId, ChangeId, DisclosureId, SubjectId};
 use crate::secret::SystemEntropy;
 use crate::store::sqlite::day_key::{DayKey, split};
 use crate::store::sqlite::{Parts, SqliteStore, change, disclosure, enrolment, files, journals_continue};
-use crate::store::{Answer, Case, Change, Store, Verdict};
+use crate::store::{Answer, Case, Change, Store, StoreError, Verdict};
 
 const CLASSES: [PayloadClass; 3] =
     [PayloadClass::Disclosure, PayloadClass::Administration, PayloadClass::Enrolment];
@@ -130,7 +130,7 @@ async fn a_disposal_that_was_cut_short_hides_what_it_took_and_is_no_fault() {
     let class = PayloadClass::Disclosure;
     let [_, _, last] = sealed.days;
     let sql = Connection::open(&files(folder.path())[0]).unwrap();
-    let due = rusqlite::params![[9_u8; 16], class.number(), crate::clock::day_of(last)];
+    let due = rusqlite::params![[9_u8; 16], class.number(), day_of(last)];
     let insert = "INSERT INTO disposals (change, class, before_day, entries, disposed_ms, state)
                   VALUES (?1, ?2, ?3, 0, 0, 'due')";
     assert_eq!(sql.execute(insert, due).unwrap(), 1);
@@ -287,6 +287,46 @@ async fn a_tree_that_was_left_behind_is_disposed_of_like_the_others() {
         }
     }
     assert!(story.store.disclosure_get(case.disclosure.request().disclosure()).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_from_before_a_disposal_that_is_restored_is_disposed_of_once_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let story = Story::found(folder.path(), NOW).await;
+    let sealed = three_days(&story).await;
+    let [_, _, day] = sealed.days;
+    let [data, _] = files(folder.path());
+    let backup = folder.path().join("backup");
+    let story = story.reopened(folder.path(), |_| assert!(std::fs::copy(&data, &backup).unwrap() > 0));
+    story.refuse().await;
+    for class in CLASSES {
+        story.years_later(class, day);
+        story.dispose_of(class, day).await;
+    }
+    let story = story.reopened(folder.path(), |clock| {
+        std::fs::copy(&backup, &data).unwrap();
+        continued(folder.path(), clock);
+    });
+    for (class, place, _) in rows(&sealed) {
+        let missing = format!("the key of class {}, day", class.number());
+        assert!(told(folder.path(), &place, &missing), "{class}");
+        let refused = match class {
+            PayloadClass::Disclosure => story.store.disclosure_get(sealed.disclosure).await.err(),
+            PayloadClass::Administration => story.store.change_get(sealed.change).await.err(),
+            _ => continue,
+        };
+        assert!(
+            matches!(refused, Some(StoreError::Damaged { .. })),
+            "{class}: what is damaged is not hidden"
+        );
+    }
+    for class in CLASSES {
+        let facts = story.store.payloads_get(class, day_of(day)).await.unwrap();
+        assert!(facts.days == 0 && facts.entries > 0, "{class}: the keys went, and their openings are back");
+        story.dispose_of(class, day).await;
+    }
+    assert_whole(folder.path(), "after the disposals were done once more");
+    assert_eq!(there(&story, &sealed).await, [false; 3]);
 }
 
 fn continued(folder: &Path, clock: Arc<dyn Clock>) {
