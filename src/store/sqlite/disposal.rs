@@ -105,7 +105,7 @@ fn query_needed(context: &Context, sql: &Connection, span: Span) -> Result<Optio
         });
     for id in database("looking for open disclosures", open)? {
         let id = DisclosureId::from_bytes(id);
-        let row = super::disclosure::get(context, sql, id)?;
+        let row = super::disclosure_row::get(context, sql, id)?;
         let row = row.ok_or(StoreError::Damaged { what: "a disclosure" })?;
         let query: QueryId = row.case.disclosure.request().ask().query();
         let received =

@@ -6,6 +6,7 @@
 mod change;
 mod day_key;
 mod disclosure;
+mod disclosure_row;
 mod disposal;
 mod enrolment;
 mod export;

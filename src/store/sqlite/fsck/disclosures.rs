@@ -13,7 +13,7 @@ use crate::keys::{Domain, ReleaseInfo, SignatureDomain};
 use crate::store::StoreError;
 
 use super::super::database;
-use super::super::disclosure::{body_place, step_place, step_row};
+use super::super::disclosure_row::{body_place, step_place, step_row};
 use super::super::release;
 use super::changes::KEY_OF_ANOTHER_DAY;
 use super::history::History;

@@ -8,7 +8,7 @@ use crate::keys::{DataKey, KeyRing, Place, Purpose, RootKey, SealingKey};
 use crate::secret::{Secret, SystemEntropy, random_bytes};
 use crate::store::enrolment::{BatchNew, BatchStarted};
 use crate::store::sqlite::keystore::{payload_place, payload_row};
-use crate::store::sqlite::{change, disclosure, enrolment, release};
+use crate::store::sqlite::{change, disclosure_row, enrolment, release};
 
 /// A kind of sealed value.
 #[derive(Debug, Clone, Copy)]
@@ -44,8 +44,8 @@ impl Kind {
         let open = |place: Place<'_>| key.open(place, value).is_ok();
         let id = DisclosureId::from_bytes(row);
         match self {
-            Self::Request => open(disclosure::body_place(&id)),
-            Self::Step => open(disclosure::step_place(&disclosure::step_row(id, sequence))),
+            Self::Request => open(disclosure_row::body_place(&id)),
+            Self::Step => open(disclosure_row::step_place(&disclosure_row::step_row(id, sequence))),
             Self::Release => open(release::place(&id)),
             Self::Change => open(change::body_place(&ChangeId::from_bytes(row))),
             Self::Batch => open(enrolment::official_place(&BatchId::from_bytes(row))),

@@ -13,7 +13,7 @@ use crate::clock::{Clock, ManualClock, date_of, day_of};
 use crate::ids::{BatchId, ChangeId, DisclosureId, SubjectId};
 use crate::secret::SystemEntropy;
 use crate::store::sqlite::day_key::{DayKey, split};
-use crate::store::sqlite::{Parts, SqliteStore, change, disclosure, enrolment, files, journals_continue};
+use crate::store::sqlite::{Parts, SqliteStore, change, disclosure_row, enrolment, files, journals_continue};
 use crate::store::{Answer, Case, Change, Store, StoreError, Verdict};
 
 const CLASSES: [PayloadClass; 3] =
@@ -211,15 +211,15 @@ async fn what_lies_under_the_key_of_an_earlier_day_is_told() {
         // The first three are of rows as a whole; the last is one step of a disclosure.
         let of_steps = at == 3;
         let (class, place, read) = rows(&sealed)[at % 3].clone();
-        let step = disclosure::step_row(sealed.disclosure, 1);
+        let step = disclosure_row::step_row(sealed.disclosure, 1);
         let (read, write, bound) = match (class, of_steps) {
             (PayloadClass::Disclosure, true) => (
                 "SELECT step FROM disclosure_steps WHERE sequence = 1",
                 "UPDATE disclosure_steps SET step = ?1 WHERE sequence = 1",
-                disclosure::step_place(&step),
+                disclosure_row::step_place(&step),
             ),
             (PayloadClass::Disclosure, false) => {
-                (read, "UPDATE disclosures SET body = ?1", disclosure::body_place(&sealed.disclosure))
+                (read, "UPDATE disclosures SET body = ?1", disclosure_row::body_place(&sealed.disclosure))
             }
             (PayloadClass::Administration, _) => (
                 read,
