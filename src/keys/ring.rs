@@ -14,37 +14,17 @@ use crate::secret::Secret;
 pub enum Purpose {
     /// Wraps the data keys of subjects, which seal their templates and records.
     SubjectKeys,
-    /// Wraps the keys of log payloads, one for each retention class and day.
+    /// Wraps the keys of payloads, one for each retention class and day.
     PayloadKeys,
     /// Wraps keys that have a name, such as the seed of the log's signing key.
     NamedKeys,
-    /// Seals what is known of people, partners and contacts.
+    /// Seals contacts of people and partners.
     Registry,
-    /// Wraps the day keys under which outcomes of queries are sealed.
-    Outcomes,
-    /// Seals disclosure requests, decisions and justifications.
-    Cases,
-    /// Seals stored releases once more, so that neither side's key alone opens the table.
-    Releases,
-    /// Seals the state of enrolment batches.
-    Batches,
-    /// Seals what is kept of sketches that notice walks.
-    Sketches,
 }
 
 impl Purpose {
     /// Every purpose, in the order of their declaration.
-    pub const ALL: [Self; 9] = [
-        Self::SubjectKeys,
-        Self::PayloadKeys,
-        Self::NamedKeys,
-        Self::Registry,
-        Self::Outcomes,
-        Self::Cases,
-        Self::Releases,
-        Self::Batches,
-        Self::Sketches,
-    ];
+    pub const ALL: [Self; 4] = [Self::SubjectKeys, Self::PayloadKeys, Self::NamedKeys, Self::Registry];
 
     /// The name that the key is derived with. Never change one: nothing sealed would open any more.
     #[must_use]
@@ -54,11 +34,6 @@ impl Purpose {
             Self::PayloadKeys => "payload-keys",
             Self::NamedKeys => "named-keys",
             Self::Registry => "registry",
-            Self::Outcomes => "outcomes",
-            Self::Cases => "cases",
-            Self::Releases => "releases",
-            Self::Batches => "batches",
-            Self::Sketches => "sketches",
         }
     }
 }
@@ -71,11 +46,6 @@ pub struct KeyRing {
     payload_keys: SealingKey,
     named_keys: SealingKey,
     registry: SealingKey,
-    outcomes: SealingKey,
-    cases: SealingKey,
-    releases: SealingKey,
-    batches: SealingKey,
-    sketches: SealingKey,
     tags: TagKey,
     pseudonyms: PseudonymKey,
     transforms: Secret<32>,
@@ -95,11 +65,6 @@ impl KeyRing {
             payload_keys: sealing(Purpose::PayloadKeys),
             named_keys: sealing(Purpose::NamedKeys),
             registry: sealing(Purpose::Registry),
-            outcomes: sealing(Purpose::Outcomes),
-            cases: sealing(Purpose::Cases),
-            releases: sealing(Purpose::Releases),
-            batches: sealing(Purpose::Batches),
-            sketches: sealing(Purpose::Sketches),
             tags: TagKey::new(derived("tags")),
             pseudonyms: PseudonymKey::new(derived("pseudonyms")),
             transforms: derived("transforms"),
@@ -115,11 +80,6 @@ impl KeyRing {
             Purpose::PayloadKeys => &self.payload_keys,
             Purpose::NamedKeys => &self.named_keys,
             Purpose::Registry => &self.registry,
-            Purpose::Outcomes => &self.outcomes,
-            Purpose::Cases => &self.cases,
-            Purpose::Releases => &self.releases,
-            Purpose::Batches => &self.batches,
-            Purpose::Sketches => &self.sketches,
         }
     }
 

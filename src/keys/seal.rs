@@ -89,7 +89,7 @@ impl Sealed {
 ///
 /// Limit: 2^32 seals under one key (SP 800-38D, section 8.3), where two nonces are equal with a chance of
 /// about 2^-33. Not counted here: what is sealed for every query belongs under a [`DataKey`] of its day, where
-/// 2^32 would be 49,000 queries a second; keys of the ring itself wrap such keys and seal what people write.
+/// 2^32 would be 49,000 queries a second; keys of the ring itself wrap such keys and seal contacts.
 pub struct SealingKey(LessSafeKey);
 
 impl SealingKey {

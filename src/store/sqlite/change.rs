@@ -3,19 +3,20 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::audit::event::{Event, Fact, Kind};
-use crate::authz::{Disposable, Permit, Standing};
+use crate::authz::{Disposable, PayloadClass, Permit, Standing};
 use crate::clock::{Timestamp, day_of};
 use crate::ids::{ActorName, ChangeId, Digest, PartnerName};
-use crate::keys::{Domain, Place, Purpose};
+use crate::keys::{Domain, Place};
 use crate::store::change::{
     Change, ChangeEnd, ChangeNew, ChangeRecord, ChangeState, Ended, Found, ReleaseKeyOffer, ReleaseKeyProof,
     ReleaseKeyProven, digest,
 };
 use crate::store::{GalleryChange, Journal, StoreError, StoreKeys};
 
+use super::day_key::{DayKey, mark};
 use super::disposal::{Span, Taken};
 use super::tx::Tx;
-use super::{Context, count, database, disposal, enrolment, holder, log_key, name, opened, sealed};
+use super::{Context, count, database, disposal, enrolment, holder, log_key, name};
 
 /// Keeps a proposed change; the same id again gives the change that is there.
 pub(super) fn propose(tx: &mut Tx<'_>, permit: &Permit, new: ChangeNew) -> Result<ChangeRecord, StoreError> {
@@ -53,9 +54,8 @@ fn insert(tx: &Tx<'_>, record: &ChangeRecord, signature: Option<&[u8]>) -> Resul
     let bytes = record.change.to_bytes();
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes();
     let plain = [length.as_slice(), &bytes, record.reason.as_bytes()].concat();
-    let key = tx.context.keys.ring.sealing(Purpose::Registry);
-    let body =
-        sealed("sealing a change", key.seal(body_place(&record.id), &plain, tx.context.entropy.as_ref()))?;
+    let key = DayKey::of_day(tx.context, PayloadClass::Administration, tx.now.day())?;
+    let body = key.seal(tx.context, "sealing a change", body_place(&record.id), &plain)?;
     let inserted = tx.sql.execute(
         "INSERT INTO changes (id, sequence, kind, state, body, digest, proposer, proposer_signature, created_ms)
          VALUES (?1, (SELECT coalesce(max(sequence), 0) + 1 FROM changes), ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -71,6 +71,19 @@ fn insert(tx: &Tx<'_>, record: &ChangeRecord, signature: Option<&[u8]>) -> Resul
         ],
     );
     database("writing a change", inserted).map(count)
+}
+
+/// Seals the body of a change under the key of today: an entry about it was made.
+fn seal_today(tx: &Tx<'_>, id: ChangeId) -> Result<(), StoreError> {
+    let read = "SELECT body FROM changes WHERE id = ?1";
+    let body = tx.sql.query_row(read, params![id.as_bytes()], |row| row.get::<_, Vec<u8>>(0));
+    let body = database("reading a change", body)?;
+    let key = DayKey::of_value(tx.context, tx.sql, PayloadClass::Administration, &body)?;
+    let key = key.ok_or(StoreError::Damaged { what: "a change" })?;
+    let Some(later) = key.later(tx.context, tx.now.day())? else { return Ok(()) };
+    let body = key.seal_again(tx.context, &later, body_place(&id), &body)?;
+    let kept = tx.sql.execute("UPDATE changes SET body = ?2 WHERE id = ?1", params![id.as_bytes(), body]);
+    database("writing a change", kept).map(count)
 }
 
 /// Puts a change into effect, ends it without, or has a person take it over.
@@ -91,6 +104,7 @@ pub(super) fn end(tx: &mut Tx<'_>, permit: &Permit, end: &ChangeEnd) -> Result<E
     let tag = tx.context.keys.ring.tags().tag(Domain::Change, id.as_bytes());
     let event = ended_event(tx, permit, &record, end);
     tx.enter_private(&event, &[tag])?;
+    seal_today(tx, *id)?;
     let me = permit.actor().name.clone();
     match end {
         ChangeEnd::TakeOver { signature, .. } => {
@@ -340,7 +354,7 @@ pub(super) fn release_key_prove(
     Ok(ReleaseKeyProven::Proposed(record.id))
 }
 
-/// One change.
+/// One change; `None` also when a disposal has taken it.
 pub(super) fn get(
     context: &Context,
     sql: &Connection,
@@ -365,8 +379,10 @@ pub(super) fn get(
     let Some((state, body, digest, proposer, decider, created)) = database("reading a change", row)? else {
         return Ok(None);
     };
-    let key = context.keys.ring.sealing(Purpose::Registry);
-    let body = opened("opening a change", key.open(body_place(&id), &body))?;
+    let Some(key) = DayKey::of_value(context, sql, PayloadClass::Administration, &body)? else {
+        return Ok(None);
+    };
+    let body = key.open("opening a change", body_place(&id), &body)?;
     let damaged = || StoreError::Damaged { what: "a change" };
     let (length, rest) = body.expose().split_first_chunk::<4>().ok_or_else(damaged)?;
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| damaged())?;
@@ -390,25 +406,22 @@ pub(super) fn list(
     after: Option<ChangeId>,
     limit: u32,
 ) -> Result<Vec<ChangeRecord>, StoreError> {
+    let kept = mark(disposal::disposed_before(sql, PayloadClass::Administration.number())?);
     let rows = sql
         .prepare_cached(
             "SELECT id FROM changes
-             WHERE ?1 IS NULL OR sequence < (SELECT sequence FROM changes WHERE id = ?1)
+             WHERE (?1 IS NULL OR sequence < (SELECT sequence FROM changes WHERE id = ?1))
+               AND substr(body, 1, 8) >= ?3
              ORDER BY sequence DESC LIMIT ?2",
         )
         .and_then(|mut statement| {
             let after = after.map(|id| *id.as_bytes());
             statement
-                .query_map(params![after, limit], |row| row.get::<_, [u8; 16]>(0))?
+                .query_map(params![after, limit, kept], |row| row.get::<_, [u8; 16]>(0))?
                 .collect::<Result<Vec<_>, _>>()
         });
-    database("listing changes", rows)?
-        .into_iter()
-        .map(|id| {
-            let record = get(context, sql, ChangeId::from_bytes(id))?;
-            record.ok_or(StoreError::Damaged { what: "a change" })
-        })
-        .collect()
+    let ids = database("listing changes", rows)?.into_iter().map(ChangeId::from_bytes);
+    ids.filter_map(|id| get(context, sql, id).transpose()).collect()
 }
 
 fn partner_of(permit: &Permit) -> Result<PartnerName, StoreError> {

@@ -2,12 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::approval::{Approval, Disclosure, Eligible, Request, SignedDecision, State, Step, Transition};
+use crate::approval::{Approval, Disclosure, Eligible, SignedDecision, State, Transition};
 use crate::audit::event::{Event, Fact, Kind};
-use crate::authz::Permit;
+use crate::authz::{PayloadClass, Permit};
 use crate::clock::Timestamp;
 use crate::ids::{Digest, DisclosureId, FieldName, PartnerName, QueryId, RequestId, SubjectId};
-use crate::keys::{Domain, Place, Purpose, ReleaseInfo, ReleasePublicKey, Tag};
+use crate::keys::{Domain, ReleaseInfo, ReleasePublicKey, Tag};
 use crate::store::disclosure::{
     Case, CaseFilter, CaseOrder, Decided, DisclosureNew, DisclosureSeen, FieldFacts, FieldValue, Release,
     ReleaseTerms, Released, Requested, Stepped,
@@ -15,8 +15,11 @@ use crate::store::disclosure::{
 use crate::store::query::{Answer, Verdict};
 use crate::store::{Journal, StoreError};
 
+use super::day_key::{DayKey, mark};
+use super::disclosure_row::{Row, case, get, insert, seal_today, step_keep};
+use super::disposal::disposed_before;
 use super::tx::Tx;
-use super::{Context, count, database, enrolment, log, opened, query, release, sealed};
+use super::{Context, database, enrolment, log, query, release};
 
 /// Whether a request id of this partner was seen before.
 pub(super) fn seen(
@@ -48,7 +51,8 @@ pub(super) fn seen(
     if first_content != *content.as_bytes() {
         return Ok(DisclosureSeen::OtherContent);
     }
-    let row = get(context, sql, id)?.ok_or(StoreError::Damaged { what: "a disclosure" })?;
+    // What was disposed of is long out of its window.
+    let Some(row) = get(context, sql, id)? else { return Ok(DisclosureSeen::WindowOver) };
     let receipt = log::receipt_text(context, sql, journal, index)?;
     Ok(DisclosureSeen::Kept(Box::new(row.case), receipt))
 }
@@ -85,7 +89,9 @@ pub(super) fn request(tx: &mut Tx<'_>, permit: &Permit, new: DisclosureNew) -> R
     let holder = shared.clone().text(Fact::Partner, partner.as_str()).with(Fact::Subject, subject.as_bytes());
     let tags = tags(tx.context, &disclosure, Some(subject));
     let index = tx.enter(Journal::Partner(partner), &shared, &holder, &tags)?;
-    let row = Row { subject, case: case(tx.sql, disclosure, subject)? };
+    let day = disclosure.request().received().day().max(tx.now.day());
+    let key = DayKey::of_day(tx.context, PayloadClass::Disclosure, day)?;
+    let row = Row { subject, case: case(tx.sql, disclosure, subject)?, key };
     insert(tx, &row, new.request_id, new.content, index)?;
     Ok(Requested::Kept(row.case))
 }
@@ -105,119 +111,6 @@ fn refuse(tx: &mut Tx<'_>, permit: &Permit, partner: &PartnerName, reason: &str)
     tx.enter(Journal::Partner(partner.clone()), &event, &event, &[]).map(|_| ())
 }
 
-fn insert(
-    tx: &Tx<'_>,
-    row: &Row,
-    request_id: RequestId,
-    content: Digest,
-    index: u64,
-) -> Result<(), StoreError> {
-    let disclosure = &row.case.disclosure;
-    let (id, request) = (disclosure.request().disclosure(), disclosure.request());
-    let plain = [row.subject.as_bytes().as_slice(), &request.to_bytes()].concat();
-    let key = tx.context.keys.ring.sealing(Purpose::Cases);
-    let body = sealed("sealing a case", key.seal(body_place(&id), &plain, tx.context.entropy.as_ref()))?;
-    let tag = tx.context.keys.ring.tags().tag(Domain::RequestId, request_id.as_bytes());
-    let inserted = tx.sql.execute(
-        "INSERT INTO disclosures
-           (id, sequence, partner, request_tag, content, state, body, created_ms, ends_ms, idx, journal)
-         VALUES (?1, (SELECT coalesce(max(sequence), 0) + 1 FROM disclosures), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,
-                 (SELECT journal FROM partners WHERE name = ?2))",
-        params![
-            id.as_bytes(),
-            request.partner().as_str(),
-            tag.as_bytes(),
-            content.as_bytes(),
-            disclosure.state().as_str(),
-            body,
-            request.received().as_millis(),
-            row.case.ends.as_millis(),
-            index
-        ],
-    );
-    database("writing a disclosure", inserted).map(count)
-}
-
-/// A disclosure with the subject it is about, which stays inside the store.
-pub(super) struct Row {
-    pub(super) case: Case,
-    subject: SubjectId,
-}
-
-/// One disclosure, rebuilt from its request and its steps.
-pub(super) fn get(context: &Context, sql: &Connection, id: DisclosureId) -> Result<Option<Row>, StoreError> {
-    let body = sql.prepare_cached("SELECT body FROM disclosures WHERE id = ?1").and_then(|mut statement| {
-        statement.query_row(params![id.as_bytes()], |row| row.get::<_, Vec<u8>>(0)).optional()
-    });
-    let Some(body) = database("reading a disclosure", body)? else { return Ok(None) };
-    let key = context.keys.ring.sealing(Purpose::Cases);
-    let body = opened("opening a case", key.open(body_place(&id), &body))?;
-    let damaged = || StoreError::Damaged { what: "a disclosure" };
-    let (subject, request) = body.expose().split_first_chunk::<16>().ok_or_else(damaged)?;
-    let request = Request::from_bytes(request).map_err(|_| damaged())?;
-    let steps = steps(context, sql, id)?;
-    let disclosure = Disclosure::replay(request, &steps).map_err(|_| damaged())?;
-    let subject = SubjectId::from_bytes(*subject);
-    Ok(Some(Row { case: case(sql, disclosure, subject)?, subject }))
-}
-
-fn steps(context: &Context, sql: &Connection, id: DisclosureId) -> Result<Vec<Step>, StoreError> {
-    let rows = sql
-        .prepare_cached("SELECT sequence, step FROM disclosure_steps WHERE disclosure = ?1 ORDER BY sequence")
-        .and_then(|mut statement| {
-            statement
-                .query_map(params![id.as_bytes()], |row| {
-                    Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?))
-                })?
-                .collect::<Result<Vec<_>, _>>()
-        });
-    let key = context.keys.ring.sealing(Purpose::Cases);
-    database("reading a case", rows)?
-        .into_iter()
-        .map(|(sequence, bytes)| {
-            let row = step_row(id, sequence);
-            let step = opened("opening a step", key.open(step_place(&row), &bytes))?;
-            Step::from_bytes(step.expose())
-                .map_err(|_| StoreError::Damaged { what: "a step of a disclosure" })
-        })
-        .collect()
-}
-
-fn case(sql: &Connection, disclosure: Disclosure, subject: SubjectId) -> Result<Case, StoreError> {
-    let ends = disclosure.fetch_by().unwrap_or_else(|| disclosure.request().decide_by());
-    Ok(Case { enrolled_by: enrolment::enrolled_by(sql, subject)?, ends, disclosure })
-}
-
-/// Writes a step and the state it came to.
-fn step_keep(tx: &Tx<'_>, row: &Row, after: Disclosure, transition: &Transition) -> Result<Case, StoreError> {
-    let id = after.request().disclosure();
-    let next = tx.sql.query_row(
-        "SELECT coalesce(max(sequence), 0) + 1 FROM disclosure_steps WHERE disclosure = ?1",
-        params![id.as_bytes()],
-        |row| row.get::<_, u64>(0),
-    );
-    let sequence = database("numbering a step", next)?;
-    let place_row = step_row(id, sequence);
-    let key = tx.context.keys.ring.sealing(Purpose::Cases);
-    let bytes = key.seal(step_place(&place_row), &transition.step.to_bytes(), tx.context.entropy.as_ref());
-    let bytes = sealed("sealing a step", bytes)?;
-    let case = case(tx.sql, after, row.subject)?;
-    let written = tx
-        .sql
-        .execute(
-            "INSERT INTO disclosure_steps (disclosure, sequence, step) VALUES (?1, ?2, ?3)",
-            params![id.as_bytes(), sequence, bytes],
-        )
-        .and_then(|_| {
-            tx.sql.execute(
-                "UPDATE disclosures SET state = ?2, ends_ms = ?3 WHERE id = ?1",
-                params![id.as_bytes(), transition.to.as_str(), case.ends.as_millis()],
-            )
-        });
-    database("writing a step", written)?;
-    Ok(case)
-}
-
 /// Keeps a decision.
 pub(super) fn decide(
     tx: &mut Tx<'_>,
@@ -226,7 +119,7 @@ pub(super) fn decide(
     eligible: &[Eligible],
 ) -> Result<Decided, StoreError> {
     let id = signed.decision.disclosure();
-    let Some(row) = get(tx.context, tx.sql, id)? else {
+    let Some(mut row) = get(tx.context, tx.sql, id)? else {
         let event = tx.event(Kind::RequestRefused, permit).text(Fact::Reason, "NOT_FOUND");
         tx.enter_private(&event, &[])?;
         return Ok(Decided::NoCase);
@@ -263,7 +156,7 @@ pub(super) fn decide(
     if transition.to == State::Denied {
         denied_enter(tx, &after, permit.policy(), row.subject, "by decision")?;
     }
-    Ok(Decided::Kept(Box::new(step_keep(tx, &row, after, &transition)?)))
+    Ok(Decided::Kept(Box::new(step_keep(tx, &mut row, after, &transition)?)))
 }
 
 /// Opens the approved fields, seals them to the partner's key, and keeps the one ciphertext; or ends the
@@ -274,13 +167,15 @@ pub(super) fn release(
     terms: &ReleaseTerms,
 ) -> Result<Released, StoreError> {
     let id = approval.disclosure();
-    let Some(row) = get(tx.context, tx.sql, id)? else { return note(tx, id, terms, Released::NotApproved) };
+    let Some(mut row) = get(tx.context, tx.sql, id)? else {
+        return note(tx, id, terms, Released::NotApproved);
+    };
     let key = release::release_key(tx.sql, &terms.partner)?;
     let Some(key) = key.and_then(|bytes| ReleasePublicKey::from_bytes(bytes).ok()) else {
         return note(tx, id, terms, Released::NoReleaseKey);
     };
     if !visible(tx.sql, row.subject, terms)? {
-        return withhold(tx, &row, terms);
+        return withhold(tx, &mut row, terms);
     }
     let plain = release::fields_open(tx, row.subject, approval.fields())?;
     let granted = Granted::of(&approval);
@@ -311,8 +206,9 @@ pub(super) fn release(
         .text(Fact::Partner, terms.partner.as_str())
         .with(Fact::Subject, row.subject.as_bytes());
     let index = tx.enter(journal, &shared, &holder, &tags)?;
-    release::keep(tx, id, &ciphertext, &info, index)?;
-    Ok(Released::Sealed(Box::new(step_keep(tx, &row, after, &transition)?)))
+    seal_today(tx, &mut row)?;
+    release::keep(tx, id, &ciphertext, &info, index, &row.key)?;
+    Ok(Released::Sealed(Box::new(step_keep(tx, &mut row, after, &transition)?)))
 }
 
 /// What an approval says, in the words of the log; the approval itself is used up by the release.
@@ -349,7 +245,7 @@ fn approval_enter(
     tx.enter(Journal::Partner(terms.partner.clone()), &partner, &holder, tags)
 }
 
-fn withhold(tx: &mut Tx<'_>, row: &Row, terms: &ReleaseTerms) -> Result<Released, StoreError> {
+fn withhold(tx: &mut Tx<'_>, row: &mut Row, terms: &ReleaseTerms) -> Result<Released, StoreError> {
     let Ok((after, transition)) = row.case.disclosure.withhold(tx.now) else {
         return Ok(Released::NotApproved);
     };
@@ -393,7 +289,7 @@ pub(super) fn fetch(
     permit: &Permit,
     id: DisclosureId,
 ) -> Result<Option<Release>, StoreError> {
-    let Some((partner, _row)) = own(tx, permit, id)? else { return Ok(None) };
+    let Some((partner, mut row)) = own(tx, permit, id)? else { return Ok(None) };
     // A release of this very batch has no checkpoint yet: it is there from the next one on.
     let kept = release::get(tx.context, tx.sql, id)?;
     let is_signed =
@@ -411,6 +307,7 @@ pub(super) fn fetch(
     let receipt = log::receipt_text(tx.context, tx.sql, kept.journal, kept.index)?;
     let tag = tx.context.keys.ring.tags().tag(Domain::Disclosure, id.as_bytes());
     tx.enter(journal, &event, &event, &[tag])?;
+    seal_today(tx, &mut row)?;
     Ok(Some(Release { ciphertext: kept.ciphertext, info: kept.info, receipt }))
 }
 
@@ -434,7 +331,7 @@ pub(super) fn acknowledge(
     id: DisclosureId,
     ciphertext: Digest,
 ) -> Result<Stepped, StoreError> {
-    let Some((partner, row)) = own(tx, permit, id)? else { return Ok(Stepped::NoCase) };
+    let Some((partner, mut row)) = own(tx, permit, id)? else { return Ok(Stepped::NoCase) };
     let kept = release::get(tx.context, tx.sql, id)?;
     if kept.is_some_and(|kept| Digest::sha256(&kept.ciphertext) != ciphertext) {
         refuse(tx, permit, &partner, "OTHER_CIPHERTEXT")?;
@@ -445,7 +342,7 @@ pub(super) fn acknowledge(
         .with(Fact::Disclosure, id.as_bytes())
         .with(Fact::CiphertextDigest, ciphertext.as_bytes());
     let taken = row.case.disclosure.acknowledge(tx.now);
-    let done = stepped(tx, permit, &row, taken, &event)?;
+    let done = stepped(tx, permit, &mut row, taken, &event)?;
     if matches!(done, Stepped::Done(_)) {
         release::delete(tx.sql, id)?;
     }
@@ -454,16 +351,16 @@ pub(super) fn acknowledge(
 
 /// Takes a request back.
 pub(super) fn withdraw(tx: &mut Tx<'_>, permit: &Permit, id: DisclosureId) -> Result<Stepped, StoreError> {
-    let Some((_, row)) = own(tx, permit, id)? else { return Ok(Stepped::NoCase) };
+    let Some((_, mut row)) = own(tx, permit, id)? else { return Ok(Stepped::NoCase) };
     let event = tx.event(Kind::DisclosureWithdrawn, permit).with(Fact::Disclosure, id.as_bytes());
     let taken = row.case.disclosure.withdraw(tx.now);
-    stepped(tx, permit, &row, taken, &event)
+    stepped(tx, permit, &mut row, taken, &event)
 }
 
 fn stepped(
     tx: &mut Tx<'_>,
     permit: &Permit,
-    row: &Row,
+    row: &mut Row,
     taken: Result<(Disclosure, Transition), crate::approval::Refused>,
     event: &Event,
 ) -> Result<Stepped, StoreError> {
@@ -488,7 +385,7 @@ pub(super) fn expire(
     policy: Digest,
     now: Timestamp,
 ) -> Result<Stepped, StoreError> {
-    let Some(row) = get(tx.context, tx.sql, id)? else {
+    let Some(mut row) = get(tx.context, tx.sql, id)? else {
         return Err(StoreError::Damaged { what: "a disclosure that is to expire" });
     };
     let partner = Journal::Partner(row.case.disclosure.request().partner().clone());
@@ -503,7 +400,7 @@ pub(super) fn expire(
         Ok((after, transition)) => {
             tx.enter(partner, &event, &event, &tags)?;
             release::delete(tx.sql, id)?;
-            Ok(Stepped::Done(Box::new(step_keep(tx, &row, after, &transition)?)))
+            Ok(Stepped::Done(Box::new(step_keep(tx, &mut row, after, &transition)?)))
         }
     }
 }
@@ -555,12 +452,13 @@ pub(super) fn field_view(
         .event(Kind::FieldViewed, permit)
         .with(Fact::Disclosure, id.as_bytes())
         .text(Fact::Field, field.as_str());
-    let Some(row) = asked else {
+    let Some(mut row) = asked else {
         tx.enter_private(&event.text(Fact::Reason, "NOT_FOUND"), &[])?;
         return Ok(None);
     };
     let tags = tags(tx.context, &row.case.disclosure, Some(row.subject));
     tx.enter_private(&event.with(Fact::Subject, row.subject.as_bytes()), &tags)?;
+    seal_today(tx, &mut row)?;
     let Some(key) = tx.context.keys.subject_key(&row.subject)? else { return Ok(None) };
     let stored = release::field_open(tx.sql, &key, row.subject, field)?;
     Ok(stored.map(|stored| FieldValue(stored.value)))
@@ -588,8 +486,10 @@ pub(super) fn list(
          WHERE (?1 IS NULL OR partner = ?1)
            AND (?2 = '' OR instr(',' || ?2 || ',', ',' || state || ',') > 0)
            AND (?3 IS NULL OR ends_ms <= ?3)
+           AND substr(body, 1, 8) >= ?6
            AND {order} LIMIT ?5"
     );
+    let kept = mark(disposed_before(sql, PayloadClass::Disclosure.number())?);
     let rows = sql.prepare_cached(&statement).and_then(|mut statement| {
         let after = filter.after.map(|id| *id.as_bytes());
         statement
@@ -599,19 +499,15 @@ pub(super) fn list(
                     states,
                     filter.ended_before.map(Timestamp::as_millis),
                     after,
-                    filter.limit
+                    filter.limit,
+                    kept
                 ],
                 |row| row.get::<_, [u8; 16]>(0),
             )?
             .collect::<Result<Vec<_>, _>>()
     });
-    database("listing disclosures", rows)?
-        .into_iter()
-        .map(|id| {
-            let row = get(context, sql, DisclosureId::from_bytes(id))?;
-            row.map(|row| row.case).ok_or(StoreError::Damaged { what: "a disclosure" })
-        })
-        .collect()
+    let ids = database("listing disclosures", rows)?.into_iter().map(DisclosureId::from_bytes);
+    ids.filter_map(|id| get(context, sql, id).transpose()).map(|row| row.map(|row| row.case)).collect()
 }
 
 fn tags(context: &Context, disclosure: &Disclosure, subject: Option<SubjectId>) -> Vec<Tag> {
@@ -627,16 +523,4 @@ fn tags(context: &Context, disclosure: &Disclosure, subject: Option<SubjectId>) 
     .into_iter()
     .chain(subject)
     .collect()
-}
-
-pub(super) const fn body_place(id: &DisclosureId) -> Place<'_> {
-    Place { table: "disclosures", row: id.as_bytes(), column: "body", version: 1 }
-}
-
-pub(super) fn step_row(id: DisclosureId, sequence: u64) -> Vec<u8> {
-    [id.as_bytes().as_slice(), &sequence.to_be_bytes()].concat()
-}
-
-pub(super) const fn step_place(row: &[u8]) -> Place<'_> {
-    Place { table: "disclosure_steps", row, column: "step", version: 1 }
 }

@@ -14,6 +14,7 @@ use crate::store::change::ChangeRecord;
 use crate::store::disposal::{PayloadFacts, Unfinished};
 use crate::store::{Journal, StoreError};
 
+use super::day_key::{mark, split};
 use super::tx::{SYSTEM_ACTOR, Tx};
 use super::{Context, SqliteStore, connect, count, database, totals};
 
@@ -104,7 +105,7 @@ fn query_needed(context: &Context, sql: &Connection, span: Span) -> Result<Optio
         });
     for id in database("looking for open disclosures", open)? {
         let id = DisclosureId::from_bytes(id);
-        let row = super::disclosure::get(context, sql, id)?;
+        let row = super::disclosure_row::get(context, sql, id)?;
         let row = row.ok_or(StoreError::Damaged { what: "a disclosure" })?;
         let query: QueryId = row.case.disclosure.request().ask().query();
         let received =
@@ -260,14 +261,14 @@ enum Stage {
 }
 
 /// Does one bounded step, and says what comes next.
-fn step(context: &Context, sql: &Connection, span: Span, stage: &Stage) -> Result<Stage, StoreError> {
+fn step(sql: &Connection, span: Span, stage: &Stage) -> Result<Stage, StoreError> {
     match stage {
         Stage::Openings => {
             let left = openings_delete(sql, span)?;
             Ok(if left { Stage::Openings } else { Stage::Rows { after: [0; 16] } })
         }
         Stage::Rows { after } => {
-            let next = rows_delete(context, sql, span, *after)?;
+            let next = rows_delete(sql, span, *after)?;
             Ok(next.map_or(Stage::Gone, |after| Stage::Rows { after }))
         }
         Stage::Gone => Ok(Stage::Gone),
@@ -306,34 +307,26 @@ fn openings_delete(sql: &Connection, span: Span) -> Result<bool, StoreError> {
     Ok(!rows.is_empty())
 }
 
-/// Deletes some of the rows that hold what a class is about; where to go on, or `None` at the end.
-fn rows_delete(
-    context: &Context,
-    sql: &Connection,
-    span: Span,
-    after: [u8; 16],
-) -> Result<Option<[u8; 16]>, StoreError> {
+/// Deletes some of the rows that hold what a class is about; where to go on, or `None` at the end. They are those that
+/// lie under the keys which go: a disclosure or a change that was touched since lies under a later one.
+fn rows_delete(sql: &Connection, span: Span, after: [u8; 16]) -> Result<Option<[u8; 16]>, StoreError> {
     let statement = match span.class {
         PayloadClass::Query => {
-            "SELECT id FROM queries WHERE id > ?1 AND received_ms < ?2 ORDER BY id LIMIT ?3"
+            "SELECT id FROM queries WHERE id > ?1 AND received_ms < ?2 ORDER BY id LIMIT ?4"
         }
         PayloadClass::Enrolment => {
-            "SELECT id FROM batches WHERE id > ?1 AND created_ms < ?2 ORDER BY id LIMIT ?3"
+            "SELECT id FROM batches WHERE id > ?1 AND substr(official, 1, 8) < ?3 ORDER BY id LIMIT ?4"
         }
         PayloadClass::Disclosure => {
-            "SELECT id FROM disclosures WHERE id > ?1 AND created_ms < ?2
-               AND state IN ('acknowledged', 'denied', 'withdrawn', 'expired') ORDER BY id LIMIT ?3"
+            "SELECT id FROM disclosures WHERE id > ?1 AND substr(body, 1, 8) < ?3 ORDER BY id LIMIT ?4"
         }
         PayloadClass::Administration => {
-            "SELECT id FROM changes WHERE id > ?1 AND created_ms < ?2 AND state != 'proposed' ORDER BY id LIMIT ?3"
+            "SELECT id FROM changes WHERE id > ?1 AND substr(body, 1, 8) < ?3 ORDER BY id LIMIT ?4"
         }
         PayloadClass::Access => return Ok(None),
     };
-    let ids = ids(sql, statement, span, after)?;
+    let ids = ids(sql, statement, params![after, span.end_ms(), mark(span.before), STEP_ROWS])?;
     for id in &ids {
-        if touched_since(context, sql, span, id)? {
-            continue;
-        }
         for statement in deletions(span.class) {
             let deleted =
                 sql.prepare_cached(statement).and_then(|mut statement| statement.execute(params![id]));
@@ -370,54 +363,47 @@ const fn deletions(class: PayloadClass) -> &'static [&'static str] {
     }
 }
 
-fn ids(sql: &Connection, statement: &str, span: Span, after: [u8; 16]) -> Result<Vec<[u8; 16]>, StoreError> {
+fn ids(
+    sql: &Connection,
+    statement: &str,
+    bounds: &[&dyn rusqlite::ToSql],
+) -> Result<Vec<[u8; 16]>, StoreError> {
     let rows = sql.prepare_cached(statement).and_then(|mut statement| {
-        statement
-            .query_map(params![after, span.end_ms(), STEP_ROWS], |row| row.get::<_, [u8; 16]>(0))?
-            .collect::<Result<Vec<_>, _>>()
+        statement.query_map(bounds, |row| row.get::<_, [u8; 16]>(0))?.collect::<Result<Vec<_>, _>>()
     });
     database("looking for rows to dispose of", rows)
 }
 
-/// Disclosures that are disposed of with a span: ended, and nothing about them was entered since.
+/// Disclosures that are disposed of with a span: all that lie under its keys. What an earlier disposal has taken, and
+/// what lies under a key that is not there, can't be read.
 pub(super) fn disclosures_of(
     context: &Context,
     sql: &Connection,
     span: Span,
 ) -> Result<Vec<DisclosureId>, StoreError> {
-    let statement = "SELECT id FROM disclosures WHERE id > ?1 AND created_ms < ?2
-                       AND state IN ('acknowledged', 'denied', 'withdrawn', 'expired') ORDER BY id LIMIT ?3";
-    let (mut found, mut after) = (Vec::new(), [0; 16]);
-    loop {
-        let ids = ids(sql, statement, span, after)?;
-        let Some(last) = ids.last() else { return Ok(found) };
-        after = *last;
-        for id in ids {
-            if !touched_since(context, sql, span, &id)? {
-                found.push(DisclosureId::from_bytes(id));
-            }
-        }
-    }
-}
-
-/// Whether an entry about a disclosure or a change is of a later day than the span: it goes when that one does.
-fn touched_since(context: &Context, sql: &Connection, span: Span, id: &[u8; 16]) -> Result<bool, StoreError> {
-    let domain = match span.class {
-        PayloadClass::Disclosure => Domain::Disclosure,
-        PayloadClass::Administration => Domain::Change,
-        PayloadClass::Query | PayloadClass::Enrolment | PayloadClass::Access => return Ok(false),
-    };
-    let tag = context.keys.ring.tags().tag(domain, id);
-    let later = sql
+    let class = span.class.number();
+    let disposed = disposed_before(sql, class)?;
+    let rows = sql
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM entries WHERE class IN (2, 4) AND substr(tags, 1, 16) = ?1
-             AND class = ?2 AND at_ms >= ?3)",
+            "SELECT id, substr(body, 1, 8) FROM disclosures
+             WHERE substr(body, 1, 8) >= ?1 AND substr(body, 1, 8) < ?2",
         )
         .and_then(|mut statement| {
-            let values = params![tag.as_bytes(), span.class.number(), span.end_ms()];
-            statement.query_row(values, |row| row.get::<_, bool>(0))
+            let bounds = params![mark(disposed), mark(span.before)];
+            statement
+                .query_map(bounds, |row| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, Vec<u8>>(1)?)))?
+                .collect::<Result<Vec<_>, _>>()
         });
-    database("looking for later entries", later)
+    let mut found = Vec::new();
+    for (id, mark) in database("looking for disclosures", rows)? {
+        let day = split(&mark).map(|(day, _)| day);
+        if let Some(day) = day
+            && context.keys.payload_key_find(class, day)?.is_some()
+        {
+            found.push(DisclosureId::from_bytes(id));
+        }
+    }
+    Ok(found)
 }
 
 /// Finishes disposals that a crash cut short, at the start, when nobody else uses the database.
@@ -427,7 +413,7 @@ pub(super) fn finish(context: &Context, sql: &Connection) -> Result<(), StoreErr
         let mut stage = Stage::Openings;
         while !matches!(stage, Stage::Gone) {
             let transaction = database("disposing of payloads", sql.unchecked_transaction())?;
-            stage = step(context, &transaction, due.span, &stage)?;
+            stage = step(&transaction, due.span, &stage)?;
             database("disposing of payloads", transaction.commit())?;
         }
         if emptied(sql)? {
@@ -458,7 +444,7 @@ impl SqliteStore {
             tokio::task::spawn_blocking(keys).await.map_err(|_| StoreError::Closed)??;
             let mut stage = Stage::Openings;
             while !matches!(stage, Stage::Gone) {
-                let done = move |tx: &mut Tx<'_>| step(tx.context, tx.sql, due.span, &stage);
+                let done = move |tx: &mut Tx<'_>| step(tx.sql, due.span, &stage);
                 stage = self.writer.unlogged(done).await?;
             }
             let path = self.path.clone();

@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::audit::event::{Fact, Kind};
-use crate::authz::Permit;
+use crate::authz::{PayloadClass, Permit};
 use crate::ids::{ActorName, BatchId, CollectionName, FieldName, RestrictionName, SubjectId};
-use crate::keys::{DataKey, Domain, Place, Pseudonym, Purpose};
+use crate::keys::{DataKey, Domain, Place, Pseudonym};
 use crate::secret::random_bytes;
 use crate::store::StoreError;
 use crate::store::enrolment::{
@@ -16,6 +16,7 @@ use crate::store::enrolment::{
 };
 use crate::template::Protected;
 
+use super::day_key::DayKey;
 use super::tx::Tx;
 use super::{Context, count, database, name, opened, record, sealed};
 
@@ -63,10 +64,9 @@ pub(super) fn batch_start(
         });
     }
     let id = BatchId::from_bytes(random_bytes(tx.context.entropy.as_ref())?);
-    let key = tx.context.keys.ring.sealing(Purpose::Batches);
-    let place = Place { table: "batches", row: id.as_bytes(), column: "official", version: 1 };
-    let official =
-        sealed("sealing a batch", key.seal(place, new.official.as_bytes(), tx.context.entropy.as_ref()))?;
+    // It goes with the first of its entries, and so does who began it: no later entry has that again.
+    let key = DayKey::of_day(tx.context, PayloadClass::Enrolment, new.created.day())?;
+    let official = key.seal(tx.context, "sealing a batch", official_place(&id), new.official.as_bytes())?;
     let inserted = tx.sql.execute(
         "INSERT INTO batches (id, request_tag, owner, collection, official, rows_done, rows_accepted, created_ms)
          VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6)",
@@ -616,6 +616,10 @@ pub(super) fn slot_subjects(sql: &Connection, slots: &[u64]) -> Result<Vec<Optio
 
 fn template_open(bytes: &[u8]) -> Result<Protected, StoreError> {
     Protected::from_bytes(bytes).map_err(|_| StoreError::Damaged { what: "a template" })
+}
+
+pub(super) const fn official_place(id: &BatchId) -> Place<'_> {
+    Place { table: "batches", row: id.as_bytes(), column: "official", version: 1 }
 }
 
 pub(super) const fn template_place(row: &[u8]) -> Place<'_> {

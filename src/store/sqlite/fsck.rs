@@ -19,6 +19,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod trees;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +36,7 @@ use crate::keys::RootKey;
 use crate::store::StoreError;
 
 use super::log::SqlTiles;
-use super::{DATABASE_FILE, KEY_STORE_FILE, database, files};
+use super::{DATABASE_FILE, KEY_STORE_FILE, database, files, holder};
 use crate::authz::PayloadClass;
 use changes::Changes;
 use disclosures::{Against, Cases};
@@ -70,6 +71,7 @@ pub fn fsck(
         cases: BTreeMap::new(),
         disposed: Vec::new(),
         taken: BTreeMap::new(),
+        trees: Vec::new(),
     };
     check.databases(progress, &mut report);
     let done = check.all(progress, &mut report);
@@ -93,6 +95,8 @@ struct Check<'a> {
     disposed: Vec<disposals::Said>,
     /// By class, the entries of days that a disposal covers.
     taken: BTreeMap<u8, u64>,
+    /// What entries state of whole trees.
+    trees: Vec<trees::Said>,
 }
 
 /// A journal as its row says.
@@ -155,7 +159,7 @@ impl Check<'_> {
             report.part(FaultPlace::Journal(journal.name.clone()), done);
         }
         self.strangers(&journals, report)?;
-        self.origins(&journals, report);
+        self.origins(&journals, report)?;
         // A disclosure may go on from one tree of its partner in another.
         for partner in journals.iter().filter(|journal| !journal.retired).map(|journal| owner(&journal.name))
         {
@@ -173,6 +177,7 @@ impl Check<'_> {
         part("log_keys", log_keys::compare(self.view, report), report);
         part("journal_heads", heads::compare(self.view, &journals, &self.history, report), report);
         part("cosignatures", heads::cosignatures(self.view, &journals, report), report);
+        part("journals", trees::compare(self.view, &journals, &self.trees, report), report);
         part("disclosures", disclosures::compare_all(self.view, report), report);
         changes.compare(&self.history, &self.view.disposals, &people, report);
         part("people", people::compare(self.view, &self.history, &changes, report), report);
@@ -217,12 +222,7 @@ impl Check<'_> {
             owner: owner(&journal.name),
             of_holder,
         };
-        let mut pass = Pass {
-            opened: 0,
-            disposed: 0,
-            receipts: Vec::new(),
-            rekeyed: Vec::new(),
-        };
+        let mut pass = Pass { opened: 0, disposed: 0, receipts: Vec::new(), rekeyed: Vec::new() };
         let all = size_of(&view.sql, journal.id)?;
         let what = format!("journal {}", journal.name);
         let mut reader = Reader::new(&view.sql, journal.id);
@@ -318,6 +318,7 @@ impl Check<'_> {
             let id = DisclosureId::from_bytes(id.try_into().ok()?);
             Some(Look { place: place(), id, event: event.clone(), tags: tags.to_vec() })
         };
+        self.trees.extend(trees::Said::of(journal, index, event));
         if event.kind == Kind::LogKeyChanged {
             pass.rekeyed.push((index, event.clone()));
         }
@@ -401,8 +402,13 @@ impl Check<'_> {
     }
 
     /// Names and origins of journals, and heads of journals that are not there.
-    fn origins(&self, journals: &[JournalRow], report: &mut FsckReport) {
-        let host = self.history.host.clone().unwrap_or_default();
+    fn origins(&self, journals: &[JournalRow], report: &mut FsckReport) -> Result<(), StoreError> {
+        let host = match self.history.host.clone() {
+            // The entry that says it is disposed of; what the row says is held against every signed checkpoint.
+            None if self.history.forgotten => holder::text_find(&self.view.sql, "host")?,
+            said => said,
+        };
+        let host = host.unwrap_or_default();
         for journal in journals {
             let first = format!("{host}/onebit/{}", owner(&journal.name));
             if !follows(&journal.origin, &first, journals) {
@@ -418,6 +424,7 @@ impl Check<'_> {
             let what = format!("it states a head of {}, and there is no such journal", head.journal);
             report.fault(head.place.clone(), what);
         }
+        Ok(())
     }
 }
 

@@ -260,7 +260,7 @@ pub(super) fn text(sql: &Connection, key: &str) -> Result<String, StoreError> {
     text_find(sql, key)?.ok_or(StoreError::Damaged { what: "the holder" })
 }
 
-fn text_find(sql: &Connection, key: &str) -> Result<Option<String>, StoreError> {
+pub(super) fn text_find(sql: &Connection, key: &str) -> Result<Option<String>, StoreError> {
     value_find(sql, key)?
         .map(|value| String::from_utf8(value).map_err(|_| StoreError::Damaged { what: "the holder" }))
         .transpose()

@@ -74,6 +74,11 @@ impl KeyStore {
         Ok(Some(PayloadKey(key)))
     }
 
+    /// Whether this process has destroyed the key of a payload class and a day.
+    pub(super) fn payload_key_is_destroyed(&self, class: u8, day: i64) -> bool {
+        lock(&self.payload_keys).destroyed_before.get(&class).is_some_and(|before| day < *before)
+    }
+
     /// The oldest day of a payload class that has a key, and how many days from before `before` have one.
     pub(super) fn payload_days(&self, class: u8, before: i64) -> Result<(Option<i64>, u64), StoreError> {
         let days = lock(&self.sql).query_row(
@@ -247,6 +252,7 @@ impl PayloadKeys {
 }
 
 /// The key of a payload class and a day.
+#[derive(Clone)]
 pub(super) struct PayloadKey(Arc<DataKey>);
 
 impl PayloadKey {

@@ -5,7 +5,9 @@
 
 mod change;
 mod checkpoints;
+mod day_key;
 mod disclosure;
+mod disclosure_row;
 mod disposal;
 mod enrolment;
 mod export;

@@ -3,14 +3,16 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::approval::Fields;
+use crate::authz::PayloadClass;
 use crate::ids::{DisclosureId, FieldName, PartnerName, SubjectId};
-use crate::keys::{DataKey, Place, Purpose, ReleaseInfo, ReleasePublicKey, seal_release};
+use crate::keys::{DataKey, Place, ReleaseInfo, ReleasePublicKey, seal_release};
 use crate::secret::SecretBytes;
 use crate::store::StoreError;
 
+use super::day_key::DayKey;
 use super::record::{self, FieldStored};
 use super::tx::Tx;
-use super::{Context, count, database, opened, sealed};
+use super::{Context, count, database, opened};
 
 /// A release as it is kept.
 pub(super) struct Kept {
@@ -100,9 +102,9 @@ pub(super) fn keep(
     ciphertext: &[u8],
     info: &[u8],
     index: u64,
+    key: &DayKey,
 ) -> Result<(), StoreError> {
-    let key = tx.context.keys.ring.sealing(Purpose::Releases);
-    let at_rest = sealed("sealing a release", key.seal(place(&id), ciphertext, tx.context.entropy.as_ref()))?;
+    let at_rest = key.seal(tx.context, "sealing a release", place(&id), ciphertext)?;
     let inserted = tx.sql.execute(
         "INSERT INTO releases (disclosure, ciphertext, info, idx, journal)
          VALUES (?1, ?2, ?3, ?4, (SELECT partners.journal FROM partners
@@ -110,6 +112,24 @@ pub(super) fn keep(
         params![id.as_bytes(), at_rest, info, index],
     );
     database("writing a release", inserted).map(count)
+}
+
+/// Seals the ciphertext of a disclosure, if there is one, under a later key.
+pub(super) fn seal_again(
+    tx: &Tx<'_>,
+    id: DisclosureId,
+    key: &DayKey,
+    later: &DayKey,
+) -> Result<(), StoreError> {
+    let read = "SELECT ciphertext FROM releases WHERE disclosure = ?1";
+    let at_rest = tx.sql.query_row(read, params![id.as_bytes()], |row| row.get::<_, Vec<u8>>(0)).optional();
+    let Some(at_rest) = database("reading a release", at_rest)? else { return Ok(()) };
+    let at_rest = key.seal_again(tx.context, later, place(&id), &at_rest)?;
+    let kept = tx.sql.execute(
+        "UPDATE releases SET ciphertext = ?2 WHERE disclosure = ?1",
+        params![id.as_bytes(), at_rest],
+    );
+    database("writing a release", kept).map(count)
 }
 
 /// The release of a disclosure; `None` before it and after it was deleted.
@@ -122,8 +142,10 @@ pub(super) fn get(context: &Context, sql: &Connection, id: DisclosureId) -> Resu
         )
         .optional();
     let Some((at_rest, info, journal, index)) = database("reading a release", row)? else { return Ok(None) };
-    let key = context.keys.ring.sealing(Purpose::Releases);
-    let ciphertext = opened("opening a release", key.open(place(&id), &at_rest))?;
+    let Some(key) = DayKey::of_value(context, sql, PayloadClass::Disclosure, &at_rest)? else {
+        return Ok(None);
+    };
+    let ciphertext = key.open("opening a release", place(&id), &at_rest)?;
     Ok(Some(Kept { ciphertext: ciphertext.expose().to_vec(), info, journal, index }))
 }
 

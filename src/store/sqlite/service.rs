@@ -30,7 +30,9 @@ use super::disposal::Span;
 use super::enrolment::Chunked;
 use super::query::Recording;
 use super::writer::UNLOGGED;
-use super::{SqliteStore, change, disclosure, disposal, enrolment, export, holder, log, query, witness};
+use super::{
+    SqliteStore, change, disclosure, disclosure_row, disposal, enrolment, export, holder, log, query, witness,
+};
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -310,7 +312,7 @@ impl Store for SqliteStore {
 
     async fn disclosure_get(&self, id: DisclosureId) -> Result<Option<Case>, StoreError> {
         let context = std::sync::Arc::clone(&self.context);
-        self.readers.read(move |sql| Ok(disclosure::get(&context, sql, id)?.map(|row| row.case))).await
+        self.readers.read(move |sql| Ok(disclosure_row::get(&context, sql, id)?.map(|row| row.case))).await
     }
 
     async fn disclosure_list(&self, filter: CaseFilter) -> Result<Vec<Case>, StoreError> {

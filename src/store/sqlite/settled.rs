@@ -125,6 +125,10 @@ mod tests {
         assert_eq!(polled(reader.as_mut()), Poll::Ready(false));
         let late = settled.begin();
         settled.end(late.saturating_sub(1));
-        assert_eq!(polled(pin!(settled.wait())), Poll::Ready(false), "the batch before may end after the stop");
+        assert_eq!(
+            polled(pin!(settled.wait())),
+            Poll::Ready(false),
+            "the batch before may end after the stop"
+        );
     }
 }

@@ -113,7 +113,7 @@ fn count_disclosures(
     journals: &mut BTreeMap<Journal, Totals>,
 ) -> Result<(), StoreError> {
     for id in disclosures_of(context, sql, span)? {
-        let row = super::disclosure::get(context, sql, id)?;
+        let row = super::disclosure_row::get(context, sql, id)?;
         let row = row.ok_or(StoreError::Damaged { what: "a disclosure" })?;
         let request = row.case.disclosure.request();
         let journal = Journal::Partner(request.partner().clone());

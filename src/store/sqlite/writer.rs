@@ -128,7 +128,10 @@ impl Drop for Writer {
 }
 
 /// Starts a thread with a name.
-pub(super) fn spawned(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+pub(super) fn spawned(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, StoreError> {
     let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(work);
     spawned.map_err(|source| StoreError::File { path: "a thread".to_owned(), source })
 }

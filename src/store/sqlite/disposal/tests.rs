@@ -1,5 +1,7 @@
 //! What is left of payloads on the disk, before and after: looked for in every file of the store's folder.
 
+mod copies;
+
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
@@ -380,8 +382,11 @@ async fn an_opening_that_is_gone_without_a_disposal_is_damage() {
     let _ = two_days(&bench).await;
     let sql = Connection::open(&files(folder.path())[0]).unwrap();
     assert!(
-        sql.execute("UPDATE entries SET tags = NULL, partner_opening = NULL, holder_opening = NULL WHERE class = 1", [])
-            .unwrap()
+        sql.execute(
+            "UPDATE entries SET tags = NULL, partner_opening = NULL, holder_opening = NULL WHERE class = 1",
+            []
+        )
+        .unwrap()
             > 0
     );
     drop(sql);

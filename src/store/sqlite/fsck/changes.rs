@@ -6,7 +6,7 @@ use crate::audit::event::{Event, Fact, Kind};
 use crate::authz::PayloadClass;
 use crate::clock::Timestamp;
 use crate::ids::{ChangeId, Digest};
-use crate::keys::{Purpose, SignatureDomain};
+use crate::keys::SignatureDomain;
 use crate::store::StoreError;
 use crate::store::change::{Change, digest};
 
@@ -16,7 +16,7 @@ use super::disposals::Disposals;
 use super::history::{History, Of};
 use super::people::{PeopleKeys, Signed};
 use super::report::{FaultPlace, FsckReport};
-use super::view::View;
+use super::view::{Sealed, View};
 
 /// All changes as they are stored.
 pub(super) struct Changes(BTreeMap<ChangeId, Row>);
@@ -31,8 +31,14 @@ struct Row {
     decider: Option<String>,
     decider_signature: Option<Vec<u8>>,
     created: i64,
-    /// What changes and why; nothing when it did not open.
-    body: Option<(Change, String)>,
+    /// What changes and why, with the day of the key that it lies under; nothing when it did not open.
+    body: Option<Body>,
+}
+
+struct Body {
+    day: i64,
+    change: Change,
+    reason: String,
 }
 
 impl Changes {
@@ -47,10 +53,10 @@ impl Changes {
             let id: Vec<u8> = database("reading changes", row.get(0))?;
             let sealed: Vec<u8> = database("reading changes", row.get(4))?;
             let id = ChangeId::from_bytes(id.try_into().unwrap_or_default());
-            let body = body(view, id, &sealed);
-            if body.is_none() {
-                report.fault(FaultPlace::Change(id), "its body does not open in its place, or is none");
-            }
+            let body = body(view, id, &sealed).unwrap_or_else(|what| {
+                report.fault(FaultPlace::Change(id), format!("its body is not readable: {what}"));
+                None
+            });
             let read = || -> Result<Row, rusqlite::Error> {
                 Ok(Row {
                     sequence: row.get(1)?,
@@ -72,12 +78,12 @@ impl Changes {
 
     /// What a change changes.
     pub(super) fn body(&self, id: ChangeId) -> Option<&Change> {
-        self.0.get(&id).and_then(|row| row.body.as_ref()).map(|(change, _)| change)
+        self.0.get(&id).and_then(|row| row.body.as_ref()).map(|body| &body.change)
     }
 
     /// What all changes change.
     pub(super) fn bodies(&self) -> impl Iterator<Item = &Change> {
-        self.0.values().filter_map(|row| row.body.as_ref()).map(|(change, _)| change)
+        self.0.values().filter_map(|row| row.body.as_ref()).map(|body| &body.change)
     }
 
     /// Holds all changes against their entries.
@@ -91,7 +97,12 @@ impl Changes {
         for (id, row) in &self.0 {
             report.counts.changes = report.counts.changes.saturating_add(1);
             let place = FaultPlace::Change(*id);
-            if let Some((change, reason)) = &row.body {
+            if let Some(Body { day, change, reason }) = &row.body {
+                let entries = history.changes.get(id).into_iter().flatten();
+                let last = entries.map(|of| of.event.at.day()).max();
+                if *day < Timestamp::from_millis(row.created).day() || last.is_some_and(|last| *day < last) {
+                    report.fault(place.clone(), KEY_OF_ANOTHER_DAY);
+                }
                 if digest(*id, change, reason).as_bytes().as_slice() != row.digest {
                     report.fault(place.clone(), "its digest is not that of its body");
                 }
@@ -202,9 +213,21 @@ impl Row {
     }
 }
 
-fn body(view: &View, id: ChangeId, sealed: &[u8]) -> Option<(Change, String)> {
-    let plain = view.ring.sealing(Purpose::Registry).open(body_place(&id), sealed).ok()?;
-    let (length, rest) = plain.expose().split_first_chunk::<4>()?;
-    let (change, reason) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
-    Some((Change::from_bytes(change).ok()?, String::from_utf8(reason.to_vec()).ok()?))
+/// The body of a change; nothing when a disposal is about to take it.
+fn body(view: &View, id: ChangeId, stored: &[u8]) -> Result<Option<Body>, String> {
+    let (day, plain) = match view.open_sealed(PayloadClass::Administration, body_place(&id), stored) {
+        Sealed::Opened(day, plain) => (day, plain),
+        Sealed::Going => return Ok(None),
+        Sealed::Closed(what) => return Err(what),
+    };
+    let read = || {
+        let (length, rest) = plain.expose().split_first_chunk::<4>()?;
+        let (change, reason) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+        let (change, reason) = (Change::from_bytes(change).ok()?, String::from_utf8(reason.to_vec()).ok()?);
+        Some(Body { day, change, reason })
+    };
+    read().map(Some).ok_or_else(|| "it is none of a change".to_owned())
 }
+
+/// It would outlive its key, or its entries would.
+pub(super) const KEY_OF_ANOTHER_DAY: &str = "it lies under the key of a day before its last entry";

@@ -9,17 +9,18 @@ use crate::audit::event::{Event, Fact, Kind};
 use crate::authz::PayloadClass;
 use crate::clock::Timestamp;
 use crate::ids::{Digest, DisclosureId, FieldName, PartnerName};
-use crate::keys::{Domain, Purpose, ReleaseInfo, SignatureDomain};
+use crate::keys::{Domain, ReleaseInfo, SignatureDomain};
 use crate::store::StoreError;
 
 use super::super::database;
-use super::super::disclosure::{body_place, step_place, step_row};
+use super::super::disclosure_row::{body_place, step_place, step_row};
 use super::super::release;
+use super::changes::KEY_OF_ANOTHER_DAY;
 use super::history::History;
 use super::people::{PeopleKeys, Signed};
 use super::queries;
 use super::report::{FaultPlace, FsckReport};
-use super::view::View;
+use super::view::{Sealed, View};
 
 /// The entries of one partner's disclosures.
 #[derive(Default)]
@@ -101,8 +102,17 @@ impl Cases {
             let id = DisclosureId::from_bytes(id.try_into().unwrap_or_default());
             let covered = against.view.disposals.covers(PayloadClass::Disclosure, created);
             let done = against.view.disposals.is_done(PayloadClass::Disclosure.number(), created.day());
-            if !self.0.contains_key(&id) && (!covered || done) {
-                report.fault(FaultPlace::Disclosure(id), "no entry says that it was requested");
+            // Looks at fields are entries of the holder's, and may be all that is left.
+            let viewed = against.history.viewed.get(&id).is_some_and(|day| *day >= created.day());
+            match find(against.view, id)?.filter(|_| !self.0.contains_key(&id)) {
+                Some(row) if covered && viewed => compare(against, id, &row, &[], report)?,
+                Some(row) if !covered || done => {
+                    report.fault(FaultPlace::Disclosure(id), "no entry says that it was requested");
+                    if let Err(what) = body(against.view, id, &row.body) {
+                        report.fault(FaultPlace::Disclosure(id), unreadable(&what));
+                    }
+                }
+                _ => {}
             }
             if index <= before {
                 report.fault(FaultPlace::Disclosure(id), "its number is not in the order of the entries");
@@ -151,7 +161,8 @@ pub(super) fn compare_all(view: &View, report: &mut FsckReport) -> Result<(), St
 
 /// The request of a disclosure, for what must be known of it beside its entries.
 pub(super) fn request(view: &View, id: DisclosureId) -> Result<Option<([u8; 16], Request)>, StoreError> {
-    Ok(find(view, id)?.and_then(|row| opened(view, id, &row.body)))
+    let body = find(view, id)?.and_then(|row| body(view, id, &row.body).ok().flatten());
+    Ok(body.map(|body| (body.subject, body.request)))
 }
 
 fn find(view: &View, id: DisclosureId) -> Result<Option<Row>, StoreError> {
@@ -182,10 +193,25 @@ fn find(view: &View, id: DisclosureId) -> Result<Option<Row>, StoreError> {
     database("reading a disclosure", row)
 }
 
-fn opened(view: &View, id: DisclosureId, body: &[u8]) -> Option<([u8; 16], Request)> {
-    let plain = view.ring.sealing(Purpose::Cases).open(body_place(&id), body).ok()?;
-    let (subject, request) = plain.expose().split_first_chunk::<16>()?;
-    Some((*subject, Request::from_bytes(request).ok()?))
+/// What is sealed of a request, with the day of the key that all of the disclosure lies under.
+struct Body {
+    day: i64,
+    subject: [u8; 16],
+    request: Request,
+}
+
+/// The body of a disclosure; nothing when a disposal is about to take it.
+fn body(view: &View, id: DisclosureId, stored: &[u8]) -> Result<Option<Body>, String> {
+    let (day, plain) = match view.open_sealed(PayloadClass::Disclosure, body_place(&id), stored) {
+        Sealed::Opened(day, plain) => (day, plain),
+        Sealed::Going => return Ok(None),
+        Sealed::Closed(what) => return Err(what),
+    };
+    let read = || {
+        let (subject, request) = plain.expose().split_first_chunk::<16>()?;
+        Some(Body { day, subject: *subject, request: Request::from_bytes(request).ok()? })
+    };
+    read().map(Some).ok_or_else(|| "it is none of a disclosure".to_owned())
 }
 
 fn compare(
@@ -197,11 +223,20 @@ fn compare(
 ) -> Result<(), StoreError> {
     let place = FaultPlace::Disclosure(id);
     report.counts.disclosures = report.counts.disclosures.saturating_add(1);
-    let Some((subject, request)) = opened(against.view, id, &row.body) else {
-        report.fault(place, "its request does not open in its place, or is none");
-        return Ok(());
+    let Body { day, subject, request } = match body(against.view, id, &row.body) {
+        Ok(Some(body)) => body,
+        Ok(None) => return Ok(()),
+        Err(what) => {
+            report.fault(place, unreadable(&what));
+            return Ok(());
+        }
     };
-    let Some(steps) = steps(against.view, id, report)? else { return Ok(()) };
+    let viewed = against.history.viewed.get(&id).copied();
+    let last = entries.iter().map(|said| said.event.at.day()).chain(viewed).max();
+    if day < Timestamp::from_millis(row.created).day() || last.is_some_and(|last| day < last) {
+        report.fault(place.clone(), KEY_OF_ANOTHER_DAY);
+    }
+    let Some(steps) = steps(against.view, id, day, report)? else { return Ok(()) };
     let mut states = Vec::new();
     for taken in 1..=steps.len() {
         match Disclosure::replay(request.clone(), steps.iter().take(taken)) {
@@ -217,6 +252,7 @@ fn compare(
     let mut follow = Follow {
         against,
         id,
+        day,
         subject,
         entries,
         at: 0,
@@ -235,7 +271,12 @@ fn compare(
     follow.release(now)
 }
 
-fn steps(view: &View, id: DisclosureId, report: &mut FsckReport) -> Result<Option<Vec<Step>>, StoreError> {
+fn steps(
+    view: &View,
+    id: DisclosureId,
+    day: i64,
+    report: &mut FsckReport,
+) -> Result<Option<Vec<Step>>, StoreError> {
     let read = "SELECT sequence, step FROM disclosure_steps WHERE disclosure = ?1 ORDER BY sequence";
     let rows = view.sql.prepare_cached(read).and_then(|mut statement| {
         statement
@@ -250,14 +291,20 @@ fn steps(view: &View, id: DisclosureId, report: &mut FsckReport) -> Result<Optio
             return Ok(None);
         }
         let step_row = step_row(id, u64::try_from(sequence).unwrap_or_default());
-        let plain = view.ring.sealing(Purpose::Cases).open(step_place(&step_row), &sealed);
-        match plain.ok().and_then(|plain| Step::from_bytes(plain.expose()).ok()) {
-            Some(step) => steps.push(step),
-            None => {
-                report.fault(place, format!("its step {due} does not open in its place, or is none"));
-                return Ok(None);
-            }
-        }
+        let what = match view.open_sealed(PayloadClass::Disclosure, step_place(&step_row), &sealed) {
+            Sealed::Opened(under, _) if under != day => ANOTHER_KEY.to_owned(),
+            Sealed::Opened(_, plain) => match Step::from_bytes(plain.expose()) {
+                Ok(step) => {
+                    steps.push(step);
+                    continue;
+                }
+                Err(error) => super::report::chain(&error),
+            },
+            Sealed::Going => ANOTHER_KEY.to_owned(),
+            Sealed::Closed(what) => what,
+        };
+        report.fault(place, format!("its step {due} is not readable: {what}"));
+        return Ok(None);
     }
     Ok(Some(steps))
 }
@@ -266,6 +313,8 @@ fn steps(view: &View, id: DisclosureId, report: &mut FsckReport) -> Result<Optio
 struct Follow<'a, 'r> {
     against: &'a Against<'a>,
     id: DisclosureId,
+    /// Of the key that all of it lies under.
+    day: i64,
     subject: [u8; 16],
     entries: &'a [Said],
     at: usize,
@@ -519,9 +568,11 @@ impl<'a> Follow<'a, '_> {
             entry.and_then(|said| Some((i64::try_from(said.index).ok()?, Some(said.tree.0)))) == Some(place),
             "its ciphertext names another entry than that of its release",
         );
-        match view.ring.sealing(Purpose::Releases).open(release::place(&self.id), &sealed) {
-            Err(error) => self.fault(format!("its ciphertext does not open in its place: {error}")),
-            Ok(plain) => {
+        match view.open_sealed(PayloadClass::Disclosure, release::place(&self.id), &sealed) {
+            Sealed::Closed(what) => self.fault(format!("its ciphertext is not readable: {what}")),
+            Sealed::Going => self.fault(format!("its ciphertext is not readable: {ANOTHER_KEY}")),
+            Sealed::Opened(day, plain) => {
+                self.must(day == self.day, "its ciphertext lies under another key than its request");
                 let digest = Digest::sha256(plain.expose());
                 let due = entry.and_then(|said| said.event.fact(Fact::CiphertextDigest));
                 self.must(
@@ -540,6 +591,13 @@ impl<'a> Follow<'a, '_> {
         Ok(())
     }
 }
+
+fn unreadable(what: &str) -> String {
+    format!("its request is not readable: {what}")
+}
+
+/// All of a disclosure lies under one key, so that all of it goes together.
+const ANOTHER_KEY: &str = "it lies under another key than the request";
 
 fn joined<'a>(fields: impl Iterator<Item = &'a FieldName>) -> String {
     fields.map(FieldName::as_str).collect::<Vec<_>>().join(",")

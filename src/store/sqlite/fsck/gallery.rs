@@ -6,16 +6,16 @@ use rusqlite::{OptionalExtension, params};
 use crate::authz::PayloadClass;
 use crate::clock::Timestamp;
 use crate::ids::{BatchId, FieldName, SubjectId};
-use crate::keys::{DataKey, Place, Purpose};
+use crate::keys::DataKey;
 use crate::store::StoreError;
 use crate::template::Protected;
 
 use super::super::database;
-use super::super::enrolment::template_place;
+use super::super::enrolment::{official_place, template_place};
 use super::super::record;
 use super::history::{BatchSaid, History};
 use super::report::{FaultPlace, FsckReport};
-use super::view::{View, connect};
+use super::view::{Sealed, View, connect};
 
 /// A subject with its key and all that is sealed under it.
 struct Subject {
@@ -176,6 +176,14 @@ pub(super) fn batches(view: &View, history: &History, report: &mut FsckReport) -
         let id = BatchId::from_bytes(id.try_into().unwrap_or_default());
         let place = || FaultPlace::Row { table: "batches", row: id.resource() };
         let twice = seen.insert(id, ()).is_some();
+        let official = match view.open_sealed(PayloadClass::Enrolment, official_place(&id), &official) {
+            Sealed::Opened(day, plain) => Some((day, plain.expose().to_vec())),
+            Sealed::Going => None,
+            Sealed::Closed(what) => {
+                report.fault(place(), format!("its official is not readable: {what}"));
+                None
+            }
+        };
         let Some(said) = history.batches.get(&id).filter(|said| said.begun.is_some()) else {
             // Its entries go before it, and it goes with the first of them.
             let covered = view.disposals.covers(PayloadClass::Enrolment, created);
@@ -184,10 +192,8 @@ pub(super) fn batches(view: &View, history: &History, report: &mut FsckReport) -
             }
             continue;
         };
-        let sealed_place = Place { table: "batches", row: id.as_bytes(), column: "official", version: 1 };
-        let plain = view.ring.sealing(Purpose::Batches).open(sealed_place, &official);
-        if plain.ok().is_none_or(|plain| plain.expose() != said.official) {
-            report.fault(place(), "its official does not open in its place, or is not that of its entry");
+        if official.is_some_and(|official| official != (created.day(), said.official.clone())) {
+            report.fault(place(), "its official, or the day of its key, is not that of its entry");
         }
         if (owner.as_str(), collection.as_str()) != (said.owner.as_str(), said.collection.as_str()) {
             report.fault(place(), "its owner or its collection is not that of its entry");

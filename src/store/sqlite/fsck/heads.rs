@@ -105,7 +105,8 @@ pub(super) fn cosignatures(
     Ok(())
 }
 
-fn note(view: &View, journal: i64, size: i64) -> Result<Option<String>, StoreError> {
+/// The checkpoint of a size as it stands in its row.
+pub(super) fn note(view: &View, journal: i64, size: i64) -> Result<Option<String>, StoreError> {
     let read = "SELECT note FROM checkpoints WHERE journal = ?1 AND size = ?2";
     let note = view.sql.prepare_cached(read).and_then(|mut statement| {
         statement.query_row(params![journal, size], |row| row.get::<_, String>(0)).optional()

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::event::{Event, Fact, Kind};
 use crate::clock::Timestamp;
-use crate::ids::{BatchId, ChangeId, Digest};
+use crate::ids::{BatchId, ChangeId, Digest, DisclosureId};
 
 use super::report::FaultPlace;
 use super::tree::HeadStated;
@@ -34,8 +34,8 @@ pub(super) struct History {
     pub(super) heads: Vec<HeadStated>,
     /// All of them: partner, size and entry, and when.
     pub(super) stated: BTreeMap<(String, u64, u64), Timestamp>,
-    /// What witnesses are said to have cosigned.
-    pub(super) witnessed: Vec<HeadStated>,
+    /// By disclosure, the last day on which somebody looked at a field of its subject.
+    pub(super) viewed: BTreeMap<DisclosureId, i64>,
     /// Whether entries about people, partners and rules are disposed of.
     pub(super) forgotten: bool,
     /// What a confirmed change did, until the next entry shows that it found something to change.
@@ -117,8 +117,13 @@ impl History {
                 self.stated.insert((head.journal.clone(), head.size, index), event.at);
                 self.heads.push(head);
             }
-            Kind::JournalWitnessed => self.witnessed.push(stated_head(tree, index, event)),
             Kind::EnrolmentBatch | Kind::EnrolmentChunk => self.batch(event),
+            Kind::FieldViewed if event.fact(Fact::Reason).is_none() => {
+                if let Some(Ok(id)) = event.fact(Fact::Disclosure).map(TryInto::try_into) {
+                    let day = self.viewed.entry(DisclosureId::from_bytes(id)).or_insert(i64::MIN);
+                    *day = event.at.day().max(*day);
+                }
+            }
             _ => {}
         }
     }

@@ -48,7 +48,13 @@ impl OfQuery {
             return Self::Other(row.query());
         }
         let index = u64::try_from(index).unwrap_or(u64::MAX);
-        Self::Own(differences((opener.ring, opener.payload), row, (opener.owner, opener.journal), index, event))
+        Self::Own(differences(
+            (opener.ring, opener.payload),
+            row,
+            (opener.owner, opener.journal),
+            index,
+            event,
+        ))
     }
 }
 
@@ -133,7 +139,10 @@ impl Queries {
                     // It goes by the day on which it was received, and its entry by its own.
                     let received = event.at.before(Duration::from_millis(RECEIVED_APART_MS));
                     if !view.disposals.covers(PayloadClass::Query, received) {
-                        let what = format!("it says that {} was answered, and there is no such query", id.resource());
+                        let what = format!(
+                            "it says that {} was answered, and there is no such query",
+                            id.resource()
+                        );
                         report.fault(place, what);
                     }
                     return Ok(());
@@ -169,7 +178,8 @@ impl Queries {
         });
         for (id, index) in database("reading queries", strays)? {
             let id = QueryId::from_bytes(id.try_into().unwrap_or_default());
-            report.fault(FaultPlace::Query(id), format!("there is no entry {index} in its partner's journal"));
+            report
+                .fault(FaultPlace::Query(id), format!("there is no entry {index} in its partner's journal"));
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! A small store with something of everything, and every way in which a row can be damaged.
 
+mod disposed;
 mod story;
+mod trees;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
+use crate::authz::PayloadClass;
 use crate::ids::SubjectId;
-use crate::keys::{DataKey, KeyRing, LogSigner, Purpose, RootKey};
+use crate::keys::{DataKey, KeyRing, LogSigner, Place, Purpose, RootKey};
+use crate::secret::SecretBytes;
 use crate::store::StoreError;
 
+use super::super::day_key;
 use super::super::keystore::{LOG_KEY, named_place, payload_place, payload_row, seed_name, subject_place};
 use super::super::{
     BUSY_TIMEOUT, STATEMENT_CACHE, database, files, key_schema, newest_migration, schema, shown,
@@ -72,7 +75,35 @@ impl PayloadKeys {
     }
 }
 
+/// What a value comes to that is sealed under the payload key of a class and a day.
+pub(super) enum Sealed {
+    /// It opened, under the key of this day.
+    Opened(i64, SecretBytes),
+    /// Its key is gone by a disposal under way that will take it too, or is broken, which was told already.
+    Going,
+    /// It does not open, and why.
+    Closed(String),
+}
+
 impl View {
+    /// Opens a value that is sealed under the payload key of a class, and of the day in front of it.
+    pub(super) fn open_sealed(&self, class: PayloadClass, place: Place<'_>, stored: &[u8]) -> Sealed {
+        let class = class.number();
+        let Some((day, value)) = day_key::split(stored) else {
+            return Sealed::Closed("it is too short to be sealed".to_owned());
+        };
+        let (covered, done) = (self.disposals.covers_day(class, day), self.disposals.is_done(class, day));
+        match self.payload.find(class, day) {
+            Some(_) if done => Sealed::Closed("it was disposed of, and it and its key are there".to_owned()),
+            Some(key) => match key.sealing().open(place, value) {
+                Ok(plain) => Sealed::Opened(day, plain),
+                Err(error) => Sealed::Closed(format!("it does not open in its place: {error}")),
+            },
+            None if self.payload.is_broken(class, day) || (covered && !done) => Sealed::Going,
+            None => Sealed::Closed(format!("the key of class {class}, day {day} is not in the key store")),
+        }
+    }
+
     /// Opens both databases for reading. What is wrong with keys is told to the report.
     pub(super) fn open(folder: &Path, root: RootKey, report: &mut FsckReport) -> Result<Self, StoreError> {
         let ring = KeyRing::new(root);

@@ -38,9 +38,6 @@ CREATE TABLE entries (
 -- Entries of a class from the oldest on, as far as they can still be opened.
 CREATE INDEX entries_kept ON entries (class, at_ms) WHERE holder_opening IS NOT NULL;
 
--- Entries about a disclosure (class 2) or a change (class 4), whose tag is the first.
-CREATE INDEX entries_about ON entries (substr(tags, 1, 16)) WHERE class IN (2, 4);
-
 CREATE TABLE tiles (
     journal INTEGER NOT NULL REFERENCES journals (id),
     level   INTEGER NOT NULL,

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::civil::Date;
 use ring::rand::SystemRandom;
 use ring::signature::Ed25519KeyPair;
 
@@ -18,12 +19,13 @@ use crate::audit::note::{Ed25519Signer, NoteSigner as _};
 use crate::authz::{
     About, Action, Ask, Bundle, Disposable, PayloadClass, Permit, Reason, Role, Rules, Standing, Usage,
 };
-use crate::clock::{Clock, ManualClock, Timestamp, date_of};
-use crate::ids::{ChangeId, Digest, DisclosureId, FieldName, QueryId, RequestId, SubjectId};
+use crate::clock::{Clock, ManualClock, Timestamp, date_of, day_of};
+use crate::ids::{BatchId, ChangeId, Digest, DisclosureId, FieldName, QueryId, RequestId, SubjectId};
 use crate::keys::{ReleaseSecretKey, RootKey, SignatureDomain, SigningKey};
 use crate::secret::{Secret, SystemEntropy, random_bytes};
 use crate::store::change::{self, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
 use crate::store::disclosure::{AskSignature, Decided, ReleaseTerms, Released, Requested};
+use crate::store::disposal::Unfinished;
 use crate::store::enrolment::{
     BatchNew, BatchStarted, Chunk, ChunkDone, CollectionNew, FieldNew, SubjectNew,
 };
@@ -43,7 +45,7 @@ pub(super) fn root() -> RootKey {
 
 /// Makes the store in a folder.
 pub(super) async fn tell(folder: &Path) {
-    let story = Story::found(folder).await;
+    let story = Story::found(folder, NOW.before(DAY * EARLY_DAYS)).await;
     story.dispose().await;
     story.change_people().await;
     story.release_key().await;
@@ -63,13 +65,7 @@ pub(super) async fn tell(folder: &Path) {
         let whole = story.decide(&half, "grace", true).await;
         story.release(&whole).await;
     }
-    let id = cases[1].disclosure.request().disclosure();
-    let permit = story.own(Action::FetchRelease, &cases[1]).await;
-    let (fetched, _) = story.store.release_fetch(permit, id).await.unwrap().open().ok().unwrap();
-    let digest = Digest::sha256(&fetched.unwrap().ciphertext);
-    story.later();
-    let permit = story.own(Action::AcknowledgeRelease, &cases[1]).await;
-    let _done = story.store.release_acknowledge(permit, id, digest).await.unwrap();
+    story.acknowledge(&cases[1]).await;
     let half = story.decide(&cases[2], "sione", true).await;
     story.decide(&half, "grace", false).await;
     story.decide(&cases[3], "grace", true).await;
@@ -81,14 +77,17 @@ pub(super) async fn tell(folder: &Path) {
     story.refuse().await;
 }
 
-const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
+/// A day inside the terms of the agreements in policy/.
+pub(super) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 /// So much earlier the story begins: what is entered on its first day is disposed of before the rest happens.
 const EARLY_DAYS: u32 = 4_000;
 
-struct Story {
-    store: SqliteStore,
-    clock: Arc<ManualClock>,
-    rules: Rules,
+/// A store on its way.
+pub(super) struct Story {
+    pub(super) store: SqliteStore,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) rules: Rules,
     keys: BTreeMap<&'static str, SigningKey>,
     release_key: ReleaseSecretKey,
 }
@@ -105,9 +104,8 @@ const PEOPLE: [(&str, Role); 8] = [
 ];
 
 impl Story {
-    async fn found(folder: &Path) -> Self {
-        let clock =
-            Arc::new(ManualClock::at(Timestamp::from_millis(1_790_000_000_000).before(DAY * EARLY_DAYS)));
+    pub(super) async fn found(folder: &Path, now: Timestamp) -> Self {
+        let clock = Arc::new(ManualClock::at(now));
         let entropy = Arc::new(SystemEntropy::new());
         let shown: Arc<dyn Clock> = clock.clone();
         let store = SqliteStore::open(folder, &folder.join("heads"), root(), shown, entropy.clone()).unwrap();
@@ -132,12 +130,28 @@ impl Story {
         story
     }
 
+    /// Closes the store, lets something happen to it, and opens it again.
+    pub(super) fn reopened(self, folder: &Path, meanwhile: impl FnOnce(Arc<dyn Clock>)) -> Self {
+        let Self { store, clock, rules, keys, release_key } = self;
+        drop(store);
+        meanwhile(clock.clone());
+        let (shown, entropy): (Arc<dyn Clock>, _) = (clock.clone(), Arc::new(SystemEntropy::new()));
+        let store = SqliteStore::open(folder, &folder.join("heads"), root(), shown, entropy).unwrap();
+        Self { store, clock, rules, keys, release_key }
+    }
+
     /// Each step has a time of its own, as batches of a server have.
-    fn later(&self) {
+    pub(super) fn later(&self) {
         self.clock.advance(Duration::from_millis(1_500));
     }
 
-    async fn permit(&self, actor: &str, action: Action, about: About<'_>, content: Digest) -> Permit {
+    pub(super) async fn permit(
+        &self,
+        actor: &str,
+        action: Action,
+        about: About<'_>,
+        content: Digest,
+    ) -> Permit {
         let registry = self.store.registry_load().await.unwrap();
         let person = registry.person(&name(actor)).unwrap();
         let ask = Ask { action, about, content, now: self.clock.now() };
@@ -150,14 +164,27 @@ impl Story {
         self.refuse().await;
         let before = date_of(self.clock.now().day() + 1);
         self.clock.advance(DAY * (EARLY_DAYS - 1));
-        let id = self.propose(Change::Dispose { class: PayloadClass::Query, before }).await;
-        let leave = self.rules.disposable(PayloadClass::Query, before, self.clock.now()).expect("it is time");
-        self.confirmed(id, Some(leave)).await;
-        let _finished = self.store.disposals_finish().await.unwrap();
+        self.dispose_of(PayloadClass::Query, before).await;
         self.clock.advance(DAY);
     }
 
-    async fn propose(&self, change: Change) -> ChangeId {
+    /// Disposes of a class and finishes it.
+    pub(super) async fn dispose_of(&self, class: PayloadClass, before: Date) {
+        let id = self.propose(Change::Dispose { class, before }).await;
+        let leave = self.rules.disposable(class, before, self.clock.now()).expect("it is time");
+        self.confirmed(id, Some(leave)).await;
+        let _finished = self.store.disposals_finish().await.unwrap();
+        assert_eq!(self.store.payloads_get(class, day_of(before)).await.unwrap().unfinished, Unfinished::No);
+    }
+
+    /// The years after which what is from before a day may go.
+    pub(super) fn years_later(&self, class: PayloadClass, before: Date) {
+        let days = i64::from(self.rules.payload_retention(class).days);
+        let due = day_of(before) + days - self.clock.now().day();
+        self.clock.advance(DAY * u32::try_from(due.max(0)).unwrap());
+    }
+
+    pub(super) async fn propose(&self, change: Change) -> ChangeId {
         let id = ChangeId::from_bytes(random());
         let digest = change::digest(id, &change, "for a test");
         let signature = self.keys["ana"].sign(SignatureDomain::Change, &digest).unwrap();
@@ -168,7 +195,7 @@ impl Story {
         id
     }
 
-    async fn confirmed(&self, id: ChangeId, leave: Option<Disposable>) {
+    pub(super) async fn confirmed(&self, id: ChangeId, leave: Option<Disposable>) {
         let record = self.store.change_get(id).await.unwrap().unwrap();
         let signature = self.keys["mere"].sign(SignatureDomain::Change, &record.digest).unwrap();
         let kind = record.change.kind();
@@ -182,7 +209,7 @@ impl Story {
     }
 
     /// Two witnesses cosign the head that was recorded.
-    async fn witness(&self) {
+    pub(super) async fn witness(&self) {
         let signers = [1, 2].map(|seed| Ed25519Signer::from_seed(&[seed; 32]));
         let keys: Vec<WitnessKey> = signers
             .iter()
@@ -250,7 +277,7 @@ impl Story {
         self.later();
     }
 
-    async fn release_key(&self) {
+    pub(super) async fn release_key(&self) {
         let au = name("au-border");
         let about = About::Partner { partner: &au };
         let challenge = Digest::sha256(b"a challenge");
@@ -274,7 +301,12 @@ impl Story {
         self.confirm("mere", "ana", Role::Administrator, change, record.digest, true).await;
     }
 
-    async fn enrol(&self, source: &str) -> SubjectId {
+    pub(super) async fn enrol(&self, source: &str) -> SubjectId {
+        let batch = self.batch_start().await;
+        self.chunk_enrol(batch, 0, source).await
+    }
+
+    pub(super) async fn batch_start(&self) -> BatchId {
         let collection = name("watch-face");
         let about = About::Collection { collection: &collection };
         let permit = self.permit("intake", Action::StartBatch, about, Digest::sha256(b"")).await;
@@ -288,6 +320,12 @@ impl Story {
             panic!("a new batch is started")
         };
         self.later();
+        batch.id
+    }
+
+    pub(super) async fn chunk_enrol(&self, batch: BatchId, first_row: u64, source: &str) -> SubjectId {
+        let collection = name("watch-face");
+        let about = About::Collection { collection: &collection };
         let field = |field: &str| FieldNew {
             field: name(field),
             value: "Aroha".to_owned(),
@@ -305,8 +343,8 @@ impl Story {
             restrictions: Vec::new(),
         };
         let chunk = Chunk {
-            batch: batch.id,
-            first_row: 0,
+            batch,
+            first_row,
             rows: 2,
             content: self.store.keys().content_digest(source.as_bytes()),
             subjects: vec![subject],
@@ -320,7 +358,7 @@ impl Story {
         self.store.slot_subject(vec![change.added[0].slot]).await.unwrap().pop().flatten().unwrap()
     }
 
-    async fn ask(&self, verdict: Verdict) -> QueryId {
+    pub(super) async fn ask(&self, verdict: Verdict) -> QueryId {
         let (collection, purpose) = (name("watch-face"), name("border-identity"));
         let id: [u8; 16] = random();
         let content = self.store.keys().content_digest(&id);
@@ -350,7 +388,7 @@ impl Story {
         QueryId::from_bytes(id)
     }
 
-    async fn refuse(&self) {
+    pub(super) async fn refuse(&self) {
         let registry = self.store.registry_load().await.unwrap();
         let actor = registry.actor(registry.person(&name("border")).unwrap());
         let rule = "a rule".to_owned();
@@ -360,7 +398,7 @@ impl Story {
         self.later();
     }
 
-    async fn request(&self, query: QueryId) -> Case {
+    pub(super) async fn request(&self, query: QueryId) -> Case {
         let fields: Vec<FieldName> = vec![name("family-name"), name("given-names")];
         let request_id = RequestId::from_bytes(random());
         let ask = PartnerAsk::new(AskParts {
@@ -400,7 +438,14 @@ impl Story {
         let (requested, _) = self.store.disclosure_request(permit, new).await.unwrap().open().ok().unwrap();
         let Requested::Kept(case) = requested else { panic!("a hit of one's own is kept") };
         self.later();
+        self.view(&case).await;
+        case
+    }
+
+    /// An officer looks at the first field that is asked for.
+    pub(super) async fn view(&self, case: &Case) {
         let request = case.disclosure.request();
+        let fields: Vec<FieldName> = request.ask().fields().iter().cloned().collect();
         let about = About::Case {
             partner: request.partner(),
             standing: Standing::Active,
@@ -408,14 +453,13 @@ impl Story {
             purpose: request.ask().purpose(),
             fields: &fields[..1],
         };
-        let permit = self.permit("sione", Action::ViewField, about, content).await;
+        let permit = self.permit("sione", Action::ViewField, about, Digest::sha256(b"")).await;
         let viewed = self.store.field_view(permit, request.disclosure(), fields[0].clone()).await;
         let _seen = viewed.unwrap();
         self.later();
-        case
     }
 
-    async fn decide(&self, case: &Case, officer: &str, grant: bool) -> Case {
+    pub(super) async fn decide(&self, case: &Case, officer: &str, grant: bool) -> Case {
         let request = case.disclosure.request();
         let fields = request.ask().fields().clone();
         let granted: Vec<FieldName> = if grant { fields.iter().cloned().collect() } else { Vec::new() };
@@ -445,7 +489,7 @@ impl Story {
         *case
     }
 
-    async fn release(&self, case: &Case) {
+    pub(super) async fn release(&self, case: &Case) {
         let approval = case.disclosure.approval(&eligible(), self.clock.now()).unwrap();
         self.clock.advance(Duration::from_millis(20));
         let terms = ReleaseTerms {
@@ -460,7 +504,19 @@ impl Story {
         self.later();
     }
 
-    async fn own(&self, action: Action, case: &Case) -> Permit {
+    /// Fetches a release and says that it is there.
+    pub(super) async fn acknowledge(&self, case: &Case) {
+        let id = case.disclosure.request().disclosure();
+        let permit = self.own(Action::FetchRelease, case).await;
+        let (fetched, _) = self.store.release_fetch(permit, id).await.unwrap().open().ok().unwrap();
+        let digest = Digest::sha256(&fetched.unwrap().ciphertext);
+        self.later();
+        let permit = self.own(Action::AcknowledgeRelease, case).await;
+        let _done = self.store.release_acknowledge(permit, id, digest).await.unwrap();
+        self.later();
+    }
+
+    pub(super) async fn own(&self, action: Action, case: &Case) -> Permit {
         let request = case.disclosure.request();
         let about = About::Disclosure { partner: request.partner(), agreement: request.agreement() };
         self.permit("border", action, about, Digest::sha256(b"")).await
