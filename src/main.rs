@@ -31,6 +31,7 @@ fn run(command: &Command) -> Result<(), CliError> {
         Command::Registry(args) => cli::registry::run(args),
         Command::Retention(args) => cli::retention::run(args),
         Command::Audit(args) => cli::audit::run(args),
+        Command::Receipt(args) => cli::audit::run_receipt(args),
         Command::Policy(args) => cli::policy::run(args),
         Command::Init(args) => cli::init::run(args),
         Command::Serve(args) => cli::serve::run(args),

@@ -21,8 +21,8 @@ mod witnessed;
 /// There is one journal for each partner and one for the holder (`holder`). A journal is a Merkle tree whose
 /// head is signed; nobody can take an entry out of it, change one or put one in between unseen.
 ///
-/// `verify` and `receipt` need nothing but files and the log's verifier key: no server, no network. The small
-/// program `onebit-verify` does the same, for those who want to read all of the code that they trust.
+/// `verify` needs nothing but files and the log's verifier key: no server, no network; so does `onebit receipt verify`.
+/// The small program `onebit-verify` does the same, for those who want to read all of the code that they trust.
 #[derive(Debug, clap::Args)]
 pub struct AuditArgs {
     /// What to do.
@@ -35,8 +35,6 @@ pub struct AuditArgs {
 pub enum AuditCommand {
     /// Verifies an exported journal, offline: every entry, every opening, the tree and its signature
     Verify(VerifyArgs),
-    /// Verifies a receipt, offline, and shows what its entry says
-    Receipt(ReceiptArgs),
     /// Fetches a journal over HTTPS into a folder, only what is new, and verifies all of it
     Fetch(FetchArgs),
     /// Verifies all of your own journal, as a partner: nothing invented, nothing dropped
@@ -91,23 +89,6 @@ pub struct VerifyArgs {
     /// Trust no other key, even if a hand-over in the export leads to it: for when the key you hold was stolen
     #[arg(long)]
     pub no_handover: bool,
-    /// The form of the output.
-    #[command(flatten)]
-    pub output: OutputOption,
-}
-
-/// A receipt to verify.
-#[derive(Debug, clap::Args)]
-pub struct ReceiptArgs {
-    /// The receipt
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// The journal's verifier key, or a file that holds it; take it from the holder on another way than the receipt
-    #[arg(long, value_name = "KEY|FILE", env = "ONEBIT_LOG_KEY")]
-    pub key: String,
-    /// A hand-over from or to that key (`handover/0` of an export); the receipt may then be of either
-    #[arg(long, value_name = "FILE")]
-    pub handover: Option<PathBuf>,
     /// The form of the output.
     #[command(flatten)]
     pub output: OutputOption,
@@ -299,6 +280,50 @@ pub struct ExportArgs {
     pub client: ClientOptions,
 }
 
+/// Proves what the log says of an answer or a release
+///
+/// A receipt came with each of them. It needs no server: the log's verifier key is enough.
+#[derive(Debug, clap::Args)]
+pub struct ReceiptArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ReceiptCommand,
+}
+
+/// What can be done with a receipt.
+#[derive(Debug, clap::Subcommand)]
+pub enum ReceiptCommand {
+    /// Verifies a receipt, offline, and shows what its entry says
+    Verify(ReceiptVerifyArgs),
+}
+
+/// A receipt to verify.
+#[derive(Debug, clap::Args)]
+pub struct ReceiptVerifyArgs {
+    /// The receipt
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The journal's verifier key, or a file that holds it; take it from the holder on another way than the receipt
+    #[arg(long, value_name = "KEY|FILE", env = "ONEBIT_LOG_KEY")]
+    pub key: String,
+    /// A hand-over from or to that key (`handover/0` of an export); the receipt may then be of either
+    #[arg(long, value_name = "FILE")]
+    pub handover: Option<PathBuf>,
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputOption,
+}
+
+/// Does what the subcommand says.
+///
+/// # Errors
+/// [`CliError`] when the receipt proves nothing.
+pub fn run_receipt(args: &ReceiptArgs) -> Result<(), CliError> {
+    match &args.command {
+        ReceiptCommand::Verify(args) => offline::receipt(args),
+    }
+}
+
 /// Does what the subcommand says.
 ///
 /// # Errors
@@ -306,7 +331,6 @@ pub struct ExportArgs {
 pub fn run(args: &AuditArgs) -> Result<(), CliError> {
     match &args.command {
         AuditCommand::Verify(args) => offline::verify(args),
-        AuditCommand::Receipt(args) => offline::receipt(args),
         AuditCommand::Fetch(args) => wire::calling(fetch::fetch(args)),
         AuditCommand::Own(args) => wire::calling(own::verify(args)),
         AuditCommand::Witnessed(args) => wire::calling(witnessed::verify(args)),

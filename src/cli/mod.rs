@@ -66,6 +66,7 @@ pub enum Command {
     Query(Box<query::QueryArgs>),
     Request(request::RequestArgs),
     Open(Box<open::OpenArgs>),
+    Receipt(audit::ReceiptArgs),
     ReleaseKey(release_key::ReleaseKeyArgs),
     Agreement(agreement::AgreementArgs),
     // The holder's officers.

@@ -48,6 +48,26 @@ async fn a_partner_checks_its_whole_journal_against_the_receipts_it_kept() {
 }
 
 #[tokio::test]
+async fn a_receipt_is_verified_without_the_server() {
+    let holder = Holder::start(HolderOptions::people(3)).await;
+    ask_by_hand(&holder, 1);
+    let key = holder.log_key("au-border");
+    let file = holder.path("receipts/1.receipt");
+    let verify = || {
+        let file = file.to_str().unwrap();
+        holder.onebit(who::AU, &["receipt", "verify", file, "--key", &key])
+    };
+    let told = verify().ok();
+    for words in ["the receipt holds: entry ", "query.answered", "C-2026-17"] {
+        assert!(told.contains(words), "`{words}` is not in: {told}");
+    }
+    let receipt = fs::read_to_string(&file).unwrap();
+    fs::write(&file, receipt.replacen("extra A", "extra B", 1)).unwrap();
+    let refused = verify().failed();
+    assert!(refused.contains("the receipt does not hold"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_receipt_that_is_gone_or_changed_is_told_by_its_place() {
     let holder = Holder::start(HolderOptions::people(3)).await;
     for number in 0..3 {

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{ReceiptArgs, VerifyArgs};
+use super::{ReceiptVerifyArgs, VerifyArgs};
 use crate::audit::entry::Side;
 use crate::audit::event::Event;
 use crate::audit::handover::{HandOver, HandOverError, KeyChain};
@@ -74,7 +74,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<(), CliError> {
 }
 
 /// Verifies a receipt.
-pub(super) fn receipt(args: &ReceiptArgs) -> Result<(), CliError> {
+pub(super) fn receipt(args: &ReceiptVerifyArgs) -> Result<(), CliError> {
     let key = parse_key(&args.key)?;
     let changes = match &args.handover {
         Some(path) => vec![parse_handover(&files::read_text(path)?, &key)?],
