@@ -82,7 +82,7 @@ async fn from_a_hit_to_the_opened_release_by_the_command_line() {
     .json();
     let disclosure = asked["disclosure"].as_str().unwrap();
     assert_eq!(asked["state"], "pending");
-    au(&["audit", "receipt", "request.receipt", "--key", &log_key]).ok();
+    au(&["receipt", "verify", "request.receipt", "--key", &log_key]).ok();
     au(&["request", "fetch", disclosure, "--out", "early.release"]).failed();
 
     let listed = holder.onebit(who::OFFICER, &["review", "list"]).ok();

@@ -218,7 +218,7 @@ async fn an_entry_is_proven_alone_and_a_journal_only_grows() {
     ];
     assert!(holder.onebit(who::PRIVACY, &args).ok().contains("query.answered"));
     let proven =
-        holder.onebit(who::PRIVACY, &["audit", "receipt", "entry.proof", "--key", &key.to_string()]).ok();
+        holder.onebit(who::PRIVACY, &["receipt", "verify", "entry.proof", "--key", &key.to_string()]).ok();
     assert!(proven.contains("query.answered"), "{proven}");
     for person in [0, STRANGER, 0] {
         answer_about(&au, person).await;

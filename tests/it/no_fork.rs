@@ -43,7 +43,7 @@ async fn a_restored_backup_signs_nothing_and_goes_on_only_under_a_new_origin() {
     for (receipt, key) in [(&after, key), (&lost, &*holder.log_key("au-border"))] {
         let file = holder.path("receipt");
         fs::write(&file, receipt).unwrap();
-        holder.onebit(who::AU, &["audit", "receipt", "receipt", "--key", key]).ok();
+        holder.onebit(who::AU, &["receipt", "verify", "receipt", "--key", key]).ok();
     }
     holder
         .onebit(who::PRIVACY, &["audit", "export", "--journal", "au-border", "--reason", "r", "--out", "new"])

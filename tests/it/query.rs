@@ -69,7 +69,7 @@ async fn the_receipt_of_an_answer_holds_without_the_server() {
     assert_eq!(answered["answer"], "HIT");
     holder.stop().await;
 
-    let shown = holder.onebit(who::AU, &["audit", "receipt", "hit.receipt", "--key", &key]).ok();
+    let shown = holder.onebit(who::AU, &["receipt", "verify", "hit.receipt", "--key", &key]).ok();
     for said in ["query.answered", "HIT", "C-17", "border-identity"] {
         assert!(shown.contains(said), "the receipt should say `{said}`:\n{shown}");
     }
@@ -86,7 +86,7 @@ async fn the_receipt_of_an_answer_holds_without_the_server() {
     let text = fs::read_to_string(&receipt).unwrap();
     fs::write(&receipt, text.replacen("extra A", "extra B", 1)).unwrap();
     assert!(!verify().unwrap().status.success(), "a changed receipt must be refused");
-    holder.onebit(who::AU, &["audit", "receipt", "hit.receipt", "--key", &key]).failed();
+    holder.onebit(who::AU, &["receipt", "verify", "hit.receipt", "--key", &key]).failed();
 }
 
 #[tokio::test]
