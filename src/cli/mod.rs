@@ -1,7 +1,7 @@
 //! The command line: one file a subcommand, each with its arguments and its `run`.
 //!
 //! The partner's, the officers' and the holder's people work through these, over the same interface that
-//! everybody else uses; only what is offline (`policy`, `cert`, `open`, `audit verify`, `audit receipt`,
+//! everybody else uses; only what is offline (`policy`, `cert`, `open`, `audit verify`, `receipt verify`,
 //! `synth`) touches no server, and `witness` is one of its own. Nothing here decides anything.
 
 use clap::{Parser, Subcommand};
