@@ -26,7 +26,7 @@ use super::{Context, database};
 
 /// The way to the writer thread.
 pub(super) struct Writer {
-    queue: mpsc::Sender<Box<dyn Task>>,
+    queue: mpsc::Sender<Message>,
     settled: Settled,
     threads: Vec<JoinHandle<()>>,
 }
@@ -43,8 +43,10 @@ impl Writer {
         let settled = Settled::new();
         let (ended, batches) = threads::sync_channel(BATCHES_UNANSWERED);
         let (checkpoints, moving) = Checkpoints::start(path, settled.clone())?;
-        let worker = Worker { context, sql, journals, checkpoints, ended, settled: settled.clone() };
-        let mut answerer = Answerer { heads, settled: settled.clone() };
+        let unanswered = Unanswered::Nothing;
+        let worker =
+            Worker { context, sql, journals, checkpoints, ended, unanswered, settled: settled.clone() };
+        let mut answerer = Answerer { heads, queue: queue.downgrade(), settled: settled.clone() };
         let answering =
             spawned("onebit-answers", move || batches.into_iter().for_each(|batch| answerer.end(batch)))?;
         let writing = spawned("onebit-writer", move || worker.run(inbox))?;
@@ -69,7 +71,7 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         let task =
             Box::new(Job { work: Some(work), value: None, entry: None, ticket, undo, reply: Some(reply) });
-        self.queue.try_send(task).map_err(|refused| match refused {
+        self.queue.try_send(Message::Task(task)).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
         })?;
@@ -145,6 +147,37 @@ enum Undo {
     Never,
 }
 
+/// What comes to the writer.
+enum Message {
+    /// Somebody's transaction.
+    Task(Box<dyn Task>),
+    /// The batch before is answered.
+    Answered,
+}
+
+/// What the other thread has not answered yet.
+enum Unanswered {
+    Batch,
+    Nothing,
+}
+
+impl Unanswered {
+    /// The next task of the batch under way; `None` when it is to be committed. Who is just being answered will ask
+    /// again at once, and its task belongs into this batch: a commit costs the same for all.
+    fn next(&mut self, inbox: &mut mpsc::Receiver<Message>) -> Option<Box<dyn Task>> {
+        loop {
+            let message = match self {
+                Self::Batch => inbox.blocking_recv(),
+                Self::Nothing => inbox.try_recv().ok(),
+            };
+            match message? {
+                Message::Task(task) => return Some(task),
+                Message::Answered => *self = Self::Nothing,
+            }
+        }
+    }
+}
+
 /// A transaction without its types.
 trait Task: Send {
     /// What becomes of its writes when it fails.
@@ -214,25 +247,31 @@ struct Worker {
     checkpoints: Checkpoints,
     /// The way to the thread that answers.
     ended: threads::SyncSender<Batch>,
+    unanswered: Unanswered,
     settled: Settled,
 }
 
 impl Worker {
-    fn run(mut self, mut inbox: mpsc::Receiver<Box<dyn Task>>) {
-        while let Some(first) = inbox.blocking_recv() {
-            self.run_batch(first, &mut inbox);
+    fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
+        while let Some(message) = inbox.blocking_recv() {
+            match message {
+                Message::Task(first) => self.run_batch(first, &mut inbox),
+                Message::Answered => self.unanswered = Unanswered::Nothing,
+            }
         }
     }
 
-    fn run_batch(&mut self, first: Box<dyn Task>, inbox: &mut mpsc::Receiver<Box<dyn Task>>) {
+    fn run_batch(&mut self, first: Box<dyn Task>, inbox: &mut mpsc::Receiver<Message>) {
         let mut batch = vec![first];
         if self.settled.is_stopped() {
             return answer_all(batch, || StoreError::Stopped);
         }
         match self.commit(&mut batch, inbox) {
             Ok(end) => {
+                self.unanswered = Unanswered::Batch;
                 if let Err(threads::SendError(unanswered)) = self.ended.send(Batch { tasks: batch, end }) {
                     // The other thread panicked, and whether the second place holds these heads is not known.
+                    self.unanswered = Unanswered::Nothing;
                     self.settled.stop();
                     answer_all(unanswered.tasks, || StoreError::Stopped);
                 }
@@ -250,7 +289,7 @@ impl Worker {
     fn commit(
         &mut self,
         batch: &mut Vec<Box<dyn Task>>,
-        inbox: &mut mpsc::Receiver<Box<dyn Task>>,
+        inbox: &mut mpsc::Receiver<Message>,
     ) -> Result<BatchEnd, StoreError> {
         // One time for the whole batch: a task that came a moment later was caused by nothing in it.
         let (begun, now) = (Instant::now(), self.context.clock.now());
@@ -265,7 +304,7 @@ impl Worker {
             }?;
             done += 1;
             if batch.len() < BATCH_TASKS {
-                batch.extend(inbox.try_recv().ok());
+                batch.extend(self.unanswered.next(inbox));
             }
         }
         let notes = self.journals.write_heads(&self.context, &sql)?;
@@ -350,11 +389,14 @@ struct Batch {
 /// The thread that keeps the second place, and answers.
 struct Answerer {
     heads: Heads,
+    /// To tell the writer; it must not keep the queue open.
+    queue: mpsc::WeakSender<Message>,
     settled: Settled,
 }
 
 impl Answerer {
     fn end(&mut self, mut batch: Batch) {
+        let _told = Tell(&self.queue);
         let heads = std::mem::take(&mut batch.end.heads);
         // INVARIANT: after the commit, so that no head is ever newer than the database, and before any answer. What
         // failed once is not tried again.
@@ -369,6 +411,18 @@ impl Answerer {
         }
         for task in batch.tasks {
             task.answer(Ok(&batch.end));
+        }
+    }
+}
+
+/// Tells the writer that the batch is answered, also when that panics.
+struct Tell<'a>(&'a mpsc::WeakSender<Message>);
+
+impl Drop for Tell<'_> {
+    fn drop(&mut self) {
+        if let Some(queue) = self.0.upgrade() {
+            // The writer takes from the queue whatever else it does; when it is gone nobody waits.
+            let _ = queue.blocking_send(Message::Answered);
         }
     }
 }
