@@ -35,6 +35,7 @@ mod roles;
 mod story;
 mod third_party;
 mod tiles;
+mod timing;
 mod verify;
 mod voice;
 mod witness;
