@@ -77,8 +77,8 @@ impl Change {
 
     /// The pieces, merged so that few are small: of neighbours in size, two are merged while the larger is
     /// less than twice the smaller and both fit into one segment. So a template is moved at most
-    /// log₁.₅(16,384) = 24 times however it came in (about 6 times in batches of 256), and a compartment has
-    /// at most 14 segments beside those that are at least half full.
+    /// log₁.₅(8,192) = 22 times however it came in (about 5 times in batches of 256), and a compartment has
+    /// at most 13 segments beside those that are at least half full.
     pub(super) fn settled(self) -> impl Iterator<Item = (Compartment, Vec<Piece>)> {
         self.pieces.into_iter().map(|(compartment, pieces)| (compartment, settled(pieces)))
     }
@@ -106,6 +106,6 @@ fn settled(mut pieces: Vec<Piece>) -> Vec<Piece> {
     }
 }
 
-/// Templates in a full segment: 10 MB at d = 512, built in about 10 ms, which is what removing one template
-/// costs.
-pub(super) const SEGMENT_TEMPLATES: usize = 16_384;
+/// Templates in a full segment: 5 MB at d = 512, built in some 5 ms, which is what removing one template costs.
+/// As many as are loaded at a time when a server starts, so that nothing is built twice then.
+pub(super) const SEGMENT_TEMPLATES: usize = 8_192;

@@ -82,9 +82,13 @@ impl Gallery {
     pub fn insert(&self, templates: Vec<(Slot, Compartment, Protected)>) -> Result<(), IndexError> {
         let _writer = self.writer();
         let segments = self.segments.load_full();
+        let slots = || templates.iter().map(|(slot, ..)| *slot);
+        let Some((first, last)) = slots().min().zip(slots().max()) else { return Ok(()) };
+        // New slots are mostly above all others: then there is nothing to look through.
+        let met: Vec<_> = segments.iter().filter(|segment| segment.meets(first, last)).collect();
         let mut new = HashSet::with_capacity(templates.len());
         for (slot, _, template) in &templates {
-            let is_taken = segments.iter().any(|segment| segment.position(*slot).is_some());
+            let is_taken = met.iter().any(|segment| segment.position(*slot).is_some());
             if is_taken || !new.insert(*slot) {
                 return Err(IndexError::SlotTaken(*slot));
             }

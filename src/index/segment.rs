@@ -93,6 +93,12 @@ impl Segment {
         u32::try_from(found).ok()
     }
 
+    /// Whether a slot from the first to the last of these could be here.
+    pub(super) fn meets(&self, first: Slot, last: Slot) -> bool {
+        let ends = self.slots.first().zip(self.slots.last());
+        ends.is_some_and(|(own_first, own_last)| *own_first <= last.0 && first.0 <= *own_last)
+    }
+
     /// The templates with their positions, in the order of their slots.
     pub(super) fn positions(&self) -> impl Iterator<Item = (u32, Slot)> {
         (0_u32..).zip(self.slots.iter().copied().map(Slot))
