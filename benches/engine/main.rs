@@ -43,10 +43,10 @@ fn main() {
         let people = People::new(templates, gathering);
         let mut peers = peers::Peers::build(&people);
         let gallery = people.gallery();
-        quality::run(&people, &gallery, &mut peers);
         if matches!(gathering, Gathering::Isotropic) {
             speed::run(&people, &gallery, &mut peers);
         }
+        quality::run(&people, &gallery, &mut peers);
     }
 }
 

@@ -8,7 +8,7 @@ use faiss::index::autotune::ParameterSpace;
 use faiss::index::{BinaryIndexImpl, IndexImpl, index_binary_factory};
 use faiss::{Index, MetricType, index_factory};
 
-use crate::people::{DIMENSION, People};
+use crate::people::{DIMENSION, Gathering, People};
 
 #[link(name = "gomp")]
 unsafe extern "C" {
@@ -29,17 +29,21 @@ pub(crate) fn keep_blas_on_one_thread() {
 }
 
 /// One form of Faiss.
+#[derive(Clone, Copy)]
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
-    index: IndexImpl,
+    /// Probes that its quality is taken on; fewer where all would take very long.
+    pub(crate) probes: usize,
+    index: usize,
+    setting: Option<(&'static str, f64)>,
     /// What its vectors are multiplied by.
     scale: f32,
 }
 
 pub(crate) struct Peers {
-    /// Exact, 32-bit: what decides who is right.
-    pub(crate) flat: Peer,
-    pub(crate) others: Vec<Peer>,
+    /// The first is exact, 32-bit: what decides who is right.
+    pub(crate) peers: Vec<Peer>,
+    indexes: Vec<IndexImpl>,
     /// Hamming distances alone: a first stage without a second.
     pub(crate) binary: BinaryIndexImpl,
 }
@@ -47,56 +51,60 @@ pub(crate) struct Peers {
 impl Peers {
     pub(crate) fn build(people: &People) -> Self {
         let rows = people.rows();
-        let flat = Peer::build("Faiss flat, 32-bit", "Flat", 1.0, &rows);
-        let mut others = vec![
-            Peer::build("Faiss SQ8 direct signed", "SQ8_direct_signed", 720.0, &rows),
-            Peer::build("Faiss PQ64x4fs, 100 refined by SQ8", "PQ64x4fs,Refine(SQ8)", 1.0, &rows)
-                .set("k_factor_rf", 100.0),
-            Peer::build("Faiss PQ64x4fs, 1,000 refined by SQ8", "PQ64x4fs,Refine(SQ8)", 1.0, &rows)
-                .set("k_factor_rf", 1_000.0),
-            Peer::build("Faiss PQ128x4fs, 100 refined by SQ8", "PQ128x4fs,Refine(SQ8)", 1.0, &rows)
-                .set("k_factor_rf", 100.0),
-        ];
+        let mut indexes = vec![build("Flat", 1.0, &rows)];
+        let mut peers = vec![peer("Faiss flat, 32-bit", 0, None)];
+        // Those that can't take part in batches of thousands are measured on one gallery only.
+        if matches!(people.gathering, Gathering::Isotropic) {
+            peers.push(Peer {
+                scale: DIRECT_SCALE,
+                probes: 1_500,
+                ..peer("Faiss SQ8 direct signed", indexes.len(), None)
+            });
+            indexes.push(build("SQ8_direct_signed", DIRECT_SCALE, &rows));
+        }
+        let refined = |number| Some(("k_factor_rf", number));
+        peers.push(peer("Faiss PQ64x4fs, 100 refined by SQ8", indexes.len(), refined(100.0)));
+        peers.push(peer("Faiss PQ64x4fs, 1,000 refined by SQ8", indexes.len(), refined(1_000.0)));
+        indexes.push(build("PQ64x4fs,Refine(SQ8)", 1.0, &rows));
+        peers.push(peer("Faiss PQ128x4fs, 100 refined by SQ8", indexes.len(), refined(100.0)));
+        indexes.push(build("PQ128x4fs,Refine(SQ8)", 1.0, &rows));
         if env::var_os("ONEBIT_BENCH_GRAPH").is_some() {
-            others.push(Peer::build("Faiss HNSW32, ef 512", "HNSW32", 1.0, &rows).set("efSearch", 512.0));
+            peers.push(peer("Faiss HNSW32, ef 512", indexes.len(), Some(("efSearch", 512.0))));
+            indexes.push(build("HNSW32", 1.0, &rows));
         }
         let mut binary = index_binary_factory(DIMENSION as u32, "BFlat").unwrap();
         binary.add(&signs(&rows)).unwrap();
-        Self { flat, others, binary }
+        Self { peers, indexes, binary }
+    }
+
+    /// The best cosine of each probe, as this peer sees it.
+    pub(crate) fn best(&mut self, peer: Peer, probes: &[f32]) -> Vec<f64> {
+        let index = &mut self.indexes[peer.index];
+        if let Some((name, value)) = peer.setting {
+            ParameterSpace::new().unwrap().set_index_parameter(index, name, value).unwrap();
+        }
+        let scaled: Vec<f32> = probes.iter().map(|value| value * peer.scale).collect();
+        let found = index.search(&scaled, 1).unwrap();
+        let scale = f64::from(peer.scale) * f64::from(peer.scale);
+        found.distances.iter().map(|distance| f64::from(*distance) / scale).collect()
     }
 }
 
-impl Peer {
-    fn build(name: &'static str, factory: &str, scale: f32, rows: &[f32]) -> Self {
-        let mut index = index_factory(DIMENSION as u32, factory, MetricType::InnerProduct).unwrap();
-        let few = &rows[..rows.len().min(TRAINING * DIMENSION)];
-        let scaled = |rows: &[f32]| rows.iter().map(|value| value * scale).collect::<Vec<f32>>();
-        if !index.is_trained() {
-            index.train(&scaled(few)).unwrap();
-        }
-        for rows in rows.chunks(TRAINING * DIMENSION) {
-            index.add(&scaled(rows)).unwrap();
-        }
-        Self { name, index, scale }
-    }
+fn peer(name: &'static str, index: usize, setting: Option<(&'static str, f64)>) -> Peer {
+    Peer { name, probes: usize::MAX, index, setting, scale: 1.0 }
+}
 
-    fn set(self, parameter: &str, value: f64) -> Self {
-        ParameterSpace::new().unwrap().set_index_parameter(&self.index, parameter, value).unwrap();
-        self
+fn build(factory: &str, scale: f32, rows: &[f32]) -> IndexImpl {
+    let mut index = index_factory(DIMENSION as u32, factory, MetricType::InnerProduct).unwrap();
+    let few = &rows[..rows.len().min(TRAINING * DIMENSION)];
+    let scaled = |rows: &[f32]| rows.iter().map(|value| value * scale).collect::<Vec<f32>>();
+    if !index.is_trained() {
+        index.train(&scaled(few)).unwrap();
     }
-
-    /// The best cosine of each probe, as this peer sees it, and whose it is.
-    pub(crate) fn best(&mut self, probes: &[f32]) -> Vec<(f64, Option<u64>)> {
-        let scaled: Vec<f32> = probes.iter().map(|value| value * self.scale).collect();
-        let found = self.index.search(&scaled, 1).unwrap();
-        let scale = f64::from(self.scale) * f64::from(self.scale);
-        found
-            .distances
-            .iter()
-            .zip(&found.labels)
-            .map(|(d, label)| (f64::from(*d) / scale, label.get()))
-            .collect()
+    for rows in rows.chunks(TRAINING * DIMENSION) {
+        index.add(&scaled(rows)).unwrap();
     }
+    index
 }
 
 /// One bit a component.
@@ -109,3 +117,5 @@ pub(crate) fn signs(rows: &[f32]) -> Vec<u8> {
 
 /// Rows that a quantiser is trained on, and that are added at a time.
 const TRAINING: usize = 65_536;
+/// Brings unit vectors of 512 components to the scale of signed bytes.
+const DIRECT_SCALE: f32 = 720.0;

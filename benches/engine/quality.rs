@@ -15,16 +15,14 @@ pub(crate) fn run(people: &People, gallery: &Gallery, peers: &mut Peers) {
             None => (None, people.template(people.len + nth)),
         })
         .collect();
-    let exact: Vec<f64> = probes
-        .chunks(256)
-        .flat_map(|probes| {
-            let probes = probes.iter().map(|(_, probe)| rows_of(std::slice::from_ref(probe)));
-            peers.flat.best(&probes.collect::<Vec<_>>().concat())
-        })
-        .map(|(cosine, _)| cosine)
-        .collect();
-    println!("## Quality, {:?}, N = {}: {PROBES} probes\n", people.gathering, people.len);
     let (kinds, probes): (Vec<Option<f64>>, Vec<Protected>) = probes.into_iter().unzip();
+    let mut bests: Vec<(&str, Vec<f64>)> = Vec::new();
+    for peer in peers.peers.clone() {
+        let probes = probes[..PROBES.min(peer.probes)].chunks(256);
+        bests.push((peer.name, probes.flat_map(|probes| peers.best(peer, &rows_of(probes))).collect()));
+    }
+    let (_, exact) = bests.remove(0);
+    println!("## Quality, {:?}, N = {}: {PROBES} probes\n", people.gathering, people.len);
     for value in THRESHOLDS {
         let threshold = Threshold::new(value).unwrap();
         let found = gallery.search(&probes, threshold).unwrap();
@@ -51,14 +49,12 @@ pub(crate) fn run(people: &People, gallery: &Gallery, peers: &mut Peers) {
         println!("| all {total}\n");
         println!("| beside it, all probes | | | decided alike beyond ±{BAND} | flipped within |");
         println!("| --- | --- | --- | --- | --- |");
-        for peer in &mut peers.others {
+        for (name, bests) in &bests {
             let mut tally = Tally::default();
-            for (probes, exact) in probes.chunks(256).zip(exact.chunks(256)) {
-                for ((cosine, _), exact) in peer.best(&rows_of(probes)).into_iter().zip(exact) {
-                    tally.count(*exact, cosine >= value, value);
-                }
+            for (exact, best) in exact.iter().zip(bests) {
+                tally.count(*exact, *best >= value, value);
             }
-            println!("| {} {tally}", peer.name);
+            println!("| {name} {tally}");
         }
         println!();
     }

@@ -37,12 +37,12 @@ pub(crate) fn run(people: &People, gallery: &Gallery, peers: &mut Peers) {
             batch.add(|| drop(black_box(gallery.search(&probes, threshold).unwrap())));
         }
         let mut nth = 2;
-        for peer in std::iter::once(&mut peers.flat).chain(&mut peers.others) {
+        for peer in peers.peers.clone() {
             let (single, batch) = row(&mut singles, &mut batches, nth, peer.name);
             for probe in rows.iter().skip(round % 7).step_by(SINGLES_EVERY) {
-                single.add(|| drop(black_box(peer.best(probe))));
+                single.add(|| drop(black_box(peers.best(peer, probe))));
             }
-            batch.add(|| drop(black_box(peer.best(&all))));
+            batch.add(|| drop(black_box(peers.best(peer, &all))));
             nth += 1;
         }
         let (single, batch) =

@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 
 use super::IndexError;
 use super::findings::{Finding, Findings};
-use super::gallery::{Compartment, Slot};
-use super::kernel::{Kernel, LINE_BYTES, Sink, Tables, Wide};
+use super::gallery::Slot;
+use super::kernel::{Kernel, LINE_BYTES, Line, Sink, Tables, Wide};
 use super::pool::Pool;
 use super::reach;
 use super::segment::{Segment, sketch_bytes};
@@ -231,27 +231,33 @@ impl<'a> Scan<'a> {
         Ok(findings)
     }
 
+    /// The best template of every compartment among these.
     fn best(&self, probe: &Probe, part: &Part<'_>) -> Result<Findings, IndexError> {
         let mut findings = Findings::default();
         match part {
             Part::Whole(nth) => {
                 let segment = self.segments.get(*nth).ok_or(IndexError::Search)?;
-                let positions: Vec<u32> = segment.positions().map(|(position, _)| position).collect();
-                self.best_of(probe, segment, &positions, &mut findings)?;
+                let all: Vec<_> = segment.positions().map(|(position, _)| (&**segment, position)).collect();
+                self.best_of(probe, &all, &mut findings)?;
             }
             Part::Some(templates) => {
-                let mut rest = *templates;
-                while let Some(first) = rest.first() {
-                    let (nth, _) = self.place(*first)?;
-                    let (segment, base) =
-                        self.segments.get(nth).zip(self.bases.get(nth)).ok_or(IndexError::Search)?;
-                    let end = self.bases.get(nth.saturating_add(1)).copied().unwrap_or(u32::MAX);
-                    let (own, behind) = rest.split_at(rest.partition_point(|&template| template < end));
-                    let positions: Vec<u32> =
-                        own.iter().map(|template| template.wrapping_sub(*base)).collect();
-                    self.best_of(probe, segment, &positions, &mut findings)?;
-                    rest = behind;
+                let mut places = Vec::with_capacity(templates.len());
+                let mut within: Option<(&Segment, u32, u32)> = None;
+                for &template in *templates {
+                    let (segment, base, end) = match within {
+                        Some(known) if template < known.2 => known,
+                        _ => {
+                            let (nth, _) = self.place(template)?;
+                            let end = self.bases.get(nth.saturating_add(1)).copied().unwrap_or(u32::MAX);
+                            let found = self.segments.get(nth).zip(self.bases.get(nth));
+                            let (segment, base) = found.ok_or(IndexError::Search)?;
+                            (&**segment, *base, end)
+                        }
+                    };
+                    within = Some((segment, base, end));
+                    places.push((segment, template.wrapping_sub(base)));
                 }
+                self.best_of(probe, &places, &mut findings)?;
             }
         }
         Ok(findings)
@@ -260,22 +266,32 @@ impl<'a> Scan<'a> {
     fn best_of(
         &self,
         probe: &Probe,
-        segment: &Segment,
-        positions: &[u32],
+        places: &[(&Segment, u32)],
         findings: &mut Findings,
     ) -> Result<(), IndexError> {
-        let mut dots = Vec::with_capacity(positions.len());
-        self.kernel.dots(segment.rows(), &probe.wide, positions, &mut dots);
-        if dots.len() != positions.len() {
+        let rows: Vec<&[Line]> = places.iter().map(|(segment, position)| segment.row(*position)).collect();
+        let squares: Option<Vec<u32>> =
+            places.iter().map(|(segment, position)| segment.squares(*position)).collect();
+        let mut dots = Vec::with_capacity(rows.len());
+        self.kernel.dots(&rows, &probe.wide, &mut dots);
+        if dots.len() != places.len() {
             return Err(IndexError::Search);
         }
+        let squares = squares.ok_or(IndexError::Search)?;
         let mut best: Option<Finding> = None;
-        for (&position, dot) in positions.iter().zip(dots) {
-            let squares = segment.squares(position).ok_or(IndexError::Search)?;
+        for ((&(segment, position), dot), squares) in places.iter().zip(dots).zip(squares) {
+            let similarity = probe.length.similarity(dot, squares);
+            let compartment = segment.compartment();
+            if let Some(known) = best {
+                if known.compartment != compartment {
+                    findings.add(known);
+                } else if known.similarity.exceeds(similarity) {
+                    continue;
+                }
+            }
             let slot = segment.slot(position).ok_or(IndexError::Search)?;
-            let compartment: Compartment = segment.compartment();
-            let finding = Finding { compartment, slot, similarity: probe.length.similarity(dot, squares) };
-            if best.as_ref().is_none_or(|best| finding.precedes(best)) {
+            let finding = Finding { compartment, slot, similarity };
+            if best.is_none_or(|known| known.compartment != compartment || finding.precedes(&known)) {
                 best = Some(finding);
             }
         }
@@ -289,4 +305,4 @@ const CHUNK_BYTES: usize = 128 << 10;
 /// So many times as much for one probe alone, which reads everything once.
 const LONE_CHUNKS: usize = 4;
 /// Templates that one task compares.
-const TASK_TEMPLATES: usize = 256;
+const TASK_TEMPLATES: usize = 512;

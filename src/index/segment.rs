@@ -5,7 +5,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::gallery::{Compartment, Slot};
-use super::kernel::{LINE_BYTES, Line, Rows, Sketches};
+use super::kernel::{LINE_BYTES, Line, Sketches};
 use crate::template::{Compact, Dimension};
 
 /// A template on its way into a segment.
@@ -109,10 +109,6 @@ impl Segment {
         self.squares.get(usize::try_from(position).ok()?).copied()
     }
 
-    pub(super) fn rows(&self) -> Rows<'_> {
-        Rows { lines: &self.rows, stride: stride(self.dimension) }
-    }
-
     /// Number of 64-template blocks.
     pub(super) fn blocks(&self) -> usize {
         self.slots.len().div_ceil(LINE_BYTES)
@@ -138,7 +134,8 @@ impl Segment {
         self.row(position).iter().flat_map(|line| line.0).map(u8::cast_signed)
     }
 
-    fn row(&self, position: u32) -> &[Line] {
+    /// The row of the template at a position.
+    pub(super) fn row(&self, position: u32) -> &[Line] {
         let stride = stride(self.dimension);
         let start = usize::try_from(position).unwrap_or(usize::MAX).saturating_mul(stride);
         self.rows.get(start..start.saturating_add(stride)).unwrap_or_default()

@@ -9,7 +9,7 @@ use std::arch::x86_64::{
     _mm256_srli_epi16, _mm256_store_si256, _mm256_sub_epi16,
 };
 
-use super::{LINE_BYTES, Line, Rows, Sink, Sketches, Tables, Wide};
+use super::{LINE_BYTES, Line, Sink, Sketches, Tables, Wide};
 
 /// Shows that the processor has the instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,9 +28,9 @@ pub(super) fn scan(_: Proof, sketches: Sketches<'_>, probes: &[&Tables], sinks: 
     }
 }
 
-pub(super) fn dots(_: Proof, rows: Rows<'_>, probe: &[Wide], positions: &[u32], dots: &mut Vec<i64>) {
+pub(super) fn dots(_: Proof, rows: &[&[Line]], probe: &[Wide], dots: &mut Vec<i64>) {
     // SAFETY: the proof says that the processor has the instructions.
-    unsafe { dots_all(rows, probe, positions, dots) }
+    unsafe { dots_all(rows, probe, dots) }
 }
 
 #[target_feature(enable = "avx2")]
@@ -108,18 +108,19 @@ fn keep_some(sums: [[__m256i; 2]; 2], first: u32, end: u32, sink: &mut Sink) {
 }
 
 #[target_feature(enable = "avx2")]
-fn dots_all(rows: Rows<'_>, probe: &[Wide], positions: &[u32], dots: &mut Vec<i64>) {
-    let row = |position: &u32| {
-        let start = usize::try_from(*position).unwrap_or(usize::MAX).saturating_mul(rows.stride);
-        rows.lines.get(start..).unwrap_or_default()
-    };
-    let ahead = positions.iter().skip(ROWS_AHEAD).map(Some).chain(std::iter::repeat(None));
-    for (position, ahead) in positions.iter().zip(ahead) {
-        for line in ahead.into_iter().flat_map(row).take(rows.stride) {
+fn dots_all(rows: &[&[Line]], probe: &[Wide], dots: &mut Vec<i64>) {
+    let fetch = |row: &[Line]| {
+        for line in row {
             _mm_prefetch::<_MM_HINT_T0>((&raw const *line).cast());
         }
+    };
+    rows.iter().take(ROWS_AHEAD).for_each(|row| fetch(row));
+    for (nth, row) in rows.iter().enumerate() {
+        if let Some(ahead) = rows.get(nth.wrapping_add(ROWS_AHEAD)) {
+            fetch(ahead);
+        }
         let mut sums = [_mm256_setzero_si256(); 4];
-        for (line, wide) in row(position).iter().take(rows.stride).zip(probe) {
+        for (line, wide) in row.iter().zip(probe) {
             let (quarters, _) = line.0.as_chunks::<{ LINE_BYTES / 4 }>();
             let (wides, _) = wide.0.as_chunks::<{ LINE_BYTES / 4 }>();
             for ((quarter, wide), sum) in quarters.iter().zip(wides).zip(&mut sums) {

@@ -69,14 +69,14 @@ impl Kernel {
         }
     }
 
-    /// The inner product of a row of 8-bit components with a probe of 16-bit ones, for each of these rows.
-    pub(super) fn dots(self, rows: Rows<'_>, probe: &[Wide], positions: &[u32], dots: &mut Vec<i64>) {
+    /// The inner product of each of these rows of 8-bit components with a probe of 16-bit ones.
+    pub(super) fn dots(self, rows: &[&[Line]], probe: &[Wide], dots: &mut Vec<i64>) {
         match self {
-            Self::Portable => portable::dots(rows, probe, positions, dots),
+            Self::Portable => portable::dots(rows, probe, dots),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(proof) => avx2::dots(proof, rows, probe, positions, dots),
+            Self::Avx2(proof) => avx2::dots(proof, rows, probe, dots),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(proof) => avx512::dots(proof, rows, probe, positions, dots),
+            Self::Avx512(proof) => avx512::dots(proof, rows, probe, dots),
         }
     }
 }
@@ -92,14 +92,6 @@ pub(super) struct Sketches<'a> {
     pub(super) templates: u32,
     /// What the first template is called in a sink.
     pub(super) first: u32,
-}
-
-/// Rows of 8-bit components, filled up with zeros to whole lines.
-#[derive(Clone, Copy)]
-pub(super) struct Rows<'a> {
-    pub(super) lines: &'a [Line],
-    /// The lines of one row.
-    pub(super) stride: usize,
 }
 
 /// 64 components of a probe, in two lines; the last are filled up with zeros.

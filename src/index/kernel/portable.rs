@@ -1,6 +1,6 @@
 //! The loops in plain Rust: what the others must equal.
 
-use super::{LINE_BYTES, Rows, Sink, Sketches, Tables, Wide};
+use super::{LINE_BYTES, Line, Sink, Sketches, Tables, Wide};
 
 pub(super) fn scan(sketches: Sketches<'_>, probes: &[&Tables], sinks: &mut [Sink]) {
     let end = sketches.first.saturating_add(sketches.templates);
@@ -28,12 +28,10 @@ pub(super) fn scan(sketches: Sketches<'_>, probes: &[&Tables], sinks: &mut [Sink
     }
 }
 
-pub(super) fn dots(rows: Rows<'_>, probe: &[Wide], positions: &[u32], dots: &mut Vec<i64>) {
-    for &position in positions {
-        let start = usize::try_from(position).unwrap_or(usize::MAX).saturating_mul(rows.stride);
-        let row = rows.lines.get(start..).unwrap_or_default().iter().take(rows.stride);
+pub(super) fn dots(rows: &[&[Line]], probe: &[Wide], dots: &mut Vec<i64>) {
+    for row in rows {
         let mut sum = 0_i64;
-        for (line, wide) in row.zip(probe) {
+        for (line, wide) in row.iter().zip(probe) {
             for (byte, wide) in line.0.iter().zip(wide.0) {
                 let product = i32::from(byte.cast_signed()).wrapping_mul(i32::from(wide));
                 sum = sum.wrapping_add(i64::from(product));
