@@ -55,8 +55,6 @@ pub(super) fn float(count: usize) -> f64 {
 
 #[expect(
     clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
     reason = "a positive number is meant, rounded up, and what is too large becomes the largest"
 )]
 fn whole(count: f64) -> usize {

@@ -222,7 +222,8 @@ mod tests {
                 let squares: u32 = components.iter().map(|&one| u32::from(one.unsigned_abs()).pow(2)).sum();
                 assert_eq!(segment.squares(position), Some(squares));
                 let sketches = segment.sketches(0, 9, 0).unwrap();
-                let (block, lane) = (position as usize / 64, position as usize % 64);
+                let position = usize::try_from(position).unwrap();
+                let (block, lane) = (position / 64, position % 64);
                 let sketch = (0..13).map(|byte| sketches.lines[block * 13 + byte].0[lane]);
                 let negative =
                     |byte: usize, bit: usize| components.get(byte * 8 + bit).is_some_and(|&one| one < 0);

@@ -184,8 +184,8 @@ mod tests {
     fn no_scan_takes_more_than_its_number_but_for_one_asker_who_has_more() {
         let together: Together<u64, u64> = Together::new();
         let mut state = together.state();
-        for (number, questions) in [40_usize, 24, 1, 200, 3].into_iter().enumerate() {
-            state.waiting.push_back((number as u64, vec![0; questions]));
+        for (number, questions) in (0..).zip([40_usize, 24, 1, 200, 3]) {
+            state.waiting.push_back((number, vec![0; questions]));
         }
         let sizes: Vec<usize> =
             (0..4).map(|_| state.batch().iter().map(|(_, own)| own.len()).sum()).collect();

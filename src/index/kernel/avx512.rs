@@ -62,6 +62,7 @@ fn scan_some<const B: usize, const P: usize>(
     let end = sketches.first.saturating_add(sketches.templates);
     let bytes = sketches.bytes.max(1);
     let mut template = sketches.first;
+    let tile = BLOCK.wrapping_mul(u32::try_from(B).unwrap_or_default());
     let mut rest = sketches.lines;
     while let Some((lines, behind)) = rest.split_at_checked(bytes * B) {
         let blocks: [&[Line]; B] = std::array::from_fn(|b| &lines[b * bytes..][..bytes]);
@@ -73,7 +74,7 @@ fn scan_some<const B: usize, const P: usize>(
             }
         }
         keep(&scores::<B, P>(blocks, tables), template, end, sinks);
-        template = template.wrapping_add(BLOCK * B as u32);
+        template = template.wrapping_add(tile);
         rest = behind;
     }
     for block in rest.chunks_exact(bytes) {

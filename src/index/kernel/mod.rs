@@ -187,12 +187,7 @@ impl Tables {
     }
 
     /// The score that lies so many spreads towards the alike from the mean of strangers.
-    #[expect(
-        clippy::as_conversions,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a whole number of 16 bits is meant; below it is zero"
-    )]
+    #[expect(clippy::as_conversions, reason = "a whole number of 16 bits is meant; below it is zero")]
     pub(super) fn score_above(&self, spreads: f64) -> u16 {
         (self.mean - spreads * self.spread).floor() as u16
     }

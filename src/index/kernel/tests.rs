@@ -27,14 +27,14 @@ proptest! {
     fn all_loops_keep_the_same_templates_with_the_same_scores(
         seed: u64,
         bytes in 1_usize..40,
-        templates in 1_u32..400,
+        templates in 1_u16..400,
         probes in 1_usize..10,
         flat in 0..4_u8,
         first in prop_oneof![Just(0_u32), 0..1_000_000_u32],
     ) {
         let mut rng = synthetic::rng(seed);
-        let sketches = lines(&mut rng, templates.div_ceil(64) as usize * bytes);
-        let sketches = Sketches { lines: &sketches, bytes, templates, first };
+        let sketches = lines(&mut rng, usize::from(templates.div_ceil(64)) * bytes);
+        let sketches = Sketches { lines: &sketches, bytes, templates: templates.into(), first };
         let components = |rng: &mut rand_chacha::ChaCha8Rng| -> Vec<i16> {
             let dimension = bytes * 8 - rng.random_range(0..8_usize);
             // Normal ones, ones of a single size, so that very many tie, and nothing but zeros.
@@ -54,7 +54,7 @@ proptest! {
         let expected = hits(Kernel::Portable, sketches, &tables, &bounds);
         for (found, bound) in expected.iter().zip(&bounds) {
             prop_assert!(found.iter().all(|hit| hit >> 32 <= u64::from(*bound)));
-            prop_assert!(*bound < u16::MAX || found.len() == templates as usize);
+            prop_assert!(*bound < u16::MAX || found.len() == usize::from(templates));
         }
         for kernel in Kernel::available() {
             prop_assert_eq!(&hits(kernel, sketches, &tables, &bounds), &expected, "{:?}", kernel);
@@ -65,11 +65,11 @@ proptest! {
     fn all_loops_give_the_exact_inner_product(
         seed: u64,
         stride in 1_usize..6,
-        rows in 1_u32..40,
+        rows in 1_usize..40,
         extreme: bool,
     ) {
         let mut rng = synthetic::rng(seed);
-        let mut lines = lines(&mut rng, stride * rows as usize);
+        let mut lines = lines(&mut rng, stride * rows);
         for byte in lines.iter_mut().flat_map(|line| &mut line.0) {
             *byte = if extreme { 127 } else { (*byte).max(129) };
         }
