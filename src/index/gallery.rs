@@ -139,9 +139,9 @@ impl Gallery {
     /// [`IndexError::Dimension`] and [`IndexError::Search`]: nothing is known about any of the probes then.
     pub fn search(&self, probes: &[Protected], threshold: Threshold) -> Result<Vec<Findings>, IndexError> {
         probes.iter().try_for_each(|probe| self.check(probe))?;
-        let scan = |probes: &[Probe]| {
+        let scan = |probes: Vec<Probe>| {
             let segments = self.segments.load_full();
-            Scan::new(&segments, self.dimension, self.kernel, &self.pool)?.run(probes)
+            Scan::new(segments, probes, self.dimension, self.kernel)?.run(&self.pool)
         };
         let mut findings = Vec::with_capacity(probes.len());
         for probes in probes.chunks(SCAN_PROBES) {

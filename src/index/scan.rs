@@ -1,13 +1,12 @@
-//! The two stages of a search, over all segments, on all threads of the pool.
+//! The two stages of a search, over all segments, on this thread and those of the pool.
 //!
 //! First every sketch is scored against every probe, and of each probe the `kept` nearest templates stay, the
 //! lower slot of equals. Then those are compared by the inner product of their 8-bit row and the 16-bit probe.
 //! What stays is the same however the gallery is cut into segments and whichever thread scanned which part.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use super::IndexError;
@@ -40,139 +39,148 @@ impl Probe {
     }
 }
 
-/// The segments as a search sees them, each template with a number.
-pub(super) struct Scan<'a> {
-    segments: &'a [Arc<Segment>],
+/// Score and number of templates, as a [`Sink`] keeps them.
+type Hits = Zeroizing<Vec<u64>>;
+
+/// Probes, and the segments as they see them, each template with a number.
+pub(super) struct Scan {
+    probes: Vec<Probe>,
+    /// How many templates of each probe are compared.
+    kept: Vec<usize>,
+    segments: Arc<Vec<Arc<Segment>>>,
     /// The number of the first template of each segment.
     bases: Vec<u32>,
     templates: usize,
     dimension: Dimension,
     kernel: Kernel,
-    pool: &'a Pool,
 }
 
 /// Which part of a probe's candidates is compared by one task.
-enum Part<'a> {
+enum Part {
     /// These templates, in ascending order.
-    Some(&'a [u32]),
+    Some(Vec<u32>),
     /// All of one segment.
     Whole(usize),
 }
 
-impl<'a> Scan<'a> {
+impl Scan {
     /// # Errors
     /// [`IndexError::Search`] when there are more templates than 32 bits can count.
     pub(super) fn new(
-        segments: &'a [Arc<Segment>],
+        segments: Arc<Vec<Arc<Segment>>>,
+        probes: Vec<Probe>,
         dimension: Dimension,
         kernel: Kernel,
-        pool: &'a Pool,
     ) -> Result<Self, IndexError> {
         let mut bases = Vec::with_capacity(segments.len());
         let mut next = 0_u32;
-        for segment in segments {
+        for segment in segments.iter() {
             bases.push(next);
             let len = u32::try_from(segment.len()).map_err(|_| IndexError::Search)?;
             next = next.checked_add(len).ok_or(IndexError::Search)?;
         }
         let templates = usize::try_from(next).map_err(|_| IndexError::Search)?;
-        Ok(Self { segments, bases, templates, dimension, kernel, pool })
+        let kept = probes.iter().map(|probe| reach::kept(probe.threshold, dimension, templates)).collect();
+        Ok(Self { probes, kept, segments, bases, templates, dimension, kernel })
     }
 
     /// What is found for each probe.
     ///
     /// # Errors
     /// [`IndexError::Search`] when anything is missing.
-    pub(super) fn run(&self, probes: &[Probe]) -> Result<Vec<Findings>, IndexError> {
-        let kept: Vec<usize> =
-            probes.iter().map(|probe| reach::kept(probe.threshold, self.dimension, self.templates)).collect();
-        let sketched: Vec<(&Tables, usize)> = probes
-            .iter()
-            .zip(&kept)
-            .filter(|(_, kept)| **kept < self.templates)
-            .map(|(probe, kept)| (&probe.tables, *kept))
+    pub(super) fn run(self, pool: &Pool) -> Result<Vec<Findings>, IndexError> {
+        let scan = Arc::new(self);
+        let sketched: Vec<usize> = (0..scan.probes.len())
+            .filter(|&nth| scan.kept(nth).is_some_and(|kept| kept < scan.templates))
             .collect();
-        let mut nearest = self.nearest(&sketched)?.into_iter();
-        let nearest: Vec<Option<Vec<u32>>> = kept
-            .iter()
-            .map(|kept| (*kept < self.templates).then(|| nearest.next().unwrap_or_default()))
-            .collect();
-        self.compared(probes, &nearest)
+        let mut candidates: Vec<Option<Vec<u32>>> = vec![None; scan.probes.len()];
+        for (nth, nearest) in sketched.iter().zip(scan.nearest(&sketched, pool)?) {
+            *candidates.get_mut(*nth).ok_or(IndexError::Search)? = Some(nearest);
+        }
+        scan.compared(candidates, pool)
     }
 
-    /// The nearest templates of each probe by their sketches, in ascending order of their numbers.
-    fn nearest(&self, probes: &[(&Tables, usize)]) -> Result<Vec<Vec<u32>>, IndexError> {
+    fn kept(&self, nth: usize) -> Option<usize> {
+        self.kept.get(nth).copied()
+    }
+
+    /// The nearest templates of these probes by their sketches, in ascending order of their numbers.
+    fn nearest(self: &Arc<Self>, probes: &[usize], pool: &Pool) -> Result<Vec<Vec<u32>>, IndexError> {
         if probes.is_empty() {
             return Ok(Vec::new());
         }
-        let bounds = probes.iter().map(|(tables, kept)| {
+        let bounds = probes.iter().map(|&nth| {
+            let (probe, kept) = self.probes.get(nth).zip(self.kept(nth)).ok_or(IndexError::Search)?;
             // Twice as many as are kept, if scores are spread as those of independent strangers.
-            tables.score_above(reach::spreads(reach::float(*kept) * 2.0 / reach::float(self.templates)))
+            let share = reach::float(kept) * 2.0 / reach::float(self.templates);
+            Ok((nth, probe.tables.score_above(reach::spreads(share))))
         });
-        let mut hits = self.scored(probes, &bounds.collect::<Vec<u16>>())?;
-        let short: Vec<usize> = (0..probes.len())
-            .filter(|&nth| {
-                hits.get(nth).zip(probes.get(nth)).is_none_or(|(hits, probe)| hits.len() < probe.1)
-            })
+        let mut hits = self.scored(bounds.collect::<Result<_, IndexError>>()?, pool)?;
+        let is_short = |(hits, nth): &(&Hits, &usize)| self.kept(**nth).is_none_or(|kept| hits.len() < kept);
+        let short: Vec<usize> = hits
+            .iter()
+            .zip(probes)
+            .enumerate()
+            .filter(|(_, pair)| is_short(pair))
+            .map(|(at, _)| at)
             .collect();
         if !short.is_empty() {
             // A gallery whose scores are narrower, or lie elsewhere: begin with everyone.
-            let again: Vec<(&Tables, usize)> =
-                short.iter().filter_map(|&nth| probes.get(nth).copied()).collect();
-            let found = self.scored(&again, &vec![u16::MAX; again.len()])?;
-            for (nth, found) in short.into_iter().zip(found) {
-                *hits.get_mut(nth).ok_or(IndexError::Search)? = found;
+            let again = short.iter().filter_map(|&at| probes.get(at)).map(|&nth| (nth, u16::MAX));
+            for (at, found) in short.iter().zip(self.scored(again.collect(), pool)?) {
+                *hits.get_mut(*at).ok_or(IndexError::Search)? = found;
             }
         }
-        let pairs: Vec<_> = hits.into_iter().zip(probes).collect();
-        let chosen = pairs.into_par_iter().map(|(hits, (_, kept))| self.chosen(hits, *kept));
-        self.pool.run(|| chosen.collect())
+        let (scan, probes) = (Arc::clone(self), probes.to_vec());
+        let hits: Vec<Mutex<Hits>> = hits.into_iter().map(Mutex::new).collect();
+        let chosen = pool.each(probes.len(), move |at| {
+            let (hits, nth) = hits.get(at).zip(probes.get(at)).ok_or(IndexError::Search)?;
+            let hits = std::mem::take(&mut *hits.lock().map_err(|_| IndexError::Search)?);
+            scan.chosen(hits, scan.kept(*nth).ok_or(IndexError::Search)?)
+        })?;
+        chosen.into_iter().collect()
     }
 
-    /// Scores every sketch, and gives for each probe at least its `kept` nearest templates of those that score
-    /// its bound or less, with their scores.
-    fn scored(
-        &self,
-        probes: &[(&Tables, usize)],
-        bounds: &[u16],
-    ) -> Result<Vec<Zeroizing<Vec<u64>>>, IndexError> {
-        let tables: Vec<&Tables> = probes.iter().map(|(tables, _)| *tables).collect();
+    /// Scores every sketch, and gives for each of these probes at least its `kept` nearest templates of those
+    /// that score its bound or less, with their scores.
+    fn scored(self: &Arc<Self>, probes: Vec<(usize, u16)>, pool: &Pool) -> Result<Vec<Hits>, IndexError> {
         let blocks = CHUNK_BYTES / LINE_BYTES / sketch_bytes(self.dimension).max(1);
         let blocks = if probes.len() == 1 { blocks.saturating_mul(LONE_CHUNKS) } else { blocks }.max(1);
         let chunks: Vec<(usize, usize)> = (0..)
-            .zip(self.segments)
+            .zip(self.segments.iter())
             .flat_map(|(nth, segment)| (0..segment.blocks()).step_by(blocks).map(move |block| (nth, block)))
             .collect();
         let next = AtomicUsize::new(0);
-        let shares = self.pool.broadcast(|| {
-            let mut sinks: Vec<Sink> = bounds.iter().map(|&bound| Sink::new(bound)).collect();
+        let scan = Arc::clone(self);
+        let shares = pool.shared(move || {
+            let mut sinks: Vec<Sink> = probes.iter().map(|&(_, bound)| Sink::new(bound)).collect();
+            let tables = probes.iter().map(|&(nth, _)| scan.probes.get(nth).map(|probe| &probe.tables));
+            let tables = tables.collect::<Option<Vec<&Tables>>>().ok_or(IndexError::Search)?;
             while let Some(&(nth, block)) = chunks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let (segment, base) =
-                    self.segments.get(nth).zip(self.bases.get(nth)).ok_or(IndexError::Search)?;
+                let segment = scan.segments.get(nth).zip(scan.bases.get(nth));
+                let (segment, base) = segment.ok_or(IndexError::Search)?;
                 let sketches = segment.sketches(block, blocks, *base).ok_or(IndexError::Search)?;
-                self.kernel.scan(sketches, &tables, &mut sinks);
-                for (sink, (_, kept)) in sinks.iter_mut().zip(probes) {
-                    sink.cut(*kept);
+                scan.kernel.scan(sketches, &tables, &mut sinks);
+                for (sink, &(nth, _)) in sinks.iter_mut().zip(&probes) {
+                    sink.cut(scan.kept(nth).ok_or(IndexError::Search)?);
                 }
             }
-            Ok(sinks)
-        });
-        let mut all: Vec<Zeroizing<Vec<u64>>> = Vec::new();
+            Ok(sinks.into_iter().map(|sink| sink.hits).collect())
+        })?;
+        let mut all: Vec<Hits> = Vec::new();
         for share in shares {
-            let share: Vec<Sink> = share?;
+            let share: Vec<Hits> = share?;
             if all.is_empty() {
-                all = share.into_iter().map(|sink| sink.hits).collect();
+                all = share;
             } else {
-                for (all, sink) in all.iter_mut().zip(share) {
-                    all.extend_from_slice(&sink.hits);
-                }
+                all.iter_mut().zip(share).for_each(|(all, share)| all.extend_from_slice(&share));
             }
         }
         Ok(all)
     }
 
     /// Exactly `kept` of these, the lowest scores, of equals the lowest slots; in ascending order.
-    fn chosen(&self, mut hits: Zeroizing<Vec<u64>>, kept: usize) -> Result<Vec<u32>, IndexError> {
+    fn chosen(&self, mut hits: Hits, kept: usize) -> Result<Vec<u32>, IndexError> {
         let last = kept.checked_sub(1).filter(|last| *last < hits.len()).ok_or(IndexError::Search)?;
         let (_, edge, _) = hits.select_nth_unstable(last);
         let edge = *edge >> 32;
@@ -204,27 +212,27 @@ impl<'a> Scan<'a> {
 
     /// Compares each probe with its candidates, or with everyone where it has none.
     fn compared(
-        &self,
-        probes: &[Probe],
-        candidates: &[Option<Vec<u32>>],
+        self: Arc<Self>,
+        candidates: Vec<Option<Vec<u32>>>,
+        pool: &Pool,
     ) -> Result<Vec<Findings>, IndexError> {
-        let tasks: Vec<(usize, &Probe, Part<'_>)> = (0..)
-            .zip(probes.iter().zip(candidates))
-            .flat_map(|(nth, (probe, candidates))| {
-                let parts: Vec<Part<'_>> = match candidates {
-                    Some(chosen) => chosen.chunks(TASK_TEMPLATES).map(Part::Some).collect(),
-                    None => (0..self.segments.len()).map(Part::Whole).collect(),
-                };
-                parts.into_iter().map(move |part| (nth, probe, part))
-            })
-            .collect();
-        let compared = |(nth, probe, part): &(usize, &Probe, Part<'_>)| {
-            self.best(probe, part).map(|findings| (*nth, findings))
-        };
-        let found: Vec<(usize, Findings)> =
-            self.pool.run(|| tasks.par_iter().map(compared).collect::<Result<_, IndexError>>())?;
-        let mut findings = vec![Findings::default(); probes.len()];
-        for (nth, found) in found {
+        let mut findings = vec![Findings::default(); candidates.len()];
+        let mut tasks: Vec<(usize, Part)> = Vec::new();
+        for (nth, candidates) in candidates.into_iter().enumerate() {
+            match candidates {
+                Some(chosen) => {
+                    tasks.extend(chosen.chunks(TASK_TEMPLATES).map(|part| (nth, Part::Some(part.to_vec()))));
+                }
+                None => tasks.extend((0..self.segments.len()).map(|segment| (nth, Part::Whole(segment)))),
+            }
+        }
+        let found = pool.each(tasks.len(), move |task| {
+            let (nth, part) = tasks.get(task).ok_or(IndexError::Search)?;
+            let probe = self.probes.get(*nth).ok_or(IndexError::Search)?;
+            Ok((*nth, self.best(probe, part)?))
+        })?;
+        for found in found {
+            let (nth, found) = found?;
             let all = findings.get_mut(nth).ok_or(IndexError::Search)?;
             found.rows().iter().for_each(|finding| all.add(*finding));
         }
@@ -232,7 +240,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The best template of every compartment among these.
-    fn best(&self, probe: &Probe, part: &Part<'_>) -> Result<Findings, IndexError> {
+    fn best(&self, probe: &Probe, part: &Part) -> Result<Findings, IndexError> {
         let mut findings = Findings::default();
         match part {
             Part::Whole(nth) => {
@@ -243,7 +251,7 @@ impl<'a> Scan<'a> {
             Part::Some(templates) => {
                 let mut places = Vec::with_capacity(templates.len());
                 let mut within: Option<(&Segment, u32, u32)> = None;
-                for &template in *templates {
+                for &template in templates {
                     let (segment, base, end) = match within {
                         Some(known) if template < known.2 => known,
                         _ => {

@@ -36,7 +36,7 @@ impl<Q, A> Together<Q, A> {
     pub(super) fn ask(
         &self,
         questions: Vec<Q>,
-        scan: impl Fn(&[Q]) -> Result<Vec<A>, IndexError>,
+        scan: impl Fn(Vec<Q>) -> Result<Vec<A>, IndexError>,
     ) -> Result<Vec<A>, IndexError> {
         let mut state = self.state();
         let mine = state.next;
@@ -58,7 +58,7 @@ impl<Q, A> Together<Q, A> {
         }
     }
 
-    fn run(&self, batch: Vec<(u64, Vec<Q>)>, scan: impl Fn(&[Q]) -> Result<Vec<A>, IndexError>) {
+    fn run(&self, batch: Vec<(u64, Vec<Q>)>, scan: impl Fn(Vec<Q>) -> Result<Vec<A>, IndexError>) {
         let mut shares = Vec::with_capacity(batch.len());
         let mut questions = Vec::new();
         for (number, mut own) in batch {
@@ -67,8 +67,9 @@ impl<Q, A> Together<Q, A> {
         }
         // Whatever happens in the scan, a panic as well, when this goes everyone has an answer.
         let mut ending = Ending { together: self, answers: Vec::new(), left: shares };
-        let Ok(answers) = scan(&questions) else { return };
-        if answers.len() != questions.len() {
+        let asked = questions.len();
+        let Ok(answers) = scan(questions) else { return };
+        if answers.len() != asked {
             return;
         }
         let mut answers = answers.into_iter();
@@ -125,7 +126,7 @@ mod tests {
 
     use super::*;
 
-    fn doubled(questions: &[u64]) -> Result<Vec<u64>, IndexError> {
+    fn doubled(questions: Vec<u64>) -> Result<Vec<u64>, IndexError> {
         Ok(questions.iter().map(|question| question * 2).collect())
     }
 
@@ -153,7 +154,7 @@ mod tests {
         let together = Together::new();
         let (started, go) = (Barrier::new(2), Barrier::new(2));
         let sizes = Mutex::new(Vec::new());
-        let scan = |questions: &[u64]| {
+        let scan = |questions: Vec<u64>| {
             sizes.lock().unwrap().push(questions.len());
             doubled(questions)
         };
@@ -198,7 +199,7 @@ mod tests {
             let together = Together::new();
             let (started, go) = (Barrier::new(2), Barrier::new(2));
             let failed = AtomicUsize::new(0);
-            let scan = |_: &[u64]| {
+            let scan = |_: Vec<u64>| {
                 failed.fetch_add(1, Ordering::Relaxed);
                 assert!(!panics, "a scan that panics");
                 Err(IndexError::Search)
