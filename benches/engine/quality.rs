@@ -99,9 +99,9 @@ impl std::fmt::Display for Tally {
     }
 }
 
-/// A stranger comes after the mates of every cosine; two are close above the thresholds.
-const COSINES: [f64; 14] =
-    [0.25, 0.30, 0.34, 0.353, 0.36, 0.40, 0.44, 0.453, 0.46, 0.50, 0.55, 0.60, 0.70, 0.80];
+/// A stranger comes after the mates of every cosine; of each threshold one is within the band and one close above.
+const COSINES: [f64; 16] =
+    [0.25, 0.30, 0.34, 0.3505, 0.353, 0.36, 0.40, 0.44, 0.4505, 0.453, 0.46, 0.50, 0.55, 0.60, 0.70, 0.80];
 const THRESHOLDS: [f64; 2] = [0.45, 0.35];
 const PROBES: usize = 12_000;
 /// Where 8 bits may decide otherwise than 32.
