@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     fn doubled(questions: Vec<u64>) -> Result<Vec<u64>, IndexError> {
-        Ok(questions.iter().map(|question| question * 2).collect())
+        Ok(questions.into_iter().map(|question| question * 2).collect())
     }
 
     /// Waits until so many askers wait for the next scan.
