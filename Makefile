@@ -22,7 +22,7 @@ TORTURE ?=
 BENCH ?=
 DEMO ?=
 
-.PHONY: help setup build verifier test torture demo bench lint ci fmt clean-demo
+.PHONY: help setup build verifier test torture demo bench bench-engine lint ci fmt clean-demo
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +48,9 @@ demo: build ## Show the whole story with synthetic people, on this machine alone
 
 bench: setup ## Run the benchmarks
 	@$(CCACHE) cargo bench --locked --bench onebit $(BENCH)
+
+bench-engine: setup ## Measure the search beside its peers (ONEBIT_BENCH_TEMPLATES=1000000 for more)
+	@$(CCACHE) cargo bench --locked --bench engine
 
 lint: ## Check formatting, lints, dependencies and schemas
 	@.ci/setup lint

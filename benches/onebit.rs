@@ -31,6 +31,5 @@ mod story;
 
 use criterion::{criterion_group, criterion_main};
 
-// Search first: its peer must run before any pool of ours sets the threads of its linear algebra.
 criterion_group!(all, search::benches, sealing::benches, log::benches, fsck::benches, query::benches);
 criterion_main!(all);

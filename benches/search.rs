@@ -1,4 +1,4 @@
-//! Protection and search, beside plain Faiss on the same vectors in the same run.
+//! Protection, search and enrolment at small sizes; the search beside its peers is `benches/engine`.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench that can't go on should stop")]
 
 use std::hint::black_box;
@@ -7,8 +7,6 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
-use faiss::index::ConcurrentIndex;
-use faiss::{FlatIndex, Index};
 use onebit::ids::SchemeName;
 use onebit::index::{Compartment, Gallery, Slot, pool};
 use onebit::secret::Secret;
@@ -22,7 +20,6 @@ use rand_chacha::ChaCha8Rng;
 /// All benches of this file; about a minute.
 pub(crate) fn benches(c: &mut Criterion) {
     protection(c);
-    // Before any pool of ours exists, which would keep the peer's linear algebra on one thread.
     search(c);
     enrolment(c);
 }
@@ -71,24 +68,14 @@ pub(crate) fn search(c: &mut Criterion) {
     let mut group = c.benchmark_group("search");
     group.sample_size(20).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
     let probes = templates(32, 512, 4);
-    let probe_rows = rows(&probes);
+    let threshold = Threshold::new(0.45).unwrap();
     let galleries = [10_000, 100_000].map(|people| (people, templates(people, 512, 3)));
-    for (people, templates) in &galleries {
-        let mut peer = FlatIndex::new_ip(512).unwrap();
-        peer.add(&rows(templates)).unwrap();
-        for count in [1, 32] {
-            group.throughput(Throughput::Elements(u64::try_from(count).unwrap()));
-            group.bench_function(BenchmarkId::new(format!("faiss-flat/{people}"), count), |b| {
-                b.iter(|| peer.search(black_box(&probe_rows[..count * 512]), 1).unwrap());
-            });
-        }
-    }
     for (people, templates) in galleries {
         let gallery = filled(templates, 512);
         for count in [1, 32] {
             group.throughput(Throughput::Elements(u64::try_from(count).unwrap()));
             group.bench_function(BenchmarkId::new(format!("onebit/{people}"), count), |b| {
-                b.iter(|| gallery.search(black_box(&probes[..count])).unwrap());
+                b.iter(|| gallery.search(black_box(&probes[..count]), threshold).unwrap());
             });
         }
     }
@@ -108,10 +95,6 @@ fn filled(people: Vec<Protected>, dimension: u16) -> Gallery {
         }
         gallery.insert(batch).unwrap();
     }
-}
-
-fn rows(templates: &[Protected]) -> Vec<f32> {
-    templates.iter().flat_map(Protected::unit_components).collect()
 }
 
 fn templates(count: usize, dimension: u16, seed: u64) -> Vec<Protected> {

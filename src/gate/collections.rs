@@ -158,7 +158,7 @@ fn apply(live: &Live, change: GalleryChange) -> Result<(), IndexError> {
     }
     for (name, slots) in removed {
         if let Some(collection) = live.collections.get(&name) {
-            collection.gallery.remove(&slots)?;
+            collection.gallery.remove(&slots);
         }
     }
     Ok(())

@@ -1,22 +1,25 @@
 //! Search over the protected templates of one collection. It knows no person: slots and compartments are
 //! numbers that the store gives a meaning.
 //!
-//! Faiss proposes, the templates decide: every segment's flat index scans all of its templates for every
-//! probe and names the nearest; those are compared again exactly, 16 bits a component, by
-//! [`Protected::similarity`](crate::template::Protected::similarity). The result equals that of comparing
-//! every template, none excepted ([`Gallery::exact`] does so, for whoever wants to check).
+//! Two stages, with the same work for every probe. First the *sketches* of all templates, the signs of their
+//! components, are scored against the probe, and a fixed number of the nearest stay, which follows from the
+//! threshold ([`Gallery::kept`]); then those are compared by the exact integer product of their 8-bit components
+//! and the probe's 16-bit ones. What the first stage could lose of a mate that passes is one in a million;
+//! [`Gallery::exact`] compares every template, for whoever wants to check.
 //!
-//! Faiss only ever receives protected templates, its error texts (which carry paths of the build) stay here,
-//! and its copies are wiped before they are freed. The linear-algebra library below it packs protected
-//! vectors into buffers of its own, which are not wiped.
+//! Templates are turned by the collection's secret transform before they come here, and so their signs are as
+//! well. Everything made of them is wiped before it is freed.
 
+mod change;
 mod findings;
-mod flat;
 mod gallery;
-mod native;
+mod kernel;
 mod pool;
 mod processor;
+mod reach;
+mod scan;
 mod segment;
+mod together;
 
 pub use findings::{Finding, Findings};
 pub use gallery::{Compartment, Gallery, Slot};
@@ -43,11 +46,8 @@ pub enum IndexError {
     /// A slot without a template.
     #[error("slot `{}` has no template; insert one first", .0.0)]
     SlotUnknown(Slot),
-    /// The search library could not take the templates.
-    #[error("the search library did not take the templates; check how much memory is free, then try again")]
-    Build,
-    /// The search library failed or gave an answer that can't be right.
-    #[error("the search library failed; nothing was found out, try again")]
+    /// A search ended early or gave an answer that can't be right.
+    #[error("the search failed; nothing was found out, try again")]
     Search,
     /// The threads of the pool did not start.
     #[error("the search threads did not start; allow more threads or configure fewer")]

@@ -1,196 +1,237 @@
-//! A part of a gallery that is searched by one call and replaced as a whole.
+//! A part of a gallery that is scanned in one piece and replaced as a whole.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use super::IndexError;
-use super::findings::Finding;
-use super::flat::{Candidate, Flat, Rows};
+use zeroize::Zeroizing;
+
 use super::gallery::{Compartment, Slot};
-use crate::template::{Dimension, Protected, Similarity, Threshold};
+use super::kernel::{LINE_BYTES, Line, Sketches};
+use crate::template::{Compact, Dimension};
 
-/// A template in its slot; segments that replace one another share it.
-pub(super) type Entry = (Slot, Arc<Protected>);
+/// A template on its way into a segment.
+pub(super) struct Entry {
+    pub(super) slot: Slot,
+    pub(super) source: Source,
+}
 
-/// Names a segment within its gallery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct SegmentId(pub(super) u64);
+/// Where the components of a template lie now.
+pub(super) enum Source {
+    New(Compact),
+    Kept(Arc<Segment>, u32),
+}
 
-/// Templates of one compartment with the index over them. It never changes: a change makes another one, and
-/// this one's bytes are wiped with its last reader.
+impl Entry {
+    fn components(&self) -> (&[Line], &[i8], u32) {
+        match &self.source {
+            Source::New(template) => (&[], template.components(), template.squares()),
+            Source::Kept(segment, position) => {
+                (segment.row(*position), &[], segment.squares(*position).unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// Templates of one compartment: 8-bit rows, and the sketches that are made of their signs. It never changes: a
+/// change makes another one, and this one's bytes are wiped with its last reader.
 pub(super) struct Segment {
-    id: SegmentId,
     compartment: Compartment,
-    // INVARIANT: as many as `flat` has rows, in the same order, and at least one.
-    entries: Vec<Entry>,
-    flat: Flat,
+    dimension: Dimension,
+    // INVARIANT: in ascending order, at least one and at most 2^32 - 1; rows, sums of squares and sketches have
+    // the same order.
+    slots: Zeroizing<Vec<u64>>,
+    squares: Zeroizing<Vec<u32>>,
+    /// Rows, each filled up with zeros to whole lines.
+    rows: Zeroizing<Vec<Line>>,
+    /// Sketches in blocks of 64 templates, byte by byte.
+    sketches: Zeroizing<Vec<Line>>,
 }
 
 impl Segment {
-    /// The segment of these templates, of which there is at least one.
-    pub(super) fn build(
-        id: SegmentId,
-        compartment: Compartment,
-        dimension: Dimension,
-        entries: Vec<Entry>,
-    ) -> Result<Self, IndexError> {
-        let rows = Rows::of(dimension, entries.iter().map(|(_, template)| &**template))?;
-        Ok(Self { id, compartment, flat: Flat::build(&rows)?, entries })
-    }
-
-    pub(super) const fn id(&self) -> SegmentId {
-        self.id
+    /// The segment of these templates, all of this dimension and at least one. Every buffer is reserved at once,
+    /// so that growing leaves no copy behind.
+    pub(super) fn build(compartment: Compartment, dimension: Dimension, mut entries: Vec<Entry>) -> Self {
+        entries.sort_unstable_by_key(|entry| entry.slot);
+        let stride = stride(dimension);
+        let mut slots = Zeroizing::new(Vec::with_capacity(entries.len()));
+        let mut squares = Zeroizing::new(Vec::with_capacity(entries.len()));
+        let mut rows = Zeroizing::new(Vec::with_capacity(entries.len().saturating_mul(stride)));
+        for entry in &entries {
+            let (lines, components, sum) = entry.components();
+            slots.push(entry.slot.0);
+            squares.push(sum);
+            rows.extend_from_slice(lines);
+            rows.extend(components.chunks(LINE_BYTES).map(|components| {
+                let mut line = Line::default();
+                for (byte, component) in line.0.iter_mut().zip(components) {
+                    *byte = component.cast_unsigned();
+                }
+                line
+            }));
+        }
+        let sketches = sketches(&rows, stride, sketch_bytes(dimension));
+        Self { compartment, dimension, slots, squares, rows, sketches }
     }
 
     pub(super) const fn compartment(&self) -> Compartment {
         self.compartment
     }
 
-    pub(super) fn entries(&self) -> &[Entry] {
-        &self.entries
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
     }
 
-    /// The best template for each of `probes` within the range; `rows` are the unit vectors of all probes.
-    pub(super) fn best(
-        &self,
-        all: &[Protected],
-        rows: &Rows,
-        probes: &Range<usize>,
-    ) -> Result<Vec<Finding>, IndexError> {
-        let nearest = self.flat.nearest(rows, probes, CANDIDATES)?;
-        let within = all.get(probes.clone()).ok_or(IndexError::Search)?;
-        within.iter().zip(&nearest).map(|(probe, candidates)| self.decided(probe, candidates)).collect()
+    /// The slot of the template at a position.
+    pub(super) fn slot(&self, position: u32) -> Option<Slot> {
+        self.slots.get(usize::try_from(position).ok()?).copied().map(Slot)
     }
 
-    /// The best template for a probe, by comparing every one.
-    pub(super) fn exact(&self, probe: &Protected) -> Result<Finding, IndexError> {
-        self.most_alike(probe, self.entries.iter())
+    /// Where the template of a slot lies, if it is here.
+    pub(super) fn position(&self, slot: Slot) -> Option<u32> {
+        // Most segments are passed over by their ends alone: slots are given in ascending order.
+        let within = self.slots.first()? <= &slot.0 && &slot.0 <= self.slots.last()?;
+        let found = within.then(|| self.slots.binary_search(&slot.0).ok()).flatten()?;
+        u32::try_from(found).ok()
     }
 
-    /// The best template, given the nearest by 32-bit cosine.
-    fn decided(&self, probe: &Protected, candidates: &[Candidate]) -> Result<Finding, IndexError> {
-        let entries: Option<Vec<&Entry>> =
-            candidates.iter().map(|candidate| self.entries.get(candidate.position)).collect();
-        let best = self.most_alike(probe, entries.ok_or(IndexError::Search)?.into_iter())?;
-        if candidates.len() == self.entries.len() || self.is_beyond_doubt(best.similarity, candidates) {
-            Ok(best)
-        } else {
-            self.exact(probe)
-        }
+    /// Whether a slot from the first to the last of these could be here.
+    pub(super) fn meets(&self, first: Slot, last: Slot) -> bool {
+        let ends = self.slots.first().zip(self.slots.last());
+        ends.is_some_and(|(own_first, own_last)| *own_first <= last.0 && first.0 <= *own_last)
     }
 
-    /// Whether no template outside `candidates` can be as similar as `best`: theirs is at most the least
-    /// candidate's 32-bit cosine and the error of that cosine.
-    fn is_beyond_doubt(&self, best: Similarity, candidates: &[Candidate]) -> bool {
-        let least = candidates.iter().map(|candidate| f64::from(candidate.cosine)).fold(1.0, f64::min);
-        let bound = least + cosine_error(self.entries.first());
-        // A bound of 1 or more is no threshold: then candidates are as similar as templates can be.
-        Threshold::new(bound).is_ok_and(|bound| best.passes(bound))
+    /// The templates with their positions, in the order of their slots.
+    pub(super) fn positions(&self) -> impl Iterator<Item = (u32, Slot)> {
+        (0_u32..).zip(self.slots.iter().copied().map(Slot))
     }
 
-    fn most_alike<'a>(
-        &self,
-        probe: &Protected,
-        entries: impl Iterator<Item = &'a Entry>,
-    ) -> Result<Finding, IndexError> {
-        let mut best: Option<Finding> = None;
-        for (slot, template) in entries {
-            let similarity = probe.similarity(template).map_err(|_| IndexError::Dimension {
-                expected: template.dimension(),
-                given: probe.dimension(),
-            })?;
-            let finding = Finding { compartment: self.compartment, slot: *slot, similarity };
-            if best.as_ref().is_none_or(|best| finding.precedes(best)) {
-                best = Some(finding);
+    /// The sum of squares of the template at a position.
+    pub(super) fn squares(&self, position: u32) -> Option<u32> {
+        self.squares.get(usize::try_from(position).ok()?).copied()
+    }
+
+    /// Number of 64-template blocks.
+    pub(super) fn blocks(&self) -> usize {
+        self.slots.len().div_ceil(LINE_BYTES)
+    }
+
+    /// The sketches of some blocks, `count` at most; the segment's first template is called `base`.
+    pub(super) fn sketches(&self, first: usize, count: usize, base: u32) -> Option<Sketches<'_>> {
+        let bytes = sketch_bytes(self.dimension);
+        let last = first.saturating_add(count).min(self.blocks());
+        let lines = self.sketches.get(first.checked_mul(bytes)?..last.checked_mul(bytes)?)?;
+        let start = first.checked_mul(LINE_BYTES)?;
+        let end = last.checked_mul(LINE_BYTES)?.min(self.slots.len());
+        Some(Sketches {
+            lines,
+            bytes,
+            templates: u32::try_from(end.checked_sub(start)?).ok()?,
+            first: base.checked_add(u32::try_from(start).ok()?)?,
+        })
+    }
+
+    /// The components of the template at a position, and zeros behind them.
+    pub(super) fn components(&self, position: u32) -> impl Iterator<Item = i8> {
+        self.row(position).iter().flat_map(|line| line.0).map(u8::cast_signed)
+    }
+
+    /// The row of the template at a position.
+    pub(super) fn row(&self, position: u32) -> &[Line] {
+        let stride = stride(self.dimension);
+        let start = usize::try_from(position).unwrap_or(usize::MAX).saturating_mul(stride);
+        self.rows.get(start..start.saturating_add(stride)).unwrap_or_default()
+    }
+}
+
+/// The lines of a row of this dimension.
+pub(super) fn stride(dimension: Dimension) -> usize {
+    dimension.len().div_ceil(LINE_BYTES)
+}
+
+/// The bytes of a sketch of this dimension.
+pub(super) fn sketch_bytes(dimension: Dimension) -> usize {
+    dimension.len().div_ceil(8)
+}
+
+/// The signs of all rows: bit `i` of byte `j` is set where component `8 j + i` is below zero.
+fn sketches(rows: &[Line], stride: usize, bytes: usize) -> Zeroizing<Vec<Line>> {
+    let templates = rows.len() / stride.max(1);
+    let mut sketches =
+        Zeroizing::new(vec![Line::default(); templates.div_ceil(LINE_BYTES).saturating_mul(bytes)]);
+    let blocks = rows.chunks(stride.saturating_mul(LINE_BYTES).max(1));
+    for (block, lines) in blocks.zip(sketches.chunks_mut(bytes.max(1))) {
+        for (template, row) in block.chunks(stride.max(1)).enumerate() {
+            let eights = row.iter().flat_map(|line| line.0.as_chunks::<8>().0);
+            for (eight, line) in eights.zip(lines.iter_mut()) {
+                if let Some(byte) = line.0.get_mut(template) {
+                    *byte = signs(*eight);
+                }
             }
         }
-        best.ok_or(IndexError::Search)
     }
+    sketches
 }
 
-/// How far a 32-bit cosine of two d-dimensional unit vectors can lie from the exact one: at most d rounding
-/// errors of the sum in any order (Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., section
-/// 3.1; Cauchy and Schwarz bound the sum of magnitudes by 1), four of the components, and four to spare for
-/// terms of second order and the 64-bit side.
-fn cosine_error(any: Option<&Entry>) -> f64 {
-    let components = any.map_or(0, |(_, template)| template.dimension().get());
-    (f64::from(components) + 8.0) * f64::from(f32::EPSILON) / 2.0
+/// The top bits of eight bytes, the first one's lowest.
+fn signs(bytes: [u8; 8]) -> u8 {
+    let tops = (u64::from_le_bytes(bytes) >> 7) & 0x0101_0101_0101_0101;
+    // Brings bit 8 i to bit 56 + i; no two products meet in one bit, so that nothing carries.
+    let [.., gathered] = tops.wrapping_mul(0x0102_0408_1020_4080).to_le_bytes();
+    gathered
 }
-
-/// How many candidates of each segment and probe are compared exactly. One would do but for the error of
-/// 32-bit cosines (3e-5 at d = 512): whoever may lie within it of the best must be compared too. In a segment
-/// of 16,384 independent people the 33rd lies about 0.05 (d = 512) to 0.11 (d = 64) below the first, and 0.02
-/// at least in 200 tries. Where even 32 don't suffice, because as many templates are all but the same, the
-/// whole segment is compared.
-const CANDIDATES: usize = 32;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::template::synthetic;
 
-    /// The last template has slot 0: where positions decide between equals, the highest slot wins.
-    fn segment(values: &[Vec<f32>]) -> Segment {
-        let dimension = u16::try_from(values[0].len()).unwrap();
-        let transform = synthetic::transform(dimension, 1);
-        let slots = (0..u64::try_from(values.len()).unwrap()).rev().map(Slot);
-        let templates = values.iter().map(|values| Arc::new(synthetic::protected(values, &transform)));
-        let entries = slots.zip(templates);
-        Segment::build(SegmentId(0), Compartment(3), transform.dimension(), entries.collect()).unwrap()
-    }
-
-    fn found(segment: &Segment, probe: &[f32]) -> Finding {
-        let dimension = u16::try_from(probe.len()).unwrap();
-        let probe = [synthetic::protected(probe, &synthetic::transform(dimension, 1))];
-        let rows = Rows::of(probe[0].dimension(), probe.iter()).unwrap();
-        segment.best(&probe, &rows, &(0..1)).unwrap()[0]
-    }
-
     #[test]
-    fn more_copies_than_candidates_still_give_the_lowest_slot() {
-        let mut rng = synthetic::rng(1);
-        let person = synthetic::unit(&mut rng, 64);
-        let finding = found(&segment(&vec![person.clone(); 100]), &person);
-        assert_eq!((finding.slot, finding.compartment), (Slot(0), Compartment(3)));
-    }
-
-    #[test]
-    fn a_crowd_within_the_error_of_the_search_is_compared_exactly() {
-        let mut rng = synthetic::rng(2);
-        let person = synthetic::unit(&mut rng, 4096);
-        // At this dimension one step of one component moves a cosine by 3e-8, less than 32-bit sums can tell.
-        let crowd: Vec<Vec<f32>> =
-            (0..300).map(|_| synthetic::mate(&mut rng, &person, 1.0 - 1e-15)).collect();
-        let segment = segment(&crowd);
-        for _ in 0..20 {
-            let probe = synthetic::mate(&mut rng, &person, 0.6);
-            let protected = [synthetic::protected(&probe, &synthetic::transform(4096, 1))];
-            let rows = Rows::of(protected[0].dimension(), protected.iter()).unwrap();
-            let nearest = segment.flat.nearest(&rows, &(0..1), CANDIDATES).unwrap();
-            let best = segment.exact(&protected[0]).unwrap();
-            assert!(
-                !segment.is_beyond_doubt(best.similarity, &nearest[0]),
-                "when candidates are closer than the search can tell, the whole segment must be compared"
-            );
-            assert_eq!(found(&segment, &probe).slot, best.slot);
+    fn signs_are_gathered_in_order() {
+        for pattern in 0..=u8::MAX {
+            let bytes = std::array::from_fn(|i| if pattern >> i & 1 == 1 { 0x81 } else { 0x7f });
+            assert_eq!(signs(bytes), pattern);
         }
     }
 
     #[test]
-    fn one_mate_among_strangers_is_beyond_doubt() {
+    fn a_segment_keeps_every_template_in_the_order_of_slots_also_when_it_is_built_again() {
+        let transform = synthetic::transform(100, 1);
         let mut rng = synthetic::rng(3);
-        let mut people: Vec<Vec<f32>> = (0..2_000).map(|_| synthetic::unit(&mut rng, 128)).collect();
-        let probe = synthetic::unit(&mut rng, 128);
-        people.push(synthetic::mate(&mut rng, &probe, 0.6));
-        let segment = segment(&people);
-        let protected = [synthetic::protected(&probe, &synthetic::transform(128, 1))];
-        let rows = Rows::of(protected[0].dimension(), protected.iter()).unwrap();
-        let nearest = segment.flat.nearest(&rows, &(0..1), CANDIDATES).unwrap();
-        let best = segment.best(&protected, &rows, &(0..1)).unwrap()[0];
-        assert_eq!(best.slot, Slot(0));
-        assert!(
-            segment.is_beyond_doubt(best.similarity, &nearest[0]),
-            "in the common case no segment should be compared whole: the work would depend on the probe"
-        );
+        let templates: Vec<Compact> = (0..150)
+            .map(|_| Compact::of(&synthetic::protected(&synthetic::unit(&mut rng, 100), &transform)))
+            .collect();
+        let components: Vec<Vec<i8>> = templates.iter().map(|one| one.components().to_vec()).collect();
+        let slots = (0..150_u64).map(|number| Slot(number * 7 % 150));
+        let entries = slots.clone().zip(templates);
+        let entries = entries.map(|(slot, template)| Entry { slot, source: Source::New(template) }).collect();
+        let first = Arc::new(Segment::build(Compartment(1), transform.dimension(), entries));
+        // Every second one, into another segment.
+        let kept = first.positions().filter(|(_, slot)| slot.0.is_multiple_of(2));
+        let kept =
+            kept.map(|(position, slot)| Entry { slot, source: Source::Kept(Arc::clone(&first), position) });
+        let second = Segment::build(Compartment(1), transform.dimension(), kept.collect());
+        assert_eq!((first.len(), second.len(), second.blocks()), (150, 75, 2));
+        for (slot, components) in slots.zip(&components) {
+            for segment in [&*first, &second] {
+                let Some(position) = segment.position(slot) else {
+                    assert!(!slot.0.is_multiple_of(2), "slot {} is gone", slot.0);
+                    continue;
+                };
+                assert_eq!(segment.slot(position), Some(slot));
+                let row: Vec<i8> = segment.components(position).collect();
+                assert_eq!((&row[..100], &row[100..]), (&components[..], &[0; 28][..]));
+                let squares: u32 = components.iter().map(|&one| u32::from(one.unsigned_abs()).pow(2)).sum();
+                assert_eq!(segment.squares(position), Some(squares));
+                let sketches = segment.sketches(0, 9, 0).unwrap();
+                let position = usize::try_from(position).unwrap();
+                let (block, lane) = (position / 64, position % 64);
+                let sketch = (0..13).map(|byte| sketches.lines[block * 13 + byte].0[lane]);
+                let negative =
+                    |byte: usize, bit: usize| components.get(byte * 8 + bit).is_some_and(|&one| one < 0);
+                for (byte, bits) in sketch.enumerate() {
+                    assert!((0..8).all(|bit| (bits >> bit & 1 == 1) == negative(byte, bit)), "byte {byte}");
+                }
+            }
+        }
+        assert!(first.position(Slot(150)).is_none());
     }
 }

@@ -61,7 +61,7 @@ pub async fn decide(
     let threshold = threshold(&question, agreement)?;
     let probes = Arc::new(question.probes);
     for _ in 0..SEARCHES {
-        let findings = search(Arc::clone(&question.collection), Arc::clone(&probes)).await?;
+        let findings = search(Arc::clone(&question.collection), Arc::clone(&probes), threshold).await?;
         let best = best(&findings, question.sets, agreement);
         if let Some(verdict) = verdict(store, &best, threshold).await? {
             return Ok(Withheld::new(verdict));
@@ -76,7 +76,8 @@ pub async fn decide(
 /// # Errors
 /// [`MatchingError::Index`] when the gallery can't be searched.
 pub async fn finds_itself(collection: Arc<Collection>, canary: Protected) -> Result<(), MatchingError> {
-    search(collection, Arc::new(vec![canary])).await.map(|_| ())
+    let threshold = Threshold::new(CANARY_THRESHOLD).map_err(MatchingError::Calibration)?;
+    search(collection, Arc::new(vec![canary]), threshold).await.map(|_| ())
 }
 
 /// What went wrong; none of it tells who is enrolled.
@@ -119,9 +120,10 @@ fn threshold(question: &Question<'_>, agreement: &Agreement) -> Result<Threshold
 async fn search(
     collection: Arc<Collection>,
     probes: Arc<Vec<Protected>>,
+    threshold: Threshold,
 ) -> Result<Vec<Findings>, MatchingError> {
     let begun = Instant::now();
-    let searched = tokio::task::spawn_blocking(move || collection.gallery.search(&probes));
+    let searched = tokio::task::spawn_blocking(move || collection.gallery.search(&probes, threshold));
     let findings = searched.await.map_err(|_| MatchingError::Worker)?.map_err(MatchingError::Index);
     metrics::histogram!(telemetry::SEARCH_SECONDS).record(begun.elapsed().as_secs_f64());
     findings
@@ -179,5 +181,7 @@ async fn verdict(
 /// A template is erased or enrolled anew between search and look-up less than once in many thousand queries;
 /// three in a row means that something else is wrong.
 const SEARCHES: usize = 3;
+/// At which both stages of a search have work to do, and the second not much.
+const CANARY_THRESHOLD: f64 = 0.5;
 /// No template ever has it: slots begin at one.
 const NO_SLOT: Slot = Slot(0);

@@ -11,6 +11,7 @@
 //! from sealing the bytes of [`Protected::to_bytes`].
 
 mod calibration;
+mod compact;
 mod protect;
 mod sample;
 mod scheme;
@@ -21,6 +22,8 @@ mod transform;
 pub(crate) mod synthetic;
 
 pub use calibration::{Calibration, CalibrationError, Rate, Threshold, fmr_for};
+pub use compact::Compact;
+pub(crate) use compact::Length;
 pub use protect::{Protected, TemplateError, protect};
 pub use sample::{Quality, QualityScore, Sample, SampleError};
 pub use scheme::{

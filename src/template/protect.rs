@@ -82,8 +82,17 @@ impl Protected {
         }
     }
 
-    /// The components at unit length, each within two roundings of 32 bits, for a search that proposes
-    /// candidates.
+    /// The components, from -32,767 to 32,767.
+    pub(crate) fn components(&self) -> &[i16] {
+        &self.components
+    }
+
+    /// The root of the sum of squares of the components.
+    pub(super) const fn norm(&self) -> f64 {
+        self.norm
+    }
+
+    /// The components at unit length, each within two roundings of 32 bits, for comparisons with other engines.
     pub fn unit_components(&self) -> impl ExactSizeIterator<Item = f32> {
         let scale = rounded(1.0 / self.norm);
         self.components.iter().map(move |&component| f32::from(component) * scale)

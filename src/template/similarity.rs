@@ -15,7 +15,8 @@ use super::calibration::Threshold;
 /// passes = cosine >= threshold
 /// ```
 ///
-/// The sums are integers below 2^53 and exact; the two roots, their product and the quotient are rounded
+/// Of a probe and a template of a gallery, `a` is the probe's row of 16 bits and `b` the template's rounded to 8
+/// ([`Compact`](super::Compact)). The sums are integers below 2^53 and exact; the two roots, their product and the quotient are rounded
 /// once each. `passes` and `exceeds` compare this one number, so the most alike template passes a threshold
 /// exactly when any does.
 #[derive(Clone, Copy)]

@@ -174,7 +174,7 @@ fn row(source_id: &str, embeddings: &[Vec<f32>]) -> enrolment::SubjectInput {
     }
 }
 
-/// Writes the templates as they are served, and the probes in the same form, for NumPy.
+/// Writes the templates as they are stored, which NumPy rounds as the gallery does, and the probes, for NumPy.
 async fn dump(holder: &Holder, folder: &Path, probes: &[Vec<f32>]) {
     let store = open_store(holder);
     let collection: CollectionName = COLLECTION.parse().unwrap();

@@ -1,6 +1,6 @@
 """Decides every probe with NumPy alone, on the templates as they are served and on the samples as they came.
 
-Takes a folder with `gallery.i16.npy` and `probes.i16.npy` (the served form: rows of 16-bit integers), and with
+Takes a folder with `gallery.i16.npy` and `probes.i16.npy` (the stored form: rows of 16-bit integers), and with
 `gallery.f32.npy` and `probes.f32.npy` (the samples, mean-centred, in the same order), and the threshold. Prints, as JSON,
 the decision for each probe on either, and how far each probe's best similarity lies from the threshold at the nearest.
 """
@@ -17,9 +17,15 @@ def load(name):
     return np.load(f"{folder}/{name}.npy")
 
 
+def rounded(gallery):
+    """What a gallery serves: 16 bits rounded to 8, half away from zero, so that 32,767 becomes 127."""
+    gallery = gallery.astype(np.int64)
+    return np.sign(gallery) * ((np.abs(gallery) * 254 + 32_767) // 65_534)
+
+
 def served(gallery, probes):
     """The comparison as documented: an exact integer dot product, divided by the product of the two norms."""
-    gallery, probes = gallery.astype(np.int64), probes.astype(np.int64)
+    gallery, probes = rounded(gallery), probes.astype(np.int64)
     norms = np.sqrt((gallery * gallery).sum(axis=1).astype(np.float64))
     best = []
     for probe in probes:

@@ -1,0 +1,53 @@
+//! The search beside its peers, all in one run: quality against exact 32-bit search, latency and throughput,
+//! and the memory of a process that holds nothing but a gallery.
+//!
+//! ```sh
+//! make bench-engine                                   # N = 100,000, a few minutes
+//! ONEBIT_BENCH_TEMPLATES=1000000 make bench-engine    # some 8 GB, and half an hour
+//! ONEBIT_BENCH_TEMPLATES=10000000 make bench-engine   # our own alone, 7 GB
+//! ```
+//!
+//! With `ONEBIT_BENCH_GRAPH=1` Faiss's HNSW32 is beside them, which takes longer to build than all the rest.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::as_conversions,
+    reason = "a bench that can't go on should stop, and prints what it measured"
+)]
+
+mod lean;
+mod peers;
+mod people;
+mod quality;
+mod speed;
+
+use std::env;
+
+use people::{Gathering, People};
+
+fn main() {
+    let templates: usize = env::var("ONEBIT_BENCH_TEMPLATES").map_or(100_000, |text| text.parse().unwrap());
+    if env::var_os(lean::CHILD).is_some() {
+        lean::run(templates);
+        return;
+    }
+    println!("N = {templates}, d = {}, two threads\n", people::DIMENSION);
+    lean::spawn(templates);
+    if templates > LARGEST_WITH_PEERS {
+        println!("beyond {LARGEST_WITH_PEERS} templates the peers' and the 32-bit rows don't fit beside");
+        return;
+    }
+    peers::keep_blas_on_one_thread();
+    for gathering in [Gathering::Isotropic, Gathering::Clustered] {
+        let people = People::new(templates, gathering);
+        let mut peers = peers::Peers::build(&people);
+        let gallery = people.gallery();
+        if matches!(gathering, Gathering::Isotropic) {
+            speed::run(&people, &gallery, &mut peers);
+        }
+        quality::run(&people, &gallery, &mut peers);
+    }
+}
+
+const LARGEST_WITH_PEERS: usize = 2_000_000;

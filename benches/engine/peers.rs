@@ -1,0 +1,121 @@
+//! Faiss, in the forms that one would take in our place.
+#![expect(unsafe_code, reason = "the threads of its libraries have no safe wrapper")]
+
+use std::env;
+use std::ffi::c_int;
+
+use faiss::index::autotune::ParameterSpace;
+use faiss::index::{BinaryIndexImpl, IndexImpl, index_binary_factory};
+use faiss::{Index, MetricType, index_factory};
+
+use crate::people::{DIMENSION, Gathering, People};
+
+#[link(name = "gomp")]
+unsafe extern "C" {
+    fn omp_set_num_threads(threads: c_int);
+}
+
+#[link(name = "openblas")]
+unsafe extern "C" {
+    fn openblas_set_num_threads(threads: c_int);
+}
+
+/// Keeps OpenBLAS from starting threads beside those of OpenMP, which made flat batches three times slower.
+pub(crate) fn keep_blas_on_one_thread() {
+    // SAFETY: takes a number; OpenBLAS guards the change with its own lock.
+    unsafe { openblas_set_num_threads(1) }
+    // SAFETY: takes a number and sets a variable of this thread (OpenMP 5.0, section 3.2.1).
+    unsafe { omp_set_num_threads(2) }
+}
+
+/// One form of Faiss.
+#[derive(Clone, Copy)]
+pub(crate) struct Peer {
+    pub(crate) name: &'static str,
+    /// Probes that its quality is taken on; fewer where all would take very long.
+    pub(crate) probes: usize,
+    index: usize,
+    setting: Option<(&'static str, f64)>,
+    /// What its vectors are multiplied by.
+    scale: f32,
+}
+
+pub(crate) struct Peers {
+    /// The first is exact, 32-bit: what decides who is right.
+    pub(crate) peers: Vec<Peer>,
+    indexes: Vec<IndexImpl>,
+    /// Hamming distances alone: a first stage without a second.
+    pub(crate) binary: BinaryIndexImpl,
+}
+
+impl Peers {
+    pub(crate) fn build(people: &People) -> Self {
+        let rows = people.rows();
+        let mut indexes = vec![build("Flat", 1.0, &rows)];
+        let mut peers = vec![peer("Faiss flat, 32-bit", 0, None)];
+        // Those that can't take part in batches of thousands are measured on one gallery only.
+        if matches!(people.gathering, Gathering::Isotropic) {
+            peers.push(Peer {
+                scale: DIRECT_SCALE,
+                probes: 1_500,
+                ..peer("Faiss SQ8 direct signed", indexes.len(), None)
+            });
+            indexes.push(build("SQ8_direct_signed", DIRECT_SCALE, &rows));
+        }
+        let refined = |number| Some(("k_factor_rf", number));
+        peers.push(peer("Faiss PQ64x4fs, 100 refined by SQ8", indexes.len(), refined(100.0)));
+        peers.push(peer("Faiss PQ64x4fs, 1,000 refined by SQ8", indexes.len(), refined(1_000.0)));
+        indexes.push(build("PQ64x4fs,Refine(SQ8)", 1.0, &rows));
+        peers.push(peer("Faiss PQ128x4fs, 100 refined by SQ8", indexes.len(), refined(100.0)));
+        indexes.push(build("PQ128x4fs,Refine(SQ8)", 1.0, &rows));
+        if env::var_os("ONEBIT_BENCH_GRAPH").is_some() {
+            peers.push(peer("Faiss HNSW32, ef 512", indexes.len(), Some(("efSearch", 512.0))));
+            indexes.push(build("HNSW32", 1.0, &rows));
+        }
+        let mut binary = index_binary_factory(DIMENSION as u32, "BFlat").unwrap();
+        binary.add(&signs(&rows)).unwrap();
+        Self { peers, indexes, binary }
+    }
+
+    /// The best cosine of each probe, as this peer sees it.
+    pub(crate) fn best(&mut self, peer: Peer, probes: &[f32]) -> Vec<f64> {
+        let index = &mut self.indexes[peer.index];
+        if let Some((name, value)) = peer.setting {
+            ParameterSpace::new().unwrap().set_index_parameter(index, name, value).unwrap();
+        }
+        let scaled: Vec<f32> = probes.iter().map(|value| value * peer.scale).collect();
+        let found = index.search(&scaled, 1).unwrap();
+        let scale = f64::from(peer.scale) * f64::from(peer.scale);
+        found.distances.iter().map(|distance| f64::from(*distance) / scale).collect()
+    }
+}
+
+fn peer(name: &'static str, index: usize, setting: Option<(&'static str, f64)>) -> Peer {
+    Peer { name, probes: usize::MAX, index, setting, scale: 1.0 }
+}
+
+fn build(factory: &str, scale: f32, rows: &[f32]) -> IndexImpl {
+    let mut index = index_factory(DIMENSION as u32, factory, MetricType::InnerProduct).unwrap();
+    let few = &rows[..rows.len().min(TRAINING * DIMENSION)];
+    let scaled = |rows: &[f32]| rows.iter().map(|value| value * scale).collect::<Vec<f32>>();
+    if !index.is_trained() {
+        index.train(&scaled(few)).unwrap();
+    }
+    for rows in rows.chunks(TRAINING * DIMENSION) {
+        index.add(&scaled(rows)).unwrap();
+    }
+    index
+}
+
+/// One bit a component.
+pub(crate) fn signs(rows: &[f32]) -> Vec<u8> {
+    let byte = |eight: &[f32]| {
+        eight.iter().enumerate().fold(0, |byte, (bit, value)| byte | u8::from(*value < 0.0) << bit)
+    };
+    rows.chunks(8).map(byte).collect()
+}
+
+/// Rows that a quantiser is trained on, and that are added at a time.
+const TRAINING: usize = 65_536;
+/// Brings unit vectors of 512 components to the scale of signed bytes.
+const DIRECT_SCALE: f32 = 720.0;

@@ -1,0 +1,42 @@
+//! The loops in plain Rust: what the others must equal.
+
+use super::{LINE_BYTES, Line, Sink, Sketches, Tables, Wide};
+
+pub(super) fn scan(sketches: Sketches<'_>, probes: &[&Tables], sinks: &mut [Sink]) {
+    let end = sketches.first.saturating_add(sketches.templates);
+    for (tables, sink) in probes.iter().zip(sinks) {
+        let mut template = sketches.first;
+        for block in sketches.lines.chunks_exact(sketches.bytes.max(1)) {
+            let mut scores = [0_u16; LINE_BYTES];
+            let (pairs, _) = tables.nibbles.as_chunks::<2>();
+            for (line, [low, high]) in block.iter().zip(pairs) {
+                for (score, byte) in scores.iter_mut().zip(line.0) {
+                    let sum = |table: &[u8; 16], nibble: u8| {
+                        table.get(usize::from(nibble)).map_or(0, |&sum| u16::from(sum))
+                    };
+                    // INVARIANT: at most 255 for every six bytes, which is below 2^16 at 512 bytes.
+                    *score = score.wrapping_add(sum(low, byte & 15)).wrapping_add(sum(high, byte >> 4));
+                }
+            }
+            for score in scores {
+                if score <= sink.bound && template < end {
+                    sink.keep(score, template);
+                }
+                template = template.wrapping_add(1);
+            }
+        }
+    }
+}
+
+pub(super) fn dots(rows: &[&[Line]], probe: &[Wide], dots: &mut Vec<i64>) {
+    for row in rows {
+        let mut sum = 0_i64;
+        for (line, wide) in row.iter().zip(probe) {
+            for (byte, wide) in line.0.iter().zip(wide.0) {
+                let product = i32::from(byte.cast_signed()).wrapping_mul(i32::from(wide));
+                sum = sum.wrapping_add(i64::from(product));
+            }
+        }
+        dots.push(sum);
+    }
+}
