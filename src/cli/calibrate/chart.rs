@@ -152,7 +152,9 @@ impl Chart {
 /// A number on an axis, as short as it is told apart from its neighbours.
 pub(super) fn percent(rate: f64) -> String {
     let percent = rate * 100.0;
-    if percent >= PERCENT_LEAST {
+    if percent == 0.0 {
+        "0%".to_owned()
+    } else if percent >= PERCENT_LEAST {
         format!("{}%", rounded(percent))
     } else {
         format!("{}%", exponent(percent))
@@ -165,8 +167,7 @@ fn rounded(value: f64) -> String {
 }
 
 fn exponent(value: f64) -> String {
-    let text = format!("{value:.0e}");
-    text.replace("1e-", "10^-")
+    format!("{value:.0e}")
 }
 
 fn path(points: &[(f64, f64)]) -> String {

@@ -34,7 +34,10 @@ pub(super) fn draw(points: &[ErrorCounts], accuracy: &Accuracy) -> String {
     if let (rate @ 0.0..1.0, true) =
         (equal.fmr(), equal.fmr() > 0.0 && equal.fnmr() > 0.0 && equal.fnmr() < 1.0)
     {
-        chart.dot((fmr.place(rate), fnmr.place(equal.fnmr())), &format!("near equal: {:.2}%", rate * 100.0));
+        chart.dot(
+            (fmr.place(rate), fnmr.place(equal.fnmr())),
+            &format!("FMR {:.2}%, FNMR {:.2}%", rate * 100.0, equal.fnmr() * 100.0),
+        );
     }
     chart.finish()
 }
@@ -64,9 +67,22 @@ impl Axis {
         (normal_deviate(rate) - least) / (greatest - least)
     }
 
+    /// From the greatest down; where there is no room for its number a line stands alone.
     fn ticks(&self) -> Vec<Tick> {
-        let within = marks().filter(|mark| *mark >= self.least && *mark <= self.greatest);
-        within.map(|mark| Tick { at: self.place(mark), label: percent(mark) }).collect()
+        let within = marks().rev().filter(|mark| *mark >= self.least && *mark <= self.greatest);
+        let mut ticks = Vec::new();
+        let mut taken = f64::INFINITY;
+        for mark in within {
+            let (at, label) = (self.place(mark), percent(mark));
+            let half = if label.len() > SHORT_CHARS { LONG_HALF } else { SHORT_HALF };
+            if at + half <= taken {
+                taken = at - half;
+                ticks.push(Tick { at, label });
+            } else {
+                ticks.push(Tick { at, label: String::new() });
+            }
+        }
+        ticks
     }
 }
 
@@ -90,6 +106,10 @@ const MARKS: [f64; 20] = [
     1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 0.001, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9,
     0.99, 0.999,
 ];
+/// Half of what a number takes of an axis, short as `10%` or long as `0.001%`.
+const SHORT_HALF: f64 = 0.025;
+const LONG_HALF: f64 = 0.042;
+const SHORT_CHARS: usize = 4;
 /// What every axis shows at least.
 const LEAST_SHOWN: f64 = 0.01;
 const GREATEST_SHOWN: f64 = 0.4;
