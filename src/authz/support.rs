@@ -47,16 +47,17 @@ impl Rules {
             "the calibration supports no gallery of `{collection}` at this FPIR; calibrate its scheme on more \
              comparisons, or agree on another rate"
         );
-        PolicyFault::at(&file, text, offset_of_key(text, "fpir"), message)
+        PolicyFault::at(&file, text, offset_of_value(text, "fpir"), message)
     }
 }
 
-/// Where the line of a key begins; the beginning of the text without one.
-fn offset_of_key(text: &str, key: &str) -> usize {
+/// Where the value of a key begins; the beginning of the text without one.
+fn offset_of_value(text: &str, key: &str) -> usize {
     let mut offset = 0_usize;
     for line in text.split_inclusive('\n') {
-        if line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('=')) {
-            return offset;
+        let rest = line.trim_start().strip_prefix(key).and_then(|rest| rest.trim_start().strip_prefix('='));
+        if let Some(value) = rest {
+            return offset.saturating_add(line.len().saturating_sub(value.trim_start().len()));
         }
         offset = offset.saturating_add(line.len());
     }
@@ -116,7 +117,10 @@ mod tests {
             .position(|line| line.starts_with("fpir"))
             .unwrap();
         assert_eq!(faults.len(), 2, "{faults:#?}");
-        assert_eq!((faults[1].file.as_str(), faults[1].line), (AGREEMENT, line + 1));
+        assert_eq!(
+            (faults[1].file.as_str(), faults[1].line, faults[1].column),
+            (AGREEMENT, line + 1, "fpir = ".len() + 1)
+        );
         assert!(faults[1].message.contains("supports no gallery of `watch-face`"), "{}", faults[1].message);
     }
 }
