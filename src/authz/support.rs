@@ -110,8 +110,10 @@ mod tests {
         assert!(faults.is_none(), "1e-6 is far above 3.162e-12");
         let cut = "  { threshold = 0.297090, false_match_rate = 1.000e-06 },\n";
         let example = include_str!("../../policy/schemes/demo-face-256.toml");
-        let tail = &example[example.find(cut).unwrap()..example.find("]\n\n# With these").unwrap()];
-        let faults = loaded(SCHEME, tail, "").err().unwrap();
+        let (_, after) = example.split_once(cut).unwrap();
+        let (rest, _) = after.split_once("]\n\n# With these").unwrap();
+        let tail = format!("{cut}{rest}");
+        let faults = loaded(SCHEME, &tail, "").err().unwrap();
         let line = include_str!("../../policy/agreements/ca-border-identity.toml")
             .lines()
             .position(|line| line.starts_with("fpir"))

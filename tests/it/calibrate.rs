@@ -8,10 +8,13 @@ use std::process::{Command, Output};
 
 use onebit::authz::{Bundle, Rules};
 use onebit::cli::formats::ark;
+use onebit::grpc::pb::partner::Answer;
 use onebit::template::Rate;
 use tempfile::TempDir;
+use tonic::Code;
 
-use crate::holder::{ONEBIT, copy, repository};
+use crate::holder::{Holder, HolderOptions, ONEBIT, copy, repository, who};
+use crate::story::{answer_about, ask, question_about, refusal};
 use crate::voice;
 
 /// People of NIST's Biometric Scores Set 1 whose scores are there.
@@ -229,6 +232,37 @@ fn pairs_of_real_voices_are_those_that_are_counted_one_by_one() {
             assert!(apart <= near[kind], "at {threshold}: {told:?}, counted one by one {counts:?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_threshold_follows_the_gallery_and_says_so_until_the_calibration_ends() {
+    let scheme = fs::read_to_string(repository().join("policy/schemes/demo-face-256.toml")).unwrap();
+    let start = scheme.find("  { threshold = 0.362997").unwrap();
+    let tail: &'static str = scheme[start..scheme.find("]\n\n# With these").unwrap()].to_owned().leak();
+    // 1e-6 a query and 1e-8 a comparison: 100 templates.
+    let options = HolderOptions::people(20).policy("schemes/demo-face-256.toml", tail, "");
+    let mut holder = Holder::start(options).await;
+    let channel = holder.channel(who::AU).await;
+    let said = |holder: &Holder| {
+        let output = holder.log_output();
+        output.lines().filter(|line| line.contains("threshold follows the gallery")).count()
+    };
+    for asked in 0..3 {
+        assert_eq!(answer_about(&channel, 0).await, Answer::Hit, "question {asked}");
+    }
+    assert_eq!(said(&holder), 1, "once, and not again while nothing moves:\n{}", holder.log_output());
+    holder.enrol(20..90).await;
+    assert_eq!(answer_about(&channel, 0).await, Answer::Hit);
+    assert_eq!(said(&holder), 2, "the gallery grew:\n{}", holder.log_output());
+    assert!(holder.log_output().contains("raised"), "{}", holder.log_output());
+    holder.enrol(90..120).await;
+    let (code, reason) = refusal(ask(&channel, question_about(0)).await);
+    assert_eq!(
+        (code, reason.as_str()),
+        (Code::Unavailable, "UNAVAILABLE"),
+        "never an answer without support"
+    );
+    holder.stop().await;
 }
 
 /// What protection may move a cosine by: 16 bits a component.
