@@ -65,6 +65,24 @@ fn errors_on_published_scores_are_those_that_others_counted() {
 }
 
 #[test]
+fn published_zeros_may_stand_for_no_score_and_change_no_count_above_zero() {
+    let Some(data) = data_set("scores-bssr1") else { return };
+    let expected = fs::read_to_string(data.join("expected_counts.csv")).unwrap();
+    let wanted: Vec<&str> = expected.lines().filter_map(|line| line.strip_prefix("finger-left,")).collect();
+    let folder = TempDir::new().unwrap();
+    let (out, matrix) = (folder.path().join("out"), data.join("finger-left.csv"));
+    let mut args = vec!["--matrix", text(&matrix), "--out", text(&out), "--no-score", "0"];
+    for counts in &wanted {
+        args.extend(["--at", counts.split(',').next().unwrap()]);
+    }
+    let ran = calibrate(&args);
+    assert!(ran.status.success(), "{}", said(&ran));
+    assert!(said(&ran).contains("impostor      266772 comparisons, 462 without a score"), "{}", said(&ran));
+    let counts = fs::read_to_string(out.join("counts.csv")).unwrap();
+    assert_eq!(counts.lines().skip(1).collect::<Vec<_>>(), wanted, "they stay in the denominators");
+}
+
+#[test]
 fn comparisons_without_a_score_are_counted_and_told_apart() {
     let folder = TempDir::new().unwrap();
     let matrix = folder.path().join("matrix.csv");
