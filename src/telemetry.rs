@@ -159,8 +159,10 @@ pub const ALLOWED_FIELDS: &[&str] = &[
     "port",       // a port that the server listens on
     "reason",     // a fixed word
     "rpc",        // an RPC's name
+    "samples",    // how many samples a query has
     "scheme",     // a scheme's name
     "size",       // a tree's size
+    "threshold",  // what a collection's scores are held against
     "version",    // a version of software, schema or file
     "witness",    // a witness's name
 ];

@@ -20,6 +20,7 @@ mod rulebook;
 mod rules;
 mod scheme;
 mod specimen;
+mod support;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ pub use retention::{Disposable, Hold, NotDisposable, PayloadClass, RetentionClas
 pub use rulebook::May;
 pub use rules::Rules;
 pub use scheme::{CollectionFile, SchemeFile, TestVector};
+pub use support::Support;
 pub use table::{Condition, Row, Table, who_may_call_what};
 pub use witness::{
     BeforeRelease, TwoFaces, WitnessFile, WitnessKeyError, WitnessKeyText, WitnessScheme, WitnessUrl,

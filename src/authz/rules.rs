@@ -75,8 +75,9 @@ impl Rules {
             retention: found.retention.unwrap_or_default(),
             witnesses: Arc::new(found.witnesses.unwrap_or_default()),
         };
-        let misfits = rules.misfits();
-        if misfits.is_empty() { Ok(rules) } else { Err(misfits) }
+        let mut faults = rules.misfits();
+        faults.extend(rules.unsupported());
+        if faults.is_empty() { Ok(rules) } else { Err(faults) }
     }
 
     /// The digest of the folder: which rules decided.

@@ -1,14 +1,15 @@
 //! The command line: one file a subcommand, each with its arguments and its `run`.
 //!
 //! The partner's, the officers' and the holder's people work through these, over the same interface that
-//! everybody else uses; only what is offline (`policy`, `cert`, `open`, `audit verify`, `receipt verify`,
-//! `synth`) touches no server, and `witness` is one of its own. Nothing here decides anything.
+//! everybody else uses; only what is offline (`calibrate`, `policy`, `cert`, `open`, `audit verify`,
+//! `receipt verify`, `synth`) touches no server, and `witness` is one of its own. Nothing here decides anything.
 
 use clap::{Parser, Subcommand};
 
 pub mod agreement;
 pub mod audit;
 mod bulk;
+pub mod calibrate;
 pub mod cert;
 pub mod certs;
 pub mod change;
@@ -81,6 +82,7 @@ pub enum Command {
     Audit(audit::AuditArgs),
     Retention(retention::RetentionArgs),
     Policy(policy::PolicyArgs),
+    Calibrate(Box<calibrate::CalibrateArgs>),
     // Operators.
     Init(Box<init::InitArgs>),
     Serve(serve::ServeArgs),

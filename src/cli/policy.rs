@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::fault::CliError;
 use super::print::{self, OutputOption};
-use crate::authz::{BeforeRelease, Bundle, Rules, TwoFaces, who_may_call_what};
+use crate::authz::{BeforeRelease, Bundle, Rules, Support, TwoFaces, who_may_call_what};
+use crate::template::Supported;
 
 /// Checks a policy folder, and shows who may do what
 ///
@@ -82,22 +83,25 @@ fn check(args: &FolderArgs) -> Result<(), CliError> {
     let witnesses = rules.witnesses();
     let names: Vec<&str> = witnesses.all.iter().map(|it| it.name.as_str()).collect();
     let retention: Vec<&str> = rules.retentions().map(|it| it.name.as_str()).collect();
+    let supports: Vec<Support<'_>> = rules.supports().collect();
     let digest = rules.digest().to_string();
     args.output.show(
         || {
             format!(
-                "fine\ndigest       {digest}\nagreements   {}\ncollections  {}\nschemes      {}\nretention    {}\nwitnesses    {}\n             {}",
+                "fine\ndigest       {digest}\nagreements   {}\ncollections  {}\nschemes      {}\nretention    {}\nwitnesses    {}\n             {}\nsupported    {}",
                 agreements.join(", "),
                 collections.join(", "),
                 schemes.join(", "),
                 retention.join(", "),
                 if names.is_empty() { "none".to_owned() } else { names.join(", ") },
-                witnesses.claim()
+                witnesses.claim(),
+                supports.iter().map(supported).collect::<Vec<_>>().join("\n             ")
             )
         },
         &json!({
             "digest": digest, "agreements": agreements, "collections": collections, "schemes": schemes,
             "retention": retention,
+            "supported": supports.iter().map(supported_json).collect::<Vec<_>>(),
             "witnesses": {
                 "names": names, "needed": witnesses.needed, "assumed_dishonest": witnesses.assumed_dishonest,
                 "before_release": witnesses.before_release == BeforeRelease::Required,
@@ -106,6 +110,30 @@ fn check(args: &FolderArgs) -> Result<(), CliError> {
             },
         }),
     )
+}
+
+/// For which galleries the calibration supports what was agreed; queries of others are refused.
+fn supported(support: &Support<'_>) -> String {
+    let Support { agreement, collection, galleries } = support;
+    let (name, fpir) = (&agreement.name, agreement.accuracy.fpir);
+    let told = match galleries {
+        Supported::Between(from, to) => format!("for {from} to {to} templates, then refused"),
+        Supported::Unmeasured => "by one fixed threshold, which nothing was measured for".to_owned(),
+        Supported::Never => "for no gallery".to_owned(),
+    };
+    format!("FPIR {fpir:e} of `{name}` on `{collection}`: {told}")
+}
+
+fn supported_json(support: &Support<'_>) -> serde_json::Value {
+    let templates = match support.galleries {
+        Supported::Between(from, to) => json!({ "least": from, "most": to }),
+        Supported::Unmeasured | Supported::Never => serde_json::Value::Null,
+    };
+    json!({
+        "agreement": support.agreement.name.as_str(), "collection": support.collection.as_str(),
+        "fpir": support.agreement.accuracy.fpir, "templates": templates,
+        "measured": support.galleries != Supported::Unmeasured,
+    })
 }
 
 fn table(args: &FolderArgs) -> Result<(), CliError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::authz::{PolicyFault, Rules};
 use crate::ids::{CollectionName, Digest};
 use crate::index::{Compartment, Gallery, IndexError, Slot};
-use crate::matching::Collection;
+use crate::matching::{Collection, Thresholds};
 use crate::store::enrolment::{CollectionNew, Loaded, RestrictionSet};
 use crate::store::{GalleryChange, Store, StoreError};
 use crate::template::{Scheme, Transform};
@@ -59,7 +59,9 @@ pub(super) async fn load(parts: &GateParts, before: Option<&Live>) -> Result<Liv
         let secret = parts.keys.transform_secret(&file.name, FIRST_GENERATION);
         let transform = Arc::new(Transform::derive(&secret, scheme.dimension));
         let gallery = Arc::new(Gallery::new(scheme.dimension, parts.pool.clone()));
-        collections.insert(file.name.clone(), Arc::new(Collection { scheme, transform, gallery }));
+        let thresholds = Arc::new(Thresholds::new(file.name.clone()));
+        collections
+            .insert(file.name.clone(), Arc::new(Collection { scheme, transform, gallery, thresholds }));
     }
     let fresh: Vec<CollectionName> = new.iter().map(|one| one.name.clone()).collect();
     store.collections_sync(new).await?;
@@ -85,7 +87,8 @@ fn kept_under(
         return Err(OpenError::OtherScheme(name.clone()));
     }
     let (transform, gallery) = (Arc::clone(&kept.transform), Arc::clone(&kept.gallery));
-    Ok(Arc::new(Collection { scheme, transform, gallery }))
+    let thresholds = Arc::clone(&kept.thresholds);
+    Ok(Arc::new(Collection { scheme, transform, gallery, thresholds }))
 }
 
 async fn fill(store: &dyn Store, name: &CollectionName, collection: &Collection) -> Result<(), OpenError> {

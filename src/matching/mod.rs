@@ -4,6 +4,8 @@
 //! partner as well, and both the best visible and the best hidden subject are looked up. What comes out is a
 //! verdict that is withheld until its entry is durable; the score ends here.
 
+mod threshold;
+
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
@@ -18,6 +20,8 @@ use crate::template::{
     CalibrationError, Protected, Rate, Sample, Scheme, TemplateError, Threshold, Transform, fmr_for, protect,
 };
 
+pub use threshold::Thresholds;
+
 /// A collection as it is searched now.
 pub struct Collection {
     /// How its templates are made and compared.
@@ -26,6 +30,8 @@ pub struct Collection {
     pub transform: Arc<Transform>,
     /// Its live gallery.
     pub gallery: Arc<Gallery>,
+    /// Which thresholds were said in the log.
+    pub thresholds: Arc<Thresholds>,
 }
 
 impl Collection {
@@ -114,7 +120,10 @@ fn threshold(question: &Question<'_>, agreement: &Agreement) -> Result<Threshold
     let samples = NonZeroU32::new(samples).unwrap_or(NonZeroU32::MIN);
     let fpir = Rate::new(agreement.accuracy.fpir).map_err(MatchingError::Calibration)?;
     let fmr = fmr_for(fpir, gallery, samples).map_err(MatchingError::Calibration)?;
-    question.collection.scheme.calibration.threshold_for(fmr).map_err(MatchingError::Calibration)
+    let threshold =
+        question.collection.scheme.calibration.threshold_for(fmr).map_err(MatchingError::Calibration)?;
+    question.collection.thresholds.note(&agreement.name, samples, gallery.get(), threshold);
+    Ok(threshold)
 }
 
 async fn search(

@@ -75,6 +75,17 @@ impl Threshold {
     }
 }
 
+/// For which galleries a calibration supports the rate of false hits that an agreement allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Supported {
+    /// Any, since there is one threshold for all: nothing was measured, and nothing is promised.
+    Unmeasured,
+    /// From this many templates to that many, both included.
+    Between(NonZeroU64, NonZeroU64),
+    /// None: a query would be refused whatever the size of the gallery.
+    Never,
+}
+
 /// Which threshold keeps to which false match rate, for one scheme.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration(Kind);
@@ -124,6 +135,46 @@ impl Calibration {
             Kind::Table(points) => interpolated(points, fmr),
         }
     }
+
+    /// The smallest rate that was measured; none without a table.
+    #[must_use]
+    pub fn least_rate(&self) -> Option<Rate> {
+        match &self.0 {
+            Kind::Fixed(_) => None,
+            Kind::Table(points) => points.last().map(|(rate, _)| *rate),
+        }
+    }
+
+    /// The galleries in which queries of one to `samples` samples can keep to `fpir`.
+    #[must_use]
+    pub fn supported(&self, fpir: Rate, samples: NonZeroU32) -> Supported {
+        let Kind::Table(points) = &self.0 else { return Supported::Unmeasured };
+        let (Some((greatest, _)), Some((least, _))) = (points.first(), points.last()) else {
+            return Supported::Never;
+        };
+        // The rate of a comparison falls with the gallery and with the number of samples.
+        let low = |size| fmr_for(fpir, size, NonZeroU32::MIN).is_ok_and(|fmr| fmr > *greatest);
+        let high = |size| fmr_for(fpir, size, samples).is_ok_and(|fmr| fmr >= *least);
+        let from = 1_u64.saturating_add(last_with(low));
+        match (NonZeroU64::new(from), NonZeroU64::new(last_with(high))) {
+            (Some(from), Some(to)) if from <= to => Supported::Between(from, to),
+            _ => Supported::Never,
+        }
+    }
+}
+
+/// The greatest size with a property that all smaller ones have; 0 when none has it.
+fn last_with(has: impl Fn(NonZeroU64) -> bool) -> u64 {
+    let (mut with, mut without) = (0_u64, u64::MAX);
+    while without.saturating_sub(with) > 1 {
+        let middle = with.midpoint(without);
+        if NonZeroU64::new(middle).is_some_and(&has) {
+            with = middle;
+        } else {
+            without = middle;
+        }
+    }
+    with
 }
 
 /// The false match rate that one comparison may have, so that a query of `samples` samples over `gallery`
@@ -166,7 +217,7 @@ fn interpolated(points: &[(Rate, Threshold)], fmr: Rate) -> Result<Threshold, Ca
 }
 
 #[expect(clippy::as_conversions, reason = "above 2^53 the nearest float is meant")]
-fn approximate(count: u64) -> f64 {
+pub(super) fn approximate(count: u64) -> f64 {
     count as f64
 }
 
@@ -221,6 +272,27 @@ mod tests {
                 "never extrapolate a calibration"
             );
         }
+    }
+
+    #[test]
+    fn a_table_says_for_which_galleries_it_is_good() {
+        for (fpir, samples) in [(1e-3, 1), (1e-2, 3), (1e-5, 2), (0.5, 1)] {
+            let (fpir, samples) = (rate(fpir), NonZeroU32::new(samples).unwrap());
+            let Supported::Between(from, to) = table().supported(fpir, samples) else {
+                panic!("`{fpir:?}` should be supported for some gallery");
+            };
+            let served = |size: u64, samples| {
+                NonZeroU64::new(size).is_none_or(|size| {
+                    fmr_for(fpir, size, samples).and_then(|fmr| table().threshold_for(fmr)).is_ok()
+                })
+            };
+            assert!(served(to.get(), samples) && !served(to.get() + 1, samples), "{to} is not the last");
+            assert!(served(from.get(), NonZeroU32::MIN), "{from} is not served");
+            assert!(from.get() == 1 || !served(from.get() - 1, NonZeroU32::MIN), "{from} is not the first");
+        }
+        assert_eq!(table().supported(rate(0.9e-6), NonZeroU32::MIN), Supported::Never);
+        let fixed = Calibration::fixed(threshold(0.35));
+        assert_eq!(fixed.supported(rate(1e-12), NonZeroU32::MIN), Supported::Unmeasured);
     }
 
     #[test]

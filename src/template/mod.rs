@@ -10,8 +10,10 @@
 //! the transform away. It is for renewal and for unlinkability between collections; secrecy at rest comes
 //! from sealing the bytes of [`Protected::to_bytes`].
 
+mod accuracy;
 mod calibration;
 mod compact;
+mod labelled;
 mod protect;
 mod sample;
 mod scheme;
@@ -21,9 +23,11 @@ mod transform;
 #[cfg(test)]
 pub(crate) mod synthetic;
 
-pub use calibration::{Calibration, CalibrationError, Rate, Threshold, fmr_for};
+pub use accuracy::{Accuracy, AccuracyError, Bin, ErrorCounts, Scores, TableRow};
+pub use calibration::{Calibration, CalibrationError, Rate, Supported, Threshold, fmr_for};
 pub use compact::Compact;
 pub(crate) use compact::Length;
+pub use labelled::{LabelledSet, PairScores};
 pub use protect::{Protected, TemplateError, protect};
 pub use sample::{Quality, QualityScore, Sample, SampleError};
 pub use scheme::{

@@ -39,6 +39,11 @@ impl Similarity {
     pub fn exceeds(self, other: Self) -> bool {
         self.0 > other.0
     }
+
+    /// The number itself, for samples that whoever calibrates has anyway; it stays in this room.
+    pub(super) const fn for_calibration(self) -> f64 {
+        self.0
+    }
 }
 
 /// The number as a float.

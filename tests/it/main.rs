@@ -14,6 +14,7 @@
 
 mod administration;
 mod bad_input;
+mod calibrate;
 mod demo;
 mod disclosure;
 mod door;

@@ -128,7 +128,7 @@ fn halves(data: &Path) -> (BySpeaker, BySpeaker) {
 }
 
 /// A segment is a speaker's where that speaker covers at least 90 % of it and nobody else overlaps.
-fn labels(data: &Path) -> Vec<(String, String)> {
+pub(crate) fn labels(data: &Path) -> Vec<(String, String)> {
     let number = |text: &str| text.parse::<f64>().unwrap();
     let turns: Vec<(f64, f64, String)> = fs::read_to_string(data.join("reference.rttm"))
         .unwrap()
