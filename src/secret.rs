@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn a_source_that_fails_gives_nothing_and_goes_on_afterwards() {
         let source = Arc::new(Counting::default());
-        let ahead = EntropyAhead::new(Arc::clone(&source) as Arc<dyn Entropy>);
+        let ahead = EntropyAhead::new(source.clone());
         let mut bytes = [0; DRAWN_BYTES];
         ahead.fill(&mut bytes).unwrap();
         source.fail.store(true, Ordering::Relaxed);
