@@ -4,7 +4,6 @@
 //! keys and is backed up only as its present state. The root key lies in neither folder.
 
 mod change;
-mod checkpoints;
 mod day_key;
 mod disclosure;
 mod disclosure_row;
@@ -19,6 +18,7 @@ mod journals;
 mod keystore;
 mod log;
 mod log_key;
+mod pages;
 mod query;
 mod readers;
 mod record;
@@ -36,6 +36,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -240,6 +241,12 @@ fn durable_name(made: &Path) -> std::io::Result<()> {
         Some(parent) => std::fs::File::open(parent)?.sync_all(),
         None => Ok(()),
     }
+}
+
+/// Starts a thread with a name.
+fn spawned(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    spawned.map_err(|source| StoreError::File { path: "a thread".to_owned(), source })
 }
 
 fn shown(path: &Path) -> String {

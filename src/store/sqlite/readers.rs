@@ -62,3 +62,30 @@ fn in_one_view<T>(
 fn lock(idle: &Mutex<Vec<Connection>>) -> std::sync::MutexGuard<'_, Vec<Connection>> {
     idle.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_shown_before_it_is_durable_in_both_places() {
+        let folder = tempfile::tempdir().unwrap();
+        let settled = Settled::new();
+        let readers = Readers::open(&folder.path().join("a.sqlite"), 1, settled.clone()).unwrap();
+        let read = || {
+            readers.read(|sql| {
+                super::super::database("reading", sql.query_row("SELECT 1", [], |row| row.get::<_, i64>(0)))
+            })
+        };
+        assert_eq!(read().await.unwrap(), 1);
+        let number = settled.begin();
+        let reading = tokio::time::timeout(Duration::from_millis(200), read()).await;
+        assert!(reading.is_err(), "a batch is on its way, and what was read may be of it");
+        settled.end(number);
+        assert_eq!(read().await.unwrap(), 1);
+        settled.stop();
+        assert!(matches!(read().await, Err(StoreError::Stopped)));
+    }
+}

@@ -17,12 +17,12 @@ use crate::store::receipt::Ticket;
 use crate::store::{AuditReceipt, Committed, Journal, StoreError, Withheld};
 use crate::telemetry;
 
-use super::checkpoints::Checkpoints;
 use super::heads::{Head, Heads};
 use super::journals::{GrownTree, Journals};
+use super::pages::Pages;
 use super::settled::Settled;
 use super::tx::{EntryRef, Tx};
-use super::{Context, database};
+use super::{Context, database, spawned};
 
 /// The way to the writer thread.
 pub(super) struct Writer {
@@ -42,10 +42,9 @@ impl Writer {
         let (queue, inbox) = mpsc::channel(QUEUE_TASKS);
         let settled = Settled::new();
         let (ended, batches) = threads::sync_channel(BATCHES_UNANSWERED);
-        let (checkpoints, moving) = Checkpoints::start(path, settled.clone())?;
+        let (pages, moving) = Pages::start(path, settled.clone())?;
         let unanswered = Unanswered::Nothing;
-        let worker =
-            Worker { context, sql, journals, checkpoints, ended, unanswered, settled: settled.clone() };
+        let worker = Worker { context, sql, journals, pages, ended, unanswered, settled: settled.clone() };
         let mut answerer = Answerer { heads, queue: queue.downgrade(), settled: settled.clone() };
         let answering =
             spawned("onebit-answers", move || batches.into_iter().for_each(|batch| answerer.end(batch)))?;
@@ -127,15 +126,6 @@ impl Drop for Writer {
             let _ = thread.join();
         }
     }
-}
-
-/// Starts a thread with a name.
-pub(super) fn spawned(
-    name: &str,
-    work: impl FnOnce() + Send + 'static,
-) -> Result<JoinHandle<()>, StoreError> {
-    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(work);
-    spawned.map_err(|source| StoreError::File { path: "a thread".to_owned(), source })
 }
 
 /// What becomes of the writes of a transaction that fails.
@@ -244,7 +234,7 @@ struct Worker {
     context: Arc<Context>,
     sql: Connection,
     journals: Journals,
-    checkpoints: Checkpoints,
+    pages: Pages,
     /// The way to the thread that answers.
     ended: threads::SyncSender<Batch>,
     unanswered: Unanswered,
@@ -307,10 +297,13 @@ impl Worker {
                 batch.extend(self.unanswered.next(inbox));
             }
         }
+        if self.settled.is_stopped() {
+            return Err(StoreError::Stopped);
+        }
         let notes = self.journals.write_heads(&self.context, &sql)?;
         let number = self.settled.begin();
         database("committing", sql.commit())?;
-        self.checkpoints.committed(batch.len());
+        self.pages.committed(batch.len());
         self.journals.committed();
         self.context.signers.committed(&self.sql)?;
         let heads = self.journals.grown(&notes).collect();

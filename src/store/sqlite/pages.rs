@@ -11,20 +11,21 @@ use crate::store::StoreError;
 
 use super::database;
 use super::settled::Settled;
+use super::spawned;
 
 /// The way to the thread that moves pages.
-pub(super) struct Checkpoints {
+pub(super) struct Pages {
     wake: SyncSender<()>,
     /// Transactions since the thread was last woken.
     since: usize,
 }
 
-impl Checkpoints {
+impl Pages {
     /// Starts the thread on a connection of its own.
     pub(super) fn start(path: &Path, settled: Settled) -> Result<(Self, JoinHandle<()>), StoreError> {
         let sql = super::connect(path)?;
         let (wake, woken) = sync_channel(1);
-        let thread = super::writer::spawned("onebit-pages", move || run(&sql, &woken, &settled))?;
+        let thread = spawned("onebit-pages", move || run(&sql, &woken, &settled))?;
         Ok((Self { wake, since: 0 }, thread))
     }
 
