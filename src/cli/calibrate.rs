@@ -143,6 +143,10 @@ fn write(out: &Path, accuracy: &Accuracy, counts: &[ErrorCounts]) -> Result<Writ
         Err(error) => return Err(CliError::because("no table can be made", error)),
     };
     files::folder(out)?;
+    if let Some((name, _)) = parts.iter().find(|(name, _)| out.join(name).exists()) {
+        let there = format!("`{}` is there already; nothing was written", out.join(name).display());
+        return Err(CliError::Found(format!("{there}; give another folder with --out")));
+    }
     for (name, content) in &parts {
         files::write_new(&out.join(name), content.as_bytes())?;
     }

@@ -346,7 +346,7 @@ fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-/// Three errors or more come up with a probability of 95 % where 3 are expected and none was seen: e^-3 = 0.0498.
+/// Where 3 errors are expected, none is seen with a probability of e^-3 = 0.0498 only.
 const RULE_OF_THREE: u128 = 3;
 /// From here on a number has four digits.
 const FOUR_DIGITS: u128 = 1_000;

@@ -124,6 +124,23 @@ fn scores_that_cannot_be_read_are_refused_with_file_and_line_and_nothing_is_writ
 }
 
 #[test]
+fn what_was_written_before_stays_and_nothing_is_written_beside_it() {
+    let folder = TempDir::new().unwrap();
+    let [genuine, impostor, out] =
+        ["genuine.txt", "impostor.txt", "out"].map(|name| folder.path().join(name));
+    fs::write(&genuine, "0.8\n0.9\n").unwrap();
+    fs::write(&impostor, "0.1\n0.2\n").unwrap();
+    fs::create_dir(&out).unwrap();
+    fs::write(out.join("histogram.svg"), "mine").unwrap();
+    let ran = calibrate(&["--genuine", text(&genuine), "--impostor", text(&impostor), "--out", text(&out)]);
+    assert!(!ran.status.success());
+    assert!(said(&ran).contains("histogram.svg` is there already"), "{}", said(&ran));
+    let names: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["histogram.svg"]);
+    assert_eq!(fs::read_to_string(out.join("histogram.svg")).unwrap(), "mine");
+}
+
+#[test]
 fn a_scheme_takes_the_table_that_was_measured_on_people_who_are_known() {
     let folder = TempDir::new().unwrap();
     let people = folder.path().join("people");

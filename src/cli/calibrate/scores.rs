@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::str::FromStr;
 
+use csv::{Position, ReaderBuilder, StringRecord, Trim};
+
 use super::super::fault::CliError;
 use super::super::files;
 
@@ -45,90 +47,73 @@ impl Read {
 
 /// Reads one score a line, or those of a column of CSV with a header. Blank lines are passed over.
 pub(super) fn list(path: &Path, column: Option<&str>, no_score: NoScore) -> Result<Read, CliError> {
-    let text = files::read_text(path)?;
-    let mut lines = numbered(&text);
+    let rows = rows(path)?;
+    let mut rows = rows.iter();
     let place = match column {
         None => None,
         Some(name) => {
-            let (line, head) = lines.next().unwrap_or((1, ""));
-            let fields = fields(head).ok_or_else(|| unreadable(path, line, QUOTES))?;
-            let place = fields.iter().position(|field| field == name);
+            let place = rows.next().and_then(|(_, head)| head.iter().position(|field| field == name));
             let missing = format!("there is no column `{name}` in the header; name one that is there");
-            Some(place.ok_or_else(|| unreadable(path, line, &missing))?)
+            Some(place.ok_or_else(|| unreadable(path, 1, &missing))?)
         }
     };
     let mut read = Read::default();
-    for (line, text) in lines {
-        let fields = fields(text).ok_or_else(|| unreadable(path, line, QUOTES))?;
-        let field = match (place, fields.as_slice()) {
-            (Some(place), fields) => fields.get(place),
-            (None, [only]) => Some(only),
-            (None, _) => return Err(unreadable(path, line, "several fields; name the one with --column")),
+    for (line, row) in rows {
+        let field = match place {
+            None if row.len() > 1 => {
+                return Err(unreadable(path, *line, "several fields; name the one with --column"));
+            }
+            place => row.get(place.unwrap_or_default()),
         };
-        let field = field.ok_or_else(|| unreadable(path, line, "the column is missing; complete the row"))?;
-        read.take(number(path, line, field)?, no_score);
+        let field =
+            field.ok_or_else(|| unreadable(path, *line, "the column is missing; complete the row"))?;
+        read.take(number(path, *line, field)?, no_score);
     }
     Ok(read)
 }
 
 /// Reads a square matrix: genuine scores from its diagonal, impostor scores from elsewhere.
 pub(super) fn matrix(path: &Path, no_score: NoScore) -> Result<(Read, Read), CliError> {
-    let text = files::read_text(path)?;
-    let mut rows = numbered(&text).peekable();
-    let (line, first) = *rows.peek().ok_or_else(|| unreadable(path, 1, "the file is empty"))?;
-    let head = fields(first).ok_or_else(|| unreadable(path, line, QUOTES))?;
-    let ids = match head.split_first() {
-        Some((corner, ids)) if corner.parse::<f64>().is_err() => {
-            rows.next();
-            Some(ids)
-        }
-        _ => None,
-    };
-    let width = ids.map_or(head.len(), <[String]>::len);
+    let rows = rows(path)?;
+    let (_, first) = rows.first().ok_or_else(|| unreadable(path, 1, "the file is empty"))?;
+    let named = first.get(0).is_some_and(|corner| corner.parse::<f64>().is_err());
+    let names = usize::from(named);
+    let width = first.len().saturating_sub(names);
     let (mut genuine, mut impostor, mut height) = (Read::default(), Read::default(), 0);
-    for (line, text) in rows {
-        let fields = fields(text).ok_or_else(|| unreadable(path, line, QUOTES))?;
-        let scores = match (ids, fields.split_first()) {
-            (Some(ids), Some((id, scores))) => {
-                if ids.get(height) != Some(id) {
-                    let wrong = "the row is not that of the column in its place; bring rows and columns into the same order";
-                    return Err(unreadable(path, line, wrong));
-                }
-                scores
-            }
-            _ => fields.as_slice(),
-        };
-        if scores.len() != width {
+    for (line, row) in rows.iter().skip(names) {
+        if named && row.get(0) != first.get(height + 1) {
             let wrong =
-                format!("{} scores where the matrix has {width} columns; make it square", scores.len());
-            return Err(unreadable(path, line, &wrong));
+                "the row is not that of the column in its place; bring rows and columns into the same order";
+            return Err(unreadable(path, *line, wrong));
         }
-        for (column, field) in scores.iter().enumerate() {
+        let scores = row.len().saturating_sub(names);
+        if scores != width {
+            let wrong = format!("{scores} scores where the matrix has {width} columns; make it square");
+            return Err(unreadable(path, *line, &wrong));
+        }
+        for (column, field) in row.iter().skip(names).enumerate() {
             let kind = if column == height { &mut genuine } else { &mut impostor };
-            kind.take(number(path, line, field)?, no_score);
+            kind.take(number(path, *line, field)?, no_score);
         }
         height = height.saturating_add(1);
     }
     if height != width {
         let wrong = format!("the file ends after {height} rows of {width}; make the matrix square");
-        return Err(unreadable(path, text.lines().count(), &wrong));
+        return Err(unreadable(path, rows.last().map_or(1, |(line, _)| *line), &wrong));
     }
     Ok((genuine, impostor))
 }
 
 /// Reads rows of two fields.
 pub(super) fn pairs(path: &Path) -> Result<Vec<(usize, String, String)>, CliError> {
-    let text = files::read_text(path)?;
-    let mut pairs = Vec::new();
-    for (line, text) in numbered(&text) {
-        match fields(text).as_deref() {
-            Some([first, second]) if !first.is_empty() && !second.is_empty() => {
-                pairs.push((line, first.clone(), second.clone()));
-            }
-            _ => return Err(unreadable(path, line, "not two fields; write `source id,person`")),
+    let rows = rows(path)?.into_iter();
+    let pairs = rows.map(|(line, row)| match row.iter().collect::<Vec<_>>()[..] {
+        [first, second] if !first.is_empty() && !second.is_empty() => {
+            Ok((line, first.to_owned(), second.to_owned()))
         }
-    }
-    Ok(pairs)
+        _ => Err(unreadable(path, line, "not two fields; write `source id,person`")),
+    });
+    pairs.collect()
 }
 
 /// A row that can't be read; its content is not repeated.
@@ -147,29 +132,30 @@ fn number(path: &Path, line: usize, field: &str) -> Result<f64, CliError> {
     }
 }
 
-/// Lines that are not blank, with their numbers from 1.
-fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty())
-}
-
-/// The fields of a line of CSV (RFC 4180), without the space around them; `None` when a quote does not end.
-fn fields(line: &str) -> Option<Vec<String>> {
-    let (mut fields, mut field, mut quoted) = (Vec::new(), String::new(), false);
-    let mut rest = line.chars().peekable();
-    while let Some(c) = rest.next() {
-        match c {
-            '"' if quoted && rest.peek() == Some(&'"') => field.extend(rest.next()),
-            '"' => quoted = !quoted,
-            ',' if !quoted => fields.push(std::mem::take(&mut field).trim().to_owned()),
-            _ => field.push(c),
+/// The rows of a file of CSV (RFC 4180) that are not blank, with their lines from 1 and without the space around
+/// their fields.
+fn rows(path: &Path) -> Result<Vec<(usize, StringRecord)>, CliError> {
+    let text = files::read_text(path)?;
+    let mut reader = ReaderBuilder::new();
+    let mut reader = reader.has_headers(false).flexible(true).trim(Trim::All).from_reader(text.as_bytes());
+    let mut rows = Vec::new();
+    for row in reader.records() {
+        let row = row.map_err(|_| unreadable(path, 1, "not CSV; write fields with commas between them"))?;
+        if row.iter().any(|field| !field.is_empty()) {
+            let line = row.position().map_or(1, |position| line(&text, position));
+            rows.push((line, row));
         }
     }
-    fields.push(field.trim().to_owned());
-    (!quoted).then_some(fields)
+    Ok(rows)
 }
 
-const QUOTES: &str = "a quote that does not end; write one row a line";
+/// The line of a row, whose position is before the blank lines above it.
+fn line(text: &str, position: &Position) -> usize {
+    let [start, lines] =
+        [position.byte(), position.line()].map(|it| usize::try_from(it).unwrap_or(usize::MAX));
+    let before = text.get(start..).unwrap_or_default().chars().take_while(|it| it.is_whitespace());
+    before.filter(|it| *it == '\n').count().saturating_add(lines)
+}
 
 #[cfg(test)]
 mod tests {
@@ -191,15 +177,17 @@ mod tests {
         let (_folder, path) = file("0.5\n\n-1\r\n 1e-3 \n");
         assert_eq!(list(&path, None, NIST).unwrap(), Read { values: vec![0.5, 1e-3], missing: 1 });
         assert_eq!(list(&path, None, NoScore::Never).unwrap().values, [0.5, -1.0, 1e-3]);
-        let (_folder, path) = file("id,\"the score\"\n\"a, b\",0.5\nc,-1.0\n");
+        let (_folder, path) = file("\u{feff}id,\"the score\"\n\"a, b\",0.5\nc,-1.0\n");
         let read = list(&path, Some("the score"), NIST).unwrap();
         assert_eq!(read, Read { values: vec![0.5], missing: 1 });
     }
 
     #[test]
     fn what_cannot_be_read_is_refused_with_its_line() {
-        let cases: [(&str, Option<&str>, &str); 6] = [
+        let cases: [(&str, Option<&str>, &str); 8] = [
             ("0.5\nabc\n", None, "line 2"),
+            ("0.5\r\n\r\n \r\nabc", None, "line 4"),
+            ("id,score\na,0.5\n\"b,0.5\n", Some("score"), "line 3"),
             ("0.5\n\nNaN\n", None, "line 3"),
             ("0.5\ninf\n", None, "line 2"),
             ("0.5,0.6\n", None, "--column"),
