@@ -9,6 +9,7 @@ use crate::ids::{AgreementName, CollectionName, Digest, PurposeName, QueryId, Re
 use crate::matching::{self, Collection, Question};
 use crate::secret::random_bytes;
 use crate::store::{Answer, QueryNew, QueryRecorded, QuerySeen, StoredAnswer, Verdict};
+use crate::telemetry::Step;
 use crate::template::{Protected, Sample};
 
 use super::{Caller, Gate, GateError, text};
@@ -65,21 +66,23 @@ impl Gate {
             usage,
         };
         // Standing and agreement first; a repetition of what was answered costs nothing (promise 12).
-        let repeated = self.permit(&caller.actor, Action::AskQuery, about(Usage::Repeated), content).await?;
+        let permit = |usage| self.permit(&caller.actor, Action::AskQuery, about(usage), content);
+        let repeated = Step::Permit.of(permit(Usage::Repeated)).await?;
         let since = self.window_start(&repeated)?;
         let partner = self.partner_of(caller, Action::AskQuery).await?;
-        let seen = self.parts.store.query_seen(partner.clone(), ask.request, content, since).await?;
+        let store = self.parts.store.as_ref();
+        let seen = Step::LookUp.of(store.query_seen(partner.clone(), ask.request, content, since)).await?;
         if let Some(answered) = answered_before(seen)? {
             return Ok(answered);
         }
         let name = repeated.agreement().map(|agreement| agreement.name.clone());
         let name = name.ok_or(GateError::Refused(Reason::AgreementUnknown))?;
-        let used = self.parts.store.query_usage(partner, name, self.now()).await?;
+        let used = Step::LookUp.of(store.query_usage(partner, name, self.now())).await?;
         let counted = Usage::Counted {
             today: u32::try_from(used.today).unwrap_or(u32::MAX),
             this_year: u32::try_from(used.this_year).unwrap_or(u32::MAX),
         };
-        let permit = self.permit(&caller.actor, Action::AskQuery, about(counted), content).await?;
+        let permit = Step::Permit.of(permit(counted)).await?;
         self.query_run(caller, permit, ask, content, since).await
     }
 
@@ -104,9 +107,10 @@ impl Gate {
         let collection =
             collection.ok_or(GateError::Internal { doing: "finding a collection of the rules" })?;
         let samples = u8::try_from(ask.samples.len()).unwrap_or(u8::MAX);
-        let probes = protect(&collection, ask.samples)?;
+        let probes = Step::Protect.of(async { protect(&collection, ask.samples) }).await?;
         let question = Question { collection, probes, sets: &live.sets };
-        let verdict = matching::decide(self.parts.store.as_ref(), &permit, question).await;
+        let store = self.parts.store.as_ref();
+        let verdict = Step::Search.of(matching::decide(store, &permit, question)).await;
         let verdict = verdict.map_err(GateError::Matching)?;
         let new = QueryNew {
             id: QueryId::from_bytes(random_bytes(self.parts.entropy.as_ref())?),
@@ -122,7 +126,7 @@ impl Gate {
             received: self.now(),
             window_start,
         };
-        match self.parts.store.query_record(permit, new, verdict).await? {
+        match Step::Record.of(store.query_record(permit, new, verdict)).await? {
             QueryRecorded::New(query, receipt, verdict) => {
                 let Verdict { answer, .. } = verdict.open(&receipt)?;
                 Ok(Answered { query, answer, receipt: receipt.to_text() })

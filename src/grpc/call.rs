@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
+use tracing::Instrument as _;
 
 use super::refused::code_name;
 use super::status::CallError;
@@ -107,8 +108,8 @@ impl Call {
         &self,
         work: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, CallError> {
-        let result = work.await;
         let rpc = self.action.id();
+        let result = work.instrument(tracing::debug_span!("rpc", rpc)).await;
         let code = match &result {
             Ok(_) => code_name(tonic::Code::Ok),
             Err(error) => {

@@ -9,13 +9,11 @@ mod threshold;
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::authz::{Agreement, Permit};
 use crate::index::{Compartment, Finding, Findings, Gallery, IndexError, Slot};
 use crate::store::enrolment::RestrictionSet;
 use crate::store::{Answer, Store, StoreError, Verdict, Withheld};
-use crate::telemetry;
 use crate::template::{
     CalibrationError, Protected, Rate, Sample, Scheme, TemplateError, Threshold, Transform, fmr_for, protect,
 };
@@ -131,11 +129,8 @@ async fn search(
     probes: Arc<Vec<Protected>>,
     threshold: Threshold,
 ) -> Result<Vec<Findings>, MatchingError> {
-    let begun = Instant::now();
     let searched = tokio::task::spawn_blocking(move || collection.gallery.search(&probes, threshold));
-    let findings = searched.await.map_err(|_| MatchingError::Worker)?.map_err(MatchingError::Index);
-    metrics::histogram!(telemetry::SEARCH_SECONDS).record(begun.elapsed().as_secs_f64());
-    findings
+    searched.await.map_err(|_| MatchingError::Worker)?.map_err(MatchingError::Index)
 }
 
 /// The best finding on each side of what the partner may see.

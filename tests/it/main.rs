@@ -36,6 +36,7 @@ mod roles;
 mod story;
 mod third_party;
 mod tiles;
+mod times;
 mod timing;
 mod verify;
 mod voice;

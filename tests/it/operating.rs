@@ -9,6 +9,7 @@ use std::process::Command;
 use onebit::grpc::pb::partner::ask_queries_response::Result as Outcome;
 use onebit::grpc::pb::partner::query_service_client::QueryServiceClient;
 use onebit::grpc::pb::partner::{Answer, AskQueriesRequest, Question};
+use onebit::telemetry::Step;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -57,6 +58,31 @@ async fn asked_to_end_it_finishes_what_is_under_way_and_takes_nothing_new() {
 }
 
 #[tokio::test]
+async fn the_log_tells_how_long_each_step_of_a_question_took_and_nothing_else_of_it() {
+    let holder = Holder::start(HolderOptions::people(20).config("log", "filter", "debug")).await;
+    let au = holder.channel(who::AU).await;
+    let steps_of = |from: usize| -> Vec<String> {
+        let log = holder.log_output();
+        let lines = log[from..].lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let done = lines.filter(|line| line["message"] == "step done" && line["rpc"] == ASK_QUERY);
+        let steps = done.map(|line| {
+            assert!(line["micros"].is_u64(), "{line}");
+            let mut names: Vec<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
+            names.sort_unstable();
+            assert_eq!(names, ["level", "message", "micros", "rpc", "step", "target", "time"], "{line}");
+            line["step"].as_str().unwrap().to_owned()
+        });
+        steps.collect()
+    };
+    for person in [0, HIDDEN, STRANGER] {
+        let from = holder.log_output().len();
+        ask(&au, question_about(person)).await.unwrap();
+        let steps = ["permit", "look-up", "look-up", "permit", "protect", "search", "record"];
+        assert_eq!(steps_of(from), steps);
+    }
+}
+
+#[tokio::test]
 async fn metrics_count_calls_and_tell_nothing_about_people_or_outcomes() {
     let address = free_address();
     let holder = Holder::start(HolderOptions::people(20).config("metrics", "listen", address.clone())).await;
@@ -73,7 +99,7 @@ async fn metrics_count_calls_and_tell_nothing_about_people_or_outcomes() {
     for name in [
         "onebit_rpc_seconds",
         "onebit_commit_seconds",
-        "onebit_search_seconds",
+        "onebit_step_seconds",
         "onebit_connections_open",
         "onebit_jobs_total",
     ] {
@@ -85,9 +111,11 @@ async fn metrics_count_calls_and_tell_nothing_about_people_or_outcomes() {
         for label in labels.split("\",").filter(|label| !label.is_empty()) {
             let (name, value) = label.split_once('=').unwrap();
             assert!(
-                ["rpc", "code", "reason", "job", "kind", "le", "quantile"].contains(&name),
+                ["rpc", "code", "reason", "job", "kind", "step", "le", "quantile"].contains(&name),
                 "the label `{name}` may tell too much: {line}"
             );
+            let is_step = Step::ALL.iter().any(|step| step.as_str() == value.trim_matches('"'));
+            assert!(name != "step" || is_step, "`step` is for the steps that every question takes: {line}");
             assert!(
                 name != "kind" || PAYLOADS.contains(&value.trim_matches('"')),
                 "`kind` is for the fixed words of payload classes: {line}"
@@ -104,13 +132,18 @@ async fn metrics_count_calls_and_tell_nothing_about_people_or_outcomes() {
     }
     // A hit and a stranger move the same counters by the same.
     let counters = |page: &str| -> BTreeMap<String, f64> {
-        let lines = page.lines().filter(|line| !line.starts_with('#') && line.contains("_total"));
+        let is_count = |line: &&str| line.contains("_total") || line.contains("_count");
+        let lines = page.lines().filter(|line| !line.starts_with('#')).filter(is_count);
         lines
-            .filter(|line| line.contains("AskQuery"))
+            .filter(|line| line.contains("AskQuery") || line.contains("step="))
             .filter_map(|line| line.rsplit_once(' '))
             .map(|(name, value)| (name.to_owned(), value.parse().unwrap()))
             .collect()
     };
+    for step in Step::ALL {
+        let name = format!("onebit_step_seconds_count{{step=\"{}\"}}", step.as_str());
+        assert!(counters(&page).contains_key(&name), "`{name}` is missing:\n{page}");
+    }
     let mut moved = Vec::new();
     for person in [1, STRANGER, HIDDEN] {
         let before = counters(&scrape(&address));
@@ -269,6 +302,7 @@ async fn one_store_has_one_server_and_its_own_root_key() {
     assert_eq!(fs::read(holder.path(root)).unwrap(), kept, "a failed start must change nothing");
 }
 
+const ASK_QUERY: &str = "partner.QueryService/AskQuery";
 /// The only values of the label `kind`.
 const PAYLOADS: [&str; 5] = ["query", "disclosure", "enrolment", "administration", "access"];
 

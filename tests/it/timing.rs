@@ -3,18 +3,15 @@
 //!
 //! Two samples are called different when the Kolmogorov–Smirnov distance says so at a level of one in a million: so
 //! often each comparison is wrong about equal times. That it would see a leak is shown on the very times that were
-//! taken: those of one kind, a tenth of their median later, must be told apart from the others.
-
-use std::time::{Duration, Instant};
+//! taken: those of one kind, a tenth of their median later, must be told apart from the others. And on a real early
+//! exit: what was asked before is answered without a search, which must be told from what was not.
 
 use onebit::grpc::pb::partner::Question;
-use rand::seq::SliceRandom as _;
-use rand::{RngExt as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
 use tonic::transport::Channel;
 
 use crate::holder::{Holder, HolderOptions, who};
-use crate::story::{HIDDEN, STRANGER, ask, question_about};
+use crate::story::{HIDDEN, STRANGER, question_about};
+use crate::times::{Compared, asked_often, times};
 
 #[tokio::test]
 async fn the_work_behind_an_answer_takes_as_long_for_a_hit_a_stranger_and_a_hidden_person() {
@@ -36,6 +33,19 @@ async fn the_work_behind_an_answer_takes_as_long_for_a_hit_a_stranger_and_a_hidd
 }
 
 #[tokio::test]
+async fn an_answer_that_takes_a_shorter_way_is_told_apart() {
+    let holder = Holder::start(asked_often(HolderOptions::people(PEOPLE))).await;
+    let au = holder.channel(who::AU).await;
+    let asked_before = question_about(STRANGER);
+    let kinds: [(&Channel, &dyn Fn(u64) -> Question); 2] =
+        [(&au, &|number| question_about(STRANGER + 1 + number)), (&au, &|_| asked_before.clone())];
+    let [fresh, repeated] = times(kinds, 300).await;
+    let compared = Compared::of(&fresh, &repeated);
+    println!("fresh and repeated: {compared}");
+    assert!(compared.differ(), "an early exit would not be noticed: {compared}");
+}
+
+#[tokio::test]
 async fn answers_leave_at_a_time_that_tells_neither_outcome_nor_gallery() {
     let start = |people| {
         let options = asked_often(HolderOptions::people(people));
@@ -54,114 +64,11 @@ async fn answers_leave_at_a_time_that_tells_neither_outcome_nor_gallery() {
     assert!(hits.iter().all(|time| *time >= 0.040), "an answer left before its time");
 }
 
-/// How long each question took, in seconds: so many of each kind, all kinds in turn, each turn in another order.
-async fn times<const KINDS: usize>(
-    kinds: [(&Channel, &dyn Fn(u64) -> Question); KINDS],
-    each: u64,
-) -> [Vec<f64>; KINDS] {
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let mut times = [(); KINDS].map(|()| Vec::new());
-    let mut order: Vec<usize> = (0..KINDS).collect();
-    for turn in 0..each + WARM_UP {
-        order.shuffle(&mut rng);
-        for &kind in &order {
-            let (channel, of) = kinds[kind];
-            let question = of(turn);
-            // No two questions are equally far from what else the machine does in time with them.
-            tokio::time::sleep(Duration::from_micros(rng.random_range(0..200))).await;
-            let begun = Instant::now();
-            ask(channel, question).await.unwrap();
-            if turn >= WARM_UP {
-                times[kind].push(begun.elapsed().as_secs_f64());
-            }
-        }
-    }
-    times
-}
-
 fn assert_alike(what: &str, one: &[f64], other: &[f64]) {
     let compared = Compared::of(one, other);
     println!("{what}: {compared}");
     assert!(!compared.differ(), "the time tells {what} apart: {compared}");
 }
 
-/// Two samples of times.
-struct Compared {
-    distance: f64,
-    critical: f64,
-    welch: f64,
-    medians: [f64; 2],
-}
-
-impl Compared {
-    fn of(one: &[f64], other: &[f64]) -> Self {
-        let (one, other) = (sorted(one), sorted(other));
-        let sizes = [one.len() as f64, other.len() as f64];
-        // Smirnov's limit for two samples: see Stephens 1970, "Use of the Kolmogorov-Smirnov, Cramér-von Mises and
-        // related statistics without extensive tables".
-        let critical = (-(LEVEL / 2.0).ln() / 2.0 * (sizes[0] + sizes[1]) / (sizes[0] * sizes[1])).sqrt();
-        let below =
-            |times: &[f64], at: f64| times.partition_point(|time| *time <= at) as f64 / times.len() as f64;
-        let distance = one
-            .iter()
-            .chain(&other)
-            .map(|at| (below(&one, *at) - below(&other, *at)).abs())
-            .fold(0.0, f64::max);
-        let ([mean_one, variance_one], [mean_other, variance_other]) = (moments(&one), moments(&other));
-        let welch = (mean_one - mean_other) / (variance_one / sizes[0] + variance_other / sizes[1]).sqrt();
-        Self { distance, critical, welch, medians: [one[one.len() / 2], other[other.len() / 2]] }
-    }
-
-    fn differ(&self) -> bool {
-        self.distance > self.critical
-    }
-}
-
-impl std::fmt::Display for Compared {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [one, other] = self.medians.map(|seconds| seconds * 1e3);
-        write!(
-            out,
-            "medians {one:.3} and {other:.3} ms, Kolmogorov–Smirnov D {:.3} (critical {:.3}), Welch t {:.2}",
-            self.distance, self.critical, self.welch
-        )
-    }
-}
-
-fn sorted(times: &[f64]) -> Vec<f64> {
-    let mut times = times.to_vec();
-    times.sort_by(f64::total_cmp);
-    times
-}
-
-/// Mean and variance.
-fn moments(times: &[f64]) -> [f64; 2] {
-    let count = times.len() as f64;
-    let mean = times.iter().sum::<f64>() / count;
-    [mean, times.iter().map(|time| (time - mean).powi(2)).sum::<f64>() / (count - 1.0)]
-}
-
-/// With volumes that these tests do not use up.
-fn asked_often(options: HolderOptions) -> HolderOptions {
-    let agreement = "agreements/au-border-identity.toml";
-    options
-        .policy(agreement, "per_day = 2_000", "per_day = 50_000_000")
-        .policy(agreement, "per_year = 400_000", "per_year = 50_000_000")
-        .policy(agreement, "false_hits_per_year = 1.0", "false_hits_per_year = 1e6")
-}
-
-/// How often equal times are called different, for each comparison.
-const LEVEL: f64 = 1e-6;
-/// Turns before the first that counts: connections, caches and statements are new in them.
-const WARM_UP: u64 = 20;
 /// The hidden one and those before it among others.
 const PEOPLE: u64 = HIDDEN + 7;
-
-#[test]
-fn the_comparison_sees_a_shift_and_passes_what_is_alike() {
-    let mut rng = ChaCha8Rng::seed_from_u64(2);
-    let mut drawn = |shift: f64| (0..1_500).map(|_| rng.random::<f64>() + shift).collect::<Vec<_>>();
-    let (one, other, shifted) = (drawn(0.0), drawn(0.0), drawn(0.2));
-    assert!(!Compared::of(&one, &other).differ());
-    assert!(Compared::of(&one, &shifted).differ());
-}

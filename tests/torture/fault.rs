@@ -21,7 +21,7 @@ pub(crate) fn run(form: Form) -> Row {
     let mut control = Control { what: "the newest commits cut off the log", tried: 0, noticed: 0 };
     let runtime = runtime();
     for fault in faults(form) {
-        let work = Work { folder: founded.copy(), sessions: 2, tasks: 3, entries: form.pick(8, 16) };
+        let work = Work { folder: founded.copy(), sessions: 2, tasks: 3, entries: form.pick(8, 24) };
         let traced = record(&work, Some(&fault), Strings::Short);
         let was_hit = traced.text.contains("(INJECTED)") || traced.text.contains("+++ killed by SIGKILL +++");
         if was_hit {
@@ -143,8 +143,8 @@ fn synchronised_again(events: &[Event]) -> Vec<String> {
 
 /// The calls, and how many of them a thread makes at most in the work above.
 const CALLS: [(&str, usize); 8] = [
-    ("pwrite64", 320),
-    ("fdatasync", 36),
+    ("pwrite64", 480),
+    ("fdatasync", 54),
     ("fsync", 40),
     ("write", 2),
     ("openat", 76),
