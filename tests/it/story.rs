@@ -215,8 +215,18 @@ impl Holder {
         &self,
         subjects: Vec<enrolment::SubjectInput>,
     ) -> Vec<enrolment::EnrolSubjectsResponse> {
+        self.enrol_subjects_into(COLLECTION, subjects).await
+    }
+
+    /// Enrols rows into a collection, in one batch, chunk by chunk.
+    pub(crate) async fn enrol_subjects_into(
+        &self,
+        collection: &str,
+        subjects: Vec<enrolment::SubjectInput>,
+    ) -> Vec<enrolment::EnrolSubjectsResponse> {
         let mut service = EnrolmentServiceClient::new(self.channel(who::ENROLLER).await);
-        let batch = service.start_batch(batch_start()).await.unwrap().into_inner().batch;
+        let start = enrolment::StartBatchRequest { collection: collection.to_owned(), ..batch_start() };
+        let batch = service.start_batch(start).await.unwrap().into_inner().batch;
         let mut first_row = 0;
         let chunks: Vec<_> = subjects
             .chunks(CHUNK_ROWS)

@@ -105,17 +105,3 @@ pub(crate) fn asked_often(options: HolderOptions) -> HolderOptions {
 const LEVEL: f64 = 1e-6;
 /// Turns before the first that counts: connections, caches and statements are new in them.
 const WARM_UP: u64 = 20;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_comparison_sees_a_shift_and_passes_what_is_alike() {
-        let mut rng = ChaCha8Rng::seed_from_u64(2);
-        let mut drawn = |shift: f64| (0..1_500).map(|_| rng.random::<f64>() + shift).collect::<Vec<_>>();
-        let (one, other, shifted) = (drawn(0.0), drawn(0.0), drawn(0.2));
-        assert!(!Compared::of(&one, &other).differ());
-        assert!(Compared::of(&one, &shifted).differ());
-    }
-}

@@ -7,6 +7,8 @@
 //! exit: what was asked before is answered without a search, which must be told from what was not.
 
 use onebit::grpc::pb::partner::Question;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
 use tonic::transport::Channel;
 
 use crate::holder::{Holder, HolderOptions, who};
@@ -72,3 +74,12 @@ fn assert_alike(what: &str, one: &[f64], other: &[f64]) {
 
 /// The hidden one and those before it among others.
 const PEOPLE: u64 = HIDDEN + 7;
+
+#[test]
+fn the_comparison_sees_a_shift_and_passes_what_is_alike() {
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let mut drawn = |shift: f64| (0..1_500).map(|_| rng.random::<f64>() + shift).collect::<Vec<_>>();
+    let (one, other, shifted) = (drawn(0.0), drawn(0.0), drawn(0.2));
+    assert!(!Compared::of(&one, &other).differ());
+    assert!(Compared::of(&one, &shifted).differ());
+}
