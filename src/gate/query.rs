@@ -71,13 +71,13 @@ impl Gate {
         let since = self.window_start(&repeated)?;
         let partner = self.partner_of(caller, Action::AskQuery).await?;
         let store = self.parts.store.as_ref();
-        let seen = Step::LookUp.of(store.query_seen(partner.clone(), ask.request, content, since)).await?;
+        let name = repeated.agreement().map(|agreement| agreement.name.clone());
+        let name = name.ok_or(GateError::Refused(Reason::AgreementUnknown))?;
+        let look_up = store.query_look_up(partner, name, ask.request, content, (since, self.now()));
+        let (seen, used) = Step::LookUp.of(look_up).await?;
         if let Some(answered) = answered_before(seen)? {
             return Ok(answered);
         }
-        let name = repeated.agreement().map(|agreement| agreement.name.clone());
-        let name = name.ok_or(GateError::Refused(Reason::AgreementUnknown))?;
-        let used = Step::LookUp.of(store.query_usage(partner, name, self.now())).await?;
         let counted = Usage::Counted {
             today: u32::try_from(used.today).unwrap_or(u32::MAX),
             this_year: u32::try_from(used.this_year).unwrap_or(u32::MAX),

@@ -339,7 +339,7 @@ pub(crate) async fn a_verdict_opens_only_against_its_own_receipt(bench: Bench) {
 
 /// The same question gets the first answer byte for byte; other content and an id past its window are refused.
 pub(crate) async fn the_same_question_gets_the_same_answer(bench: Bench) {
-    let (request, partner) = (request_id(), "au-border".parse::<PartnerName>().unwrap());
+    let request = request_id();
     let new = bench.question(request, b"a question");
     let content = new.content;
     let verdict = Withheld::new(Verdict { answer: Answer::NoHit, subject: None, hidden: None });
@@ -349,16 +349,28 @@ pub(crate) async fn the_same_question_gets_the_same_answer(bench: Bench) {
     // Later entries must not change what is answered again.
     let _later = bench.ask(Verdict { answer: Answer::NoHit, subject: None, hidden: None }).await;
     let since = bench.clock.now().before(Duration::from_secs(3_600));
-    let seen = bench.store.query_seen(partner.clone(), request, content, since).await.unwrap();
+    let seen = bench.seen(request, content, since).await;
     let QuerySeen::Answered(again) = seen else { panic!("the same question is answered again") };
     assert_eq!((again.query, again.answer, again.receipt), (query, Answer::NoHit, first));
     let other = bench.keys.content_digest(b"another question");
-    let seen = bench.store.query_seen(partner.clone(), request, other, since).await.unwrap();
+    let seen = bench.seen(request, other, since).await;
     assert!(matches!(seen, QuerySeen::OtherContent));
     bench.clock.advance(Duration::from_secs(7_200));
     let since = bench.clock.now().before(Duration::from_secs(3_600));
-    let seen = bench.store.query_seen(partner, request, content, since).await.unwrap();
+    let seen = bench.seen(request, content, since).await;
     assert!(matches!(seen, QuerySeen::WindowOver));
+}
+
+impl Bench {
+    /// What a look-up says of a request id.
+    async fn seen(&self, request: RequestId, content: Digest, since: Timestamp) -> QuerySeen {
+        let (partner, times) = ("au-border".parse().unwrap(), (since, self.clock.now()));
+        let looked_up = self.store.query_look_up(partner, agreement(), request, content, times);
+        let (seen, used) = looked_up.await.unwrap();
+        let (partner, now) = ("au-border".parse().unwrap(), self.clock.now());
+        assert_eq!(used, self.store.query_usage(partner, agreement(), now).await.unwrap());
+        seen
+    }
 }
 
 /// Two requests of one id at once: one is recorded, the other gets the first answer.

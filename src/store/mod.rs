@@ -198,19 +198,22 @@ pub trait Store: Send + Sync {
     ) -> Result<Vec<enrolment::Loaded>, StoreError>;
     /// The names of every set of restrictions, by its label.
     async fn restriction_sets(&self) -> Result<Vec<enrolment::RestrictionSet>, StoreError>;
-    /// The subject behind a slot; `None` when it is gone.
+    /// The subject behind a slot, `None` when it is gone; for an answer that is then recorded, since this may be ahead
+    /// of what is durable.
     async fn slot_subject(&self, slots: Vec<u64>) -> Result<Vec<Option<crate::ids::SubjectId>>, StoreError>;
 
     // Queries -----------------------------------------------------------------------------------------------
 
-    /// Whether a request id was seen before, and the answer it got.
-    async fn query_seen(
+    /// Whether a request id was seen before, and the answer it got; and what the partner used of the agreement, for
+    /// a query that is then recorded or refused: this may be ahead of what is durable, and is shown to nobody.
+    async fn query_look_up(
         &self,
         partner: PartnerName,
+        agreement: crate::ids::AgreementName,
         request: RequestId,
         content: Digest,
-        since: Timestamp,
-    ) -> Result<QuerySeen, StoreError>;
+        (since, now): (Timestamp, Timestamp),
+    ) -> Result<(QuerySeen, Usage), StoreError>;
     /// What a partner used of an agreement.
     async fn query_usage(
         &self,

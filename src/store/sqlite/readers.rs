@@ -35,6 +35,18 @@ impl Readers {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let outcome = self.read_before_entry(work).await;
+        // INVARIANT: last. What is durable in one place only is not shown, nor what a batch that failed half-way left.
+        self.settled().await?;
+        outcome
+    }
+
+    /// The same, for what is shown to nobody before an entry about it is durable: all that was seen here is so by
+    /// then, or there is no entry. It waits for nothing.
+    pub(super) async fn read_before_entry<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let permit = Arc::clone(&self.free).acquire_owned().await.map_err(|_| StoreError::Closed)?;
         let idle = Arc::clone(&self.idle);
         let done = tokio::task::spawn_blocking(move || {
@@ -44,10 +56,12 @@ impl Readers {
             drop(permit);
             outcome
         });
-        let outcome = done.await.map_err(|_| StoreError::Closed)?;
-        // INVARIANT: last. What is durable in one place only is not shown, nor what a batch that failed half-way left.
-        self.settled.wait().await?;
-        outcome
+        done.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Waits until all that was read by now is durable in both places.
+    pub(super) async fn settled(&self) -> Result<(), StoreError> {
+        self.settled.wait().await
     }
 }
 
@@ -74,18 +88,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let settled = Settled::new();
         let readers = Readers::open(&folder.path().join("a.sqlite"), 1, settled.clone()).unwrap();
-        let read = || {
-            readers.read(|sql| {
-                super::super::database("reading", sql.query_row("SELECT 1", [], |row| row.get::<_, i64>(0)))
-            })
-        };
+        let read = || readers.read(one);
         assert_eq!(read().await.unwrap(), 1);
         let number = settled.begin();
         let reading = tokio::time::timeout(Duration::from_millis(200), read()).await;
         assert!(reading.is_err(), "a batch is on its way, and what was read may be of it");
+        assert_eq!(readers.read_before_entry(one).await.unwrap(), 1);
         settled.end(number);
         assert_eq!(read().await.unwrap(), 1);
         settled.stop();
         assert!(matches!(read().await, Err(StoreError::Stopped)));
+    }
+
+    fn one(sql: &Connection) -> Result<i64, StoreError> {
+        super::super::database("reading", sql.query_row("SELECT 1", [], |row| row.get(0)))
     }
 }

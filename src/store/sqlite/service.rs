@@ -221,18 +221,28 @@ impl Store for SqliteStore {
     }
 
     async fn slot_subject(&self, slots: Vec<u64>) -> Result<Vec<Option<SubjectId>>, StoreError> {
-        self.readers.read(move |sql| enrolment::slot_subjects(sql, &slots)).await
+        self.readers.read_before_entry(move |sql| enrolment::slot_subjects(sql, &slots)).await
     }
 
-    async fn query_seen(
+    async fn query_look_up(
         &self,
         partner: PartnerName,
+        agreement: AgreementName,
         request: RequestId,
         content: Digest,
-        since: Timestamp,
-    ) -> Result<QuerySeen, StoreError> {
+        (since, now): (Timestamp, Timestamp),
+    ) -> Result<(QuerySeen, Usage), StoreError> {
         let context = std::sync::Arc::clone(&self.context);
-        self.readers.read(move |sql| query::seen(&context, sql, &partner, request, content, since)).await
+        let found = self.readers.read_before_entry(move |sql| {
+            let seen = query::seen(&context, sql, &partner, request, content, since)?;
+            Ok((seen, query::usage(sql, &partner, &agreement, now)?))
+        });
+        let found = found.await?;
+        if !matches!(found.0, QuerySeen::New) {
+            // It is shown as it is, without an entry of its own.
+            self.readers.settled().await?;
+        }
+        Ok(found)
     }
 
     async fn query_usage(
@@ -262,7 +272,9 @@ impl Store for SqliteStore {
         Ok(match recorded {
             (Recording::New, verdict) => QueryRecorded::New(id, receipt.ok_or(UNLOGGED)?, verdict),
             (Recording::Seen, _) => {
-                QueryRecorded::Seen(self.query_seen(partner, request, content, since).await?)
+                let context = std::sync::Arc::clone(&self.context);
+                let seen = move |sql: &_| query::seen(&context, sql, &partner, request, content, since);
+                QueryRecorded::Seen(self.readers.read(seen).await?)
             }
             (Recording::DayExhausted, _) => QueryRecorded::DayExhausted,
             (Recording::YearExhausted, _) => QueryRecorded::YearExhausted,
