@@ -74,12 +74,12 @@ pub async fn decide(
     Err(MatchingError::Moving)
 }
 
-/// Compares protected samples one to one: whether any of the first passes with any of the second. For the
-/// readiness canary, which must find itself.
+/// Searches the whole collection for a canary, at a threshold at which both stages of a search have work to do. What
+/// is found does not matter, only that the search ends.
 ///
 /// # Errors
 /// [`MatchingError::Index`] when the gallery can't be searched.
-pub async fn finds_itself(collection: Arc<Collection>, canary: Protected) -> Result<(), MatchingError> {
+pub async fn try_search(collection: Arc<Collection>, canary: Protected) -> Result<(), MatchingError> {
     let threshold = Threshold::new(CANARY_THRESHOLD).map_err(MatchingError::Calibration)?;
     search(collection, Arc::new(vec![canary]), threshold).await.map(|_| ())
 }
@@ -185,7 +185,7 @@ async fn verdict(
 /// A template is erased or enrolled anew between search and look-up less than once in many thousand queries;
 /// three in a row means that something else is wrong.
 const SEARCHES: usize = 3;
-/// At which both stages of a search have work to do, and the second not much.
+/// At which the second stage has not much to do.
 const CANARY_THRESHOLD: f64 = 0.5;
 /// No template ever has it: slots begin at one.
 const NO_SLOT: Slot = Slot(0);

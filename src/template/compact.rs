@@ -76,18 +76,9 @@ fn rounded(component: i16) -> i8 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::synthetic;
-    use super::super::{Threshold, protect::Protected};
+    use super::super::protect::Protected;
+    use super::super::synthetic::{self, cosine};
     use super::*;
-
-    fn cosine(similarity: Similarity) -> f64 {
-        let (mut low, mut high) = (-1.0_f64, 1.0_f64);
-        for _ in 0..60 {
-            let middle = f64::midpoint(low, high);
-            if similarity.passes(Threshold::new(middle).unwrap()) { low = middle } else { high = middle }
-        }
-        low
-    }
 
     fn similarity(probe: &Protected, template: &Compact) -> Similarity {
         let products = probe.components().iter().zip(template.components());

@@ -204,16 +204,6 @@ mod tests {
         template.to_bytes().expose().to_vec()
     }
 
-    /// The cosine as a caller could find it out: by bisecting thresholds.
-    fn cosine(similarity: Similarity) -> f64 {
-        let (mut low, mut high) = (-1.0_f64, 1.0_f64);
-        for _ in 0..60 {
-            let middle = f64::midpoint(low, high);
-            if similarity.passes(Threshold::new(middle).unwrap()) { low = middle } else { high = middle }
-        }
-        low
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(96))]
 
@@ -224,7 +214,7 @@ mod tests {
             let b = synthetic::mate(&mut rng, &a, mate);
             let plain: f64 = a.iter().zip(&b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
             let similarity = protected(&a, 9).similarity(&protected(&b, 9)).unwrap();
-            let difference = (cosine(similarity) - plain).abs();
+            let difference = (synthetic::cosine(similarity) - plain).abs();
             prop_assert!(difference < 5e-5, "16 bits a component must not move a cosine by {difference}");
         }
 

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     Calibration, Comparison, Dimension, Extractor, Form, MinimumQuality, Modality, Normalisation, Protected,
-    Quality, Sample, Scheme, Threshold, Transform, protect,
+    Quality, Sample, Scheme, Similarity, Threshold, Transform, protect,
 };
 use crate::ids::SchemeName;
 use crate::secret::Secret;
@@ -62,6 +62,16 @@ pub(crate) fn mate(rng: &mut ChaCha8Rng, person: &[f32], cosine: f64) -> Vec<f32
 pub(crate) fn protected(values: &[f32], transform: &Transform) -> Protected {
     let sample = Sample::embedding(values.to_vec(), Quality::Unknown);
     protect(sample, &scheme(transform.dimension().get()), transform).ok().unwrap()
+}
+
+/// The cosine as a caller could find it out: by bisecting thresholds.
+pub(crate) fn cosine(similarity: Similarity) -> f64 {
+    let (mut low, mut high) = (-1.0_f64, 1.0_f64);
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if similarity.passes(Threshold::new(middle).unwrap()) { low = middle } else { high = middle }
+    }
+    low
 }
 
 #[expect(clippy::as_conversions, reason = "the nearest 32-bit float is meant")]
