@@ -193,6 +193,12 @@ pub const COMMIT_TRANSACTIONS: &str = "onebit_commit_transactions";
 pub const JOBS: &str = "onebit_jobs_total";
 /// Days of payloads that are past their retention, by `kind`.
 pub const PAYLOAD_DAYS_PAST: &str = "onebit_payload_days_past_retention";
+/// Templates that the last start read into its galleries, by `kind`: `snapshot` or `row`.
+pub const GALLERY_READ: &str = "onebit_gallery_read_templates";
+/// Search snapshots that were written.
+pub const SNAPSHOTS_WRITTEN: &str = "onebit_snapshots_written_total";
+/// Search snapshots that were not used, by `reason`.
+pub const SNAPSHOTS_UNFIT: &str = "onebit_snapshots_unfit_total";
 
 /// The size of the holder's journal that a witness cosigned last, by `witness`.
 pub const WITNESS_SIZE: &str = "onebit_witness_size";
@@ -269,6 +275,22 @@ pub fn witnessed_size(size: u64) {
     metrics::gauge!(WITNESSED_SIZE).set(number(size));
 }
 
+/// Counts a search snapshot that is not used; `reason` is a fixed word.
+pub fn snapshot_unfit(reason: &'static str) {
+    metrics::counter!(SNAPSHOTS_UNFIT, "reason" => reason).increment(1);
+}
+
+/// Counts a search snapshot that was written.
+pub fn snapshot_written() {
+    metrics::counter!(SNAPSHOTS_WRITTEN).increment(1);
+}
+
+/// Sets where the templates of all galleries came from.
+pub fn gallery_read(from_snapshots: u64, from_rows: u64) {
+    metrics::gauge!(GALLERY_READ, "kind" => "snapshot").set(number(from_snapshots));
+    metrics::gauge!(GALLERY_READ, "kind" => "row").set(number(from_rows));
+}
+
 /// Counts a witness that gave no cosignature; `reason` is a fixed word.
 pub fn witness_failed(witness: &str, reason: &'static str) {
     metrics::counter!(WITNESS_FAILURES, "witness" => witness.to_owned(), "reason" => reason).increment(1);
@@ -298,6 +320,9 @@ fn metrics_describe() {
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "time that a commit takes");
     describe_histogram!(COMMIT_TRANSACTIONS, Unit::Count, "transactions in a commit");
     describe_counter!(JOBS, Unit::Count, "runs of background jobs");
+    describe_gauge!(GALLERY_READ, Unit::Count, "templates that the start read into its galleries");
+    describe_counter!(SNAPSHOTS_WRITTEN, Unit::Count, "search snapshots that were written");
+    describe_counter!(SNAPSHOTS_UNFIT, Unit::Count, "search snapshots that were not used");
     describe_gauge!(WITNESS_SIZE, Unit::Count, "size of the holder's journal that a witness cosigned last");
     describe_gauge!(WITNESSED_SIZE, Unit::Count, "size of the holder's journal that a quorum cosigned last");
     describe_counter!(WITNESS_FAILURES, Unit::Count, "times at which a witness gave no cosignature");
