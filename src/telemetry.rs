@@ -193,8 +193,10 @@ pub const COMMIT_TRANSACTIONS: &str = "onebit_commit_transactions";
 pub const JOBS: &str = "onebit_jobs_total";
 /// Days of payloads that are past their retention, by `kind`.
 pub const PAYLOAD_DAYS_PAST: &str = "onebit_payload_days_past_retention";
-/// Templates that the last start read into its galleries, by `kind`: `snapshot` or `row`.
-pub const GALLERY_READ: &str = "onebit_gallery_read_templates";
+/// Templates that the last start took from search snapshots.
+pub const TEMPLATES_FROM_SNAPSHOTS: &str = "onebit_templates_from_snapshots";
+/// Templates that the last start opened from the store's rows.
+pub const TEMPLATES_FROM_ROWS: &str = "onebit_templates_from_rows";
 /// Search snapshots that were written.
 pub const SNAPSHOTS_WRITTEN: &str = "onebit_snapshots_written_total";
 /// Search snapshots that were not used, by `reason`.
@@ -287,8 +289,8 @@ pub fn snapshot_written() {
 
 /// Sets where the templates of all galleries came from.
 pub fn gallery_read(from_snapshots: u64, from_rows: u64) {
-    metrics::gauge!(GALLERY_READ, "kind" => "snapshot").set(number(from_snapshots));
-    metrics::gauge!(GALLERY_READ, "kind" => "row").set(number(from_rows));
+    metrics::gauge!(TEMPLATES_FROM_SNAPSHOTS).set(number(from_snapshots));
+    metrics::gauge!(TEMPLATES_FROM_ROWS).set(number(from_rows));
 }
 
 /// Counts a witness that gave no cosignature; `reason` is a fixed word.
@@ -320,7 +322,16 @@ fn metrics_describe() {
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "time that a commit takes");
     describe_histogram!(COMMIT_TRANSACTIONS, Unit::Count, "transactions in a commit");
     describe_counter!(JOBS, Unit::Count, "runs of background jobs");
-    describe_gauge!(GALLERY_READ, Unit::Count, "templates that the start read into its galleries");
+    describe_gauge!(
+        TEMPLATES_FROM_SNAPSHOTS,
+        Unit::Count,
+        "templates that the start took from search snapshots"
+    );
+    describe_gauge!(
+        TEMPLATES_FROM_ROWS,
+        Unit::Count,
+        "templates that the start opened from the store's rows"
+    );
     describe_counter!(SNAPSHOTS_WRITTEN, Unit::Count, "search snapshots that were written");
     describe_counter!(SNAPSHOTS_UNFIT, Unit::Count, "search snapshots that were not used");
     describe_gauge!(WITNESS_SIZE, Unit::Count, "size of the holder's journal that a witness cosigned last");

@@ -133,7 +133,10 @@ async fn fill(
         if read.totals.iter().map(|(set, count)| (Compartment(*set), *count)).eq(found) {
             return Ok(read);
         }
-        tracing::error!(collection = name.as_str(), "a gallery is not what the store counts; it is filled again");
+        tracing::error!(
+            collection = name.as_str(),
+            "a gallery is not what the store counts; it is filled again"
+        );
         collection.gallery.clear();
     }
     Err(OpenError::Count(name.clone()))

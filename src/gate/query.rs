@@ -105,7 +105,7 @@ impl Gate {
             collection.ok_or(GateError::Internal { doing: "finding a collection of the rules" })?;
         let samples = u8::try_from(ask.samples.len()).unwrap_or(u8::MAX);
         let probes = protect(&collection, ask.samples)?;
-        let question = Question { collection, probes, sets: &live.sets };
+        let question = Question { collection, probes, sets: &live.sets, changing: &self.publish };
         let verdict = matching::decide(self.parts.store.as_ref(), &permit, question).await;
         let verdict = verdict.map_err(GateError::Matching)?;
         let new = QueryNew {

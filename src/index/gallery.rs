@@ -80,9 +80,8 @@ impl Gallery {
     /// # Errors
     /// [`IndexError::SlotTaken`] and [`IndexError::Dimension`]; nothing has changed then.
     pub fn insert(&self, templates: Vec<(Slot, Compartment, Protected)>) -> Result<(), IndexError> {
-        let rounded = |(slot, compartment, template): (_, _, Protected)| {
-            (slot, compartment, Compact::of(&template))
-        };
+        let rounded =
+            |(slot, compartment, template): (_, _, Protected)| (slot, compartment, Compact::of(&template));
         self.insert_rounded(templates.into_iter().map(rounded).collect())
     }
 

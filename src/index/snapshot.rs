@@ -88,8 +88,7 @@ mod tests {
         for range in [0..=99_u64, 100..=199, 200..=1_000] {
             let copies = first.copies(Slot(*range.start())..=Slot(*range.end()));
             let slots: Vec<u64> = copies.iter().map(|(slot, _)| slot.0).collect();
-            let expected: Vec<u64> =
-                range.filter(|slot| *slot < 299 && ![100, 101].contains(slot)).collect();
+            let expected: Vec<u64> = range.filter(|slot| *slot < 299 && ![100, 101].contains(slot)).collect();
             assert_eq!(slots, expected);
             let copies = copies.into_iter().map(|(slot, copy)| (slot, Compartment(slot.0 % 3), copy));
             second.insert_rounded(copies.collect()).unwrap();

@@ -218,6 +218,8 @@ pub trait Store: Send + Sync {
     /// Seals and writes a snapshot, in place of the one before. Not written when one of its templates was erased
     /// meanwhile.
     async fn snapshot_write(&self, new: snapshot::SnapshotNew) -> Result<(), StoreError>;
+    /// Destroys the snapshots that hold templates of these slots, which are gone; an erasure does so by itself.
+    async fn snapshots_forget(&self, slots: Vec<(CollectionName, u64)>) -> Result<(), StoreError>;
     /// Destroys the snapshots of all other collections.
     async fn snapshots_keep(&self, collections: Vec<CollectionName>) -> Result<(), StoreError>;
     /// The names of every set of restrictions, by its label.

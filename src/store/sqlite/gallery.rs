@@ -104,12 +104,7 @@ fn page(
 }
 
 /// The template of a row, opened under its subject's key.
-fn row(
-    context: &Context,
-    sql: &Connection,
-    slot: u64,
-    dimension: Dimension,
-) -> Result<Compact, StoreError> {
+fn row(context: &Context, sql: &Connection, slot: u64, dimension: Dimension) -> Result<Compact, StoreError> {
     let row = sql.prepare_cached("SELECT subject, template FROM templates WHERE slot = ?1").and_then(
         |mut statement| {
             statement.query_row(params![slot], |row| {

@@ -104,14 +104,6 @@ impl SqliteStore {
         done.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Destroys what snapshots hold of slots that are gone.
-    async fn snapshots_forget(&self, slots: Vec<(CollectionName, u64)>) -> Result<(), StoreError> {
-        if slots.is_empty() {
-            return Ok(());
-        }
-        self.with_snapshots(move |context, snapshots| snapshots.slots_gone(context, &slots)).await
-    }
-
     /// Works on the folder of snapshots, on a thread that may block.
     async fn with_snapshots<T: Send + 'static>(
         &self,

@@ -35,8 +35,8 @@ use super::enrolment::Chunked;
 use super::query::Recording;
 use super::writer::UNLOGGED;
 use super::{
-    SqliteStore, change, disclosure, disclosure_row, disposal, enrolment, export, gallery, holder, log, query,
-    snapshot, witness,
+    SqliteStore, change, disclosure, disclosure_row, disposal, enrolment, export, gallery, holder, log,
+    query, snapshot, witness,
 };
 
 #[async_trait]
@@ -169,8 +169,6 @@ impl Store for SqliteStore {
             self.writer.with_ticket(ticket, move |tx| enrolment::chunk_enrol(tx, &permit, &chunk)).await?;
         Ok(match done {
             (Chunked::Enrolled(batch, change), Some(receipt)) => {
-                // Templates of subjects who were enrolled again are gone from the rows.
-                self.snapshots_forget(change.removed.clone()).await?;
                 ChunkDone::Enrolled { receipt, batch, change }
             }
             (Chunked::Enrolled(..), None) => return Err(UNLOGGED),
@@ -238,11 +236,10 @@ impl Store for SqliteStore {
             })
             .await?;
         }
-        let (context, folder) = (std::sync::Arc::clone(&self.context), std::sync::Arc::clone(&self.snapshots));
-        let reading = self
-            .readers
-            .read(move |sql| gallery::read(&context, &folder, sql, &collection, &pages))
-            .await?;
+        let (context, folder) =
+            (std::sync::Arc::clone(&self.context), std::sync::Arc::clone(&self.snapshots));
+        let reading =
+            self.readers.read(move |sql| gallery::read(&context, &folder, sql, &collection, &pages)).await?;
         let gallery::Reading { read, unfit } = reading;
         self.with_snapshots(move |context, folder| folder.destroy(context, &unfit)).await?;
         Ok(read)
@@ -268,6 +265,13 @@ impl Store for SqliteStore {
             self.readers.read(move |sql| Ok((snapshot::form(sql, &name)?, snapshot::position(sql)?))).await?;
         let form = form.ok_or(StoreError::Damaged { what: "a collection without its row" })?;
         self.with_snapshots(move |context, folder| folder.write(context, new, form, position)).await
+    }
+
+    async fn snapshots_forget(&self, slots: Vec<(CollectionName, u64)>) -> Result<(), StoreError> {
+        if slots.is_empty() {
+            return Ok(());
+        }
+        self.with_snapshots(move |context, folder| folder.slots_gone(context, &slots)).await
     }
 
     async fn snapshots_keep(&self, collections: Vec<CollectionName>) -> Result<(), StoreError> {

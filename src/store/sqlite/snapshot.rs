@@ -213,7 +213,8 @@ impl SnapshotFolder {
         context: &Context,
         collections: &[CollectionName],
     ) -> Result<(), StoreError> {
-        let others = self.state().kept.keys().filter(|(name, _)| !collections.contains(name)).cloned().collect();
+        let others =
+            self.state().kept.keys().filter(|(name, _)| !collections.contains(name)).cloned().collect();
         self.destroy(context, &others)
     }
 
