@@ -25,6 +25,7 @@ use onebit::keys::RootKey;
 use onebit::secret::{Secret, SystemEntropy, random_bytes};
 use onebit::store::sqlite::SqliteStore;
 use onebit::store::{Founding, Partner, Person, Store};
+use onebit::telemetry::{self, LogFormat, LogSettings};
 use onebit::template::{Quality, QualityScore, Sample};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -33,6 +34,8 @@ use zeroize::Zeroizing;
 fn main() {
     let templates = std::env::var("ONEBIT_BENCH_TEMPLATES");
     let templates = templates.map_or(100_000, |text| text.parse().expect("a number of templates"));
+    let warnings = LogSettings { format: LogFormat::Text, filter: "warn".to_owned() };
+    telemetry::init(&warnings).expect("a log");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let folder = tempfile::tempdir().expect("a folder");
     runtime.block_on(run(folder.path(), templates));

@@ -44,7 +44,6 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::clock::Clock;
-use crate::ids::CollectionName;
 use crate::keys::{KeyRing, RootKey, SealError, Sealed};
 use crate::secret::{Entropy, EntropyAhead};
 
