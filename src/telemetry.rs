@@ -193,10 +193,8 @@ pub const COMMIT_TRANSACTIONS: &str = "onebit_commit_transactions";
 pub const JOBS: &str = "onebit_jobs_total";
 /// Days of payloads that are past their retention, by `kind`.
 pub const PAYLOAD_DAYS_PAST: &str = "onebit_payload_days_past_retention";
-/// Templates that the last start took from search snapshots.
-pub const TEMPLATES_FROM_SNAPSHOTS: &str = "onebit_templates_from_snapshots";
-/// Templates that the last start opened from the store's rows.
-pub const TEMPLATES_FROM_ROWS: &str = "onebit_templates_from_rows";
+/// The share of all templates that the start took from search snapshots, from 0 to 1.
+pub const SNAPSHOTS_SHARE: &str = "onebit_snapshots_share";
 /// Search snapshots that were written.
 pub const SNAPSHOTS_WRITTEN: &str = "onebit_snapshots_written_total";
 /// Search snapshots that were not used, by `reason`.
@@ -287,10 +285,10 @@ pub fn snapshot_written() {
     metrics::counter!(SNAPSHOTS_WRITTEN).increment(1);
 }
 
-/// Sets where the templates of all galleries came from.
-pub fn gallery_read(from_snapshots: u64, from_rows: u64) {
-    metrics::gauge!(TEMPLATES_FROM_SNAPSHOTS).set(number(from_snapshots));
-    metrics::gauge!(TEMPLATES_FROM_ROWS).set(number(from_rows));
+/// Sets which share of all templates came from search snapshots; how many there are is nobody's business here.
+pub fn snapshots_share(from_snapshots: u64, from_rows: u64) {
+    let all = number(from_snapshots.saturating_add(from_rows));
+    metrics::gauge!(SNAPSHOTS_SHARE).set(if all > 0.0 { number(from_snapshots) / all } else { 1.0 });
 }
 
 /// Counts a witness that gave no cosignature; `reason` is a fixed word.
@@ -322,16 +320,7 @@ fn metrics_describe() {
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "time that a commit takes");
     describe_histogram!(COMMIT_TRANSACTIONS, Unit::Count, "transactions in a commit");
     describe_counter!(JOBS, Unit::Count, "runs of background jobs");
-    describe_gauge!(
-        TEMPLATES_FROM_SNAPSHOTS,
-        Unit::Count,
-        "templates that the start took from search snapshots"
-    );
-    describe_gauge!(
-        TEMPLATES_FROM_ROWS,
-        Unit::Count,
-        "templates that the start opened from the store's rows"
-    );
+    describe_gauge!(SNAPSHOTS_SHARE, "share of all templates that the start took from search snapshots");
     describe_counter!(SNAPSHOTS_WRITTEN, Unit::Count, "search snapshots that were written");
     describe_counter!(SNAPSHOTS_UNFIT, Unit::Count, "search snapshots that were not used");
     describe_gauge!(WITNESS_SIZE, Unit::Count, "size of the holder's journal that a witness cosigned last");

@@ -99,7 +99,7 @@ async fn galleries_fill(
         from_rows = from_rows.saturating_add(read.from_rows);
     }
     if !fresh.is_empty() {
-        telemetry::gallery_read(from_snapshots, from_rows);
+        telemetry::snapshots_share(from_snapshots, from_rows);
     }
     Ok(())
 }
