@@ -480,7 +480,10 @@ impl Written {
         let path = folder.path().join("a.sealed");
         file::write(&path, (&id, &key), &head, &templates, &entropy).unwrap();
         let written = Self { bytes: std::fs::read(&path).unwrap(), folder, keys };
-        assert_eq!(written.read(&written.bytes).ok().map(|found| found.len() as u64), Some(count));
+        assert_eq!(
+            written.read(&written.bytes).ok().map(|found| found.len().try_into().unwrap()),
+            Some(count)
+        );
         written
     }
 
@@ -515,7 +518,7 @@ fn every_flipped_byte_and_every_truncation_is_refused() {
 #[test]
 fn chunks_in_another_order_or_another_files_are_refused() {
     let count = file::CHUNK_TEMPLATES * 2 + 5;
-    let written = Written::new(count as u64);
+    let written = Written::new(count.try_into().unwrap());
     let chunk = file::CHUNK_TEMPLATES * 16 + 29;
     let last = 5 * 16 + 29;
     let first = written.bytes.len() - last - 2 * chunk;
@@ -528,7 +531,7 @@ fn chunks_in_another_order_or_another_files_are_refused() {
     let shorter = [&written.bytes[..first], &written.bytes[first + chunk..]].concat();
     assert_eq!(written.word(&shorter), "damaged");
     // The same templates under the same id in another store.
-    let other = Written::new(count as u64);
+    let other = Written::new(count.try_into().unwrap());
     assert_eq!(written.word(&other.bytes), "damaged");
 }
 
