@@ -22,7 +22,7 @@ TORTURE ?=
 BENCH ?=
 DEMO ?=
 
-.PHONY: help setup build verifier test torture demo bench bench-engine bench-query lint ci fmt clean-demo
+.PHONY: help setup build verifier test torture demo bench bench-engine bench-gallery bench-query lint ci fmt clean-demo
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +51,9 @@ bench: setup ## Run the benchmarks
 
 bench-engine: setup ## Measure the search beside its peers (ONEBIT_BENCH_TEMPLATES=1000000 for more)
 	@$(CCACHE) cargo bench --locked --bench engine
+
+bench-gallery: setup ## Measure starts from disk, and questions while the gallery changes (ONEBIT_BENCH_TEMPLATES=1000000)
+	@$(CCACHE) cargo bench --locked --bench gallery
 
 bench-query: setup ## Measure whole queries over TLS (ONEBIT_BENCH_TEMPLATES=1000000 for more)
 	@$(CCACHE) cargo bench --locked --bench query

@@ -199,6 +199,12 @@ pub const COMMIT_TRANSACTIONS: &str = "onebit_commit_transactions";
 pub const JOBS: &str = "onebit_jobs_total";
 /// Days of payloads that are past their retention, by `kind`.
 pub const PAYLOAD_DAYS_PAST: &str = "onebit_payload_days_past_retention";
+/// The share of all templates that the start took from search snapshots, from 0 to 1.
+pub const SNAPSHOTS_SHARE: &str = "onebit_snapshots_share";
+/// Search snapshots that were written.
+pub const SNAPSHOTS_WRITTEN: &str = "onebit_snapshots_written_total";
+/// Search snapshots that were not used, by `reason`.
+pub const SNAPSHOTS_UNFIT: &str = "onebit_snapshots_unfit_total";
 
 /// The size of the holder's journal that a witness cosigned last, by `witness`.
 pub const WITNESS_SIZE: &str = "onebit_witness_size";
@@ -275,6 +281,22 @@ pub fn witnessed_size(size: u64) {
     metrics::gauge!(WITNESSED_SIZE).set(number(size));
 }
 
+/// Counts a search snapshot that is not used; `reason` is a fixed word.
+pub fn snapshot_unfit(reason: &'static str) {
+    metrics::counter!(SNAPSHOTS_UNFIT, "reason" => reason).increment(1);
+}
+
+/// Counts a search snapshot that was written.
+pub fn snapshot_written() {
+    metrics::counter!(SNAPSHOTS_WRITTEN).increment(1);
+}
+
+/// Sets which share of all templates came from search snapshots; how many there are is nobody's business here.
+pub fn snapshots_share(from_snapshots: u64, from_rows: u64) {
+    let all = number(from_snapshots.saturating_add(from_rows));
+    metrics::gauge!(SNAPSHOTS_SHARE).set(if all > 0.0 { number(from_snapshots) / all } else { 1.0 });
+}
+
 /// Counts a witness that gave no cosignature; `reason` is a fixed word.
 pub fn witness_failed(witness: &str, reason: &'static str) {
     metrics::counter!(WITNESS_FAILURES, "witness" => witness.to_owned(), "reason" => reason).increment(1);
@@ -308,6 +330,9 @@ fn metrics_describe() {
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "time that a commit takes");
     describe_histogram!(COMMIT_TRANSACTIONS, Unit::Count, "transactions in a commit");
     describe_counter!(JOBS, Unit::Count, "runs of background jobs");
+    describe_gauge!(SNAPSHOTS_SHARE, "share of all templates that the start took from search snapshots");
+    describe_counter!(SNAPSHOTS_WRITTEN, Unit::Count, "search snapshots that were written");
+    describe_counter!(SNAPSHOTS_UNFIT, Unit::Count, "search snapshots that were not used");
     describe_gauge!(WITNESS_SIZE, Unit::Count, "size of the holder's journal that a witness cosigned last");
     describe_gauge!(WITNESSED_SIZE, Unit::Count, "size of the holder's journal that a quorum cosigned last");
     describe_counter!(WITNESS_FAILURES, Unit::Count, "times at which a witness gave no cosignature");

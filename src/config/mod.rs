@@ -423,6 +423,7 @@ struct JobKeys {
     witnesses_every_s: Option<Spanned<u64>>,
     tending_every_s: Option<Spanned<u64>>,
     retention_every_s: Option<Spanned<u64>>,
+    snapshots_every_s: Option<Spanned<u64>>,
 }
 
 fn jobs(document: &mut Document<'_>) -> Option<Cadence> {
@@ -436,7 +437,14 @@ fn jobs(document: &mut Document<'_>) -> Option<Cadence> {
     let witnesses = every("witnesses_every_s", &keys.witnesses_every_s, default.witnesses);
     let tending = every("tending_every_s", &keys.tending_every_s, default.tending);
     let retention = every("retention_every_s", &keys.retention_every_s, default.retention);
-    Some(Cadence { heads: heads?, witnesses: witnesses?, tending: tending?, retention: retention? })
+    let snapshots = every("snapshots_every_s", &keys.snapshots_every_s, default.snapshots);
+    Some(Cadence {
+        heads: heads?,
+        witnesses: witnesses?,
+        tending: tending?,
+        retention: retention?,
+        snapshots: snapshots?,
+    })
 }
 
 /// A whole number's key, the range that it may lie in, and what it is when nobody says.

@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+
 use crate::authz::{PolicyFault, Rules};
 use crate::ids::{CollectionName, Digest};
 use crate::index::{Compartment, Gallery, IndexError, Slot};
 use crate::matching::{Collection, Thresholds};
 use crate::store::enrolment::{CollectionNew, Loaded, RestrictionSet};
+use crate::store::snapshot::{GalleryRead, Served, Snapshots};
 use crate::store::{GalleryChange, Store, StoreError};
-use crate::template::{Scheme, Transform};
+use crate::telemetry;
+use crate::template::{Compact, Protected, Scheme, Transform};
 
 use super::{Gate, GateError, GateParts, Live};
 
@@ -33,6 +37,12 @@ pub enum OpenError {
     /// The store failed.
     #[error("the store could not be read")]
     Store(#[from] StoreError),
+    /// A gallery is not what the store counts, not even without snapshots.
+    #[error(
+        "the gallery of the collection `{0}` has other templates than the store counts; check the store with \
+         `onebit audit fsck`"
+    )]
+    Count(CollectionName),
     /// A gallery could not be filled.
     #[error("the gallery of a collection could not be filled")]
     Index(#[source] IndexError),
@@ -65,13 +75,33 @@ pub(super) async fn load(parts: &GateParts, before: Option<&Live>) -> Result<Liv
     }
     let fresh: Vec<CollectionName> = new.iter().map(|one| one.name.clone()).collect();
     store.collections_sync(new).await?;
-    for name in fresh {
-        if let Some(collection) = collections.get(&name) {
-            fill(store, &name, collection).await?;
-        }
+    if before.is_none() {
+        store.snapshots_keep(fresh.clone()).await?;
     }
+    galleries_fill(store, &fresh, &collections).await?;
     let sets = sets(store).await?;
     Ok(Live { holder, rules: Arc::new(rules), registry: Arc::new(registry), collections, sets })
+}
+
+async fn galleries_fill(
+    store: &dyn Store,
+    fresh: &[CollectionName],
+    collections: &BTreeMap<CollectionName, Arc<Collection>>,
+) -> Result<(), OpenError> {
+    let (mut from_snapshots, mut from_rows) = (0_u64, 0_u64);
+    for name in fresh {
+        let Some(collection) = collections.get(name) else { continue };
+        let read = fill(store, name, collection).await?;
+        for (kind, count) in [("snapshot", read.from_snapshots), ("row", read.from_rows)] {
+            tracing::info!(collection = name.as_str(), kind, count, "templates read into a gallery");
+        }
+        from_snapshots = from_snapshots.saturating_add(read.from_snapshots);
+        from_rows = from_rows.saturating_add(read.from_rows);
+    }
+    if !fresh.is_empty() {
+        telemetry::snapshots_share(from_snapshots, from_rows);
+    }
+    Ok(())
 }
 
 /// A gallery under rules that changed: the same templates, another calibration perhaps.
@@ -91,17 +121,57 @@ fn kept_under(
     Ok(Arc::new(Collection { scheme, transform, gallery, thresholds }))
 }
 
-async fn fill(store: &dyn Store, name: &CollectionName, collection: &Collection) -> Result<(), OpenError> {
-    let mut after = 0;
-    loop {
-        let page = store.gallery_load(name.clone(), after, LOAD_TEMPLATES).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = last.slot;
-        collection.gallery.insert(page.into_iter().map(placed).collect()).map_err(OpenError::Index)?;
+/// Fills an empty gallery and compares it with what the store counts; gives where its templates came from.
+async fn fill(
+    store: &dyn Store,
+    name: &CollectionName,
+    collection: &Collection,
+) -> Result<GalleryRead, OpenError> {
+    for snapshots in [Snapshots::Used, Snapshots::Destroyed] {
+        let read = fill_by(store, name, &collection.gallery, snapshots).await?;
+        let found = collection.gallery.census();
+        if read.totals.iter().map(|(set, count)| (Compartment(*set), *count)).eq(found) {
+            return Ok(read);
+        }
+        tracing::error!(
+            collection = name.as_str(),
+            "a gallery is not what the store counts; it is filled again"
+        );
+        collection.gallery.clear();
     }
+    Err(OpenError::Count(name.clone()))
 }
 
-fn placed(loaded: Loaded) -> (Slot, Compartment, crate::template::Protected) {
+async fn fill_by(
+    store: &dyn Store,
+    name: &CollectionName,
+    gallery: &Arc<Gallery>,
+    snapshots: Snapshots,
+) -> Result<GalleryRead, OpenError> {
+    // One page is built while the next one is read.
+    let (pages, mut read) = mpsc::channel(1);
+    let reading = store.gallery_read(name.clone(), snapshots, pages);
+    let building = async {
+        while let Some(page) = read.recv().await {
+            let gallery = Arc::clone(gallery);
+            let built = tokio::task::spawn_blocking(move || {
+                gallery.insert_rounded(page.into_iter().map(served).collect())
+            });
+            built.await.map_err(|_| OpenError::Store(StoreError::Closed))?.map_err(OpenError::Index)?;
+        }
+        drop(read);
+        Ok::<(), OpenError>(())
+    };
+    let (read, built) = tokio::join!(reading, building);
+    built?;
+    Ok(read?)
+}
+
+fn served(served: Served) -> (Slot, Compartment, Compact) {
+    (Slot(served.slot), Compartment(served.restriction_set), served.template)
+}
+
+fn placed(loaded: Loaded) -> (Slot, Compartment, Protected) {
     (Slot(loaded.slot), Compartment(loaded.restriction_set), loaded.template)
 }
 
@@ -166,8 +236,5 @@ fn apply(live: &Live, change: GalleryChange) -> Result<(), IndexError> {
     }
     Ok(())
 }
-
-/// Templates that are opened and inserted at a time: some 20 MB at 512 components.
-const LOAD_TEMPLATES: u32 = 8_192;
 /// Renewal of a transform will count on from here.
 const FIRST_GENERATION: u32 = 1;

@@ -121,7 +121,10 @@ impl Gate {
         let _order = self.publish.lock().await;
         match self.parts.store.chunk_enrol(permit, chunk).await? {
             ChunkDone::Enrolled { batch, change, .. } => {
+                let gone = change.removed.clone();
                 self.gallery_apply(change).await?;
+                // Not before: questions about those who are enrolled again wait for the gallery.
+                self.parts.store.snapshots_forget(gone).await?;
                 Ok(ChunkAnswer { batch, accepted, rejected })
             }
             ChunkDone::Repeated { batch, rejected } => {

@@ -14,6 +14,7 @@ mod log;
 mod query;
 mod ready;
 mod retention;
+mod snapshot;
 mod subject;
 mod tiles;
 mod witness;

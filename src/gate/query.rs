@@ -108,7 +108,7 @@ impl Gate {
             collection.ok_or(GateError::Internal { doing: "finding a collection of the rules" })?;
         let samples = u8::try_from(ask.samples.len()).unwrap_or(u8::MAX);
         let probes = Step::Protect.of(async { protect(&collection, ask.samples) }).await?;
-        let question = Question { collection, probes, sets: &live.sets };
+        let question = Question { collection, probes, sets: &live.sets, changing: &self.publish };
         let store = self.parts.store.as_ref();
         let verdict = Step::Search.of(matching::decide(store, &permit, question)).await;
         let verdict = verdict.map_err(GateError::Matching)?;

@@ -33,7 +33,7 @@ pub struct Gallery {
     dimension: Dimension,
     kernel: Kernel,
     pool: Pool,
-    segments: ArcSwap<Vec<Arc<Segment>>>,
+    pub(super) segments: ArcSwap<Vec<Arc<Segment>>>,
     /// Held by whoever changes the segments.
     writer: Mutex<()>,
     searches: Together<Probe, Findings>,
@@ -80,6 +80,16 @@ impl Gallery {
     /// # Errors
     /// [`IndexError::SlotTaken`] and [`IndexError::Dimension`]; nothing has changed then.
     pub fn insert(&self, templates: Vec<(Slot, Compartment, Protected)>) -> Result<(), IndexError> {
+        let rounded =
+            |(slot, compartment, template): (_, _, Protected)| (slot, compartment, Compact::of(&template));
+        self.insert_rounded(templates.into_iter().map(rounded).collect())
+    }
+
+    /// The same with templates that are rounded already.
+    ///
+    /// # Errors
+    /// [`IndexError::SlotTaken`] and [`IndexError::Dimension`]; nothing has changed then.
+    pub fn insert_rounded(&self, templates: Vec<(Slot, Compartment, Compact)>) -> Result<(), IndexError> {
         let _writer = self.writer();
         let segments = self.segments.load_full();
         let slots = || templates.iter().map(|(slot, ..)| *slot);
@@ -98,7 +108,7 @@ impl Gallery {
         }
         let mut change = Change::of(&segments);
         for (slot, compartment, template) in templates {
-            change.insert(compartment, Entry { slot, source: Source::New(Compact::of(&template)) });
+            change.insert(compartment, Entry { slot, source: Source::New(template) });
         }
         self.publish(change);
         Ok(())
@@ -114,6 +124,12 @@ impl Gallery {
             self.publish(change);
         }
         taken
+    }
+
+    /// Takes every template out.
+    pub fn clear(&self) {
+        let _writer = self.writer();
+        self.segments.store(Arc::default());
     }
 
     /// Moves the template of a slot to another compartment. No search misses it meanwhile.

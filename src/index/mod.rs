@@ -19,6 +19,7 @@ mod processor;
 mod reach;
 mod scan;
 mod segment;
+mod snapshot;
 mod together;
 
 pub use findings::{Finding, Findings};

@@ -1,5 +1,6 @@
 //! What the server does by the clock, as an actor of its own: heads of partners' journals into the holder's, the
-//! holder's to its witnesses, cases whose time has come, and a look at the payloads whose retention is over.
+//! holder's to its witnesses, cases whose time has come, a look at the payloads whose retention is over, and search
+//! snapshots for the next start.
 //!
 //! Each job runs once at the start and then after each pause. A run that fails is logged and counted, and the
 //! next one tries again: nothing here ends the server. A job that is told to stop finishes the run it is in.
@@ -26,6 +27,8 @@ pub struct Cadence {
     pub tending: Duration,
     /// Between two looks at the payloads whose retention is over.
     pub retention: Duration,
+    /// Between two looks at the search snapshots that are due.
+    pub snapshots: Duration,
 }
 
 impl Default for Cadence {
@@ -35,6 +38,7 @@ impl Default for Cadence {
             witnesses: WITNESSES_EVERY,
             tending: TENDING_EVERY,
             retention: RETENTION_EVERY,
+            snapshots: SNAPSHOTS_EVERY,
         }
     }
 }
@@ -79,6 +83,11 @@ impl Jobs {
         jobs.spawn("retention", cadence.retention, Arc::default(), move || {
             let gate = Arc::clone(&retention);
             async move { gate.retention_watch().await }
+        });
+        let snapshots = Arc::clone(gate);
+        jobs.spawn("snapshots", cadence.snapshots, Arc::default(), move || {
+            let gate = Arc::clone(&snapshots);
+            async move { gate.snapshots_write().await }
         });
         jobs
     }
@@ -137,6 +146,8 @@ const TENDING_EVERY: Duration = Duration::from_secs(30);
 /// Retention counts days; an hour after midnight is soon enough, and a disposal that a busy reader held up is
 /// finished within it.
 const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
+/// What came in the last half minute is opened row by row at a start, which takes no longer for it.
+const SNAPSHOTS_EVERY: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

@@ -20,11 +20,14 @@ pub enum Purpose {
     NamedKeys,
     /// Seals contacts of people and partners.
     Registry,
+    /// Wraps the keys of search snapshots, one for each file.
+    SnapshotKeys,
 }
 
 impl Purpose {
     /// Every purpose, in the order of their declaration.
-    pub const ALL: [Self; 4] = [Self::SubjectKeys, Self::PayloadKeys, Self::NamedKeys, Self::Registry];
+    pub const ALL: [Self; 5] =
+        [Self::SubjectKeys, Self::PayloadKeys, Self::NamedKeys, Self::Registry, Self::SnapshotKeys];
 
     /// The name that the key is derived with. Never change one: nothing sealed would open any more.
     #[must_use]
@@ -34,6 +37,7 @@ impl Purpose {
             Self::PayloadKeys => "payload-keys",
             Self::NamedKeys => "named-keys",
             Self::Registry => "registry",
+            Self::SnapshotKeys => "snapshot-keys",
         }
     }
 }
@@ -46,6 +50,7 @@ pub struct KeyRing {
     payload_keys: SealingKey,
     named_keys: SealingKey,
     registry: SealingKey,
+    snapshot_keys: SealingKey,
     tags: TagKey,
     pseudonyms: PseudonymKey,
     transforms: Secret<32>,
@@ -65,6 +70,7 @@ impl KeyRing {
             payload_keys: sealing(Purpose::PayloadKeys),
             named_keys: sealing(Purpose::NamedKeys),
             registry: sealing(Purpose::Registry),
+            snapshot_keys: sealing(Purpose::SnapshotKeys),
             tags: TagKey::new(derived("tags")),
             pseudonyms: PseudonymKey::new(derived("pseudonyms")),
             transforms: derived("transforms"),
@@ -80,6 +86,7 @@ impl KeyRing {
             Purpose::PayloadKeys => &self.payload_keys,
             Purpose::NamedKeys => &self.named_keys,
             Purpose::Registry => &self.registry,
+            Purpose::SnapshotKeys => &self.snapshot_keys,
         }
     }
 

@@ -50,6 +50,8 @@ pub struct Question<'a> {
     pub probes: Vec<Protected>,
     /// The sets of restrictions that compartments stand for.
     pub sets: &'a BTreeMap<u64, RestrictionSet>,
+    /// Held by whoever changes rows and galleries, from the commit until both are the same again.
+    pub changing: &'a tokio::sync::Mutex<()>,
 }
 
 /// Searches the whole collection and decides.
@@ -64,7 +66,11 @@ pub async fn decide(
     let agreement = permit.agreement().ok_or(MatchingError::NoAgreement)?;
     let threshold = threshold(&question, agreement)?;
     let probes = Arc::new(question.probes);
-    for _ in 0..SEARCHES {
+    for attempt in 0..SEARCHES {
+        if attempt > 0 {
+            // Whoever was enrolled again or erased is so in the gallery, too, when the change under way is over.
+            drop(question.changing.lock().await);
+        }
         let findings = search(Arc::clone(&question.collection), Arc::clone(&probes), threshold).await?;
         let best = best(&findings, question.sets, agreement);
         if let Some(verdict) = verdict(store, &best, threshold).await? {

@@ -16,9 +16,11 @@ pub mod log;
 pub mod query;
 mod receipt;
 pub mod registry;
+pub mod snapshot;
 pub mod sqlite;
 pub mod witness;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use async_trait::async_trait;
@@ -196,6 +198,30 @@ pub trait Store: Send + Sync {
         after: u64,
         limit: u32,
     ) -> Result<Vec<enrolment::Loaded>, StoreError>;
+    /// Reads all templates of a collection as a gallery serves them, page by page in slot order, with the help of
+    /// snapshots. Snapshots that are not fit, or hold what is gone, are destroyed.
+    async fn gallery_read(
+        &self,
+        collection: CollectionName,
+        snapshots: snapshot::Snapshots,
+        pages: tokio::sync::mpsc::Sender<Vec<snapshot::Served>>,
+    ) -> Result<snapshot::GalleryRead, StoreError>;
+    /// How many templates each snapshot of a collection holds, by its range of slots.
+    async fn snapshot_counts(&self, collection: CollectionName) -> Result<BTreeMap<u64, u64>, StoreError>;
+    /// The leave to write the snapshot of a range of slots; `None` while another is being written. From here on
+    /// nothing that is erased stays in it, so take the copies of templates afterwards.
+    async fn snapshot_begin(
+        &self,
+        collection: CollectionName,
+        range: u64,
+    ) -> Result<Option<snapshot::SnapshotBegun>, StoreError>;
+    /// Seals and writes a snapshot, in place of the one before. Not written when one of its templates was erased
+    /// meanwhile.
+    async fn snapshot_write(&self, new: snapshot::SnapshotNew) -> Result<(), StoreError>;
+    /// Destroys the snapshots that hold templates of these slots, which are gone; an erasure does so by itself.
+    async fn snapshots_forget(&self, slots: Vec<(CollectionName, u64)>) -> Result<(), StoreError>;
+    /// Destroys the snapshots of all other collections.
+    async fn snapshots_keep(&self, collections: Vec<CollectionName>) -> Result<(), StoreError>;
     /// The names of every set of restrictions, by its label.
     async fn restriction_sets(&self) -> Result<Vec<enrolment::RestrictionSet>, StoreError>;
     /// The subject behind a slot, `None` when it is gone; for an answer that is then recorded, since this may be ahead

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::protect::Protected;
+use super::protect::{Protected, TemplateError};
 use super::scheme::Dimension;
 use super::similarity::Similarity;
 
@@ -27,10 +27,43 @@ impl Compact {
     pub fn of(template: &Protected) -> Self {
         let components: Zeroizing<Vec<i8>> =
             Zeroizing::new(template.components().iter().map(|&component| rounded(component)).collect());
+        Self::new(components, template.dimension())
+    }
+
+    /// The rounded form with these components, of which there are `dimension`.
+    pub(crate) fn of_components(components: impl Iterator<Item = i8>, dimension: Dimension) -> Self {
+        // Reserved at once, so that growing leaves no copy behind.
+        let mut own = Zeroizing::new(Vec::with_capacity(dimension.len()));
+        own.extend(components.take(dimension.len()));
+        Self::new(own, dimension)
+    }
+
+    /// The rounded form with these bytes, as [`Compact::write`] wrote them.
+    ///
+    /// # Errors
+    /// [`TemplateError::Damaged`] for anything that `write` does not write.
+    pub fn from_bytes(bytes: &[u8], dimension: Dimension) -> Result<Self, TemplateError> {
+        if bytes.len() != dimension.len() {
+            return Err(TemplateError::Damaged("its length is not that of its dimension"));
+        }
+        let components = bytes.iter().copied().map(u8::cast_signed);
+        let largest = components.clone().map(i8::unsigned_abs).fold(0, u8::max);
+        if largest != LARGEST.unsigned_abs() {
+            return Err(TemplateError::Damaged("its components are not on their scale"));
+        }
+        Ok(Self::of_components(components, dimension))
+    }
+
+    /// Appends the bytes to seal: each component as a signed 8-bit number.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend(self.components.iter().copied().map(i8::cast_unsigned));
+    }
+
+    fn new(components: Zeroizing<Vec<i8>>, dimension: Dimension) -> Self {
         // INVARIANT: at most 4,096 squares of 127, which is below 2^27.
         let square = |&component: &i8| u32::from(component.unsigned_abs()).pow(2);
         let squares = components.iter().map(square).fold(0_u32, u32::wrapping_add);
-        Self { components, dimension: template.dimension(), squares }
+        Self { components, dimension, squares }
     }
 
     /// The number of components.
@@ -66,6 +99,9 @@ impl Length {
         Similarity::new(dot, self.0, f64::from(squares).sqrt())
     }
 }
+
+/// The largest magnitude of a component.
+const LARGEST: i8 = i8::MAX;
 
 /// `component` * 127 / 32,767, rounded half away from zero.
 fn rounded(component: i16) -> i8 {
@@ -121,5 +157,21 @@ mod tests {
         let squares: i32 = compact.components().iter().map(|&component| i32::from(component).pow(2)).sum();
         assert_eq!(i64::from(compact.squares()), i64::from(squares));
         assert_eq!(compact.components().iter().map(|component| component.unsigned_abs()).max(), Some(127));
+    }
+
+    #[test]
+    fn bytes_go_there_and_back_and_others_are_refused() {
+        let (mut rng, transform) = (synthetic::rng(9), synthetic::transform(100, 1));
+        let template = Compact::of(&synthetic::protected(&synthetic::unit(&mut rng, 100), &transform));
+        let mut bytes = Vec::new();
+        template.write(&mut bytes);
+        let again = Compact::from_bytes(&bytes, template.dimension()).ok().unwrap();
+        assert_eq!((again.components(), again.squares()), (template.components(), template.squares()));
+        let refused = |bytes: &[u8]| Compact::from_bytes(bytes, template.dimension()).is_err();
+        assert!(refused(&bytes[1..]), "a component is missing");
+        assert!(refused(&[bytes.as_slice(), &[0]].concat()), "there is one too many");
+        assert!(refused(&[1; 100]), "no component is at the end of the scale");
+        bytes[7] = i8::MIN.cast_unsigned();
+        assert!(refused(&bytes), "-128 is on no scale");
     }
 }

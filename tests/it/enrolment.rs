@@ -94,6 +94,23 @@ async fn an_array_with_records_is_enrolled_and_bad_rows_are_told_with_their_reas
 }
 
 #[tokio::test]
+async fn questions_about_somebody_who_is_enrolled_again_meanwhile_are_answered() {
+    let holder = Holder::start(HolderOptions::people(3)).await;
+    let au = holder.channel(who::AU).await;
+    let asking = async {
+        for question in 0..90 {
+            assert_eq!(answer_about(&au, 0).await, Answer::Hit, "question {question}");
+        }
+    };
+    let enrolling = async {
+        for _ in 0..30 {
+            holder.enrol(0..1).await;
+        }
+    };
+    tokio::join!(asking, enrolling);
+}
+
+#[tokio::test]
 async fn templates_of_another_dimension_are_told_by_line() {
     let holder = Holder::start(HolderOptions::default()).await;
     let line = |person: u64, embedding: Vec<f32>| {

@@ -33,6 +33,7 @@ mod readme;
 mod receipts;
 mod retention;
 mod roles;
+mod snapshot;
 mod story;
 mod third_party;
 mod tiles;

@@ -614,7 +614,7 @@ pub(super) fn slot_subjects(sql: &Connection, slots: &[u64]) -> Result<Vec<Optio
         .collect()
 }
 
-fn template_open(bytes: &[u8]) -> Result<Protected, StoreError> {
+pub(super) fn template_open(bytes: &[u8]) -> Result<Protected, StoreError> {
     Protected::from_bytes(bytes).map_err(|_| StoreError::Damaged { what: "a template" })
 }
 

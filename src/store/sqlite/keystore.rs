@@ -158,6 +158,66 @@ impl KeyStore {
         super::truncate_log(&sql)
     }
 
+    /// Makes the key of a search snapshot; durable before anything is sealed under it.
+    pub(super) fn snapshot_key_make(
+        &self,
+        id: &SnapshotId,
+        entropy: &dyn Entropy,
+    ) -> Result<DataKey, StoreError> {
+        let key = DataKey::random(entropy)?;
+        let wrapped = key.wrap(self.ring.sealing(Purpose::SnapshotKeys), snapshot_place(id), entropy);
+        let wrapped = sealed("wrapping the key of a snapshot", wrapped)?;
+        let inserted = lock(&self.sql)
+            .execute("INSERT INTO snapshot_keys (id, wrapped) VALUES (?1, ?2)", params![id, wrapped]);
+        database("writing the key of a snapshot", inserted)?;
+        Ok(key)
+    }
+
+    /// The key of a search snapshot; `None` when it is destroyed, or another store's.
+    pub(super) fn snapshot_key(&self, id: &SnapshotId) -> Result<Option<DataKey>, StoreError> {
+        let wrapped = lock(&self.sql)
+            .query_row("SELECT wrapped FROM snapshot_keys WHERE id = ?1", params![id], |row| {
+                row.get::<_, Vec<u8>>(0)
+            })
+            .optional();
+        database("reading the key of a snapshot", wrapped)?
+            .map(|wrapped| {
+                let key =
+                    DataKey::unwrap(self.ring.sealing(Purpose::SnapshotKeys), snapshot_place(id), &wrapped);
+                opened("unwrapping the key of a snapshot", key)
+            })
+            .transpose()
+    }
+
+    /// Destroys the keys of these search snapshots: their pages are overwritten and the write-ahead log emptied.
+    pub(super) fn snapshot_keys_destroy(&self, ids: &[SnapshotId]) -> Result<(), StoreError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut sql = lock(&self.sql);
+        for statement in [
+            "UPDATE snapshot_keys SET wrapped = zeroblob(length(wrapped)) WHERE id = ?1",
+            "DELETE FROM snapshot_keys WHERE id = ?1",
+        ] {
+            let step = database("destroying keys of snapshots", sql.transaction())?;
+            for id in ids {
+                let done = step.execute(statement, params![id]);
+                database("destroying keys of snapshots", done)?;
+            }
+            database("destroying keys of snapshots", step.commit())?;
+        }
+        super::truncate_log(&sql)
+    }
+
+    /// The search snapshots that have a key.
+    pub(super) fn snapshot_ids(&self) -> Result<Vec<SnapshotId>, StoreError> {
+        let sql = lock(&self.sql);
+        let ids = sql.prepare("SELECT id FROM snapshot_keys").and_then(|mut statement| {
+            statement.query_map([], |row| row.get::<_, SnapshotId>(0))?.collect::<Result<Vec<_>, _>>()
+        });
+        database("listing keys of snapshots", ids)
+    }
+
     /// The key that signs checkpoints, made at the founding.
     pub(super) fn log_signer(&self, entropy: &dyn Entropy) -> Result<LogSigner, StoreError> {
         let sql = lock(&self.sql);
@@ -229,6 +289,9 @@ impl KeyStore {
     }
 }
 
+/// The random name of a search snapshot's file in the key store.
+pub(super) type SnapshotId = [u8; 16];
+
 /// Payload keys in memory.
 #[derive(Default)]
 struct PayloadKeys {
@@ -276,6 +339,10 @@ pub(super) const fn payload_place(row: &[u8]) -> Place<'_> {
 
 pub(super) const fn subject_place(subject: &SubjectId) -> Place<'_> {
     Place { table: "subject_keys", row: subject.as_bytes(), column: "wrapped", version: 1 }
+}
+
+const fn snapshot_place(id: &SnapshotId) -> Place<'_> {
+    Place { table: "snapshot_keys", row: id, column: "wrapped", version: 1 }
 }
 
 pub(super) const fn named_place(name: &str) -> Place<'_> {

@@ -12,6 +12,7 @@ mod enrolment;
 mod export;
 mod fork;
 mod fsck;
+mod gallery;
 mod heads;
 mod holder;
 mod journals;
@@ -27,6 +28,7 @@ mod release;
 mod rewrite;
 mod service;
 mod settled;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod totals;
@@ -51,6 +53,7 @@ use journals::Journals;
 use keystore::KeyStore;
 use readers::Readers;
 pub use recovery::{JournalContinued, journals_behind, journals_continue};
+use snapshot::SnapshotFolder;
 use writer::Writer;
 
 /// The store on SQLite.
@@ -58,6 +61,7 @@ pub struct SqliteStore {
     context: Arc<Context>,
     readers: Readers,
     writer: Writer,
+    snapshots: Arc<SnapshotFolder>,
     path: PathBuf,
 }
 
@@ -86,15 +90,26 @@ impl SqliteStore {
         let Parts { context, sql, journals, path } = Parts::open(folder, root, clock, entropy)?;
         let heads = fork::heads_compared(&context, &sql, heads)?;
         log_key::forget_replaced(&context, &sql)?;
+        let snapshots = SnapshotFolder::open(folder.join(snapshot::SNAPSHOTS_FOLDER), &context.keys)?;
         let writer = Writer::start(Arc::clone(&context), (sql, &path), journals, heads)?;
         let readers = Readers::open(&path, READERS, writer.settled())?;
-        Ok(Self { context, readers, writer, path })
+        Ok(Self { context, readers, writer, snapshots: Arc::new(snapshots), path })
     }
 
     /// Empties the write-ahead log of the database, on a connection of its own.
     async fn log_truncate(&self) -> Result<(), StoreError> {
         let path = self.path.clone();
         let done = tokio::task::spawn_blocking(move || truncate_log(&connect(&path)?));
+        done.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Works on the folder of snapshots, on a thread that may block.
+    async fn with_snapshots<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Context, &SnapshotFolder) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (context, snapshots) = (Arc::clone(&self.context), Arc::clone(&self.snapshots));
+        let done = tokio::task::spawn_blocking(move || work(&context, &snapshots));
         done.await.map_err(|_| StoreError::Closed)?
     }
 

@@ -1,6 +1,9 @@
 //! The trait's methods: each takes its transaction to the writer, or its question to a reader.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
+use tokio::sync::mpsc::Sender;
 
 use crate::approval::{Approval, Eligible, SignedDecision};
 use crate::audit::cosignature::WitnessKey;
@@ -18,6 +21,7 @@ use crate::store::enrolment::{BatchStarted, CollectionNew, Loaded, RestrictionNe
 use crate::store::log::{Consistency, ExportPlan, Read};
 use crate::store::query::AskedUnder;
 use crate::store::receipt::Ticket;
+use crate::store::snapshot::{GalleryRead, Served, SnapshotBegun, SnapshotNew, Snapshots};
 use crate::store::{
     AuditReceipt, Batch, BatchNew, Bundled, Case, CaseFilter, ChangeEnd, ChangeNew, ChangeRecord, Chunk,
     ChunkDone, Committed, DisclosureNew, DisclosureSeen, ExportFile, FieldFacts, Founding, GalleryChange,
@@ -31,7 +35,8 @@ use super::enrolment::Chunked;
 use super::query::Recording;
 use super::writer::UNLOGGED;
 use super::{
-    SqliteStore, change, disclosure, disclosure_row, disposal, enrolment, export, holder, log, query, witness,
+    SqliteStore, change, disclosure, disclosure_row, disposal, enrolment, export, gallery, holder, log,
+    query, snapshot, witness,
 };
 
 #[async_trait]
@@ -200,6 +205,7 @@ impl Store for SqliteStore {
         // The rows are gone and the entry stands; what a crash from here on leaves is finished at the next start.
         if let Some(subject) = subject {
             self.context.keys.subject_key_destroy(&subject)?;
+            self.snapshots_forget(change.removed.clone()).await?;
             self.writer.unlogged(move |tx| enrolment::erasure_done(tx, subject)).await?;
             self.log_truncate().await?;
         }
@@ -214,6 +220,62 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Loaded>, StoreError> {
         let context = std::sync::Arc::clone(&self.context);
         self.readers.read(move |sql| enrolment::gallery_load(&context, sql, &collection, after, limit)).await
+    }
+
+    async fn gallery_read(
+        &self,
+        collection: CollectionName,
+        snapshots: Snapshots,
+        pages: Sender<Vec<Served>>,
+    ) -> Result<GalleryRead, StoreError> {
+        let name = collection.clone();
+        if snapshots == Snapshots::Destroyed {
+            self.with_snapshots(move |context, folder| {
+                let ranges = folder.counts(&name).into_keys();
+                folder.destroy(context, &ranges.map(|range| (name.clone(), range)).collect())
+            })
+            .await?;
+        }
+        let (context, folder) =
+            (std::sync::Arc::clone(&self.context), std::sync::Arc::clone(&self.snapshots));
+        let reading =
+            self.readers.read(move |sql| gallery::read(&context, &folder, sql, &collection, &pages)).await?;
+        let gallery::Reading { read, unfit } = reading;
+        self.with_snapshots(move |context, folder| folder.destroy(context, &unfit)).await?;
+        Ok(read)
+    }
+
+    async fn snapshot_counts(&self, collection: CollectionName) -> Result<BTreeMap<u64, u64>, StoreError> {
+        Ok(self.snapshots.counts(&collection))
+    }
+
+    async fn snapshot_begin(
+        &self,
+        collection: CollectionName,
+        range: u64,
+    ) -> Result<Option<SnapshotBegun>, StoreError> {
+        Ok(self.snapshots.begin((collection, range)))
+    }
+
+    async fn snapshot_write(&self, new: SnapshotNew) -> Result<(), StoreError> {
+        let name = new.begun.collection.clone();
+        // INVARIANT: after the copies were taken. Whatever they hold was committed before, and so is in the database
+        // wherever this position is.
+        let (form, position) =
+            self.readers.read(move |sql| Ok((snapshot::form(sql, &name)?, snapshot::position(sql)?))).await?;
+        let form = form.ok_or(StoreError::Damaged { what: "a collection without its row" })?;
+        self.with_snapshots(move |context, folder| folder.write(context, new, form, position)).await
+    }
+
+    async fn snapshots_forget(&self, slots: Vec<(CollectionName, u64)>) -> Result<(), StoreError> {
+        if slots.is_empty() {
+            return Ok(());
+        }
+        self.with_snapshots(move |context, folder| folder.slots_gone(context, &slots)).await
+    }
+
+    async fn snapshots_keep(&self, collections: Vec<CollectionName>) -> Result<(), StoreError> {
+        self.with_snapshots(move |context, folder| folder.keep_only(context, &collections)).await
     }
 
     async fn restriction_sets(&self) -> Result<Vec<RestrictionSet>, StoreError> {

@@ -198,3 +198,18 @@ async fn an_erasure_that_a_crash_cut_short_is_finished_at_the_start() {
         .unwrap();
     assert_eq!(left, 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_waits_for_whoever_holds_the_lock_and_the_store_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = founded(folder.path()).await;
+    // As while an erasure empties the write-ahead log, with questions coming.
+    let other = Connection::open(&files(folder.path())[0]).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let asking = conformance::every_answer_has_an_entry_that_anyone_can_verify(bench);
+    tokio::pin!(asking);
+    let early = tokio::time::timeout(std::time::Duration::from_millis(200), &mut asking).await;
+    assert!(early.is_err(), "nothing can be written while somebody else holds the lock");
+    other.execute_batch("ROLLBACK").unwrap();
+    asking.await;
+}

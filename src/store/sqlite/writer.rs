@@ -9,7 +9,7 @@ use std::sync::mpsc as threads;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Timestamp;
@@ -283,7 +283,10 @@ impl Worker {
     ) -> Result<BatchEnd, StoreError> {
         // One time for the whole batch: a task that came a moment later was caused by nothing in it.
         let (begun, now) = (Instant::now(), self.context.clock.now());
-        let mut sql = database("beginning to write", self.sql.transaction())?;
+        // INVARIANT: with the lock from the beginning. A transaction that only reads at first can't wait for whoever
+        // empties the write-ahead log after an erasure: its first change would fail, and the store stop.
+        let begun_writing = self.sql.transaction_with_behavior(TransactionBehavior::Immediate);
+        let mut sql = database("beginning to write", begun_writing)?;
         let mut done = 0;
         while let Some(task) = batch.get_mut(done) {
             match task.undo() {

@@ -17,3 +17,9 @@ CREATE TABLE named_keys (
     name    TEXT PRIMARY KEY,
     wrapped BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- One key for each file of search snapshots: without it the file, and every copy of it, opens no more.
+CREATE TABLE snapshot_keys (
+    id      BLOB PRIMARY KEY CHECK (length(id) = 16),
+    wrapped BLOB NOT NULL
+) STRICT, WITHOUT ROWID;

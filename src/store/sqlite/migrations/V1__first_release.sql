@@ -175,6 +175,9 @@ CREATE TABLE subjects (
     enrolled_by     TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Who is restricted, in the order of subjects: a start puts their templates into their compartments by it.
+CREATE INDEX subjects_restricted ON subjects (id, restriction_set) WHERE restriction_set != 0;
+
 CREATE TABLE templates (
     slot       INTEGER PRIMARY KEY AUTOINCREMENT,
     subject    BLOB NOT NULL REFERENCES subjects (id) ON DELETE CASCADE,
