@@ -181,9 +181,10 @@ impl Bench {
         };
         let permit =
             self.permit("intake", Action::EnrolSubjects, About::Collection { collection: &batch }).await;
-        let ChunkDone::Enrolled { change, .. } = self.store.chunk_enrol(permit, chunk).await.unwrap() else {
-            panic!("a first chunk is enrolled")
-        };
+        let ChunksDone { done, change, receipt } =
+            self.store.chunks_enrol(vec![(permit, chunk)]).await.unwrap();
+        assert!(matches!(done[..], [ChunkDone::Enrolled { .. }]), "a first chunk is enrolled");
+        assert!(receipt.is_some(), "what is enrolled has an entry");
         let slot = change.added.first().expect("the subject has a template").slot;
         self.store.slot_subject(vec![slot]).await.unwrap().pop().flatten().expect("the slot has a subject")
     }
@@ -516,7 +517,7 @@ pub(crate) async fn a_broken_off_batch_goes_on_where_it_was(bench: Bench) {
     let enrol = async |chunk| {
         let permit =
             bench.permit("intake", Action::EnrolSubjects, About::Collection { collection: &name }).await;
-        bench.store.chunk_enrol(permit, chunk).await.unwrap()
+        bench.store.chunks_enrol(vec![(permit, chunk)]).await.unwrap().done.pop().expect("one answer")
     };
     assert!(matches!(enrol(chunk(0, b"one")).await, ChunkDone::Enrolled { .. }));
     let ChunkDone::Repeated { rejected, batch: same } = enrol(chunk(0, b"one")).await else {

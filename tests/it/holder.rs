@@ -425,9 +425,16 @@ impl Holder {
 
     /// Makes the policy folder with one more file the active one.
     pub(crate) fn policy_activate_with(&self, file: &str, content: &str) {
+        self.policy_activate_files(&[(file, content)]);
+    }
+
+    /// Makes the policy folder with these files, new or instead of its own, the active one.
+    pub(crate) fn policy_activate_files(&self, files: &[(&str, &str)]) {
         let folder = TempDir::new_in(self.folder.path()).unwrap();
         copy(&repository().join("policy"), folder.path());
-        fs::write(folder.path().join(file), content).unwrap();
+        for (file, content) in files {
+            fs::write(folder.path().join(file), content).unwrap();
+        }
         self.policy_activate_folder(folder.path());
     }
 

@@ -4,6 +4,7 @@
 //! keys and is backed up only as its present state. The root key lies in neither folder.
 
 mod change;
+mod chunks;
 mod day_key;
 mod disclosure;
 mod disclosure_row;
@@ -58,6 +59,8 @@ pub struct SqliteStore {
     context: Arc<Context>,
     readers: Readers,
     writer: Writer,
+    /// Chunks are planned and written one after the other, so that templates are numbered as they are committed.
+    enrolling: tokio::sync::Mutex<()>,
     path: PathBuf,
 }
 
@@ -88,7 +91,7 @@ impl SqliteStore {
         log_key::forget_replaced(&context, &sql)?;
         let writer = Writer::start(Arc::clone(&context), (sql, &path), journals, heads)?;
         let readers = Readers::open(&path, READERS, writer.settled())?;
-        Ok(Self { context, readers, writer, path })
+        Ok(Self { context, readers, writer, enrolling: tokio::sync::Mutex::new(()), path })
     }
 
     /// Empties the write-ahead log of the database, on a connection of its own.

@@ -283,6 +283,7 @@ impl Worker {
     ) -> Result<BatchEnd, StoreError> {
         // One time for the whole batch: a task that came a moment later was caused by nothing in it.
         let (begun, now) = (Instant::now(), self.context.clock.now());
+        let written = self.sql.total_changes();
         let mut sql = database("beginning to write", self.sql.transaction())?;
         let mut done = 0;
         while let Some(task) = batch.get_mut(done) {
@@ -303,7 +304,7 @@ impl Worker {
         let notes = self.journals.write_heads(&self.context, &sql)?;
         let number = self.settled.begin();
         database("committing", sql.commit())?;
-        self.pages.committed(batch.len());
+        self.pages.committed(self.sql.total_changes().saturating_sub(written));
         self.journals.committed();
         self.context.signers.committed(&self.sql)?;
         let heads = self.journals.grown(&notes).collect();

@@ -182,7 +182,6 @@ CREATE TABLE templates (
     template   BLOB NOT NULL
 ) STRICT;
 CREATE INDEX templates_by_subject ON templates (subject, collection);
-CREATE INDEX templates_by_collection ON templates (collection);
 
 CREATE TABLE records (
     subject BLOB NOT NULL REFERENCES subjects (id) ON DELETE CASCADE,
