@@ -62,7 +62,8 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Gives a holder a collection of templates with [`DIMENSION`] components, from a copy of the example's scheme.
+/// Gives a holder a collection of templates with [`DIMENSION`] components, from a copy of the example's scheme, about
+/// which `au-border` may ask without an end.
 pub(crate) fn wide_collection(holder: &Holder) {
     let scheme = fs::read_to_string(repository().join("policy/schemes/demo-face-256.toml")).unwrap();
     let (scheme, _vectors_of_another_dimension) = scheme.split_once("[[test_vectors]]").unwrap();
@@ -71,7 +72,14 @@ pub(crate) fn wide_collection(holder: &Holder) {
         .replace("demo-face-256", "wide-face")
         + &test_vector();
     let collection = "name = \"wide-face\"\ntitle = \"Wide\"\nscheme = \"wide-face\"\n";
+    let agreement = fs::read_to_string(repository().join("policy").join(AGREEMENT)).unwrap();
+    let agreement = agreement
+        .replace("[\"watch-face\"]", "[\"watch-face\", \"wide-face\"]")
+        .replace("per_day = 2_000", "per_day = 50_000_000")
+        .replace("per_year = 400_000", "per_year = 50_000_000")
+        .replace("false_hits_per_year = 1.0", "false_hits_per_year = 1e6");
     holder.policy_activate_files(&[
+        (AGREEMENT, &agreement),
         ("schemes/wide-face.toml", &scheme),
         ("collections/wide-face.toml", collection),
     ]);
@@ -85,6 +93,16 @@ fn test_vector() -> String {
     format!(
         "[[test_vectors]]\nname = \"v\"\nmedia_sha256 = \"{media}\"\nminimum_cosine = 0.9\nembedding = \"{embedding}\"\n"
     )
+}
+
+/// Enrols so many people over one stream; gives the time it took.
+pub(crate) async fn enrol(holder: &Holder, people: u64) -> Duration {
+    let (channel, templates) = (holder.channel(who::ENROLLER).await, Templates::new());
+    let (mut enrolled, mut took) = (Enrolled::default(), Duration::ZERO);
+    while enrolled.people < people {
+        took += enrolled.enrol(&channel, &templates, 1, (people / CHUNK_ROWS / 4).max(1)).await;
+    }
+    took
 }
 
 /// Templates, each of which is many people's: what is done with them does not depend on whose they are.
@@ -150,7 +168,7 @@ impl Batch {
         let mut service = EnrolmentServiceClient::new(channel.clone());
         let start = enrolment::StartBatchRequest {
             request_id: request_id(),
-            collection: "collections/wide-face".to_owned(),
+            collection: WIDE.to_owned(),
             official: "registrar-1".to_owned(),
         };
         let batch = service.start_batch(start).await.unwrap().into_inner().batch;
@@ -183,7 +201,11 @@ impl Batch {
     }
 }
 
-const DIMENSION: usize = 512;
+const AGREEMENT: &str = "agreements/au-border-identity.toml";
+/// The collection with [`DIMENSION`] components.
+pub(crate) const WIDE: &str = "collections/wide-face";
+/// Components of a template.
+pub(crate) const DIMENSION: usize = 512;
 /// The most that a chunk may have.
 const CHUNK_ROWS: u64 = 512;
 const TEMPLATES: u64 = 256;

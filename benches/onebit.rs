@@ -28,6 +28,7 @@ mod search;
     reason = "written for the tests, which need more of it"
 )]
 mod story;
+mod stream;
 
 use criterion::{criterion_group, criterion_main};
 
@@ -37,6 +38,7 @@ criterion_group!(
     sealing::benches,
     log::benches,
     fsck::benches,
-    enrol::benches
+    enrol::benches,
+    stream::benches
 );
 criterion_main!(all);

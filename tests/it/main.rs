@@ -34,6 +34,7 @@ mod receipts;
 mod retention;
 mod roles;
 mod story;
+mod stream;
 mod third_party;
 mod tiles;
 mod times;
