@@ -10,7 +10,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, Throughput};
+use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use onebit::cli::synth::People;
 use onebit::grpc::pb::enrolment;
 use onebit::grpc::pb::enrolment::enrolment_service_client::EnrolmentServiceClient;
@@ -27,18 +27,21 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let mut group = criterion.benchmark_group(format!("enrol, d = {DIMENSION}"));
     group.sample_size(10).measurement_time(Duration::from_secs(8));
-    group.throughput(Throughput::Elements(CHUNK_ROWS));
+    group.throughput(Throughput::Elements(CHUNK_ROWS * CHUNKS)).sampling_mode(SamplingMode::Flat);
     for streams in [1_u64, 2] {
         let holder = runtime.block_on(Holder::start(HolderOptions::default()));
         wide_collection(&holder);
         let channel = runtime.block_on(holder.channel(who::ENROLLER));
         let templates = Templates::new();
         let mut enrolled = Enrolled::default();
-        group.bench_function(BenchmarkId::new("chunks, streams", streams), |bench| {
-            bench.iter_custom(|rounds| {
-                runtime.block_on(enrolled.enrol(&channel, &templates, streams, rounds))
-            });
-        });
+        group.bench_function(
+            BenchmarkId::new(format!("{CHUNKS} chunks of {CHUNK_ROWS}, streams"), streams),
+            |bench| {
+                bench.iter_custom(|rounds| {
+                    runtime.block_on(enrolled.enrol(&channel, &templates, streams, rounds * CHUNKS))
+                });
+            },
+        );
         println!("enrol/{streams}: {} templates are in the gallery at the end", enrolled.people);
     }
     group.bench_function("peer: as many rows a commit in SQLite, synchronous=FULL", |bench| {
@@ -51,7 +54,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         .unwrap();
         bench.iter(|| {
             let step = sql.unchecked_transaction().unwrap();
-            for _ in 0..CHUNK_ROWS {
+            for _ in 0..CHUNK_ROWS * CHUNKS {
                 let mut insert =
                     step.prepare_cached("INSERT INTO templates (template) VALUES (zeroblob(1056))").unwrap();
                 insert.execute([]).unwrap();
@@ -133,7 +136,8 @@ struct Enrolled {
 }
 
 impl Enrolled {
-    /// Enrols so many full chunks over so many streams; gives the time from the first chunk sent to the last answered.
+    /// Enrols so many full chunks over so many streams; gives the time from the first chunk sent to the last answered, for
+    /// as many chunks as were asked for.
     async fn enrol(
         &mut self,
         channel: &Channel,
@@ -208,4 +212,6 @@ pub(crate) const WIDE: &str = "collections/wide-face";
 pub(crate) const DIMENSION: usize = 512;
 /// The most that a chunk may have.
 const CHUNK_ROWS: u64 = 512;
+/// Enough that the beginning and the end of a stream don't count.
+const CHUNKS: u64 = 32;
 const TEMPLATES: u64 = 256;

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, params};
+use rusqlite::{CachedStatement, Connection, params};
 
 use crate::audit::event::{Fact, Kind};
 use crate::authz::Permit;
@@ -11,8 +11,7 @@ use crate::ids::{ActorName, CollectionName, SubjectId};
 use crate::keys::{DataKey, Domain};
 use crate::secret::{Entropy, random_bytes};
 use crate::store::StoreError;
-use crate::store::enrolment::{Batch, Chunk, ChunkDone, GalleryChange, Loaded, SubjectNew};
-use crate::template::Protected;
+use crate::store::enrolment::{Batch, Chunk, ChunkDone, FieldNew, GalleryChange, Loaded, SubjectNew};
 
 use super::enrolment::{
     Known, batch_get, chunk_again, chunk_keep, next_slot, restrictions_put, slots_of, subject_find,
@@ -182,15 +181,10 @@ impl Plan {
         {
             return Ok(false);
         }
-        for subject in self.chunks.iter().flat_map(|planned| &planned.subjects) {
-            let is_current = match subject.met {
-                Met::New => subject_find(sql, &subject.new.source)?.is_none(),
-                Met::Known => {
-                    subject_find(sql, &subject.new.source)?.is_some_and(|known| known.id == subject.id)
-                }
-                Met::Again => true,
-            };
-            if !is_current {
+        // INVARIANT: nobody else enrols meanwhile, so that who was new is new; who was known may be erased by now.
+        let known = self.chunks.iter().flat_map(|planned| &planned.subjects);
+        for subject in known.filter(|subject| subject.met == Met::Known) {
+            if subject_find(sql, &subject.new.source)?.is_none_or(|found| found.id != subject.id) {
                 return Ok(false);
             }
         }
@@ -323,49 +317,61 @@ fn subjects_write(
     slot: &mut u64,
     change: &mut GalleryChange,
 ) -> Result<(), StoreError> {
+    let mut subject_insert = prepared(
+        tx.sql,
+        "INSERT INTO subjects (id, source, restriction_set, enrolled_by) VALUES (?1, ?2, 0, ?3)",
+    )?;
+    let mut template_insert = prepared(
+        tx.sql,
+        "INSERT INTO templates (slot, subject, collection, template) VALUES (?1, ?2, ?3, ?4)",
+    )?;
     for subject in subjects {
-        let mut known = match subject.met {
-            Met::New => subject_insert(tx.sql, &subject, owner)?,
-            Met::Known | Met::Again => subject_find(tx.sql, &subject.new.source)?
+        let PlannedSubject { new, id, met, templates, fields } = subject;
+        let mut known = match met {
+            Met::New => {
+                let values = params![id.as_bytes(), new.source.as_bytes(), owner.as_str()];
+                database("writing a subject", subject_insert.execute(values))?;
+                Known { id, restriction_set: 0 }
+            }
+            Met::Known | Met::Again => subject_find(tx.sql, &new.source)?
                 .ok_or(StoreError::Damaged { what: "a subject that was planned" })?,
         };
-        restrictions_put(tx, &mut known, &subject.new.restrictions, change)?;
-        for (new, value) in subject.new.fields.iter().zip(&subject.fields) {
-            let inserted = tx
-                .sql
-                .prepare_cached(
-                    "INSERT INTO records (subject, field, value) VALUES (?1, ?2, ?3)
-                     ON CONFLICT (subject, field) DO UPDATE SET value = excluded.value",
-                )
-                .and_then(|mut statement| {
-                    statement.execute(params![known.id.as_bytes(), new.field.as_str(), value])
-                });
-            database("writing a field", inserted)?;
+        restrictions_put(tx, &mut known, &new.restrictions, change)?;
+        fields_write(tx.sql, id, &new.fields, &fields)?;
+        if met != Met::New && !templates.is_empty() {
+            templates_remove(tx.sql, id, collection, change)?;
         }
-        if subject.met != Met::New && !subject.templates.is_empty() {
-            templates_remove(tx.sql, known.id, collection, change)?;
+        for (template, value) in new.templates.into_iter().zip(templates) {
+            let values = params![*slot, id.as_bytes(), collection.as_str(), value];
+            database("writing a template", template_insert.execute(values))?;
+            let (collection, restriction_set) = (collection.clone(), known.restriction_set);
+            change.added.push(Loaded { collection, slot: *slot, restriction_set, template });
+            *slot = slot.saturating_add(1);
         }
-        let templates = subject.new.templates.into_iter().zip(subject.templates);
-        templates_insert(tx.sql, &known, collection, templates, slot, change)?;
     }
     Ok(())
 }
 
-fn subject_insert(
+fn fields_write(
     sql: &Connection,
-    subject: &PlannedSubject,
-    owner: &ActorName,
-) -> Result<Known, StoreError> {
-    let (id, source) = (subject.id, &subject.new.source);
-    let inserted = sql
-        .prepare_cached(
-            "INSERT INTO subjects (id, source, restriction_set, enrolled_by) VALUES (?1, ?2, 0, ?3)",
-        )
-        .and_then(|mut statement| {
-            statement.execute(params![id.as_bytes(), source.as_bytes(), owner.as_str()])
-        });
-    database("writing a subject", inserted)?;
-    Ok(Known { id, restriction_set: 0 })
+    subject: SubjectId,
+    fields: &[FieldNew],
+    sealed: &[Vec<u8>],
+) -> Result<(), StoreError> {
+    let mut insert = prepared(
+        sql,
+        "INSERT INTO records (subject, field, value) VALUES (?1, ?2, ?3)
+         ON CONFLICT (subject, field) DO UPDATE SET value = excluded.value",
+    )?;
+    for (new, value) in fields.iter().zip(sealed) {
+        let values = params![subject.as_bytes(), new.field.as_str(), value];
+        database("writing a field", insert.execute(values))?;
+    }
+    Ok(())
+}
+
+fn prepared<'a>(sql: &'a Connection, statement: &str) -> Result<CachedStatement<'a>, StoreError> {
+    database("preparing to write people", sql.prepare_cached(statement))
 }
 
 fn templates_remove(
@@ -385,30 +391,6 @@ fn templates_remove(
         .prepare_cached("DELETE FROM templates WHERE subject = ?1 AND collection = ?2")
         .and_then(|mut statement| statement.execute(params![subject.as_bytes(), collection.as_str()]));
     database("replacing templates", removed).map(count)
-}
-
-fn templates_insert(
-    sql: &Connection,
-    subject: &Known,
-    collection: &CollectionName,
-    templates: impl Iterator<Item = (Protected, Vec<u8>)>,
-    slot: &mut u64,
-    change: &mut GalleryChange,
-) -> Result<(), StoreError> {
-    for (template, value) in templates {
-        let inserted = sql
-            .prepare_cached(
-                "INSERT INTO templates (slot, subject, collection, template) VALUES (?1, ?2, ?3, ?4)",
-            )
-            .and_then(|mut statement| {
-                statement.execute(params![*slot, subject.id.as_bytes(), collection.as_str(), value])
-            });
-        database("writing a template", inserted)?;
-        let (collection, restriction_set) = (collection.clone(), subject.restriction_set);
-        change.added.push(Loaded { collection, slot: *slot, restriction_set, template });
-        *slot = slot.saturating_add(1);
-    }
-    Ok(())
 }
 
 fn chunk_enter(
