@@ -27,10 +27,13 @@ pub struct RpcSlots {
 }
 
 impl RpcSlots {
-    /// Room for `all` RPCs, of which `per_domain` in one trust domain.
+    /// Room for `all` RPCs, of which `per_domain` in one trust domain, and for items of streams in proportion.
     #[must_use]
     pub fn new(all: usize, per_domain: usize) -> Self {
-        let items = Room::new(limits::STREAM_ITEMS, limits::STREAM_ITEMS_PER_DOMAIN);
+        let items = Room::new(
+            all.saturating_mul(limits::STREAM_ITEMS_PER_RPC),
+            per_domain.saturating_mul(limits::STREAM_ITEMS_PER_RPC_OF_DOMAIN),
+        );
         Self { calls: Room::new(all, per_domain), items }
     }
 

@@ -3,6 +3,7 @@
 //! A suite test takes an opened, founded store and speaks only the trait. What belongs to one implementation (its
 //! files, its damage) is tested beside it.
 
+mod enrolment;
 mod witness;
 
 use std::num::NonZeroU8;
@@ -31,6 +32,7 @@ use crate::keys::{ReleaseSecretKey, open_release_with_info};
 use crate::secret::{SystemEntropy, random_bytes};
 use crate::template::synthetic;
 
+pub(crate) use enrolment::*;
 pub(crate) use witness::*;
 
 /// A store under test with what its users hold.
@@ -662,7 +664,7 @@ pub(crate) fn collection_new() -> CollectionNew {
     CollectionNew { name: collection(), scheme: "demo-face-256".parse().unwrap(), dimension: 256 }
 }
 
-fn collection() -> CollectionName {
+pub(super) fn collection() -> CollectionName {
     "watch-face".parse().unwrap()
 }
 
@@ -682,6 +684,6 @@ fn request_id() -> RequestId {
 pub(crate) const SECRETS: [&str; 5] = [CASE, OFFICIAL, FAMILY_NAME, JUSTIFICATION, CONTACT];
 const CONTACT: &str = "desk-ZQXJ@holder.example";
 const CASE: &str = "case-ZQXJ-kumara-1";
-const OFFICIAL: &str = "official-ZQXJ-kererū-2";
+pub(super) const OFFICIAL: &str = "official-ZQXJ-kererū-2";
 const FAMILY_NAME: &str = "Ngāti-ZQXJ-Harakeke";
 const JUSTIFICATION: &str = "the traveller ZQXJ gave two different names at the counter";

@@ -421,3 +421,6 @@ fn threads() -> usize {
 const SHARE_MIN: usize = 128;
 /// Of an id's 16: what is left, 80 bits, is as random as it takes for nobody to guess an id.
 const ID_TOGETHER_BYTES: usize = 6;
+
+#[cfg(test)]
+mod tests;
