@@ -42,7 +42,7 @@ pub(crate) async fn chunks_that_come_together_are_enrolled_in_their_order(bench:
     let together = vec![chunk(&bench, id, 0, &["a", "b"]).await, chunk(&bench, id, 3, &["c"]).await];
     let ChunksDone { receipt, done, change } = bench.store.chunks_enrol(together).await.unwrap();
     assert!(receipt.is_some(), "what is enrolled has an entry");
-    let rows: Vec<_> = done.iter().map(|done| rows_done(done)).collect();
+    let rows: Vec<_> = done.iter().map(rows_done).collect();
     assert_eq!(rows, [Some((3, 2)), Some((5, 3))], "each is answered as if it came alone");
     assert_eq!((change.added.len(), change.removed.len()), (3, 0));
     assert_eq!(loaded(&bench).await, [1, 2, 3], "templates are numbered as they came");

@@ -2,6 +2,7 @@
 //! to do. Chunks that wait together are written together.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use rusqlite::{CachedStatement, Connection, params};
 
@@ -211,12 +212,12 @@ fn turns<'a>(
     let mut batches: HashMap<_, Option<Batch>> = HashMap::new();
     let mut turns = Vec::new();
     for (permit, chunk) in chunks {
-        let key = (&permit.actor().name, chunk.batch);
-        if !batches.contains_key(&key) {
-            batches.insert(key, batch_get(sql, key.0, key.1)?);
-        }
-        let batch = batches.get_mut(&key).and_then(Option::as_mut);
-        turns.push(match (turns.last(), batch) {
+        let (owner, id) = (&permit.actor().name, chunk.batch);
+        let batch = match batches.entry((owner, id)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(batch_get(sql, owner, id)?),
+        };
+        turns.push(match (turns.last(), batch.as_mut()) {
             // Behind one that is refused nothing is enrolled.
             (Some(Turn::Refused), _) | (_, None) => Turn::Refused,
             (_, Some(batch)) if chunk.first_row == batch.rows_done => {
