@@ -196,8 +196,10 @@ async fn enrol(gate: &Gate, batch: BatchId, first_row: u64, people: std::ops::Ra
             rows: rows.collect(),
             content: Zeroizing::new(format!("{first_row}/{person}").into_bytes()),
         };
-        let done = gate.chunk_enrol(&intake, ask).await.expect("a chunk");
-        assert_eq!(done.rejected, Vec::new(), "every row should be taken");
+        let ready = gate.chunk_prepare(&intake, ask).await.expect("a chunk");
+        for done in gate.chunks_enrol(vec![ready]).await {
+            assert_eq!(done.expect("a chunk").rejected, Vec::new(), "every row should be taken");
+        }
         person = chunk.end;
     }
 }

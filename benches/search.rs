@@ -83,7 +83,7 @@ pub(crate) fn search(c: &mut Criterion) {
 }
 
 /// A gallery on all cores, enrolled in batches of 256.
-fn filled(people: Vec<Protected>, dimension: u16) -> Gallery {
+pub(crate) fn filled(people: Vec<Protected>, dimension: u16) -> Gallery {
     let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let gallery = Gallery::new(Dimension::new(dimension.into()).unwrap(), pool(threads).unwrap());
     let mut people =
@@ -97,7 +97,8 @@ fn filled(people: Vec<Protected>, dimension: u16) -> Gallery {
     }
 }
 
-fn templates(count: usize, dimension: u16, seed: u64) -> Vec<Protected> {
+/// Protected templates of so many people.
+pub(crate) fn templates(count: usize, dimension: u16, seed: u64) -> Vec<Protected> {
     let (scheme, transform) = (scheme(dimension), transform(dimension));
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut person = || Sample::embedding(sample(&mut rng, dimension), Quality::Unknown);

@@ -180,8 +180,8 @@ fn put(object: &mut Value, key: &str, value: Value) {
     }
 }
 
-/// Enough to fill the fixed time after which answers come, few enough that a broken stream leaves little open.
-const UNDER_WAY_MAX: usize = 32;
+/// As many as the server works on at a time. Those that a broken stream leaves open can be asked again with their ids.
+const UNDER_WAY_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {

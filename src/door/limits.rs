@@ -83,6 +83,13 @@ pub const ENROLMENT_REQUEST_MAX_BYTES: usize = 4 * 1_024 * 1_024;
 pub const RPCS: usize = 512;
 /// An eighth for one trust domain, so that one partner's burst leaves room for the others.
 pub const RPCS_PER_DOMAIN: usize = 64;
+/// Items of streams under way, from being read to being taken, for each of [`RPCS`]: four partners at their share. At
+/// [`REQUEST_MAX_BYTES`] each they are 64 MiB.
+pub const STREAM_ITEMS_PER_RPC: usize = 2;
+/// The same of one trust domain, for each of [`RPCS_PER_DOMAIN`].
+pub const STREAM_ITEMS_PER_RPC_OF_DOMAIN: usize = 4;
+/// Four scans of 64 probes: one under way, one that waits, and two whose answers are logged or wait for their time.
+pub const STREAM_ITEMS_PER_DOMAIN: usize = STREAM_ITEMS_PER_RPC_OF_DOMAIN * RPCS_PER_DOMAIN;
 
 #[cfg(test)]
 mod tests {
@@ -94,6 +101,7 @@ mod tests {
             (CONNECTIONS_PER_DOMAIN, CONNECTIONS),
             (HANDSHAKES_PER_ADDRESS, HANDSHAKES),
             (RPCS_PER_DOMAIN, RPCS),
+            (STREAM_ITEMS_PER_DOMAIN, STREAM_ITEMS_PER_RPC * RPCS),
         ];
         for (share, all) in shares {
             assert!(share * 4 <= all, "{share} of {all} is too much for one; lower the share");

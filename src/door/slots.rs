@@ -20,18 +20,21 @@ pub enum SlotsError {
     All,
 }
 
-/// The room for RPCs.
+/// The room for RPCs, and for items of streams beside them: a stream that is full leaves room for calls.
 pub struct RpcSlots {
-    all: Arc<Semaphore>,
-    per_domain: usize,
-    domains: Mutex<HashMap<TrustDomainName, Arc<Semaphore>>>,
+    calls: Room,
+    items: Room,
 }
 
 impl RpcSlots {
-    /// Room for `all` RPCs, of which `per_domain` in one trust domain.
+    /// Room for `all` RPCs, of which `per_domain` in one trust domain, and for items of streams in proportion.
     #[must_use]
     pub fn new(all: usize, per_domain: usize) -> Self {
-        Self { all: Arc::new(Semaphore::new(all)), per_domain, domains: Mutex::default() }
+        let items = Room::new(
+            all.saturating_mul(limits::STREAM_ITEMS_PER_RPC),
+            per_domain.saturating_mul(limits::STREAM_ITEMS_PER_RPC_OF_DOMAIN),
+        );
+        Self { calls: Room::new(all, per_domain), items }
     }
 
     /// Takes a place, which is given back when the slot is dropped.
@@ -40,16 +43,20 @@ impl RpcSlots {
     /// [`SlotsError`] when there is none. The caller's own share is looked at first, so that a caller over its
     /// share hears nothing about the others.
     pub fn take(&self, domain: &TrustDomainName) -> Result<RpcSlot, SlotsError> {
-        let own = Arc::clone(
-            self.domains
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .entry(domain.clone())
-                // Only trust domains that are configured get here, so the map stays small.
-                .or_insert_with(|| Arc::new(Semaphore::new(self.per_domain))),
-        );
-        let own = own.try_acquire_owned().map_err(|_| SlotsError::Domain)?;
-        let all = Arc::clone(&self.all).try_acquire_owned().map_err(|_| SlotsError::All)?;
+        let own = self.calls.of(domain).try_acquire_owned().map_err(|_| SlotsError::Domain)?;
+        let all = Arc::clone(&self.calls.all).try_acquire_owned().map_err(|_| SlotsError::All)?;
+        Ok(RpcSlot { _own: own, _all: all })
+    }
+
+    /// Waits for a place for an item of a stream: whoever sends a stream is held back and not refused. Those who wait are
+    /// served in the order in which they came; the caller's own share is waited for first, so that only those wait
+    /// for others who have room of their own.
+    ///
+    /// # Errors
+    /// None while the server runs.
+    pub async fn wait(&self, domain: &TrustDomainName) -> Result<RpcSlot, SlotsError> {
+        let own = self.items.of(domain).acquire_owned().await.map_err(|_| SlotsError::Domain)?;
+        let all = Arc::clone(&self.items.all).acquire_owned().await.map_err(|_| SlotsError::All)?;
         Ok(RpcSlot { _own: own, _all: all })
     }
 }
@@ -57,6 +64,26 @@ impl RpcSlots {
 impl Default for RpcSlots {
     fn default() -> Self {
         Self::new(limits::RPCS, limits::RPCS_PER_DOMAIN)
+    }
+}
+
+/// Places for all, and a share of them for each trust domain.
+struct Room {
+    all: Arc<Semaphore>,
+    per_domain: usize,
+    domains: Mutex<HashMap<TrustDomainName, Arc<Semaphore>>>,
+}
+
+impl Room {
+    fn new(all: usize, per_domain: usize) -> Self {
+        Self { all: Arc::new(Semaphore::new(all)), per_domain, domains: Mutex::default() }
+    }
+
+    fn of(&self, domain: &TrustDomainName) -> Arc<Semaphore> {
+        let mut domains = self.domains.lock().unwrap_or_else(PoisonError::into_inner);
+        // Only trust domains that are configured get here, so the map stays small.
+        let own = domains.entry(domain.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.per_domain)));
+        Arc::clone(own)
     }
 }
 
@@ -82,5 +109,24 @@ mod tests {
         drop(held);
         assert!(slots.take(&au).is_ok(), "dropped slots should have been free again");
         drop(other);
+    }
+
+    #[tokio::test]
+    async fn a_full_stream_waits_and_leaves_room_for_calls() {
+        let slots = RpcSlots::default();
+        let domain = TrustDomainName::parse("au").unwrap();
+        let mut held = Vec::new();
+        for _ in 0..limits::STREAM_ITEMS_PER_DOMAIN {
+            held.push(slots.wait(&domain).await.unwrap());
+        }
+        assert!(slots.take(&domain).is_ok(), "calls have places of their own");
+        let mut next = std::pin::pin!(slots.wait(&domain));
+        assert!(
+            std::future::poll_fn(|context| std::task::Poll::Ready(next.as_mut().poll(context).is_pending()))
+                .await,
+            "an item beyond the share should wait"
+        );
+        held.pop();
+        assert!(next.await.is_ok());
     }
 }

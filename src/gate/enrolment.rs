@@ -1,10 +1,10 @@
 //! Enrolling: chunks of a batch, row by row, each whole or not at all.
 
-use crate::authz::{About, Action};
+use crate::authz::{About, Action, Permit};
 use crate::ids::{BatchId, CollectionName, FieldName, RequestId, RestrictionName};
 use crate::matching::Collection;
 use crate::store::enrolment::{BatchStarted, FieldNew, SubjectNew};
-use crate::store::{Batch, BatchNew, Chunk, ChunkDone};
+use crate::store::{Batch, BatchNew, Chunk, ChunkDone, ChunksDone, GalleryChange};
 use crate::template::Sample;
 
 use super::{Caller, Gate, GateError, text};
@@ -45,6 +45,24 @@ pub struct FieldAsk {
     pub source: String,
     /// What it may be used for.
     pub permitted_uses: Vec<String>,
+}
+
+/// A chunk that is checked, protected and permitted, and not enrolled yet.
+pub struct ChunkReady {
+    permit: Permit,
+    chunk: Chunk,
+    accepted: u32,
+    rejected: Vec<(u64, String)>,
+}
+
+impl ChunkReady {
+    /// Whether it stands right behind another one, in the same batch.
+    #[must_use]
+    pub fn follows(&self, before: &Self) -> bool {
+        let (chunk, before) = (&self.chunk, &before.chunk);
+        chunk.batch == before.batch
+            && chunk.first_row == before.first_row.saturating_add(u64::from(before.rows))
+    }
 }
 
 /// What came of a chunk.
@@ -91,12 +109,11 @@ impl Gate {
         batch.ok_or(GateError::NotFound("batch"))
     }
 
-    /// Enrols a chunk: what is accepted is durable, logged and searchable before this returns.
+    /// Prepares a chunk: checks every row, and protects its templates. Nothing is written.
     ///
     /// # Errors
-    /// [`GateError::NotNow`] when the chunk does not follow on what was answered, and the others; then nothing of
-    /// the chunk was kept.
-    pub async fn chunk_enrol(&self, caller: &Caller, ask: ChunkAsk) -> Result<ChunkAnswer, GateError> {
+    /// [`GateError::NotFound`], and that of the rules.
+    pub async fn chunk_prepare(&self, caller: &Caller, ask: ChunkAsk) -> Result<ChunkReady, GateError> {
         let batch = self.parts.store.batch_get(caller.actor.name.clone(), ask.batch).await?;
         let Some(batch) = batch else {
             let content = self.content(ask.batch.as_bytes());
@@ -118,24 +135,54 @@ impl Gate {
         let accepted = u32::try_from(subjects.len()).unwrap_or(u32::MAX);
         let chunk =
             Chunk { batch: ask.batch, first_row, rows, content, subjects, rejected: rejected.clone() };
-        let _order = self.publish.lock().await;
-        match self.parts.store.chunk_enrol(permit, chunk).await? {
-            ChunkDone::Enrolled { batch, change, .. } => {
-                let gone = change.removed.clone();
-                self.gallery_apply(change).await?;
-                // Not before: questions about those who are enrolled again wait for the gallery.
-                self.parts.store.snapshots_forget(gone).await?;
-                Ok(ChunkAnswer { batch, accepted, rejected })
-            }
-            ChunkDone::Repeated { batch, rejected } => {
-                let refused = u32::try_from(rejected.len()).unwrap_or(u32::MAX);
-                Ok(ChunkAnswer { batch, accepted: rows.saturating_sub(refused), rejected })
-            }
-            ChunkDone::NoBatch => Err(GateError::NotFound("batch")),
-            ChunkDone::OutOfOrder { rows_done } => Err(GateError::NotNow(format!(
-                "{rows_done} rows of the batch are answered; go on with row {rows_done}"
-            ))),
+        Ok(ChunkReady { permit, chunk, accepted, rejected })
+    }
+
+    /// Enrols prepared chunks, one after the other: what is accepted of them is durable, logged and searchable before
+    /// this returns. Each has its answer; behind one that failed nothing was enrolled.
+    pub async fn chunks_enrol(&self, ready: Vec<ChunkReady>) -> Vec<Result<ChunkAnswer, GateError>> {
+        let mut told = Vec::with_capacity(ready.len());
+        let mut chunks = Vec::with_capacity(ready.len());
+        for ChunkReady { permit, chunk, accepted, rejected } in ready {
+            told.push((chunk.rows, accepted, rejected));
+            chunks.push((permit, chunk));
         }
+        let done = {
+            let _order = self.publish.lock().await;
+            match self.parts.store.chunks_enrol(chunks).await {
+                Ok(ChunksDone { done, change, .. }) => self.chunks_publish(change).await.map(|()| done),
+                Err(error) => Err(error.into()),
+            }
+        };
+        match done {
+            Ok(done) => done.into_iter().zip(told).map(|(done, told)| chunk_answer(done, told)).collect(),
+            // One transaction: what failed, failed for all.
+            Err(error) => vec![Err(error)],
+        }
+    }
+
+    async fn chunks_publish(&self, change: GalleryChange) -> Result<(), GateError> {
+        let gone = change.removed.clone();
+        self.gallery_apply(change).await?;
+        // Not before: questions about those who are enrolled again wait for the gallery.
+        Ok(self.parts.store.snapshots_forget(gone).await?)
+    }
+}
+
+fn chunk_answer(
+    done: ChunkDone,
+    (rows, accepted, rejected): (u32, u32, Vec<(u64, String)>),
+) -> Result<ChunkAnswer, GateError> {
+    match done {
+        ChunkDone::Enrolled { batch } => Ok(ChunkAnswer { batch, accepted, rejected }),
+        ChunkDone::Repeated { batch, rejected } => {
+            let refused = u32::try_from(rejected.len()).unwrap_or(u32::MAX);
+            Ok(ChunkAnswer { batch, accepted: rows.saturating_sub(refused), rejected })
+        }
+        ChunkDone::NoBatch => Err(GateError::NotFound("batch")),
+        ChunkDone::OutOfOrder { rows_done } => Err(GateError::NotNow(format!(
+            "{rows_done} rows of the batch are answered; go on with row {rows_done}"
+        ))),
     }
 }
 

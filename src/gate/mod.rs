@@ -41,7 +41,7 @@ pub use case::{CaseAsk, CaseDetail, DecideAsk};
 pub use change::{ChangeAsk, ReleaseKeyChallenge};
 pub use collections::OpenError;
 pub use disclosure::{DisclosureAsk, DisclosureDone};
-pub use enrolment::{ChunkAnswer, ChunkAsk, FieldAsk, SubjectAsk};
+pub use enrolment::{ChunkAnswer, ChunkAsk, ChunkReady, FieldAsk, SubjectAsk};
 pub use error::GateError;
 pub use log::{LogPage, ReadAsk};
 pub use query::{Answered, QuestionAsk};

@@ -49,20 +49,39 @@ impl Desk {
         self.call_of(stream.action, stream.peer.clone())
     }
 
+    /// Waits for room for an item of a stream, which is to be kept until its answer is taken.
+    pub(super) async fn room(&self, stream: &OpenStream) -> Option<RpcSlot> {
+        let peer = stream.peer.as_ref()?;
+        self.slots.wait(peer.spiffe().trust_domain()).await.ok()
+    }
+
+    /// Opens the work on one item of a stream that has its room already.
+    pub(super) fn item_in_room(&self, stream: &OpenStream) -> Call {
+        let slot = stream.peer.as_ref().map(|_| Ok(None));
+        self.call_with(stream.action, stream.peer.clone(), slot)
+    }
+
     fn call_of(&self, action: Action, peer: Option<Arc<PeerIdentity>>) -> Call {
+        let slot = peer.as_ref().map(|peer| self.slots.take(peer.spiffe().trust_domain()).map(Some));
+        self.call_with(action, peer, slot)
+    }
+
+    fn call_with(&self, action: Action, peer: Option<Arc<PeerIdentity>>, slot: Slot) -> Call {
         let arrival = Instant::now();
-        let slot = peer.as_ref().map(|peer| self.slots.take(peer.spiffe().trust_domain()));
         metrics::gauge!(telemetry::RPCS_OPEN).increment(1);
         Call { action, arrival, peer, slot, gate: Arc::clone(&self.gate) }
     }
 }
+
+/// `None` for a caller whom nobody knows; no slot of its own for an item that has its room.
+type Slot = Option<Result<Option<RpcSlot>, SlotsError>>;
 
 /// A call under way; it keeps its slot until it is dropped.
 pub(super) struct Call {
     action: Action,
     arrival: Instant,
     peer: Option<Arc<PeerIdentity>>,
-    slot: Option<Result<RpcSlot, SlotsError>>,
+    slot: Slot,
     gate: Arc<Gate>,
 }
 

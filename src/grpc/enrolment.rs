@@ -1,12 +1,15 @@
 //! Enrolment: batches, chunks and single subjects.
 
+use std::sync::Arc;
+
 use prost::Message;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use zeroize::Zeroizing;
 
-use super::call::{Desk, OpenStream, Reply};
+use super::call::{Call, Desk, OpenStream, Reply};
 use super::change_form::FormFault;
 use super::in_order::Answers;
 use super::parse::{self, COLLECTIONS};
@@ -16,14 +19,23 @@ use super::pb::enrolment::template_input::Form;
 use super::status::CallError;
 use super::timestamp::timestamp_to_pb;
 use crate::authz::Action;
-use crate::gate::{ChunkAnswer, ChunkAsk, FieldAsk, SubjectAsk};
+use crate::gate::{ChunkAnswer, ChunkAsk, ChunkReady, FieldAsk, SubjectAsk};
 use crate::store::Batch;
 use crate::template::Sample;
 
 /// Enrols subjects.
 #[derive(Clone)]
 pub(super) struct Enrolments {
-    pub(super) desk: Desk,
+    desk: Desk,
+    /// For chunks under way, of all streams together.
+    room: Arc<Semaphore>,
+}
+
+impl Enrolments {
+    /// Enrols at this desk.
+    pub(super) fn new(desk: Desk) -> Self {
+        Self { desk, room: Arc::new(Semaphore::new(CHUNKS)) }
+    }
 }
 
 #[tonic::async_trait]
@@ -50,8 +62,11 @@ impl EnrolmentService for Enrolments {
         let call = self.desk.call(Action::EnrolSubjects, &request);
         // Each chunk asks the rules by itself; opening the stream takes a known caller.
         call.done(async { call.caller() }).await.map_err(Status::from)?;
-        let (answers, taken) = mpsc::channel(ANSWERS_AHEAD);
-        tokio::spawn(chunks(self.desk.clone(), call.stream(), request.into_inner(), answers));
+        let (answers, taken) = mpsc::channel(CHUNKS_AHEAD);
+        let (preparing, prepared) = mpsc::channel(CHUNKS_AHEAD);
+        let (desk, room, sent) = (self.desk.clone(), Arc::clone(&self.room), request.into_inner());
+        tokio::spawn(chunks_read(desk.clone(), room, call.stream(), sent, (answers, preparing)));
+        tokio::spawn(chunks_enrol(desk, prepared));
         Ok(Response::new(Box::pin(ReceiverStream::new(taken))))
     }
 
@@ -113,45 +128,138 @@ impl EnrolmentService for Enrolments {
     }
 }
 
-/// Enrols chunk after chunk. The first that fails ends the stream: the chunks behind it would not follow on what
-/// was answered.
-async fn chunks(
+/// Reads chunks as long as there is room for them, and prepares some at a time; they are enrolled in the order in which
+/// they came.
+///
+/// A chunk is read when its answer has a place, so that a caller who does not take answers is held back by the stream's
+/// own flow control; and it then gets to its end, whatever the caller does, and gives its room back to others.
+async fn chunks_read(
     desk: Desk,
+    room: Arc<Semaphore>,
     stream: OpenStream,
     mut sent: Streaming<pb::EnrolSubjectsRequest>,
-    answers: mpsc::Sender<Result<pb::EnrolSubjectsResponse, Status>>,
+    (answers, preparing): (mpsc::Sender<Answer>, mpsc::Sender<(Place, Preparing)>),
 ) {
-    while let Ok(place) = answers.reserve().await {
+    let stream = Arc::new(stream);
+    while let Ok(place) = answers.clone().reserve_owned().await {
         let message = tokio::select! {
             () = answers.closed() => return,
             message = sent.message() => message,
         };
-        let answer = match message {
-            Ok(Some(message)) => chunk(&desk, &stream, message).await,
+        let work = match message {
+            Ok(Some(message)) => {
+                let Ok(room) = Arc::clone(&room).acquire_owned().await else { return };
+                let (desk, stream) = (desk.clone(), Arc::clone(&stream));
+                tokio::spawn(async move { chunk_prepare(desk, &stream, room, message).await })
+            }
             Ok(None) => return,
-            Err(broken) => Err(broken),
+            Err(broken) => tokio::spawn(async move { Err(broken) }),
         };
-        let ended = answer.is_err();
-        place.send(answer);
-        if ended {
+        if preparing.send((place, work)).await.is_err() {
             return;
         }
     }
 }
 
-async fn chunk(
-    desk: &Desk,
+type Answer = Result<pb::EnrolSubjectsResponse, Status>;
+type Place = mpsc::OwnedPermit<Answer>;
+type Preparing = JoinHandle<Result<Prepared, Status>>;
+
+/// A chunk on its way.
+struct Prepared {
+    call: Call,
+    ready: ChunkReady,
+    room: OwnedSemaphorePermit,
+}
+
+async fn chunk_prepare(
+    desk: Desk,
     stream: &OpenStream,
+    room: OwnedSemaphorePermit,
     message: pb::EnrolSubjectsRequest,
-) -> Result<pb::EnrolSubjectsResponse, Status> {
+) -> Result<Prepared, Status> {
     let call = desk.item(stream);
-    let enrolled = call.done(async {
+    let prepared = async {
         // Read first: the samples are in buffers that wipe themselves from here on.
         let ask = chunk_ask(message);
         let caller = call.caller()?;
-        Ok::<_, CallError>(desk.gate().chunk_enrol(&caller, ask?).await?)
-    });
-    Ok(enrolled_to_pb(enrolled.await.map_err(Status::from)?))
+        Ok::<_, CallError>(desk.gate().chunk_prepare(&caller, ask?).await?)
+    };
+    match prepared.await {
+        Ok(ready) => Ok(Prepared { call, ready, room }),
+        // Counted and logged as every call.
+        Err(error) => call.done(async { Err(error) }).await.map_err(Status::from),
+    }
+}
+
+/// Enrols what is prepared: what has become ready meanwhile goes together. The first chunk that fails ends the stream: the
+/// chunks behind it would not follow on what was answered.
+async fn chunks_enrol(desk: Desk, mut preparing: mpsc::Receiver<(Place, Preparing)>) {
+    let mut next = None;
+    loop {
+        let first = match next.take() {
+            Some(first) => first,
+            None => match preparing.recv().await {
+                Some(begun) => prepared(begun).await,
+                None => return,
+            },
+        };
+        let (place, mut group) = match first {
+            (place, Ok(first)) => (place, vec![first]),
+            (place, Err(status)) => {
+                place.send(Err(status));
+                return;
+            }
+        };
+        let mut places = vec![place];
+        while group.len() < CHUNKS_TOGETHER
+            && let Ok(begun) = preparing.try_recv()
+        {
+            match (prepared(begun).await, group.last()) {
+                ((place, Ok(chunk)), Some(last)) if chunk.ready.follows(&last.ready) => {
+                    places.push(place);
+                    group.push(chunk);
+                }
+                (other, _) => {
+                    next = Some(other);
+                    break;
+                }
+            }
+        }
+        if enrol(&desk, places, group).await == Stream::Ends {
+            return;
+        }
+    }
+}
+
+/// Whether more may be enrolled.
+#[derive(PartialEq, Eq)]
+enum Stream {
+    GoesOn,
+    Ends,
+}
+
+async fn prepared((place, begun): (Place, Preparing)) -> (Place, Result<Prepared, Status>) {
+    let prepared = begun.await.unwrap_or_else(|_| Err(CallError::Worker.into()));
+    (place, prepared)
+}
+
+async fn enrol(desk: &Desk, places: Vec<Place>, group: Vec<Prepared>) -> Stream {
+    let (mut calls, mut ready) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
+    for (Prepared { call, ready: chunk, room }, place) in group.into_iter().zip(places) {
+        calls.push((call, room, place));
+        ready.push(chunk);
+    }
+    let done = desk.gate().chunks_enrol(ready).await;
+    for ((call, _room, place), done) in calls.into_iter().zip(done) {
+        let answer = call.done(async { Ok(done?) }).await;
+        let ends = answer.is_err();
+        place.send(answer.map(enrolled_to_pb).map_err(Status::from));
+        if ends {
+            return Stream::Ends;
+        }
+    }
+    Stream::GoesOn
 }
 
 fn chunk_ask(sent: pb::EnrolSubjectsRequest) -> Result<ChunkAsk, FormFault> {
@@ -228,8 +336,13 @@ fn batch(batch: &Batch) -> pb::GetBatchResponse {
 
 /// As the schema says.
 const SUBJECTS_MAX: usize = 512;
-/// One answer may wait while the next chunk is enrolled.
-const ANSWERS_AHEAD: usize = 1;
+/// What goes into one transaction: some thousand people, so that a commit, and pages that several of them share, are
+/// written once for all.
+const CHUNKS_TOGETHER: usize = 8;
+/// Of a stream, its answers that nobody took included: as many are prepared while as many are written.
+const CHUNKS_AHEAD: usize = 16;
+/// Of all streams together: at 4 MiB each, with what is made of them, 128 MiB at most, and 32 MiB in ordinary use.
+const CHUNKS: usize = 16;
 
 #[cfg(test)]
 mod tests {

@@ -15,18 +15,22 @@ use tonic::Status;
 /// The answers of a stream.
 pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// Answers each question by the work that `begin` makes of it, at most `under_way` at a time. What stands beside
-/// the work is the answer when it ends before its time. The stream ends with that of the questions, or with the
-/// status that broke it; work that nobody waits for any more is dropped.
-pub(super) fn answered<Q, A, F>(
+/// Answers each question by the work that `begin` makes of it, at most `under_way` at a time and each in a place of the
+/// `room`, which it keeps until its answer is taken. What stands beside the work is the answer when it ends before its
+/// time. The stream ends with that of the questions, or with the status that broke it or that an answer is; work that
+/// nobody waits for any more is dropped.
+pub(super) fn answered<Q, A, F, R, P>(
     mut questions: impl Stream<Item = Result<Q, Status>> + Send + Unpin + 'static,
     under_way: usize,
+    room: impl Fn() -> R + Send + 'static,
     begin: impl Fn(Q) -> (A, F) + Send + 'static,
 ) -> Answers<A>
 where
     Q: Send + 'static,
     A: Send + 'static,
-    F: Future<Output = A> + Send + 'static,
+    F: Future<Output = Result<A, Status>> + Send + 'static,
+    R: Future<Output = P> + Send,
+    P: Send + 'static,
 {
     let (places, taken) = mpsc::channel(under_way.max(1));
     tokio::spawn(async move {
@@ -38,8 +42,12 @@ where
             };
             match question {
                 Some(Ok(question)) => {
+                    let room = tokio::select! {
+                        () = places.closed() => break,
+                        room = room() => room,
+                    };
                     let (failed, work) = begin(question);
-                    place.send(Ok((failed, Working(tokio::spawn(work)))));
+                    place.send(Ok((failed, Working(tokio::spawn(work)), room)));
                 }
                 Some(Err(broken)) => {
                     place.send(Err(broken));
@@ -49,12 +57,14 @@ where
             }
         }
     });
-    Box::pin(ReceiverStream::new(taken).then(|begun: Result<(A, Working<A>), Status>| async move {
-        let (failed, working) = begun?;
-        Ok(working.answer().await.unwrap_or_else(|_| {
+    Box::pin(ReceiverStream::new(taken).then(|begun: Result<_, Status>| async move {
+        let (failed, working, room): (A, Working<Result<A, Status>>, P) = begun?;
+        let answer = working.answer().await.unwrap_or_else(|_| {
             tracing::error!(reason = "worker", "the work on an item of a stream ended before its time");
-            failed
-        }))
+            Ok(failed)
+        });
+        drop(room);
+        answer
     }))
 }
 
@@ -84,6 +94,9 @@ mod tests {
 
     const FAILED: u32 = u32::MAX;
 
+    /// Room without end.
+    async fn everywhere() {}
+
     fn questions(count: u32) -> impl Stream<Item = Result<u32, Status>> + Send + Unpin + 'static {
         tokio_stream::iter((0..count).map(Ok))
     }
@@ -102,12 +115,12 @@ mod tests {
                     } else if question == 3 {
                         last.notify_one();
                     }
-                    question
+                    Ok(question)
                 };
                 (FAILED, work)
             }
         };
-        let answers = answered(questions(4), 4, begin);
+        let answers = answered(questions(4), 4, everywhere, begin);
         let answers: Vec<u32> = answers.map(Result::unwrap).collect().await;
         assert_eq!(answers, [0, 1, 2, 3]);
     }
@@ -126,12 +139,12 @@ mod tests {
                         tokio::task::yield_now().await;
                     }
                     open.fetch_sub(1, Ordering::SeqCst);
-                    question
+                    Ok(question)
                 };
                 (FAILED, work)
             }
         };
-        let answers: Vec<_> = answered(questions(100), UNDER_WAY, begin).collect().await;
+        let answers: Vec<_> = answered(questions(100), UNDER_WAY, everywhere, begin).collect().await;
         assert_eq!(answers.len(), 100);
         // One more may be in the hands of whoever takes the answers.
         assert!(most.load(Ordering::SeqCst) <= UNDER_WAY + 1, "{most:?} were under way");
@@ -142,18 +155,19 @@ mod tests {
         let begin = |question| {
             let work = async move {
                 assert_ne!(question, 1, "this work fails on purpose");
-                question
+                Ok(question)
             };
             (FAILED, work)
         };
-        let answers: Vec<u32> = answered(questions(3), 2, begin).map(Result::unwrap).collect().await;
+        let answers: Vec<u32> =
+            answered(questions(3), 2, everywhere, begin).map(Result::unwrap).collect().await;
         assert_eq!(answers, [0, FAILED, 2]);
     }
 
     #[tokio::test]
     async fn a_broken_stream_ends_after_what_was_asked() {
         let broken = tokio_stream::iter([Ok(7), Err(Status::cancelled("gone")), Ok(8)]);
-        let mut answers = answered(broken, 2, |question| (FAILED, async move { question }));
+        let mut answers = answered(broken, 2, everywhere, |question| (FAILED, async move { Ok(question) }));
         assert_eq!(answers.next().await.unwrap().unwrap(), 7);
         assert_eq!(answers.next().await.unwrap().unwrap_err().message(), "gone");
         assert!(answers.next().await.is_none(), "nothing should follow on a broken stream");
@@ -176,14 +190,52 @@ mod tests {
                 let work = async move {
                     std::future::pending::<()>().await;
                     drop(told);
-                    0
+                    Ok(0)
                 };
                 (FAILED, work)
             }
         };
-        let answers = answered(questions(2), 2, begin);
+        let answers = answered(questions(2), 2, everywhere, begin);
         let _started = started.acquire_many(2).await.unwrap();
         drop(answers);
         let _gone = gone.acquire_many(2).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_answer_keeps_its_room_until_it_is_taken() {
+        const ROOM: usize = 2;
+        let (room, begun) = (Arc::new(Semaphore::new(ROOM)), Arc::new(AtomicUsize::new(0)));
+        let begin = {
+            let begun = Arc::clone(&begun);
+            move |question| {
+                begun.fetch_add(1, Ordering::SeqCst);
+                (FAILED, async move { Ok(question) })
+            }
+        };
+        let place = {
+            let room = Arc::clone(&room);
+            move || Arc::clone(&room).acquire_owned()
+        };
+        let mut answers = answered(questions(50), 16, place, begin);
+        for taken in 0..50 {
+            while room.available_permits() > 0 && begun.load(Ordering::SeqCst) < 50 {
+                tokio::task::yield_now().await;
+            }
+            assert!(begun.load(Ordering::SeqCst) <= taken + ROOM, "more were begun than there is room for");
+            assert!(answers.next().await.unwrap().is_ok());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_a_status_is_the_last() {
+        let begin = |question| {
+            (
+                FAILED,
+                async move { if question == 1 { Err(Status::cancelled("suspended")) } else { Ok(question) } },
+            )
+        };
+        let mut answers = answered(questions(9), 4, everywhere, begin);
+        assert_eq!(answers.next().await.unwrap().unwrap(), 0);
+        assert_eq!(answers.next().await.unwrap().unwrap_err().message(), "suspended");
     }
 }

@@ -19,6 +19,7 @@ use super::pb::partner::query_service_server::QueryService;
 use super::pb::partner::sample::Form;
 use super::status::CallError;
 use crate::authz::Action;
+use crate::door::limits::STREAM_ITEMS_PER_DOMAIN;
 use crate::gate::{Answered, QuestionAsk};
 use crate::store::Answer;
 use crate::template::Sample;
@@ -51,13 +52,20 @@ impl QueryService for Queries {
         self.answer_time.wait(call.arrival()).await;
         opened.map_err(Status::from)?;
         let (queries, stream) = (self.clone(), Arc::new(call.stream()));
+        let room = {
+            let (desk, stream) = (self.desk.clone(), Arc::clone(&stream));
+            move || {
+                let (desk, stream) = (desk.clone(), Arc::clone(&stream));
+                async move { desk.room(&stream).await }
+            }
+        };
         let begin = move |message: pb::AskQueriesRequest| {
             let (queries, stream) = (queries.clone(), Arc::clone(&stream));
             let request_id = request_id(&message);
             let failed = item(request_id.clone(), Err(CallError::Worker));
             (failed, async move { queries.item(&stream, request_id, message).await })
         };
-        Ok(Response::new(in_order::answered(request.into_inner(), UNDER_WAY, begin)))
+        Ok(Response::new(in_order::answered(request.into_inner(), UNDER_WAY, room, begin)))
     }
 }
 
@@ -78,11 +86,14 @@ impl Queries {
         stream: &OpenStream,
         request_id: String,
         message: pb::AskQueriesRequest,
-    ) -> pb::AskQueriesResponse {
-        let call = self.desk.item(stream);
+    ) -> Result<pb::AskQueriesResponse, Status> {
+        let call = self.desk.item_in_room(stream);
         let result = call.done(self.ask(&call, message.question)).await;
         self.answer_time.wait(call.arrival()).await;
-        item(request_id, result)
+        match result {
+            Err(error) if error.is_about_the_caller() => Err(error.into()),
+            result => Ok(item(request_id, result)),
+        }
     }
 }
 
@@ -155,8 +166,8 @@ const fn urgency(sent: pb::Urgency) -> Option<&'static str> {
     }
 }
 
-/// A quarter of the calls that one trust domain may have under way, so that four streams fill its share.
-const UNDER_WAY: usize = 16;
+/// All that one trust domain may have under way: one stream alone reaches what the search gives, several share it.
+const UNDER_WAY: usize = STREAM_ITEMS_PER_DOMAIN;
 
 #[cfg(test)]
 mod tests {

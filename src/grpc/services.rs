@@ -114,7 +114,7 @@ fn add_services(routes: &mut RoutesBuilder, desk: &Desk, settings: &ServiceSetti
     let logs = LogServiceServer::new(Logs { desk: desk.clone() });
     routes.add_service(logs.max_decoding_message_size(REQUEST_MAX_BYTES));
 
-    let enrolments = EnrolmentServiceServer::new(Enrolments { desk: desk.clone() });
+    let enrolments = EnrolmentServiceServer::new(Enrolments::new(desk.clone()));
     routes.add_service(ByCaller {
         gate: Arc::clone(gate),
         holders: enrolments.clone().max_decoding_message_size(ENROLMENT_REQUEST_MAX_BYTES),

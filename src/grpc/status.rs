@@ -70,6 +70,21 @@ impl CallError {
         pb::Refusal { code, reason: answer.why.as_str().to_owned(), message }
     }
 
+    /// Whether it holds for everything that this caller asks, and so for the rest of a stream.
+    #[must_use]
+    pub const fn is_about_the_caller(&self) -> bool {
+        matches!(
+            self,
+            Self::NoPeer
+                | Self::Gate(
+                    GateError::Unknown
+                        | GateError::Refused(
+                            Reason::PartnerSuspended | Reason::PersonSuspended | Reason::RoleNotAllowed
+                        )
+                )
+        )
+    }
+
     /// The code's name, for metrics.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -331,6 +346,19 @@ mod tests {
         assert_eq!(sent(GateError::Refused(Reason::NotYours)), none);
         assert_eq!(sent(GateError::NotFound("journal")), none);
         assert_eq!(none.0, Code::NotFound);
+    }
+
+    #[test]
+    fn what_holds_for_all_that_somebody_asks_ends_a_stream_and_nothing_else_does() {
+        let ends = |error: GateError| CallError::Gate(error).is_about_the_caller();
+        for reason in [Reason::PartnerSuspended, Reason::PersonSuspended, Reason::RoleNotAllowed] {
+            assert!(ends(GateError::Refused(reason)), "{reason:?}");
+        }
+        for reason in [Reason::VolumeDayExhausted, Reason::PurposeNotInAgreement, Reason::AgreementUnknown] {
+            assert!(!ends(GateError::Refused(reason)), "{reason:?}");
+        }
+        assert!(ends(GateError::Unknown) && CallError::NoPeer.is_about_the_caller());
+        assert!(!ends(GateError::RequestIdUsed) && !CallError::Worker.is_about_the_caller());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A suite test takes an opened, founded store and speaks only the trait. What belongs to one implementation (its
 //! files, its damage) is tested beside it.
 
+mod enrolment;
 mod witness;
 
 use std::num::NonZeroU8;
@@ -31,6 +32,7 @@ use crate::keys::{ReleaseSecretKey, open_release_with_info};
 use crate::secret::{SystemEntropy, random_bytes};
 use crate::template::synthetic;
 
+pub(crate) use enrolment::*;
 pub(crate) use witness::*;
 
 /// A store under test with what its users hold.
@@ -181,9 +183,10 @@ impl Bench {
         };
         let permit =
             self.permit("intake", Action::EnrolSubjects, About::Collection { collection: &batch }).await;
-        let ChunkDone::Enrolled { change, .. } = self.store.chunk_enrol(permit, chunk).await.unwrap() else {
-            panic!("a first chunk is enrolled")
-        };
+        let ChunksDone { done, change, receipt } =
+            self.store.chunks_enrol(vec![(permit, chunk)]).await.unwrap();
+        assert!(matches!(done[..], [ChunkDone::Enrolled { .. }]), "a first chunk is enrolled");
+        assert!(receipt.is_some(), "what is enrolled has an entry");
         let slot = change.added.first().expect("the subject has a template").slot;
         self.store.slot_subject(vec![slot]).await.unwrap().pop().flatten().expect("the slot has a subject")
     }
@@ -516,7 +519,7 @@ pub(crate) async fn a_broken_off_batch_goes_on_where_it_was(bench: Bench) {
     let enrol = async |chunk| {
         let permit =
             bench.permit("intake", Action::EnrolSubjects, About::Collection { collection: &name }).await;
-        bench.store.chunk_enrol(permit, chunk).await.unwrap()
+        bench.store.chunks_enrol(vec![(permit, chunk)]).await.unwrap().done.pop().expect("one answer")
     };
     assert!(matches!(enrol(chunk(0, b"one")).await, ChunkDone::Enrolled { .. }));
     let ChunkDone::Repeated { rejected, batch: same } = enrol(chunk(0, b"one")).await else {
@@ -661,7 +664,7 @@ pub(crate) fn collection_new() -> CollectionNew {
     CollectionNew { name: collection(), scheme: "demo-face-256".parse().unwrap(), dimension: 256 }
 }
 
-fn collection() -> CollectionName {
+pub(super) fn collection() -> CollectionName {
     "watch-face".parse().unwrap()
 }
 
@@ -681,6 +684,6 @@ fn request_id() -> RequestId {
 pub(crate) const SECRETS: [&str; 5] = [CASE, OFFICIAL, FAMILY_NAME, JUSTIFICATION, CONTACT];
 const CONTACT: &str = "desk-ZQXJ@holder.example";
 const CASE: &str = "case-ZQXJ-kumara-1";
-const OFFICIAL: &str = "official-ZQXJ-kererū-2";
+pub(super) const OFFICIAL: &str = "official-ZQXJ-kererū-2";
 const FAMILY_NAME: &str = "Ngāti-ZQXJ-Harakeke";
 const JUSTIFICATION: &str = "the traveller ZQXJ gave two different names at the counter";

@@ -96,17 +96,22 @@ pub struct FieldNew {
     pub permitted_uses: Vec<String>,
 }
 
+/// What came of chunks that were enrolled together.
+pub struct ChunksDone {
+    /// The receipt of the entry of the last one that was enrolled; `None` when none was.
+    pub receipt: Option<AuditReceipt>,
+    /// What came of each, in order.
+    pub done: Vec<ChunkDone>,
+    /// What changes in the live gallery by all of them.
+    pub change: GalleryChange,
+}
+
 /// What came of a chunk.
-#[expect(clippy::large_enum_variant, reason = "made once a call and taken apart at once")]
 pub enum ChunkDone {
-    /// It is durable; the gallery is to be changed so.
+    /// It is durable, with an entry of its own.
     Enrolled {
-        /// The receipt of its entry.
-        receipt: AuditReceipt,
         /// The batch after it.
         batch: Batch,
-        /// What changes in the live gallery.
-        change: GalleryChange,
     },
     /// It was answered before: the same answer again.
     Repeated {

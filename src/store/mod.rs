@@ -39,7 +39,7 @@ pub use change::{Change, ChangeEnd, ChangeNew, ChangeRecord};
 pub use derived::StoreKeys;
 pub use disclosure::{Case, CaseFilter, DisclosureNew, DisclosureSeen, FieldFacts, Release, Released};
 pub use disposal::PayloadFacts;
-pub use enrolment::{Batch, BatchNew, Chunk, ChunkDone, GalleryChange, SubjectFacts};
+pub use enrolment::{Batch, BatchNew, Chunk, ChunkDone, ChunksDone, GalleryChange, SubjectFacts};
 pub use holder::{Founding, HolderFacts};
 pub use log::{Bundled, ExportFile, JournalHead, LoggedEntry, ProvenEntry};
 pub use query::{Answer, QueryNew, QueryRecorded, QuerySeen, StoredAnswer, Usage, Verdict};
@@ -174,8 +174,9 @@ pub trait Store: Send + Sync {
     /// A batch of this owner.
     async fn batch_get(&self, owner: crate::ids::ActorName, id: BatchId)
     -> Result<Option<Batch>, StoreError>;
-    /// Enrols what was accepted of a chunk.
-    async fn chunk_enrol(&self, permit: Permit, chunk: Chunk) -> Result<ChunkDone, StoreError>;
+    /// Enrols what was accepted of these chunks, one after the other, each with an entry of its own: all of them that
+    /// follow on what was answered, or none.
+    async fn chunks_enrol(&self, chunks: Vec<(Permit, Chunk)>) -> Result<ChunksDone, StoreError>;
     /// What is held of a subject, without values.
     async fn subject_get(&self, source: Pseudonym) -> Result<Option<SubjectFacts>, StoreError>;
     /// Hides a subject.

@@ -19,7 +19,8 @@ use tonic::{Code, Status};
 
 use crate::holder::{Holder, HolderOptions, until, who};
 use crate::story::{
-    DIMENSION, OrRefused as _, answer_about, ask, batch_start, people, question, reason, refusal, subject,
+    DIMENSION, OrRefused as _, answer_about, ask, batch_start, fact, of_kind, people, question, reason,
+    refusal, subject,
 };
 
 #[tokio::test]
@@ -345,6 +346,48 @@ async fn chunks_follow_one_another_and_repeating_one_changes_nothing() {
         ..chunk(0, 0..1)
     };
     assert_eq!(refusal(enrol(&channel, unknown).await), (Code::NotFound, "NOT_FOUND".to_owned()));
+}
+
+#[tokio::test]
+async fn chunks_sent_ahead_are_enrolled_up_to_the_first_that_fails_and_the_batch_goes_on_from_there() {
+    const CHUNKS: u64 = 40;
+    const ROWS: u64 = 5;
+    let holder = Holder::start(HolderOptions::default()).await;
+    let mut service = EnrolmentServiceClient::new(holder.channel(who::ENROLLER).await);
+    let batch = service.start_batch(batch_start()).await.unwrap().into_inner().batch;
+    let chunk = |nth: u64| EnrolSubjectsRequest {
+        batch: batch.clone(),
+        first_row: nth * ROWS,
+        subjects: (nth * ROWS..(nth + 1) * ROWS).map(subject).collect(),
+    };
+    // All are sent at once; the fourteenth is missing.
+    let sent: Vec<_> = (0..CHUNKS).filter(|nth| *nth != 13).map(chunk).collect();
+    let mut answers = service.enrol_subjects(tokio_stream::iter(sent)).await.unwrap().into_inner();
+    for nth in 0..13 {
+        let answer = answers.message().await.unwrap().expect("a chunk that follows is answered");
+        assert_eq!((answer.rows_done, u64::from(answer.rows_accepted)), ((nth + 1) * ROWS, ROWS));
+    }
+    let status = answers.message().await.refused_or("a chunk that does not follow was answered");
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "NOT_NOW"));
+    assert!(status.message().contains("go on with row 65"), "{}", status.message());
+
+    let asked = GetBatchRequest { batch: batch.clone() };
+    assert_eq!(service.get_batch(asked).await.unwrap().into_inner().rows_done, 13 * ROWS);
+    let rest: Vec<_> = (13..CHUNKS).map(chunk).collect();
+    let mut answers = service.enrol_subjects(tokio_stream::iter(rest)).await.unwrap().into_inner();
+    let mut rows_done = 0;
+    while let Some(answer) = answers.message().await.unwrap() {
+        rows_done = answer.rows_done;
+    }
+    assert_eq!(rows_done, CHUNKS * ROWS);
+    let entries = holder.entries("holder").await;
+    let first_rows: Vec<u64> = of_kind(&entries, "enrolment.chunk")
+        .iter()
+        .map(|entry| fact(entry, "first-row").parse().unwrap())
+        .collect();
+    let due: Vec<u64> = (0..CHUNKS).map(|nth| nth * ROWS).collect();
+    assert_eq!(first_rows, due, "each chunk has one entry, in their order, however they were written");
+    assert_eq!(answer_about(&holder.channel(who::AU).await, CHUNKS * ROWS - 1).await, Answer::Hit);
 }
 
 #[tokio::test]

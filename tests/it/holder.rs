@@ -370,6 +370,25 @@ impl Holder {
         certificate: &str,
         key: &str,
     ) -> Result<Channel, tonic::transport::Error> {
+        self.channel_by(Endpoint::from_static("https://localhost"), certificate, key).await
+    }
+
+    /// A connection of one of [`who`] that takes no more than 64 KiB before somebody reads it.
+    pub(crate) async fn channel_narrow(&self, who: Who) -> Channel {
+        const WINDOW: u32 = 65_535;
+        let [certificate, key] = self.credential(who);
+        let endpoint = Endpoint::from_static("https://localhost")
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW);
+        self.channel_by(endpoint, &certificate, &key).await.unwrap()
+    }
+
+    async fn channel_by(
+        &self,
+        endpoint: Endpoint,
+        certificate: &str,
+        key: &str,
+    ) -> Result<Channel, tonic::transport::Error> {
         let tls = TlsConnector::from(Arc::new(self.tls_config(certificate, key)));
         let port = self.port();
         let connector = tower::service_fn(move |_| {
@@ -381,7 +400,7 @@ impl Holder {
                 Ok::<_, std::io::Error>(TokioIo::new(tls.connect(name, tcp).await?))
             }
         });
-        Endpoint::from_static("https://localhost").connect_with_connector(connector).await
+        endpoint.connect_with_connector(connector).await
     }
 
     pub(crate) fn tls_config(&self, certificate: &str, key: &str) -> ClientConfig {
@@ -425,9 +444,16 @@ impl Holder {
 
     /// Makes the policy folder with one more file the active one.
     pub(crate) fn policy_activate_with(&self, file: &str, content: &str) {
+        self.policy_activate_files(&[(file, content)]);
+    }
+
+    /// Makes the policy folder with these files, new or instead of its own, the active one.
+    pub(crate) fn policy_activate_files(&self, files: &[(&str, &str)]) {
         let folder = TempDir::new_in(self.folder.path()).unwrap();
         copy(&repository().join("policy"), folder.path());
-        fs::write(folder.path().join(file), content).unwrap();
+        for (file, content) in files {
+            fs::write(folder.path().join(file), content).unwrap();
+        }
         self.policy_activate_folder(folder.path());
     }
 

@@ -35,6 +35,7 @@ mod retention;
 mod roles;
 mod snapshot;
 mod story;
+mod stream;
 mod third_party;
 mod tiles;
 mod times;

@@ -342,7 +342,7 @@ async fn an_erased_person_is_not_found_from_the_next_query_on() {
     );
 }
 
-async fn stream(channel: &Channel, questions: Vec<Question>) -> Vec<(String, Outcome)> {
+pub(crate) async fn stream(channel: &Channel, questions: Vec<Question>) -> Vec<(String, Outcome)> {
     let asked = questions.into_iter().map(|question| AskQueriesRequest { question: Some(question) });
     let asked: Vec<_> = asked.collect();
     let answers = QueryServiceClient::new(channel.clone()).ask_queries(tokio_stream::iter(asked)).await;
@@ -358,7 +358,7 @@ fn visa(person: u64) -> Question {
     Question { purpose: "visa-identity".to_owned(), ..question_about(person) }
 }
 
-async fn left_today(channel: &Channel) -> u64 {
+pub(crate) async fn left_today(channel: &Channel) -> u64 {
     let standing =
         AgreementServiceClient::new(channel.clone()).get_standing(GetStandingRequest {}).await.unwrap();
     standing.into_inner().remaining[0].today

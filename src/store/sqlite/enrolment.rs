@@ -1,32 +1,24 @@
 //! Subjects, templates, records and restrictions in SQLite.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::audit::event::{Fact, Kind};
 use crate::authz::{PayloadClass, Permit};
 use crate::ids::{ActorName, BatchId, CollectionName, FieldName, RestrictionName, SubjectId};
-use crate::keys::{DataKey, Domain, Place, Pseudonym};
+use crate::keys::{Domain, Place, Pseudonym};
 use crate::secret::random_bytes;
 use crate::store::StoreError;
 use crate::store::enrolment::{
-    Batch, BatchNew, BatchStarted, Chunk, CollectionNew, FieldNew, GalleryChange, Loaded, RestrictionNew,
-    RestrictionSet, SubjectFacts, SubjectNew,
+    Batch, BatchNew, BatchStarted, Chunk, ChunkDone, CollectionNew, GalleryChange, Loaded, RestrictionNew,
+    RestrictionSet, SubjectFacts,
 };
 use crate::template::Protected;
 
 use super::day_key::DayKey;
 use super::tx::Tx;
-use super::{Context, count, database, name, opened, record, sealed};
-
-/// What came of a chunk, before the receipt is there.
-pub(super) enum Chunked {
-    Enrolled(Batch, GalleryChange),
-    Repeated(Batch, Vec<(u64, String)>),
-    NoBatch,
-    OutOfOrder(u64),
-}
+use super::{Context, count, database, name, opened, record};
 
 /// Makes the collections of the active rules known.
 pub(super) fn collections_sync(tx: &Tx<'_>, collections: &[CollectionNew]) -> Result<(), StoreError> {
@@ -121,36 +113,8 @@ pub(super) fn batch_get(
         .transpose()
 }
 
-/// Enrols what was accepted of a chunk: all of it or nothing.
-pub(super) fn chunk_enrol(tx: &mut Tx<'_>, permit: &Permit, chunk: &Chunk) -> Result<Chunked, StoreError> {
-    let Some(batch) = batch_get(tx.sql, &permit.actor().name, chunk.batch)? else {
-        return Ok(Chunked::NoBatch);
-    };
-    if chunk.first_row != batch.rows_done {
-        return chunk_again(tx.sql, chunk, batch);
-    }
-    let change = subjects_put(tx, &permit.actor().name, &batch.collection, &chunk.subjects)?;
-    let accepted = chunk.subjects.len().try_into().unwrap_or(u64::MAX);
-    let after = Batch {
-        rows_done: batch.rows_done.saturating_add(u64::from(chunk.rows)),
-        rows_accepted: batch.rows_accepted.saturating_add(accepted),
-        ..batch
-    };
-    chunk_keep(tx, chunk, &after)?;
-    let event = tx
-        .event(Kind::EnrolmentChunk, permit)
-        .with(Fact::Batch, after.id.as_bytes())
-        .text(Fact::Collection, after.collection.as_str())
-        .number(Fact::FirstRow, chunk.first_row)
-        .number(Fact::RowsAccepted, accepted)
-        .number(Fact::RowsRejected, chunk.rejected.len().try_into().unwrap_or(u64::MAX))
-        .with(Fact::ContentDigest, chunk.content.as_bytes());
-    let tag = tx.context.keys.ring.tags().tag(Domain::Batch, after.id.as_bytes());
-    tx.enter_private(&event, &[tag])?;
-    Ok(Chunked::Enrolled(after, change))
-}
-
-fn chunk_again(sql: &Connection, chunk: &Chunk, batch: Batch) -> Result<Chunked, StoreError> {
+/// The answer to a chunk that does not follow: the first one again, or that it is out of order.
+pub(super) fn chunk_again(sql: &Connection, chunk: &Chunk, batch: Batch) -> Result<ChunkDone, StoreError> {
     let kept = sql
         .query_row(
             "SELECT content, rejected FROM batch_chunks WHERE batch = ?1 AND first_row = ?2 AND rows = ?3",
@@ -161,13 +125,27 @@ fn chunk_again(sql: &Connection, chunk: &Chunk, batch: Batch) -> Result<Chunked,
     match database("looking for a chunk", kept)? {
         Some((content, rejected)) if content == chunk.content.as_bytes() => {
             let rejected = record::rows_decode(&rejected)?;
-            Ok(Chunked::Repeated(batch, rejected))
+            Ok(ChunkDone::Repeated { batch, rejected })
         }
-        _ => Ok(Chunked::OutOfOrder(batch.rows_done)),
+        _ => Ok(ChunkDone::OutOfOrder { rows_done: batch.rows_done }),
     }
 }
 
-fn chunk_keep(tx: &Tx<'_>, chunk: &Chunk, after: &Batch) -> Result<(), StoreError> {
+/// Keeps how far a batch came, and the answer to its newest chunk.
+pub(super) fn chunk_keep(
+    tx: &Tx<'_>,
+    chunk: &Chunk,
+    after: &Batch,
+    is_newest: bool,
+) -> Result<(), StoreError> {
+    let updated = tx.sql.execute(
+        "UPDATE batches SET rows_done = ?2, rows_accepted = ?3 WHERE id = ?1",
+        params![after.id.as_bytes(), after.rows_done, after.rows_accepted],
+    );
+    database("keeping a chunk", updated)?;
+    if !is_newest {
+        return Ok(());
+    }
     let steps = tx
         .sql
         .execute("DELETE FROM batch_chunks WHERE batch = ?1", params![chunk.batch.as_bytes()])
@@ -182,65 +160,18 @@ fn chunk_keep(tx: &Tx<'_>, chunk: &Chunk, after: &Batch) -> Result<(), StoreErro
                     record::rows_encode(&chunk.rejected)
                 ],
             )
-        })
-        .and_then(|_| {
-            tx.sql.execute(
-                "UPDATE batches SET rows_done = ?2, rows_accepted = ?3 WHERE id = ?1",
-                params![after.id.as_bytes(), after.rows_done, after.rows_accepted],
-            )
         });
     database("keeping a chunk", steps).map(count)
 }
 
 /// A subject as it stands in the database.
-#[derive(Clone)]
-struct Known {
-    id: SubjectId,
-    restriction_set: u64,
+pub(super) struct Known {
+    pub(super) id: SubjectId,
+    pub(super) restriction_set: u64,
 }
 
-fn subjects_put(
-    tx: &Tx<'_>,
-    owner: &ActorName,
-    collection: &CollectionName,
-    subjects: &[SubjectNew],
-) -> Result<GalleryChange, StoreError> {
-    let mut known = HashMap::new();
-    let mut new = Vec::new();
-    for subject in subjects {
-        if known.contains_key(subject.source.as_bytes()) {
-            continue;
-        }
-        let found = subject_find(tx.sql, &subject.source)?;
-        let entry = match found {
-            Some(found) => found,
-            None => {
-                let id = SubjectId::from_bytes(random_bytes(tx.context.entropy.as_ref())?);
-                new.push(id);
-                subject_insert(tx.sql, id, &subject.source, owner)?;
-                Known { id, restriction_set: 0 }
-            }
-        };
-        known.insert(*subject.source.as_bytes(), entry);
-    }
-    let mut keys = tx.context.keys.subject_keys_make(&new, tx.context.entropy.as_ref())?;
-    let mut change = GalleryChange { subject_known: true, ..GalleryChange::default() };
-    for subject in subjects {
-        let damaged = StoreError::Damaged { what: "a subject without its key" };
-        let Some(entry) = known.get_mut(subject.source.as_bytes()) else { return Err(damaged) };
-        let key = match keys.remove(&entry.id) {
-            Some(key) => key,
-            None => tx.context.keys.subject_key(&entry.id)?.ok_or(damaged)?,
-        };
-        restrictions_put(tx, entry, &subject.restrictions, &mut change)?;
-        records_put(tx, entry.id, &key, &subject.fields)?;
-        templates_put(tx, entry, &key, collection, &subject.templates, &mut change)?;
-        keys.insert(entry.id, key);
-    }
-    Ok(change)
-}
-
-fn subject_find(sql: &Connection, source: &Pseudonym) -> Result<Option<Known>, StoreError> {
+/// The subject of a source, if there is one.
+pub(super) fn subject_find(sql: &Connection, source: &Pseudonym) -> Result<Option<Known>, StoreError> {
     let row = sql.prepare_cached("SELECT id, restriction_set FROM subjects WHERE source = ?1").and_then(
         |mut statement| {
             statement
@@ -253,98 +184,16 @@ fn subject_find(sql: &Connection, source: &Pseudonym) -> Result<Option<Known>, S
     database("looking for a subject", row)
 }
 
-fn subject_insert(
-    sql: &Connection,
-    id: SubjectId,
-    source: &Pseudonym,
-    owner: &ActorName,
-) -> Result<(), StoreError> {
-    let inserted = sql
-        .prepare_cached(
-            "INSERT INTO subjects (id, source, restriction_set, enrolled_by) VALUES (?1, ?2, 0, ?3)",
-        )
-        .and_then(|mut statement| {
-            statement.execute(params![id.as_bytes(), source.as_bytes(), owner.as_str()])
-        });
-    database("writing a subject", inserted).map(count)
-}
-
-fn records_put(tx: &Tx<'_>, id: SubjectId, key: &DataKey, fields: &[FieldNew]) -> Result<(), StoreError> {
-    for new in fields {
-        let row = record::record_row(&id, &new.field);
-        let plain = record::field_encode(new);
-        let value =
-            key.sealing().seal(record::record_place(&row), plain.expose(), tx.context.entropy.as_ref());
-        let value = sealed("sealing a field", value)?;
-        let inserted = tx
-            .sql
-            .prepare_cached(
-                "INSERT INTO records (subject, field, value) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (subject, field) DO UPDATE SET value = excluded.value",
-            )
-            .and_then(|mut statement| statement.execute(params![id.as_bytes(), new.field.as_str(), value]));
-        database("writing a field", inserted)?;
-    }
-    Ok(())
-}
-
-fn templates_put(
-    tx: &Tx<'_>,
-    subject: &Known,
-    key: &DataKey,
-    collection: &CollectionName,
-    templates: &[Protected],
-    change: &mut GalleryChange,
-) -> Result<(), StoreError> {
-    if templates.is_empty() {
-        return Ok(());
-    }
-    for slot in slots_of(tx.sql, subject.id, Some(collection))? {
-        // A subject may stand twice in one chunk: the later row counts.
-        change.added.retain(|added| added.slot != slot.1);
-        change.removed.push(slot);
-    }
-    let removed = tx
-        .sql
-        .prepare_cached("DELETE FROM templates WHERE subject = ?1 AND collection = ?2")
-        .and_then(|mut statement| statement.execute(params![subject.id.as_bytes(), collection.as_str()]));
-    database("replacing templates", removed)?;
-    for template in templates {
-        let slot = next_slot(tx.sql)?;
-        let bytes = template.to_bytes();
-        let place_row = slot.to_be_bytes();
-        let value =
-            key.sealing().seal(template_place(&place_row), bytes.expose(), tx.context.entropy.as_ref());
-        let value = sealed("sealing a template", value)?;
-        let inserted = tx
-            .sql
-            .prepare_cached(
-                "INSERT INTO templates (slot, subject, collection, template) VALUES (?1, ?2, ?3, ?4)",
-            )
-            .and_then(|mut statement| {
-                statement.execute(params![slot, subject.id.as_bytes(), collection.as_str(), value])
-            });
-        database("writing a template", inserted)?;
-        let template = template_open(bytes.expose())?;
-        change.added.push(Loaded {
-            collection: collection.clone(),
-            slot,
-            restriction_set: subject.restriction_set,
-            template,
-        });
-    }
-    Ok(())
-}
-
 /// A slot is never used twice, so that nothing a search found can come to mean somebody else.
-fn next_slot(sql: &Connection) -> Result<u64, StoreError> {
+pub(super) fn next_slot(sql: &Connection) -> Result<u64, StoreError> {
     let newest = sql
         .prepare_cached("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'templates'")
         .and_then(|mut statement| statement.query_row([], |row| row.get::<_, u64>(0)));
     Ok(database("numbering a template", newest)?.saturating_add(1))
 }
 
-fn restrictions_put(
+/// Adds restrictions to a subject.
+pub(super) fn restrictions_put(
     tx: &Tx<'_>,
     subject: &mut Known,
     add: &[RestrictionName],
@@ -403,7 +252,8 @@ fn restriction_set(sql: &Connection, names: &BTreeSet<RestrictionName>) -> Resul
     database("reading restrictions", id)
 }
 
-fn slots_of(
+/// The templates of a subject, of one collection or of all.
+pub(super) fn slots_of(
     sql: &Connection,
     subject: SubjectId,
     collection: Option<&CollectionName>,

@@ -105,32 +105,32 @@ impl KeyStore {
         super::truncate_log(&sql)
     }
 
-    /// Makes and keeps a data key for each subject; durable when it returns. A key whose subject is then never
-    /// written opens nothing and harms nobody.
-    pub(super) fn subject_keys_make(
+    /// Draws a data key for a subject; it is to be kept, wrapped as it is here, before anything under it is written.
+    pub(super) fn subject_key_make(
         &self,
-        subjects: &[SubjectId],
+        subject: &SubjectId,
         entropy: &dyn Entropy,
-    ) -> Result<HashMap<SubjectId, DataKey>, StoreError> {
-        let mut keys = HashMap::with_capacity(subjects.len());
-        if subjects.is_empty() {
-            return Ok(keys);
+    ) -> Result<(DataKey, Vec<u8>), StoreError> {
+        let key = DataKey::random(entropy)?;
+        let wrapped = key.wrap(self.ring.sealing(Purpose::SubjectKeys), subject_place(subject), entropy);
+        Ok((key, sealed("wrapping a subject key", wrapped)?))
+    }
+
+    /// Keeps wrapped data keys of subjects; durable when it returns. A key whose subject is then never written opens
+    /// nothing and harms nobody.
+    pub(super) fn subject_keys_keep(&self, wrapped: &[(SubjectId, Vec<u8>)]) -> Result<(), StoreError> {
+        if wrapped.is_empty() {
+            return Ok(());
         }
         let mut sql = lock(&self.sql);
         let step = database("writing subject keys", sql.transaction())?;
-        for subject in subjects {
-            let key = DataKey::random(entropy)?;
-            let place = subject_place(subject);
-            let wrapped = key.wrap(self.ring.sealing(Purpose::SubjectKeys), place, entropy);
-            let wrapped = sealed("wrapping a subject key", wrapped)?;
+        for (subject, wrapped) in wrapped {
             let inserted = step
                 .prepare_cached("INSERT INTO subject_keys (subject, wrapped) VALUES (?1, ?2)")
                 .and_then(|mut statement| statement.execute(params![subject.as_bytes(), wrapped]));
             database("writing a subject key", inserted)?;
-            keys.insert(*subject, key);
         }
-        database("writing subject keys", step.commit())?;
-        Ok(keys)
+        database("writing subject keys", step.commit())
     }
 
     /// The data key of a subject; `None` when it is destroyed.

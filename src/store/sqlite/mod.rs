@@ -4,6 +4,7 @@
 //! keys and is backed up only as its present state. The root key lies in neither folder.
 
 mod change;
+mod chunks;
 mod day_key;
 mod disclosure;
 mod disclosure_row;
@@ -62,6 +63,8 @@ pub struct SqliteStore {
     readers: Readers,
     writer: Writer,
     snapshots: Arc<SnapshotFolder>,
+    /// Chunks are planned and written one after the other, so that templates are numbered as they are committed.
+    enrolling: tokio::sync::Mutex<()>,
     path: PathBuf,
 }
 
@@ -93,7 +96,8 @@ impl SqliteStore {
         let snapshots = SnapshotFolder::open(folder.join(snapshot::SNAPSHOTS_FOLDER), &context.keys)?;
         let writer = Writer::start(Arc::clone(&context), (sql, &path), journals, heads)?;
         let readers = Readers::open(&path, READERS, writer.settled())?;
-        Ok(Self { context, readers, writer, snapshots: Arc::new(snapshots), path })
+        let (snapshots, enrolling) = (Arc::new(snapshots), tokio::sync::Mutex::new(()));
+        Ok(Self { context, readers, writer, snapshots, enrolling, path })
     }
 
     /// Empties the write-ahead log of the database, on a connection of its own.

@@ -16,8 +16,8 @@ use super::spawned;
 /// The way to the thread that moves pages.
 pub(super) struct Pages {
     wake: SyncSender<()>,
-    /// Transactions since the thread was last woken.
-    since: usize,
+    /// Rows written since the thread was last woken.
+    since: u64,
 }
 
 impl Pages {
@@ -29,11 +29,11 @@ impl Pages {
         Ok((Self { wake, since: 0 }, thread))
     }
 
-    /// So many transactions were committed.
-    pub(super) fn committed(&mut self, transactions: usize) {
-        self.since = self.since.saturating_add(transactions);
+    /// So many rows were committed.
+    pub(super) fn committed(&mut self, rows: u64) {
+        self.since = self.since.saturating_add(rows);
         // A thread that is still at work is woken the next time.
-        if self.since >= WAKE_TRANSACTIONS && self.wake.try_send(()).is_ok() {
+        if self.since >= WAKE_ROWS && self.wake.try_send(()).is_ok() {
             self.since = 0;
         }
     }
@@ -59,4 +59,4 @@ fn pages_move(sql: &Connection) -> Result<(), StoreError> {
 }
 
 /// Some megabytes of log.
-const WAKE_TRANSACTIONS: usize = 2_048;
+const WAKE_ROWS: u64 = 8_192;

@@ -24,14 +24,14 @@ use crate::store::receipt::Ticket;
 use crate::store::snapshot::{GalleryRead, Served, SnapshotBegun, SnapshotNew, Snapshots};
 use crate::store::{
     AuditReceipt, Batch, BatchNew, Bundled, Case, CaseFilter, ChangeEnd, ChangeNew, ChangeRecord, Chunk,
-    ChunkDone, Committed, DisclosureNew, DisclosureSeen, ExportFile, FieldFacts, Founding, GalleryChange,
-    Given, HolderFacts, Journal, JournalHead, LoggedEntry, PayloadFacts, ProvenEntry, QueryNew,
-    QueryRecorded, QuerySeen, Quorum, Registry, Release, ReleaseSeen, Released, Store, StoreError,
+    ChunkDone, ChunksDone, Committed, DisclosureNew, DisclosureSeen, ExportFile, FieldFacts, Founding,
+    GalleryChange, Given, HolderFacts, Journal, JournalHead, LoggedEntry, PayloadFacts, ProvenEntry,
+    QueryNew, QueryRecorded, QuerySeen, Quorum, Registry, Release, ReleaseSeen, Released, Store, StoreError,
     SubjectFacts, Unwitnessed, Usage, Verdict, Withheld, Witnessed, WitnessedHead,
 };
 
+use super::chunks::{Plan, Written};
 use super::disposal::Span;
-use super::enrolment::Chunked;
 use super::query::Recording;
 use super::writer::UNLOGGED;
 use super::{
@@ -163,19 +163,25 @@ impl Store for SqliteStore {
         self.readers.read(move |sql| enrolment::batch_get(sql, &owner, id)).await
     }
 
-    async fn chunk_enrol(&self, permit: Permit, chunk: Chunk) -> Result<ChunkDone, StoreError> {
-        let ticket = Ticket::next();
-        let done =
-            self.writer.with_ticket(ticket, move |tx| enrolment::chunk_enrol(tx, &permit, &chunk)).await?;
-        Ok(match done {
-            (Chunked::Enrolled(batch, change), Some(receipt)) => {
-                ChunkDone::Enrolled { receipt, batch, change }
+    async fn chunks_enrol(&self, chunks: Vec<(Permit, Chunk)>) -> Result<ChunksDone, StoreError> {
+        let _one_after_the_other = self.enrolling.lock().await;
+        let mut due = chunks;
+        for _ in 0..PLANS {
+            let context = std::sync::Arc::clone(&self.context);
+            let plan = self.readers.read(move |sql| Plan::make(&context, sql, due)).await?;
+            let written = self.writer.with_ticket(Ticket::next(), move |tx| plan.write(tx)).await?;
+            match written {
+                (Written::Done(done, change), receipt) => {
+                    let enrolled = |done: &ChunkDone| matches!(done, ChunkDone::Enrolled { .. });
+                    if receipt.is_none() && done.iter().any(enrolled) {
+                        return Err(UNLOGGED);
+                    }
+                    return Ok(ChunksDone { receipt, done, change });
+                }
+                (Written::Stale(again), _) => due = again,
             }
-            (Chunked::Enrolled(..), None) => return Err(UNLOGGED),
-            (Chunked::Repeated(batch, rejected), _) => ChunkDone::Repeated { batch, rejected },
-            (Chunked::NoBatch, _) => ChunkDone::NoBatch,
-            (Chunked::OutOfOrder(rows_done), _) => ChunkDone::OutOfOrder { rows_done },
-        })
+        }
+        Err(StoreError::Overloaded)
     }
 
     async fn subject_get(&self, source: Pseudonym) -> Result<Option<SubjectFacts>, StoreError> {
@@ -581,3 +587,6 @@ impl Store for SqliteStore {
 fn receipt_of(committed: Committed<()>) -> Result<AuditReceipt, StoreError> {
     committed.open().map(|((), receipt)| receipt).map_err(|_| UNLOGGED)
 }
+
+/// Erasures and enrolments of the same people may come between a plan and its writing; as often as this they do not.
+const PLANS: usize = 3;

@@ -66,6 +66,8 @@ suite!(
     hidden_or_erased_since_the_hit_ends_as_denied,
     a_broken_off_batch_goes_on_where_it_was,
     enrolling_again_updates,
+    chunks_that_come_together_are_enrolled_in_their_order,
+    a_person_who_comes_twice_together_is_one,
     a_partner_reads_its_own_journal,
     files_of_a_journal_are_what_its_checkpoint_covers,
     a_change_takes_effect_once,

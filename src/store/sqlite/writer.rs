@@ -283,6 +283,7 @@ impl Worker {
     ) -> Result<BatchEnd, StoreError> {
         // One time for the whole batch: a task that came a moment later was caused by nothing in it.
         let (begun, now) = (Instant::now(), self.context.clock.now());
+        let written = self.sql.total_changes();
         // INVARIANT: with the lock from the beginning. A transaction that only reads at first can't wait for whoever
         // empties the write-ahead log after an erasure: its first change would fail, and the store stop.
         let begun_writing = self.sql.transaction_with_behavior(TransactionBehavior::Immediate);
@@ -306,7 +307,7 @@ impl Worker {
         let notes = self.journals.write_heads(&self.context, &sql)?;
         let number = self.settled.begin();
         database("committing", sql.commit())?;
-        self.pages.committed(batch.len());
+        self.pages.committed(self.sql.total_changes().saturating_sub(written));
         self.journals.committed();
         self.context.signers.committed(&self.sql)?;
         let heads = self.journals.grown(&notes).collect();

@@ -185,6 +185,7 @@ CREATE TABLE templates (
     template   BLOB NOT NULL
 ) STRICT;
 CREATE INDEX templates_by_subject ON templates (subject, collection);
+-- A start lists the slots of a collection, and reads no row of those that a snapshot holds.
 CREATE INDEX templates_by_collection ON templates (collection);
 
 CREATE TABLE records (

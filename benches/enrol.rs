@@ -1,0 +1,217 @@
+//! Enrolment: one stream of full chunks over mutual TLS to the real server, each answered when it is durable, logged and
+//! searchable. Beside it, in the same run, what SQLite alone does with rows of the same size.
+#![expect(
+    clippy::unwrap_used,
+    clippy::as_conversions,
+    clippy::print_stdout,
+    reason = "a bench that can't go on should stop"
+)]
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
+use onebit::cli::synth::People;
+use onebit::grpc::pb::enrolment;
+use onebit::grpc::pb::enrolment::enrolment_service_client::EnrolmentServiceClient;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+
+use crate::holder::{Holder, HolderOptions, repository, who};
+use crate::story::request_id;
+
+/// Runs the benches of this file.
+pub(crate) fn benches(criterion: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let mut group = criterion.benchmark_group(format!("enrol, d = {DIMENSION}"));
+    group.sample_size(10).measurement_time(Duration::from_secs(8));
+    group.throughput(Throughput::Elements(CHUNK_ROWS * CHUNKS)).sampling_mode(SamplingMode::Flat);
+    for streams in [1_u64, 2] {
+        let holder = runtime.block_on(Holder::start(HolderOptions::default()));
+        wide_collection(&holder);
+        let channel = runtime.block_on(holder.channel(who::ENROLLER));
+        let templates = Templates::new();
+        let mut enrolled = Enrolled::default();
+        group.bench_function(
+            BenchmarkId::new(format!("{CHUNKS} chunks of {CHUNK_ROWS}, streams"), streams),
+            |bench| {
+                bench.iter_custom(|rounds| {
+                    runtime.block_on(enrolled.enrol(&channel, &templates, streams, rounds * CHUNKS))
+                });
+            },
+        );
+        println!("enrol/{streams}: {} templates are in the gallery at the end", enrolled.people);
+    }
+    group.bench_function("peer: as many rows a commit in SQLite, synchronous=FULL", |bench| {
+        let folder = tempfile::tempdir().unwrap();
+        let sql = rusqlite::Connection::open(folder.path().join("peer.sqlite")).unwrap();
+        sql.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+             CREATE TABLE templates (slot INTEGER PRIMARY KEY, template BLOB);",
+        )
+        .unwrap();
+        bench.iter(|| {
+            let step = sql.unchecked_transaction().unwrap();
+            for _ in 0..CHUNK_ROWS * CHUNKS {
+                let mut insert =
+                    step.prepare_cached("INSERT INTO templates (template) VALUES (zeroblob(1056))").unwrap();
+                insert.execute([]).unwrap();
+            }
+            step.commit().unwrap();
+        });
+    });
+    group.finish();
+}
+
+/// Gives a holder a collection of templates with [`DIMENSION`] components, from a copy of the example's scheme, about
+/// which `au-border` may ask without an end.
+pub(crate) fn wide_collection(holder: &Holder) {
+    let scheme = fs::read_to_string(repository().join("policy/schemes/demo-face-256.toml")).unwrap();
+    let (scheme, _vectors_of_another_dimension) = scheme.split_once("[[test_vectors]]").unwrap();
+    let scheme = scheme
+        .replace("dimension = 256", &format!("dimension = {DIMENSION}"))
+        .replace("demo-face-256", "wide-face")
+        + &test_vector();
+    let collection = "name = \"wide-face\"\ntitle = \"Wide\"\nscheme = \"wide-face\"\n";
+    let agreement = fs::read_to_string(repository().join("policy").join(AGREEMENT)).unwrap();
+    let agreement = agreement
+        .replace("[\"watch-face\"]", "[\"watch-face\", \"wide-face\"]")
+        .replace("per_day = 2_000", "per_day = 50_000_000")
+        .replace("per_year = 400_000", "per_year = 50_000_000")
+        .replace("false_hits_per_year = 1.0", "false_hits_per_year = 1e6");
+    holder.policy_activate_files(&[
+        (AGREEMENT, &agreement),
+        ("schemes/wide-face.toml", &scheme),
+        ("collections/wide-face.toml", collection),
+    ]);
+}
+
+/// A scheme must have one.
+fn test_vector() -> String {
+    let values: Vec<u8> =
+        People::new(1, DIMENSION).embedding(0).iter().flat_map(|one| one.to_le_bytes()).collect();
+    let (media, embedding) = ("00".repeat(32), data_encoding::BASE64.encode(&values));
+    format!(
+        "[[test_vectors]]\nname = \"v\"\nmedia_sha256 = \"{media}\"\nminimum_cosine = 0.9\nembedding = \"{embedding}\"\n"
+    )
+}
+
+/// Enrols so many people over one stream; gives the time it took.
+pub(crate) async fn enrol(holder: &Holder, people: u64) -> Duration {
+    let (channel, templates) = (holder.channel(who::ENROLLER).await, Templates::new());
+    let (mut enrolled, mut took) = (Enrolled::default(), Duration::ZERO);
+    while enrolled.people < people {
+        took += enrolled.enrol(&channel, &templates, 1, (people / CHUNK_ROWS / 4).max(1)).await;
+    }
+    took
+}
+
+/// Templates, each of which is many people's: what is done with them does not depend on whose they are.
+struct Templates(Vec<Vec<f32>>);
+
+impl Templates {
+    fn new() -> Self {
+        let people = People::new(1, DIMENSION);
+        Self((0..TEMPLATES).map(|person| people.embedding(person)).collect())
+    }
+
+    fn subject(&self, person: u64) -> enrolment::SubjectInput {
+        let values = self.0.iter().cycle().nth((person % TEMPLATES) as usize).unwrap().clone();
+        let form = Some(enrolment::template_input::Form::Embedding(enrolment::Embedding { values }));
+        enrolment::SubjectInput {
+            source_id: format!("person-{person:012}"),
+            templates: vec![enrolment::TemplateInput { form, quality: Some(80) }],
+            fields: Vec::new(),
+            restrictions: Vec::new(),
+        }
+    }
+}
+
+/// How far enrolment came.
+#[derive(Default)]
+struct Enrolled {
+    people: u64,
+}
+
+impl Enrolled {
+    /// Enrols so many full chunks over so many streams; gives the time from the first chunk sent to the last answered, for
+    /// as many chunks as were asked for.
+    async fn enrol(
+        &mut self,
+        channel: &Channel,
+        templates: &Templates,
+        streams: u64,
+        rounds: u64,
+    ) -> Duration {
+        let each = rounds.div_ceil(streams);
+        let mut begun = Vec::new();
+        for _ in 0..streams {
+            begun.push(Batch::start(channel, templates, self.people, each).await);
+            self.people += each * CHUNK_ROWS;
+        }
+        let start = Instant::now();
+        let tasks: Vec<_> = begun.into_iter().map(|batch| tokio::spawn(batch.run())).collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        // What was rounded up is not counted against the rounds asked for.
+        start.elapsed().mul_f64(rounds as f64 / (each * streams) as f64)
+    }
+}
+
+struct Batch {
+    service: EnrolmentServiceClient<Channel>,
+    chunks: Vec<enrolment::EnrolSubjectsRequest>,
+}
+
+impl Batch {
+    /// Starts a batch and makes its messages, before the clock runs.
+    async fn start(channel: &Channel, templates: &Templates, first_person: u64, chunks: u64) -> Self {
+        let mut service = EnrolmentServiceClient::new(channel.clone());
+        let start = enrolment::StartBatchRequest {
+            request_id: request_id(),
+            collection: WIDE.to_owned(),
+            official: "registrar-1".to_owned(),
+        };
+        let batch = service.start_batch(start).await.unwrap().into_inner().batch;
+        let chunk = |chunk: u64| {
+            let first_row = chunk * CHUNK_ROWS;
+            let people = first_person + first_row..first_person + first_row + CHUNK_ROWS;
+            let subjects = people.map(|person| templates.subject(person)).collect();
+            enrolment::EnrolSubjectsRequest { batch: batch.clone(), first_row, subjects }
+        };
+        Self { service, chunks: (0..chunks).map(chunk).collect() }
+    }
+
+    async fn run(mut self) {
+        let (sender, messages) = mpsc::channel(2);
+        let due = self.chunks.len() as u64 * CHUNK_ROWS;
+        let chunks = self.chunks;
+        let sending = tokio::spawn(async move {
+            for chunk in chunks {
+                sender.send(chunk).await.unwrap();
+            }
+        });
+        let mut answers =
+            self.service.enrol_subjects(ReceiverStream::new(messages)).await.unwrap().into_inner();
+        let mut accepted = 0;
+        while let Some(answer) = answers.message().await.unwrap() {
+            accepted += u64::from(answer.rows_accepted);
+        }
+        sending.await.unwrap();
+        assert_eq!(accepted, due, "every row should be accepted");
+    }
+}
+
+const AGREEMENT: &str = "agreements/au-border-identity.toml";
+/// The collection with [`DIMENSION`] components.
+pub(crate) const WIDE: &str = "collections/wide-face";
+/// Components of a template.
+pub(crate) const DIMENSION: usize = 512;
+/// The most that a chunk may have.
+const CHUNK_ROWS: u64 = 512;
+/// Enough that the beginning and the end of a stream don't count.
+const CHUNKS: u64 = 32;
+const TEMPLATES: u64 = 256;

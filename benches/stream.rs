@@ -1,0 +1,100 @@
+//! Bulk queries: one stream of questions over mutual TLS to the real server, each answered with its receipt and not before
+//! its time. Beside it, in the same run, the engine alone with as many templates and batches of probes.
+#![expect(
+    clippy::unwrap_used,
+    clippy::as_conversions,
+    clippy::print_stdout,
+    reason = "a bench that can't go on should stop"
+)]
+
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion, Throughput};
+use onebit::cli::synth::People;
+use onebit::grpc::pb::partner::query_service_client::QueryServiceClient;
+use onebit::grpc::pb::partner::{AskQueriesRequest, Question, ask_queries_response::Result as Outcome};
+use onebit::template::Threshold;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+
+use crate::enrol::{DIMENSION, WIDE, enrol, wide_collection};
+use crate::holder::{Holder, HolderOptions, who};
+use crate::search::{filled, templates};
+use crate::story::question;
+
+/// Runs the benches of this file.
+pub(crate) fn benches(criterion: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let count = std::env::var("ONEBIT_BENCH_TEMPLATES").ok().and_then(|text| text.parse().ok());
+    let count: u64 = count.unwrap_or(100_000);
+    let options = HolderOptions::default().config("server", "answer_after_ms", 40);
+    let holder = runtime.block_on(Holder::start(options));
+    wide_collection(&holder);
+    let mut group = criterion.benchmark_group(format!("stream, {count} templates, d = {DIMENSION}"));
+    group.sample_size(10).measurement_time(Duration::from_secs(8)).throughput(Throughput::Elements(1));
+    let took = runtime.block_on(enrol(&holder, count));
+    println!("stream: {count} templates enrolled in {took:?}");
+    let channel = runtime.block_on(holder.channel(who::AU));
+    for streams in [1_u64, 2] {
+        group.bench_function(BenchmarkId::new("answers, streams", streams), |bench| {
+            bench.iter_custom(|rounds| runtime.block_on(ask_all(&channel, streams, rounds)));
+        });
+    }
+    drop(holder);
+    for batch in [64, 256] {
+        let gallery = filled(templates(usize::try_from(count).unwrap(), 512, 3), 512);
+        let probes = templates(batch, 512, 4);
+        group.throughput(Throughput::Elements(batch as u64));
+        group.bench_function(BenchmarkId::new("peer: the engine alone, batches of", batch), |bench| {
+            bench.iter(|| gallery.search(&probes, Threshold::new(THRESHOLD).unwrap()).unwrap());
+        });
+    }
+    group.finish();
+}
+
+async fn ask_all(channel: &Channel, streams: u64, rounds: u64) -> Duration {
+    let each = rounds.div_ceil(streams);
+    let people = People::new(1, DIMENSION);
+    let samples: Vec<_> = (0..64).map(|person| people.sample_of(person, 0.8, 0)).collect();
+    // Made before the clock runs.
+    let questions: Vec<Vec<Question>> = (0..streams)
+        .map(|_| {
+            let samples = samples.iter().cycle().take(each as usize);
+            samples
+                .map(|one| Question { collection: WIDE.to_owned(), ..question(vec![one.clone()]) })
+                .collect()
+        })
+        .collect();
+    let start = Instant::now();
+    let tasks: Vec<_> =
+        questions.into_iter().map(|questions| tokio::spawn(ask(channel.clone(), questions))).collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    // What was rounded up is not counted against the rounds asked for.
+    start.elapsed().mul_f64(rounds as f64 / (each * streams) as f64)
+}
+
+async fn ask(channel: Channel, questions: Vec<Question>) {
+    let (sender, asked) = mpsc::channel(64);
+    let due = questions.len();
+    let sending = tokio::spawn(async move {
+        for question in questions {
+            sender.send(AskQueriesRequest { question: Some(question) }).await.unwrap();
+        }
+    });
+    let mut service = QueryServiceClient::new(channel);
+    let mut answers = service.ask_queries(ReceiverStream::new(asked)).await.unwrap().into_inner();
+    let mut answered = 0;
+    while let Some(answer) = answers.message().await.unwrap() {
+        assert!(matches!(answer.result, Some(Outcome::Answered(_))), "every question should be answered");
+        answered += 1;
+    }
+    sending.await.unwrap();
+    assert_eq!(answered, due);
+}
+
+/// About what the server's calibration gives for these templates.
+const THRESHOLD: f64 = 0.42;
