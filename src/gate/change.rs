@@ -1,5 +1,7 @@
 //! Changes that take two people of different roles, suspensions, and release keys.
 
+use std::sync::Arc;
+
 use crate::authz::{About, Action, Bundle, Role, Rules};
 use crate::ids::{ActorName, ChangeId, Digest, PartnerName};
 use crate::keys::{PublicKey, ReleasePublicKey, SignatureDomain, seal_challenge};
@@ -56,7 +58,7 @@ impl Gate {
     /// # Errors
     /// [`GateError::SameRole`], [`GateError::Signature`], [`GateError::NotNow`], and the others.
     pub async fn change_confirm(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         id: ChangeId,
         signature: Vec<u8>,
@@ -89,7 +91,7 @@ impl Gate {
     /// # Errors
     /// [`GateError`].
     pub async fn change_reject(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         id: ChangeId,
         reason: String,
@@ -101,11 +103,19 @@ impl Gate {
     }
 
     async fn change_end(
+        self: &Arc<Self>,
+        permit: crate::authz::Permit,
+        end: ChangeEnd,
+    ) -> Result<ChangeRecord, GateError> {
+        let gate = Arc::clone(self);
+        self.to_its_end(async move { gate.change_end_in_order(permit, end).await }).await
+    }
+
+    async fn change_end_in_order(
         &self,
         permit: crate::authz::Permit,
         end: ChangeEnd,
     ) -> Result<ChangeRecord, GateError> {
-        let _order = self.publish.lock().await;
         let (ended, _receipt) = self.parts.store.change_end(permit, end).await?.open()?;
         match ended {
             Ended::Done(record, gallery) => {
@@ -157,7 +167,7 @@ impl Gate {
     /// # Errors
     /// [`GateError::NotFound`], and the others.
     pub async fn partner_suspend(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         partner: PartnerName,
         why: String,
@@ -165,9 +175,13 @@ impl Gate {
         let why = text("reason", why, 1, REASON_MAX_CHARS)?;
         let content = self.content(partner.as_str().as_bytes());
         let permit = self.permit(&caller.actor, Action::SuspendPartner, About::Service, content).await?;
-        let (found, receipt) = self.parts.store.partner_suspend(permit, partner, why).await?.open()?;
-        self.suspended(found, "partner").await?;
-        Ok(receipt.to_text())
+        let gate = Arc::clone(self);
+        self.to_its_end(async move {
+            let (found, receipt) = gate.parts.store.partner_suspend(permit, partner, why).await?.open()?;
+            gate.suspended(found, "partner").await?;
+            Ok(receipt.to_text())
+        })
+        .await
     }
 
     /// Suspends a person or a system: refused at the next call.
@@ -175,7 +189,7 @@ impl Gate {
     /// # Errors
     /// [`GateError::NotFound`], and the others.
     pub async fn person_suspend(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         person: ActorName,
         why: String,
@@ -183,14 +197,18 @@ impl Gate {
         let why = text("reason", why, 1, REASON_MAX_CHARS)?;
         let content = self.content(person.as_str().as_bytes());
         let permit = self.permit(&caller.actor, Action::SuspendPerson, About::Service, content).await?;
-        let (found, receipt) = self.parts.store.person_suspend(permit, person, why).await?.open()?;
-        self.suspended(found, "person").await?;
-        Ok(receipt.to_text())
+        let gate = Arc::clone(self);
+        self.to_its_end(async move {
+            let (found, receipt) = gate.parts.store.person_suspend(permit, person, why).await?.open()?;
+            gate.suspended(found, "person").await?;
+            Ok(receipt.to_text())
+        })
+        .await
     }
 
     async fn suspended(&self, found: Found, what: &'static str) -> Result<(), GateError> {
         match found {
-            Found::Yes => self.reload().await,
+            Found::Yes => self.reload_in_order().await,
             Found::No => Err(GateError::NotFound(what)),
         }
     }

@@ -117,13 +117,21 @@ impl Gate {
         live.collections.iter().map(|(name, collection)| (name.clone(), collection.gallery.len())).collect()
     }
 
-    /// Loads people, partners and rules again after one of them changed.
-    async fn reload(&self) -> Result<(), GateError> {
-        let _order = self.publish.lock().await;
-        self.reload_in_order().await
+    /// Commits something and brings it into effect, in its order and to its end, also when whoever asked for it goes
+    /// away in between: what is in the log holds for the next query.
+    async fn to_its_end<T: Send + 'static>(
+        self: &Arc<Self>,
+        change: impl Future<Output = Result<T, GateError>> + Send + 'static,
+    ) -> Result<T, GateError> {
+        let gate = Arc::clone(self);
+        let done = tokio::spawn(async move {
+            let _order = gate.publish.lock().await;
+            change.await
+        });
+        done.await.map_err(|_| GateError::Internal { doing: "bringing a change into effect" })?
     }
 
-    /// The same for a caller that holds the order of publishing already.
+    /// Loads people, partners and rules again after one of them changed. The caller holds the order of publishing.
     async fn reload_in_order(&self) -> Result<(), GateError> {
         let before = self.live.load_full();
         let live = collections::load(&self.parts, Some(&before)).await.map_err(GateError::reload)?;

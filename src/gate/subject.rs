@@ -1,5 +1,7 @@
 //! One subject at the holder: what is held, hiding, erasing.
 
+use std::sync::Arc;
+
 use crate::authz::{About, Action};
 use crate::ids::RestrictionName;
 use crate::store::SubjectFacts;
@@ -25,7 +27,7 @@ impl Gate {
     /// # Errors
     /// [`GateError`].
     pub async fn restriction_add(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         source_id: &str,
         restriction: RestrictionName,
@@ -35,10 +37,13 @@ impl Gate {
         let content = self.content(source_id.as_bytes());
         let permit = self.permit(&caller.actor, Action::AddRestriction, About::Service, content).await?;
         let new = RestrictionNew { source: self.parts.keys.pseudonym(source_id), restriction, why };
-        let _order = self.publish.lock().await;
-        let (change, receipt) = self.parts.store.restriction_add(permit, new).await?.open()?;
-        self.gallery_apply(change).await?;
-        Ok(receipt.to_text())
+        let gate = Arc::clone(self);
+        self.to_its_end(async move {
+            let (change, receipt) = gate.parts.store.restriction_add(permit, new).await?.open()?;
+            gate.gallery_apply(change).await?;
+            Ok(receipt.to_text())
+        })
+        .await
     }
 
     /// Erases a subject; the next query does not find it. An unknown source id makes the same entry and answers
@@ -47,7 +52,7 @@ impl Gate {
     /// # Errors
     /// [`GateError`].
     pub async fn subject_erase(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         source_id: &str,
         why: String,
@@ -56,10 +61,15 @@ impl Gate {
         let content = self.content(source_id.as_bytes());
         let permit = self.permit(&caller.actor, Action::EraseSubject, About::Service, content).await?;
         let source = self.parts.keys.pseudonym(source_id);
-        let _order = self.publish.lock().await;
-        let (change, receipt) = self.parts.store.subject_erase(permit, source, why).await?.open()?;
-        self.gallery_apply(change).await?;
-        Ok(receipt.to_text())
+        let gate = Arc::clone(self);
+        self.to_its_end(async move {
+            let (erased, receipt) = gate.parts.store.subject_erase(permit, source, why).await?.open()?;
+            // Nobody finds them any more, also when their bytes are not gone yet: that is finished at the next start.
+            gate.gallery_apply(erased.change).await?;
+            erased.bytes_gone?;
+            Ok(receipt.to_text())
+        })
+        .await
     }
 }
 

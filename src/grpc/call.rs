@@ -34,7 +34,7 @@ impl Desk {
     }
 
     /// The gate.
-    pub(super) fn gate(&self) -> &Gate {
+    pub(super) const fn gate(&self) -> &Arc<Gate> {
         &self.gate
     }
 

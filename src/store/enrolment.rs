@@ -1,5 +1,6 @@
 //! Subjects, their templates, records and restrictions, and what changes of them in the live gallery.
 
+use super::StoreError;
 use crate::clock::Timestamp;
 use crate::ids::{
     ActorName, BatchId, CollectionName, Digest, FieldName, RequestId, RestrictionName, SchemeName,
@@ -140,6 +141,14 @@ pub struct GalleryChange {
     pub relabelled: Vec<(CollectionName, u64, u64)>,
     /// Whether a subject was there at all.
     pub subject_known: bool,
+}
+
+/// A subject that is erased: its rows are gone, and the entry stands.
+pub struct Erased {
+    /// What changes in the live galleries.
+    pub change: GalleryChange,
+    /// Whether its keys and bytes are gone as well; the next start finishes what failed.
+    pub bytes_gone: Result<(), StoreError>,
 }
 
 /// A template for a gallery.

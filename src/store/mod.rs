@@ -191,7 +191,7 @@ pub trait Store: Send + Sync {
         permit: Permit,
         source: Pseudonym,
         why: String,
-    ) -> Result<Committed<GalleryChange>, StoreError>;
+    ) -> Result<Committed<enrolment::Erased>, StoreError>;
     /// Templates of a collection after a slot, in slot order, to fill a gallery.
     async fn gallery_load(
         &self,

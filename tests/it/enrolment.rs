@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use onebit::cli::synth::People;
 use onebit::grpc::pb::enrolment::enrolment_service_client::EnrolmentServiceClient;
 use onebit::grpc::pb::enrolment::template_input::Form;
 use onebit::grpc::pb::enrolment::{
-    Embedding, EnrolSubjectsRequest, EnrolSubjectsResponse, GetBatchRequest, GetSubjectRequest,
-    GetSubjectResponse, StartBatchRequest, SubjectInput, TemplateInput,
+    AddRestrictionRequest, Embedding, EnrolSubjectsRequest, EnrolSubjectsResponse, GetBatchRequest,
+    GetSubjectRequest, GetSubjectResponse, StartBatchRequest, SubjectInput, TemplateInput,
 };
 use onebit::grpc::pb::partner::Answer;
 use serde_json::{Value, json};
@@ -474,4 +475,35 @@ fn lines(file: &Path) -> Vec<Value> {
     let text = fs::read_to_string(file)
         .unwrap_or_else(|error| panic!("`{}` should be there: {error}", file.display()));
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_restriction_whose_caller_went_away_hides_or_was_never_made() {
+    let holder = Holder::start(HolderOptions::people(13)).await;
+    let enroller = holder.channel(who::ENROLLER).await;
+    let au = holder.channel(who::AU).await;
+    let mut hidden = 0;
+    for person in 0..13 {
+        let wanted = AddRestrictionRequest {
+            source_id: people().source_id(person),
+            restriction: "protected-identity".to_owned(),
+            reason: "asked to".to_owned(),
+        };
+        let mut service = EnrolmentServiceClient::new(enroller.clone());
+        // Around the time that the commit takes.
+        let patience = Duration::from_micros(400 + 250 * person);
+        let _gone = tokio::time::timeout(patience, service.add_restriction(wanted)).await;
+        // Whatever was begun is over when another one is through.
+        let other = AddRestrictionRequest {
+            source_id: "nobody".to_owned(),
+            restriction: "protected-identity".to_owned(),
+            reason: "asked to".to_owned(),
+        };
+        service.add_restriction(other).await.unwrap();
+        let is_hidden = !held(&enroller, person).await.unwrap().restrictions.is_empty();
+        let due = if is_hidden { Answer::NoHit } else { Answer::Hit };
+        assert_eq!(answer_about(&au, person).await, due, "person {person}, hidden: {is_hidden}");
+        hidden += u32::from(is_hidden);
+    }
+    println!("{hidden} of 13 were hidden");
 }

@@ -45,10 +45,11 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::clock::Clock;
+use crate::ids::{CollectionName, SubjectId};
 use crate::keys::{KeyRing, RootKey, SealError, Sealed};
 use crate::secret::{Entropy, EntropyAhead};
 
-use super::{StoreError, StoreKeys};
+use super::{Store, StoreError, StoreKeys};
 pub use fsck::{Fault, FaultPlace, FsckCounts, FsckReport, JournalFound, fsck};
 use journals::Journals;
 use keystore::KeyStore;
@@ -98,6 +99,18 @@ impl SqliteStore {
         let readers = Readers::open(&path, READERS, writer.settled())?;
         let (snapshots, enrolling) = (Arc::new(snapshots), tokio::sync::Mutex::new(()));
         Ok(Self { context, readers, writer, snapshots, enrolling, path })
+    }
+
+    /// Destroys what the erasure of a subject has left: its key, its snapshots, and its pages in the write-ahead log.
+    async fn erasure_finish(
+        &self,
+        subject: SubjectId,
+        slots: Vec<(CollectionName, u64)>,
+    ) -> Result<(), StoreError> {
+        self.context.keys.subject_key_destroy(&subject)?;
+        self.snapshots_forget(slots).await?;
+        self.writer.unlogged(move |tx| enrolment::erasure_done(tx, subject)).await?;
+        self.log_truncate().await
     }
 
     /// Empties the write-ahead log of the database, on a connection of its own.
@@ -232,7 +245,7 @@ fn finish_erasures(context: &Context, sql: &Connection) -> Result<(), StoreError
         statement.query_map([], |row| row.get::<_, [u8; 16]>(0))?.collect::<Result<Vec<_>, _>>()
     });
     for subject in database("looking for erasures", due)? {
-        context.keys.subject_key_destroy(&crate::ids::SubjectId::from_bytes(subject))?;
+        context.keys.subject_key_destroy(&SubjectId::from_bytes(subject))?;
         let done = sql.execute("DELETE FROM erasures_due WHERE subject = ?1", params![subject]);
         database("finishing an erasure", done)?;
     }

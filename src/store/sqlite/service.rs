@@ -17,7 +17,7 @@ use crate::ids::{
 use crate::keys::Pseudonym;
 use crate::store::change::{Ended, Found, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
 use crate::store::disclosure::{Decided, FieldValue, ReleaseTerms, Requested, Stepped};
-use crate::store::enrolment::{BatchStarted, CollectionNew, Loaded, RestrictionNew, RestrictionSet};
+use crate::store::enrolment::{BatchStarted, CollectionNew, Erased, Loaded, RestrictionNew, RestrictionSet};
 use crate::store::log::{Consistency, ExportPlan, Read};
 use crate::store::query::AskedUnder;
 use crate::store::receipt::Ticket;
@@ -201,7 +201,7 @@ impl Store for SqliteStore {
         permit: Permit,
         source: Pseudonym,
         why: String,
-    ) -> Result<Committed<GalleryChange>, StoreError> {
+    ) -> Result<Committed<Erased>, StoreError> {
         let ticket = Ticket::next();
         let erased = self
             .writer
@@ -209,13 +209,11 @@ impl Store for SqliteStore {
             .await?;
         let ((change, subject), receipt) = (erased.0, erased.1.ok_or(UNLOGGED)?);
         // The rows are gone and the entry stands; what a crash from here on leaves is finished at the next start.
-        if let Some(subject) = subject {
-            self.context.keys.subject_key_destroy(&subject)?;
-            self.snapshots_forget(change.removed.clone()).await?;
-            self.writer.unlogged(move |tx| enrolment::erasure_done(tx, subject)).await?;
-            self.log_truncate().await?;
-        }
-        Ok(Committed { value: Withheld::with_ticket(change, ticket), receipt })
+        let bytes_gone = match subject {
+            Some(subject) => self.erasure_finish(subject, change.removed.clone()).await,
+            None => Ok(()),
+        };
+        Ok(Committed { value: Withheld::with_ticket(Erased { change, bytes_gone }, ticket), receipt })
     }
 
     async fn gallery_load(
