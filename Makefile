@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# Builds outlive a checkout: a fresh clone finds the dependencies built, Faiss above all.
+# Builds outlive a checkout: a fresh clone finds the dependencies built.
 ONEBIT_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/onebit
 CARGO_TARGET_DIR ?= $(ONEBIT_CACHE)/target
 ONEBIT_PYTHON ?= $(ONEBIT_CACHE)/venv/bin/python

@@ -34,6 +34,7 @@ use zeroize::Zeroizing;
 fn main() {
     let templates = std::env::var("ONEBIT_BENCH_TEMPLATES");
     let templates = templates.map_or(100_000, |text| text.parse().expect("a number of templates"));
+    let templates = MOST.min(templates);
     let warnings = LogSettings { format: LogFormat::Text, filter: "warn".to_owned() };
     telemetry::init(&warnings).expect("a log");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -327,6 +328,8 @@ fn test_vector() -> String {
 const DIMENSION: u16 = 512;
 /// What a chunk of the interface has at most.
 const CHUNK: u64 = 256;
+/// With those who come meanwhile a million, which is as many as the calibration of the example scheme carries.
+const MOST: u64 = 978_000;
 /// How many are enrolled, and enrolled again, while questions are asked.
 const CHANGED: u64 = 10_000;
 /// How many are restricted, and erased, one by one.

@@ -149,7 +149,6 @@ struct Opened {
 
 impl Opened {
     async fn open(config: &Config) -> Result<Self, ServerError> {
-        index::require_processor()?;
         let (calls, at) = listen(config.server.listen).await?;
         let mut listening = Listening { calls: at, tiles: None };
         let mut tiles = None;

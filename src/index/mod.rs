@@ -15,7 +15,6 @@ mod findings;
 mod gallery;
 mod kernel;
 mod pool;
-mod processor;
 mod reach;
 mod scan;
 mod segment;
@@ -25,7 +24,6 @@ mod together;
 pub use findings::{Finding, Findings};
 pub use gallery::{Compartment, Gallery, Slot};
 pub use pool::{Pool, pool};
-pub use processor::require_processor;
 
 use crate::template::Dimension;
 
@@ -53,9 +51,4 @@ pub enum IndexError {
     /// The threads of the pool did not start.
     #[error("the search threads did not start; allow more threads or configure fewer")]
     Pool(#[source] rayon::ThreadPoolBuildError),
-    /// An older processor than this program was built for.
-    #[error(
-        "this program needs a processor of level x86-64-v3 and this one lacks `{0}`; use one from 2015 or later"
-    )]
-    Processor(&'static str),
 }
