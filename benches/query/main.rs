@@ -8,6 +8,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::print_stdout,
     clippy::as_conversions,
     reason = "a bench that can't go on should stop, and prints what it measured"
