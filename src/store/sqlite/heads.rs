@@ -77,6 +77,14 @@ impl Heads {
         Self::write_new(folder, BTreeMap::new())
     }
 
+    /// Heads that can't be written.
+    #[cfg(test)]
+    pub(super) fn on_a_full_disk() -> Self {
+        let path = PathBuf::from("/dev/full");
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        Self { file, path, newest: BTreeMap::new(), half: Half::First, end: 0 }
+    }
+
     /// The newest heads, by origin.
     pub(super) fn newest(&self) -> impl Iterator<Item = (&str, &Head)> {
         self.newest.iter().map(|(origin, head)| (origin.as_str(), head))

@@ -441,3 +441,69 @@ const BATCH_TASKS: usize = 256;
 const BATCHES_UNANSWERED: usize = 1;
 /// Sixteen batches: what is queued is written within a second on a slow disk; more is refused at once.
 const QUEUE_TASKS: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    const ORIGIN: &str = "holder.example/onebit/holder";
+
+    /// Notes how it was answered, and the size of the head that the second place held then.
+    struct Asked {
+        heads: PathBuf,
+        noted: Arc<Mutex<Option<(bool, Option<u64>)>>>,
+    }
+
+    impl Task for Asked {
+        fn undo(&self) -> Undo {
+            Undo::Never
+        }
+
+        fn run(&mut self, _: &mut Tx<'_>) -> Kept {
+            Kept::Yes
+        }
+
+        fn answer(self: Box<Self>, end: Result<&BatchEnd, StoreError>) {
+            let heads = Heads::open(&self.heads).unwrap();
+            let held = heads.and_then(|heads| {
+                heads.newest().find(|(origin, _)| *origin == ORIGIN).map(|(_, head)| head.size)
+            });
+            *self.noted.lock().unwrap() = Some((end.is_ok(), held));
+        }
+    }
+
+    /// How a batch with a head of seven entries is answered, with these heads.
+    fn answered(heads: Heads, folder: &Path) -> (bool, Option<u64>) {
+        let (queue, _inbox) = mpsc::channel(QUEUE_TASKS);
+        let settled = Settled::new();
+        let number = settled.begin();
+        let mut answerer = Answerer { heads, queue: queue.downgrade(), settled: settled.clone() };
+        let noted = Arc::default();
+        let task = Asked { heads: folder.to_owned(), noted: Arc::clone(&noted) };
+        let head = Head { size: 7, note: "a note".to_owned() };
+        let end = BatchEnd { number, heads: vec![(ORIGIN.to_owned(), head)], trees: BTreeMap::new() };
+        std::thread::scope(|scope| {
+            let batch = Batch { tasks: vec![Box::new(task)], end };
+            scope.spawn(|| answerer.end(batch));
+        });
+        let (is_answered, held) = noted.lock().unwrap().take().unwrap();
+        assert_eq!(settled.is_stopped(), !is_answered);
+        (is_answered, held)
+    }
+
+    #[test]
+    fn nobody_is_answered_before_the_second_place_holds_the_head() {
+        let folder = tempfile::tempdir().unwrap();
+        let heads = Heads::create(folder.path()).unwrap();
+        assert_eq!(answered(heads, folder.path()), (true, Some(7)));
+    }
+
+    #[test]
+    fn nobody_is_answered_when_the_second_place_is_full() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(answered(Heads::on_a_full_disk(), folder.path()), (false, None));
+    }
+}
