@@ -1,14 +1,17 @@
 use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use proptest::prelude::*;
+use zeroize::Zeroizing;
 
 use super::super::change::SEGMENT_TEMPLATES;
 use super::super::pool::pool;
 use super::*;
-use crate::template::{Similarity, Transform, synthetic};
+use crate::template::{Compact, Similarity, Transform, synthetic};
 
 fn gallery(dimension: u16) -> Gallery {
     gallery_with(dimension, Kernel::best())
@@ -188,6 +191,70 @@ fn a_removed_template_is_gone_from_memory() {
     assert!(weak.upgrade().is_none(), "someone still holds the segment that the removed template was in");
     assert_ne!(places(&gallery.search(&[person(42, &transform)], half()).unwrap()[0]), [(0, 42)]);
 }
+
+#[test]
+fn the_bytes_of_a_removed_template_are_nowhere_in_the_process() {
+    // Of a dimension and a transform of its own, so that no other test has the same bytes.
+    const DIMENSION: u16 = 300;
+    let (gallery, transform) = (gallery(DIMENSION), synthetic::transform(DIMENSION.into(), 77));
+    let of = |slot| person(slot, &transform);
+    gallery.insert((0..100).map(|slot| (Slot(slot), Compartment(0), of(slot))).collect()).unwrap();
+    let [gone, stays] = [42, 43].map(|slot| Masked::of(&Compact::of(&of(slot))));
+    assert!(gone.is_in_memory() && stays.is_in_memory(), "the search through memory has lost its way");
+    gallery.remove(&[Slot(42)]);
+    assert!(stays.is_in_memory(), "the others are still there");
+    assert!(!gone.is_in_memory(), "the components of a removed template were freed and not wiped");
+}
+
+/// Components to look for in memory, masked, so that what is looked with is not found itself.
+struct Masked(Vec<u8>);
+
+impl Masked {
+    fn of(template: &Compact) -> Self {
+        Self(template.components().iter().map(|component| component.cast_unsigned() ^ MASK).collect())
+    }
+
+    /// Whether they stand anywhere in the memory that this process may write to.
+    fn is_in_memory(&self) -> bool {
+        let memory = File::open("/proc/self/mem").unwrap();
+        let mut bytes = Zeroizing::new(vec![0; 1 << 20]);
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        let ranges = maps.lines().filter(|line| line.contains(" rw")).filter_map(|line| {
+            let (start, end) = line.split_once(' ')?.0.split_once('-')?;
+            Some((u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?))
+        });
+        for (start, end) in ranges {
+            let mut at = start;
+            while at < end {
+                let most = usize::try_from(end - at).unwrap().min(bytes.len());
+                // What was unmapped meanwhile holds nothing.
+                let Ok(read) = memory.read_at(&mut bytes[..most], at) else { break };
+                let found = self.is_in(&bytes[..read]);
+                bytes[..read].fill(0);
+                if found {
+                    return true;
+                }
+                // What lies across two parts is found in the second.
+                at += read.saturating_sub(self.0.len()).max(1) as u64;
+                if at + self.0.len() as u64 > end {
+                    break;
+                }
+            }
+        }
+        false
+    }
+
+    fn is_in(&self, bytes: &[u8]) -> bool {
+        let first = self.0[0] ^ MASK;
+        let starts = bytes.iter().enumerate().filter(|(_, byte)| **byte == first);
+        starts.into_iter().any(|(at, _)| {
+            let there = bytes.get(at..at + self.0.len());
+            there.is_some_and(|there| there.iter().zip(&self.0).all(|(byte, masked)| byte ^ MASK == *masked))
+        })
+    }
+}
+
+const MASK: u8 = 0x5a;
 
 #[test]
 fn an_empty_gallery_finds_nothing_and_says_so() {
