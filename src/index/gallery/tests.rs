@@ -196,7 +196,7 @@ fn a_removed_template_is_gone_from_memory() {
 fn the_bytes_of_a_removed_template_are_nowhere_in_the_process() {
     // Of a dimension and a transform of its own, so that no other test has the same bytes.
     const DIMENSION: u16 = 300;
-    let (gallery, transform) = (gallery(DIMENSION), synthetic::transform(DIMENSION.into(), 77));
+    let (gallery, transform) = (gallery(DIMENSION), synthetic::transform(DIMENSION, 77));
     let of = |slot| person(slot, &transform);
     gallery.insert((0..100).map(|slot| (Slot(slot), Compartment(0), of(slot))).collect()).unwrap();
     let [gone, stays] = [42, 43].map(|slot| Masked::of(&Compact::of(&of(slot))));
@@ -223,21 +223,20 @@ impl Masked {
             let (start, end) = line.split_once(' ')?.0.split_once('-')?;
             Some((u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?))
         });
+        let length = u64::try_from(self.0.len()).unwrap();
         for (start, end) in ranges {
-            let mut at = start;
-            while at < end {
+            // What lies across two parts is found in the second.
+            for at in (start..end).step_by(bytes.len() - self.0.len()) {
                 let most = usize::try_from(end - at).unwrap().min(bytes.len());
+                if end - at < length {
+                    break;
+                }
                 // What was unmapped meanwhile holds nothing.
                 let Ok(read) = memory.read_at(&mut bytes[..most], at) else { break };
                 let found = self.is_in(&bytes[..read]);
                 bytes[..read].fill(0);
                 if found {
                     return true;
-                }
-                // What lies across two parts is found in the second.
-                at += read.saturating_sub(self.0.len()).max(1) as u64;
-                if at + self.0.len() as u64 > end {
-                    break;
                 }
             }
         }

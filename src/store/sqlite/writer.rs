@@ -454,8 +454,11 @@ mod tests {
     /// Notes how it was answered, and the size of the head that the second place held then.
     struct Asked {
         heads: PathBuf,
-        noted: Arc<Mutex<Option<(bool, Option<u64>)>>>,
+        noted: Arc<Mutex<Option<Noted>>>,
     }
+
+    /// Whether it was an answer, and the size of the head.
+    type Noted = (bool, Option<u64>);
 
     impl Task for Asked {
         fn undo(&self) -> Undo {
@@ -476,7 +479,7 @@ mod tests {
     }
 
     /// How a batch with a head of seven entries is answered, with these heads.
-    fn answered(heads: Heads, folder: &Path) -> (bool, Option<u64>) {
+    fn answered(heads: Heads, folder: &Path) -> Noted {
         let (queue, _inbox) = mpsc::channel(QUEUE_TASKS);
         let settled = Settled::new();
         let number = settled.begin();
