@@ -238,3 +238,43 @@ fn apply(live: &Live, change: GalleryChange) -> Result<(), IndexError> {
 }
 /// Renewal of a transform will count on from here.
 const FIRST_GENERATION: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::clock::{ManualClock, Timestamp};
+    use crate::gate::Gate;
+    use crate::index::pool;
+    use crate::keys::{ReleaseSecretKey, RootKey};
+    use crate::secret::{Secret, SystemEntropy};
+    use crate::store::conformance::Bench;
+    use crate::store::sqlite::SqliteStore;
+    use crate::template::synthetic;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_gallery_that_is_not_what_the_store_counts_is_filled_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_790_000_000_000)));
+        let (entropy, root) = (Arc::new(SystemEntropy::new()), RootKey::new(Secret::take(&mut [1; 32])));
+        let heads = folder.path().join("heads");
+        let store = SqliteStore::open(folder.path(), &heads, root, clock.clone(), entropy.clone()).unwrap();
+        let release_key = ReleaseSecretKey::random(&SystemEntropy::new()).unwrap();
+        let _receipt = store.holder_found(Bench::founding(&release_key)).await.unwrap();
+        let (keys, store) = (store.keys(), Arc::new(store));
+        let pool = pool(NonZeroUsize::MIN).unwrap();
+        let gate = Gate::open(GateParts { store: store.clone(), keys, clock, entropy, pool }).await.unwrap();
+        let (name, collection) =
+            gate.live.load().collections.iter().next().map(|(name, it)| (name.clone(), it.clone())).unwrap();
+        // Somebody whom no row names.
+        let values = synthetic::unit(&mut synthetic::rng(1), collection.scheme.dimension.get());
+        let stranger = synthetic::protected(&values, &collection.transform);
+        collection.gallery.insert(vec![(Slot(9), Compartment(0), stranger)]).unwrap();
+        let read = fill(store.as_ref(), &name, &collection).await.unwrap();
+        assert!(
+            read.totals.is_empty() && collection.gallery.is_empty(),
+            "somebody is searched without a row"
+        );
+    }
+}

@@ -95,7 +95,7 @@ impl Bench {
         self.rules.permit(&registry.actor(person), &ask).expect("the rules of policy/ permit this")
     }
 
-    async fn ask_permit(&self) -> Permit {
+    pub(crate) async fn ask_permit(&self) -> Permit {
         let (collection, purpose) = (collection(), purpose());
         let usage = AskedUsage::Counted { today: 0, this_year: 0 };
         let about =
@@ -366,7 +366,7 @@ pub(crate) async fn the_same_question_gets_the_same_answer(bench: Bench) {
 
 impl Bench {
     /// What a look-up says of a request id.
-    async fn seen(&self, request: RequestId, content: Digest, since: Timestamp) -> QuerySeen {
+    pub(crate) async fn seen(&self, request: RequestId, content: Digest, since: Timestamp) -> QuerySeen {
         let (partner, times) = ("au-border".parse().unwrap(), (since, self.clock.now()));
         let looked_up = self.store.query_look_up(partner, agreement(), request, content, times);
         let (seen, used) = looked_up.await.unwrap();

@@ -7,10 +7,11 @@ use rusqlite::Connection;
 
 use super::{SqliteStore, files};
 use crate::clock::{Clock, ManualClock, Timestamp};
+use crate::ids::RequestId;
 use crate::keys::{ReleaseSecretKey, RootKey};
 use crate::secret::{Secret, SystemEntropy};
 use crate::store::conformance::{self, Bench, SECRETS, collection_new};
-use crate::store::{Store, StoreError};
+use crate::store::{Answer, QueryRecorded, QuerySeen, Store, StoreError, Verdict, Withheld};
 
 fn open(folder: &Path, root: u8) -> Result<SqliteStore, StoreError> {
     // A day inside the terms of the agreements in policy/.
@@ -214,4 +215,29 @@ async fn a_batch_waits_for_whoever_holds_the_lock_and_the_store_goes_on() {
     assert!(early.is_err(), "nothing can be written while somebody else holds the lock");
     other.execute_batch("ROLLBACK").unwrap();
     asking.await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_answer_is_given_again_only_when_it_is_durable_in_both_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bench, store) = founded_store(folder.path()).await;
+    let [asked, new] = [[1; 16], [2; 16]].map(RequestId::from_bytes);
+    let question = bench.question(asked, b"a question");
+    let (content, since) = (question.content, question.window_start);
+    let verdict = Withheld::new(Verdict { answer: Answer::NoHit, subject: None, hidden: None });
+    let recorded = store.query_record(bench.ask_permit().await, question, verdict).await.unwrap();
+    assert!(matches!(recorded, QueryRecorded::New(..)));
+    let settled = store.writer.settled();
+    let number = settled.begin();
+    let times = (since, bench.clock.now());
+    let look_up = async |request| {
+        let (partner, agreement) = ("au-border".parse().unwrap(), "au-border-identity".parse().unwrap());
+        store.query_look_up(partner, agreement, request, content, times).await.unwrap().0
+    };
+    // What is new waits for nobody: its answer has an entry of its own behind all that was read.
+    assert!(matches!(look_up(new).await, QuerySeen::New));
+    let early = tokio::time::timeout(std::time::Duration::from_millis(200), look_up(asked)).await;
+    assert!(early.is_err(), "a batch is under way, and what is shown may be of it");
+    settled.end(number);
+    assert!(matches!(look_up(asked).await, QuerySeen::Answered(_)));
 }
