@@ -49,6 +49,33 @@ fn the_first_query_of_the_readme_works_as_written() {
     assert_eq!(out.matches("c2sp.org/tlog-proof@v1").count(), 2, "both should show a receipt:\n{out}");
 }
 
+#[test]
+fn every_test_that_the_page_names_exists() {
+    let page = fs::read_to_string(repository().join("README.md")).unwrap();
+    let (_, promises) = page.split_once("## What it promises").expect("the README has the promises");
+    let (promises, _) = promises.split_once("\n## ").expect("the promises end");
+    let tests = ["src", "tests"].map(|folder| sources(&repository().join(folder))).concat();
+    let named: Vec<&str> = promises.split('`').filter(|part| part.matches('_').count() > 2).collect();
+    assert!(named.len() > 30, "{} tests are named; does the search still work?", named.len());
+    for name in named {
+        assert!(tests.contains(&format!("fn {name}(")), "the README names the test `{name}`, which is nowhere");
+    }
+}
+
+/// All Rust sources below a folder.
+fn sources(folder: &Path) -> String {
+    let mut all = String::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all += &sources(&path);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            all += &fs::read_to_string(&path).unwrap();
+        }
+    }
+    all
+}
+
 /// The folder whose `release` holds the executable.
 fn target_folder() -> &'static Path {
     Path::new(ONEBIT).ancestors().nth(2).unwrap()
