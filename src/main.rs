@@ -37,6 +37,7 @@ fn run(command: &Command) -> Result<(), CliError> {
         Command::Init(args) => cli::init::run(args),
         Command::Serve(args) => cli::serve::run(args),
         Command::Config(args) => cli::config::run(args),
+        Command::Backup(args) => cli::backup::run(args),
         Command::Recover(args) => cli::recover::run(args),
         Command::Witness(args) => cli::witness::run(args),
         Command::Demo(args) => cli::demo::run(args),

@@ -205,7 +205,10 @@ impl Opened {
         let file = config.file.clone();
         let keeping = tokio::spawn(async move { trust.keep(&file, told_to_reload).await });
         let watching = tokio::spawn(Arc::clone(&health).watch(Arc::clone(&gate)));
-        let jobs = Jobs::start(&gate, config.jobs);
+        let mut jobs = Jobs::start(&gate, config.jobs);
+        if let Some(backup) = &config.backup {
+            jobs.start_backups(&gate, backup.every);
+        }
         Ok(Started { listening, tls, health, open, reload, serving, keeping, watching, jobs, _lock })
     }
 }
@@ -298,7 +301,9 @@ async fn store_open(config: Config) -> Result<SqliteStore, ServerError> {
     let opening = tokio::task::spawn_blocking(move || {
         let root = config.root_key.open(&process_environment)?;
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::new()));
-        Ok(SqliteStore::open(&config.store_folder, &config.heads_folder, root, clock, entropy)?)
+        let place = config.backup.as_ref().map(|backup| &backup.place);
+        let (store, heads) = (&config.store_folder, &config.heads_folder);
+        Ok(SqliteStore::open_with_backups(store, heads, place, root, clock, entropy)?)
     });
     opening.await.map_err(|_| ServerError::Store(StoreError::Closed))?
 }

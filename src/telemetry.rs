@@ -146,6 +146,7 @@ pub fn chain(error: &(dyn Error + 'static)) -> impl fmt::Display {
 pub const ALLOWED_FIELDS: &[&str] = &[
     "agreement",  // an agreement's name
     "attempt",    // which try, from 1
+    "backup",     // a backup's name: when it was made, and some of its random id
     "bytes",      // a size
     "code",       // a gRPC status code
     "collection", // a collection's name

@@ -10,6 +10,7 @@
 //!
 //! The offline verifier is built from this room alone.
 
+pub mod backup;
 pub mod checkpoint;
 pub mod codec;
 pub mod cosignature;

@@ -115,6 +115,7 @@ actions! {
         ListPartners = "ListPartners",
         GetPolicy = "GetPolicy",
         ListRetention = "ListRetention",
+        MakeBackup = "MakeBackup",
     }
 }
 

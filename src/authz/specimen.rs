@@ -87,7 +87,8 @@ impl Specimen {
             | A::ListPeople
             | A::ListPartners
             | A::GetPolicy
-            | A::ListRetention => About::Service,
+            | A::ListRetention
+            | A::MakeBackup => About::Service,
         }
     }
 

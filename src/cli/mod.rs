@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 pub mod agreement;
 pub mod audit;
+pub mod backup;
 mod bulk;
 pub mod calibrate;
 pub mod cert;
@@ -87,6 +88,7 @@ pub enum Command {
     Init(Box<init::InitArgs>),
     Serve(serve::ServeArgs),
     Config(config::ConfigArgs),
+    Backup(backup::BackupArgs),
     Recover(recover::RecoverArgs),
     // Whoever watches over a log of others.
     Witness(witness::WitnessArgs),

@@ -21,7 +21,7 @@ use crate::door::{DoorLimits, TrustDomainName, limits};
 use crate::grpc::{AnswerTime, Reflection};
 use crate::ids::WitnessName;
 use crate::jobs::Cadence;
-use crate::store::StoreError;
+use crate::store::{BackupPlace, StoreError};
 use crate::telemetry::{LogFormat, LogSettings, log_layer};
 
 use document::{Document, Faults, Place};
@@ -51,6 +51,8 @@ pub struct Config {
     pub store_folder: PathBuf,
     /// The folder of the newest signed checkpoints, outside the store and its backups.
     pub heads_folder: PathBuf,
+    /// Where backups go and when they are made; nowhere without.
+    pub backup: Option<BackupConfig>,
     /// The root key.
     pub root_key: RootKeyConfig,
     /// The door.
@@ -69,6 +71,15 @@ pub struct Config {
     pub revocation_lists: BTreeMap<TrustDomainName, Vec<PathBuf>>,
     /// How often background jobs run.
     pub jobs: Cadence,
+}
+
+/// Where backups go and when they are made.
+#[derive(Debug, Clone)]
+pub struct BackupConfig {
+    /// Their place.
+    pub place: BackupPlace,
+    /// A backup is made when the newest is older; only when somebody asks for one without.
+    pub every: Option<Duration>,
 }
 
 /// Where the root key is and what opens it.
@@ -145,6 +156,7 @@ impl Config {
 fn config(document: &mut Document<'_>, file: &Path) -> Option<Config> {
     let folder = file.parent().unwrap_or(Path::new(""));
     let (store_folder, heads_folder) = store(document, folder);
+    let backup = backup(document, folder, store_folder.as_deref(), heads_folder.as_deref());
     let root_key = root_key(document, folder, store_folder.as_deref());
     let server = server(document, folder);
     let tiles_listen = tiles(document);
@@ -158,6 +170,7 @@ fn config(document: &mut Document<'_>, file: &Path) -> Option<Config> {
         file: file.to_owned(),
         store_folder: store_folder?,
         heads_folder: heads_folder?,
+        backup: backup?,
         root_key: root_key?,
         server: server?,
         tiles_listen: tiles_listen?,
@@ -191,6 +204,44 @@ fn store(document: &mut Document<'_>, folder: &Path) -> (Option<PathBuf>, Option
         Some(path)
     });
     (store, heads)
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct BackupKeys {
+    folder: Option<Spanned<PathBuf>>,
+    keep: Option<Spanned<u64>>,
+    every_hours: Option<Spanned<u64>>,
+}
+
+fn backup(
+    document: &mut Document<'_>,
+    folder: &Path,
+    store: Option<&Path>,
+    heads: Option<&Path>,
+) -> Option<Option<BackupConfig>> {
+    let (place, keys): (Place, BackupKeys) = document.section("backup");
+    let Some(path) = keys.folder else {
+        return match keys.keep.or(keys.every_hours) {
+            None => Some(None),
+            Some(_) => document.fault_of(&place, "no folder for backups is named; add `folder`"),
+        };
+    };
+    let backups = folder.join(path.get_ref());
+    let apart = [store, heads].into_iter().flatten();
+    for other in apart {
+        if lies_in(&backups, other) || lies_in(other, &backups) {
+            let message = "backups lie with the store or with the heads, and would be lost with them; name a folder apart";
+            return document.fault(&place, "folder", &path, message);
+        }
+    }
+    let range = Range { key: "keep", least: 1, most: BACKUPS_MAX, default: BACKUPS_KEPT };
+    let keep = number(document, &place, keys.keep.as_ref(), &range)?;
+    let range = Range { key: "every_hours", least: 1, most: BACKUP_EVERY_MAX_H, default: 0 };
+    let every = number(document, &place, keys.every_hours.as_ref(), &range)?;
+    let every = (every > 0).then(|| Duration::from_secs(every.saturating_mul(3_600)));
+    let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+    Some(Some(BackupConfig { place: BackupPlace { folder: backups, keep }, every }))
 }
 
 #[derive(Deserialize, Default)]
@@ -511,6 +562,12 @@ fn resolved(path: &Path) -> PathBuf {
     real
 }
 
+/// A week of days.
+const BACKUPS_KEPT: u64 = 7;
+/// Keys of so many lie in the key store; more belong into an archive.
+const BACKUPS_MAX: u64 = 10_000;
+/// A month.
+const BACKUP_EVERY_MAX_H: u64 = 31 * 24;
 const LISTEN: &str = "127.0.0.1:7443";
 /// Above the 99.9th percentile of a query on a million templates with a commit to a disk that takes 10 ms.
 const ANSWER_AFTER: Duration = Duration::from_millis(40);

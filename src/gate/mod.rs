@@ -3,6 +3,7 @@
 //! One file a noun. What comes in is typed, what goes out has its entry. Nothing here knows the wire.
 
 mod agreement;
+mod backup;
 mod caller;
 mod case;
 mod change;

@@ -1,24 +1,29 @@
 //! People, partners and rules: changes that take two people, and suspensions.
 
-use tonic::Request;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
 
 use super::call::{Desk, Reply};
 use super::change_form::{
     FormFault, change_from_pb, change_to_pb, files_to_pb, partner_name, partner_resource,
     payload_class_to_pb, person_name, person_resource, role_to_pb, standing_to_pb, state_to_pb,
 };
+use super::in_order::Answers;
 use super::page::{self, PageSizes};
 use super::parse;
 use super::pb::administration as pb;
 use super::pb::administration::administration_service_server::AdministrationService;
+use super::pb::administration::make_backup_response::Progress;
 use super::pb::administration::{confirm_change_request, propose_change_request};
+use super::status::CallError;
 use super::timestamp::timestamp_to_pb;
 use crate::authz::Action;
 use crate::clock::date_of;
 use crate::gate::{ChangeAsk, RetentionView};
 use crate::ids::{ChangeId, Digest};
 use crate::store::disposal::Unfinished;
-use crate::store::{ChangeRecord, Partner, Person};
+use crate::store::{BackupBegun, ChangeRecord, Partner, Person};
 
 /// Administers people, partners and rules.
 #[derive(Clone)]
@@ -161,6 +166,44 @@ impl AdministrationService for Administrations {
         })
         .await
     }
+
+    type MakeBackupStream = Answers<pb::MakeBackupResponse>;
+
+    async fn make_backup(&self, request: Request<pb::MakeBackupRequest>) -> Reply<Self::MakeBackupStream> {
+        let call = self.desk.call(Action::MakeBackup, &request);
+        let begun = call.done(async {
+            let caller = call.caller()?;
+            Ok(self.desk.gate().backup_begin(&caller, request.into_inner().reason).await?)
+        });
+        let begun = begun.await.map_err(Status::from)?;
+        let (told, taken) = mpsc::channel(1);
+        tokio::spawn(backup(self.desk.clone(), begun, told));
+        Ok(Response::new(Box::pin(ReceiverStream::new(taken))))
+    }
+}
+
+/// Tells how far a backup is, and makes it, whoever listens.
+async fn backup(desk: Desk, begun: BackupBegun, told: mpsc::Sender<Result<pb::MakeBackupResponse, Status>>) {
+    let name = begun.name().to_owned();
+    let progress = Progress::Begun(pb::BackupBegun { receipt: begun.receipt().to_text() });
+    let first = pb::MakeBackupResponse { backup: name.clone(), progress: Some(progress) };
+    let _listener_is_gone = told.send(Ok(first)).await;
+    let made = match desk.gate().backup_make(begun).await {
+        Ok(made) => {
+            let progress = Progress::Made(pb::BackupMade {
+                make_time: Some(timestamp_to_pb(made.note.made)),
+                sealed_bytes: made.note.bytes,
+                sealed_sha256: made.note.digest.as_bytes().to_vec(),
+            });
+            Ok(pb::MakeBackupResponse { backup: name, progress: Some(progress) })
+        }
+        Err(error) => {
+            let error = CallError::from(error);
+            error.log(Action::MakeBackup);
+            Err(error.status())
+        }
+    };
+    let _listener_is_gone = told.send(made).await;
 }
 
 fn ask(sent: pb::ProposeChangeRequest) -> Result<ChangeAsk, FormFault> {

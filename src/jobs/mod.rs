@@ -1,6 +1,6 @@
 //! What the server does by the clock, as an actor of its own: heads of partners' journals into the holder's, the
-//! holder's to its witnesses, cases whose time has come, a look at the payloads whose retention is over, and search
-//! snapshots for the next start.
+//! holder's to its witnesses, cases whose time has come, a look at the payloads whose retention is over, search
+//! snapshots for the next start, and backups.
 //!
 //! Each job runs once at the start and then after each pause. A run that fails is logged and counted, and the
 //! next one tries again: nothing here ends the server. A job that is told to stop finishes the run it is in.
@@ -92,6 +92,15 @@ impl Jobs {
         jobs
     }
 
+    /// Starts the job that makes backups, and keeps the copy of the key store up to date between them.
+    pub fn start_backups(&mut self, gate: &Arc<Gate>, every: Option<Duration>) {
+        let backups = Arc::clone(gate);
+        self.spawn("backups", BACKUPS_EVERY, Arc::default(), move || {
+            let gate = Arc::clone(&backups);
+            async move { gate.backups_tend(every).await }
+        });
+    }
+
     /// Tells the jobs to stop and waits until they have finished the run they are in, or `longest` is over.
     pub async fn stop(self, longest: Duration) {
         let Self { running, mut tasks } = self;
@@ -146,6 +155,8 @@ const TENDING_EVERY: Duration = Duration::from_secs(30);
 /// Retention counts days; an hour after midnight is soon enough, and a disposal that a busy reader held up is
 /// finished within it.
 const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
+/// Backups are made by the hour; five minutes late is not late.
+const BACKUPS_EVERY: Duration = Duration::from_secs(5 * 60);
 /// What came in the last half minute is opened row by row at a start, which takes no longer for it.
 const SNAPSHOTS_EVERY: Duration = Duration::from_secs(30);
 

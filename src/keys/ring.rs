@@ -22,12 +22,20 @@ pub enum Purpose {
     Registry,
     /// Wraps the keys of search snapshots, one for each file.
     SnapshotKeys,
+    /// Wraps the keys of backups, one for each.
+    BackupKeys,
 }
 
 impl Purpose {
     /// Every purpose, in the order of their declaration.
-    pub const ALL: [Self; 5] =
-        [Self::SubjectKeys, Self::PayloadKeys, Self::NamedKeys, Self::Registry, Self::SnapshotKeys];
+    pub const ALL: [Self; 6] = [
+        Self::SubjectKeys,
+        Self::PayloadKeys,
+        Self::NamedKeys,
+        Self::Registry,
+        Self::SnapshotKeys,
+        Self::BackupKeys,
+    ];
 
     /// The name that the key is derived with. Never change one: nothing sealed would open any more.
     #[must_use]
@@ -38,6 +46,7 @@ impl Purpose {
             Self::NamedKeys => "named-keys",
             Self::Registry => "registry",
             Self::SnapshotKeys => "snapshot-keys",
+            Self::BackupKeys => "backup-keys",
         }
     }
 }
@@ -51,6 +60,7 @@ pub struct KeyRing {
     named_keys: SealingKey,
     registry: SealingKey,
     snapshot_keys: SealingKey,
+    backup_keys: SealingKey,
     tags: TagKey,
     pseudonyms: PseudonymKey,
     transforms: Secret<32>,
@@ -71,6 +81,7 @@ impl KeyRing {
             named_keys: sealing(Purpose::NamedKeys),
             registry: sealing(Purpose::Registry),
             snapshot_keys: sealing(Purpose::SnapshotKeys),
+            backup_keys: sealing(Purpose::BackupKeys),
             tags: TagKey::new(derived("tags")),
             pseudonyms: PseudonymKey::new(derived("pseudonyms")),
             transforms: derived("transforms"),
@@ -87,6 +98,7 @@ impl KeyRing {
             Purpose::NamedKeys => &self.named_keys,
             Purpose::Registry => &self.registry,
             Purpose::SnapshotKeys => &self.snapshot_keys,
+            Purpose::BackupKeys => &self.backup_keys,
         }
     }
 

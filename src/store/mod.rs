@@ -4,6 +4,7 @@
 //! What a transaction gives back is withheld until its entry is durable: see [`Withheld`] and
 //! [`AuditReceipt`]. The store maps the index's slots to subjects; nothing else knows both.
 
+pub mod backup;
 pub mod change;
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -35,6 +36,7 @@ use crate::ids::{
 };
 use crate::keys::Pseudonym;
 
+pub use backup::{BackupBegun, BackupError, BackupMade, BackupPlace};
 pub use change::{Change, ChangeEnd, ChangeNew, ChangeRecord};
 pub use derived::StoreKeys;
 pub use disclosure::{Case, CaseFilter, DisclosureNew, DisclosureSeen, FieldFacts, Release, Released};
@@ -113,6 +115,19 @@ pub trait Store: Send + Sync {
     async fn holder_get(&self) -> Result<Option<HolderFacts>, StoreError>;
     /// Notes that the server was started.
     async fn server_started(&self, version: &'static str) -> Result<AuditReceipt, StoreError>;
+    /// Notes that a backup is made, by whom and why; by the system itself without a permit. `None` where the store was
+    /// opened without a place for backups.
+    async fn backup_begin(
+        &self,
+        permit: Option<Permit>,
+        why: String,
+    ) -> Result<Option<BackupBegun>, StoreError>;
+    /// Makes the backup that was begun, while everything goes on.
+    async fn backup_make(&self, begun: BackupBegun) -> Result<BackupMade, StoreError>;
+    /// When the newest backup was made; `None` where there is none, or no place for any.
+    async fn backup_newest(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// Takes out of the key store's copy what is not in the key store any more, and puts in what is new there.
+    async fn backup_keys_copy(&self) -> Result<(), StoreError>;
     /// Everybody who may act.
     async fn registry_load(&self) -> Result<Registry, StoreError>;
     /// The policy folder of this digest.

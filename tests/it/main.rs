@@ -13,6 +13,7 @@
 )]
 
 mod administration;
+mod backup;
 mod bad_input;
 mod calibrate;
 mod demo;

@@ -58,7 +58,10 @@ fn every_test_that_the_page_names_exists() {
     let named: Vec<&str> = promises.split('`').filter(|part| part.matches('_').count() > 2).collect();
     assert!(named.len() > 30, "{} tests are named; does the search still work?", named.len());
     for name in named {
-        assert!(tests.contains(&format!("fn {name}(")), "the README names the test `{name}`, which is nowhere");
+        assert!(
+            tests.contains(&format!("fn {name}(")),
+            "the README names the test `{name}`, which is nowhere"
+        );
     }
 }
 

@@ -246,6 +246,7 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
             panic!("{action} is no call")
         }
         Action::ListRetention => administration::ListRetentionRequest {}.encode_to_vec(),
+        Action::MakeBackup => administration::MakeBackupRequest { reason }.encode_to_vec(),
     }
 }
 

@@ -481,7 +481,7 @@ fn subject_fact(subject: Option<SubjectId>) -> [u8; 16] {
     subject.map_or([0; 16], |subject| *subject.as_bytes())
 }
 
-fn subject_tags(context: &Context, subject: Option<SubjectId>) -> Vec<crate::keys::Tag> {
+pub(super) fn subject_tags(context: &Context, subject: Option<SubjectId>) -> Vec<crate::keys::Tag> {
     subject
         .map(|subject| context.keys.ring.tags().tag(Domain::Subject, subject.as_bytes()))
         .into_iter()

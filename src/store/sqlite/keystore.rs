@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
+use crate::audit::backup::BackupId;
 use crate::ids::SubjectId;
 use crate::keys::{DataKey, KeyRing, LogSigner, Place, Purpose, SealingKey};
 use crate::secret::Entropy;
 use crate::store::StoreError;
 
+use super::key_copy::KeyCopy;
 use super::{database, opened, sealed};
 
 /// Everything that opens something.
@@ -19,15 +21,36 @@ pub(super) struct KeyStore {
     pub(super) ring: Arc<KeyRing>,
     sql: Mutex<Connection>,
     payload_keys: Mutex<PayloadKeys>,
+    /// Beside the backups, where there are any.
+    copy: Option<KeyCopy>,
 }
 
 impl KeyStore {
-    /// Opens the key store, bringing it to this version's form.
-    pub(super) fn open(path: &Path, ring: KeyRing) -> Result<Self, StoreError> {
+    /// Opens the key store, bringing it to this version's form, and its copy.
+    pub(super) fn open(path: &Path, ring: Arc<KeyRing>, copy: Option<&Path>) -> Result<Self, StoreError> {
         let mut sql = super::connect(path)?;
         super::rewrite::log_rewrite(&sql, path)?;
         super::migrate(&mut sql, &super::key_schema::migrations::runner().set_grouped(true))?;
-        Ok(Self { ring: Arc::new(ring), sql: Mutex::new(sql), payload_keys: Mutex::default() })
+        let copy = copy.map(|copy| KeyCopy::open(copy, path)).transpose()?;
+        Ok(Self { ring, sql: Mutex::new(sql), payload_keys: Mutex::default(), copy })
+    }
+
+    /// The copy beside the backups.
+    pub(super) const fn copy(&self) -> Option<&KeyCopy> {
+        self.copy.as_ref()
+    }
+
+    /// Changes wrapped keys that are destroyed here and, after that, in the copy.
+    fn destroyed(
+        &self,
+        sql: &Connection,
+        doing: &'static str,
+        statement: &str,
+        values: &[&dyn ToSql],
+    ) -> Result<usize, StoreError> {
+        let changed = database(doing, sql.execute(statement, values))?;
+        self.copy.as_ref().map_or(Ok(()), |copy| copy.follow(statement, values))?;
+        Ok(changed)
     }
 
     /// The key of a payload class and a day, made at its first use; durable before it is used.
@@ -98,8 +121,7 @@ impl KeyStore {
             "UPDATE payload_keys SET wrapped = zeroblob(length(wrapped)) WHERE class = ?1 AND day < ?2",
             "DELETE FROM payload_keys WHERE class = ?1 AND day < ?2",
         ] {
-            let done = sql.execute(statement, params![class, before]);
-            database("destroying payload keys", done)?;
+            self.destroyed(&sql, "destroying payload keys", statement, params![class, before])?;
         }
         lock(&self.payload_keys).drop_before(class, before);
         super::truncate_log(&sql)
@@ -153,8 +175,8 @@ impl KeyStore {
     /// Destroys the data key of a subject: its page is overwritten and the write-ahead log emptied.
     pub(super) fn subject_key_destroy(&self, subject: &SubjectId) -> Result<(), StoreError> {
         let sql = lock(&self.sql);
-        let deleted = sql.execute("DELETE FROM subject_keys WHERE subject = ?1", params![subject.as_bytes()]);
-        database("destroying a subject key", deleted)?;
+        let statement = "DELETE FROM subject_keys WHERE subject = ?1";
+        self.destroyed(&sql, "destroying a subject key", statement, params![subject.as_bytes()])?;
         super::truncate_log(&sql)
     }
 
@@ -218,6 +240,48 @@ impl KeyStore {
         database("listing keys of snapshots", ids)
     }
 
+    /// Makes the key of a backup; durable before anything is sealed under it.
+    pub(super) fn backup_key_make(
+        &self,
+        id: &BackupId,
+        entropy: &dyn Entropy,
+    ) -> Result<DataKey, StoreError> {
+        let key = DataKey::random(entropy)?;
+        let wrapped = key.wrap(self.ring.sealing(Purpose::BackupKeys), backup_place(id), entropy);
+        let wrapped = sealed("wrapping the key of a backup", wrapped)?;
+        let inserted = lock(&self.sql)
+            .execute("INSERT INTO backup_keys (id, wrapped) VALUES (?1, ?2)", params![id, wrapped]);
+        database("writing the key of a backup", inserted)?;
+        Ok(key)
+    }
+
+    /// The key of a backup; `None` when it is destroyed, or another store's.
+    pub(super) fn backup_key(&self, id: &BackupId) -> Result<Option<DataKey>, StoreError> {
+        let wrapped = lock(&self.sql)
+            .query_row("SELECT wrapped FROM backup_keys WHERE id = ?1", params![id], |row| {
+                row.get::<_, Vec<u8>>(0)
+            })
+            .optional();
+        database("reading the key of a backup", wrapped)?
+            .map(|wrapped| {
+                let key = DataKey::unwrap(self.ring.sealing(Purpose::BackupKeys), backup_place(id), &wrapped);
+                opened("unwrapping the key of a backup", key)
+            })
+            .transpose()
+    }
+
+    /// Destroys the key of a backup, so that no copy of it opens any more.
+    pub(super) fn backup_key_destroy(&self, id: &BackupId) -> Result<(), StoreError> {
+        let sql = lock(&self.sql);
+        for statement in [
+            "UPDATE backup_keys SET wrapped = zeroblob(length(wrapped)) WHERE id = ?1",
+            "DELETE FROM backup_keys WHERE id = ?1",
+        ] {
+            self.destroyed(&sql, "destroying the key of a backup", statement, params![id])?;
+        }
+        super::truncate_log(&sql)
+    }
+
     /// The key that signs checkpoints, made at the founding.
     pub(super) fn log_signer(&self, entropy: &dyn Entropy) -> Result<LogSigner, StoreError> {
         let sql = lock(&self.sql);
@@ -269,7 +333,7 @@ impl KeyStore {
             "UPDATE named_keys SET wrapped = zeroblob(length(wrapped)) WHERE name LIKE 'log-signing%' AND name != ?1",
             "DELETE FROM named_keys WHERE name LIKE 'log-signing%' AND name != ?1",
         ] {
-            forgotten = database("destroying a key of the log", sql.execute(statement, params![kept]))?;
+            forgotten = self.destroyed(&sql, "destroying a key of the log", statement, params![kept])?;
         }
         if forgotten > 0 { super::truncate_log(&sql) } else { Ok(()) }
     }
@@ -291,6 +355,10 @@ impl KeyStore {
 
 /// The random name of a search snapshot's file in the key store.
 pub(super) type SnapshotId = [u8; 16];
+
+const fn backup_place(id: &BackupId) -> Place<'_> {
+    Place { table: "backup_keys", row: id, column: "wrapped", version: 1 }
+}
 
 /// Payload keys in memory.
 #[derive(Default)]

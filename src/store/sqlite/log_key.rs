@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::audit::backup::BackupNote;
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::event::{Event, Fact, Kind};
 use crate::audit::note::{NoteSigner, VerifierKey};
@@ -57,6 +58,11 @@ impl Signers {
             }
             _ => Ok(checkpoint.sign(&Signer(&current))),
         }
+    }
+
+    /// Signs what a backup says of itself.
+    pub(super) fn sign_backup(&self, note: &BackupNote) -> String {
+        note.sign(&Signer(&self.current.load()))
     }
 
     /// After the commit: the new key signs alone from here on.

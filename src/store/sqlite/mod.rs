@@ -3,6 +3,7 @@
 //! Two databases stand in one folder: `onebit.sqlite` holds everything, sealed; `keys.sqlite` holds the wrapped
 //! keys and is backed up only as its present state. The root key lies in neither folder.
 
+mod backup;
 mod change;
 mod chunks;
 mod day_key;
@@ -17,6 +18,7 @@ mod gallery;
 mod heads;
 mod holder;
 mod journals;
+mod key_copy;
 mod keystore;
 mod log;
 mod log_key;
@@ -49,7 +51,10 @@ use crate::ids::{CollectionName, SubjectId};
 use crate::keys::{KeyRing, RootKey, SealError, Sealed};
 use crate::secret::{Entropy, EntropyAhead};
 
+use super::backup::BackupPlace;
 use super::{Store, StoreError, StoreKeys};
+use backup::Backups;
+pub use backup::{BackupRestored, Behind, backup_check, backup_restore};
 pub use fsck::{Fault, FaultPlace, FsckCounts, FsckReport, JournalFound, fsck};
 use journals::Journals;
 use keystore::KeyStore;
@@ -66,6 +71,8 @@ pub struct SqliteStore {
     snapshots: Arc<SnapshotFolder>,
     /// Chunks are planned and written one after the other, so that templates are numbered as they are committed.
     enrolling: tokio::sync::Mutex<()>,
+    backups: Option<Arc<Backups>>,
+    folder: PathBuf,
     path: PathBuf,
 }
 
@@ -91,14 +98,34 @@ impl SqliteStore {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StoreError> {
-        let Parts { context, sql, journals, path } = Parts::open(folder, root, clock, entropy)?;
+        Self::open_with_backups(folder, heads, None, root, clock, entropy)
+    }
+
+    /// Opens the store with a place for its backups, in which a copy of the key store follows every destruction.
+    ///
+    /// # Errors
+    /// Those of [`SqliteStore::open`].
+    pub fn open_with_backups(
+        folder: &Path,
+        heads: &Path,
+        place: Option<&BackupPlace>,
+        root: RootKey,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StoreError> {
+        let ring = Arc::new(KeyRing::new(root));
+        let backups = place.map(|place| Backups::open(place.clone(), folder).map(Arc::new)).transpose()?;
+        let copy = place.map(backup::key_copy);
+        let Parts { context, sql, journals, path } =
+            Parts::open(folder, ring, copy.as_deref(), clock, entropy)?;
         let heads = fork::heads_compared(&context, &sql, heads)?;
         log_key::forget_replaced(&context, &sql)?;
         let snapshots = SnapshotFolder::open(folder.join(snapshot::SNAPSHOTS_FOLDER), &context.keys)?;
         let writer = Writer::start(Arc::clone(&context), (sql, &path), journals, heads)?;
         let readers = Readers::open(&path, READERS, writer.settled())?;
         let (snapshots, enrolling) = (Arc::new(snapshots), tokio::sync::Mutex::new(()));
-        Ok(Self { context, readers, writer, snapshots, enrolling, path })
+        let folder = folder.to_owned();
+        Ok(Self { context, readers, writer, snapshots, enrolling, backups, folder, path })
     }
 
     /// Destroys what the erasure of a subject has left: its key, its snapshots, and its pages in the write-ahead log.
@@ -109,12 +136,16 @@ impl SqliteStore {
     ) -> Result<(), StoreError> {
         self.context.keys.subject_key_destroy(&subject)?;
         self.snapshots_forget(slots).await?;
-        self.writer.unlogged(move |tx| enrolment::erasure_done(tx, subject)).await?;
-        self.log_truncate().await
+        self.log_truncate().await?;
+        self.writer.unlogged(move |tx| enrolment::erasure_done(tx, subject)).await
     }
 
     /// Empties the write-ahead log of the database, on a connection of its own.
     async fn log_truncate(&self) -> Result<(), StoreError> {
+        let _nobody_reads = match &self.backups {
+            Some(backups) => Some(backups.nobody_reads().await),
+            None => None,
+        };
         let path = self.path.clone();
         let done = tokio::task::spawn_blocking(move || truncate_log(&connect(&path)?));
         done.await.map_err(|_| StoreError::Closed)?
@@ -148,13 +179,13 @@ struct Parts {
 impl Parts {
     fn open(
         folder: &Path,
-        root: RootKey,
+        ring: Arc<KeyRing>,
+        copy: Option<&Path>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StoreError> {
         private_folder(folder)?;
         let entropy: Arc<dyn Entropy> = Arc::new(EntropyAhead::new(entropy));
-        let ring = KeyRing::new(root);
         let check = ring.key_check();
         let path = folder.join(DATABASE_FILE);
         let mut sql = connect(&path)?;
@@ -164,7 +195,7 @@ impl Parts {
         rewrite::log_rewrite(&sql, &path)?;
         migrate(&mut sql, &schema::migrations::runner().set_grouped(true))?;
         check_root_key(&sql, &check)?;
-        let keys = KeyStore::open(&folder.join(KEY_STORE_FILE), ring)?;
+        let keys = KeyStore::open(&folder.join(KEY_STORE_FILE), ring, copy)?;
         let signers = log_key::Signers::open(&keys, &sql, entropy.as_ref())?;
         let context = Arc::new(Context { clock, entropy, keys, signers });
         finish_erasures(&context, &sql)?;
@@ -246,16 +277,25 @@ fn finish_erasures(context: &Context, sql: &Connection) -> Result<(), StoreError
     });
     for subject in database("looking for erasures", due)? {
         context.keys.subject_key_destroy(&SubjectId::from_bytes(subject))?;
+        truncate_log(sql)?;
         let done = sql.execute("DELETE FROM erasures_due WHERE subject = ?1", params![subject]);
         database("finishing an erasure", done)?;
     }
     Ok(())
 }
 
-/// Empties the write-ahead log, so that what was deleted is not kept there.
+/// Empties the write-ahead log, so that what was deleted is not kept there. Waits for whoever reads or writes.
 fn truncate_log(sql: &Connection) -> Result<(), StoreError> {
-    let truncated = sql.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-    database("emptying the write-ahead log", truncated)
+    let doing = "emptying the write-ahead log";
+    for _ in 0..TRUNCATE_TRIES {
+        // It waits as long as any statement does, and then says that it was busy, which is no error.
+        let is_busy = sql.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+        if !database(doing, is_busy)? {
+            return Ok(());
+        }
+    }
+    let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+    database(doing, Err(rusqlite::Error::SqliteFailure(busy, None)))
 }
 
 fn private_folder(folder: &Path) -> Result<(), StoreError> {
@@ -318,6 +358,8 @@ pub fn heads_file(folder: &Path) -> PathBuf {
     folder.join(heads::HEADS_FILE)
 }
 
+/// Each waits for [`BUSY_TIMEOUT`]: half a minute outlasts every reader but one that hangs.
+const TRUNCATE_TRIES: usize = 6;
 const DATABASE_FILE: &str = "onebit.sqlite";
 const KEY_STORE_FILE: &str = "keys.sqlite";
 /// One for each of the pages and lists that people look at while queries run; readers never wait for the writer.

@@ -4,19 +4,21 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::event::{Event, Fact, Kind};
 use crate::audit::note::VerifierKey;
-use crate::clock::Clock;
-use crate::keys::RootKey;
+use crate::clock::{Clock, Timestamp};
+use crate::ids::{Digest, SubjectId};
+use crate::keys::{KeyRing, RootKey};
 use crate::secret::Entropy;
 use crate::store::{Journal, StoreError};
 
 use super::heads::{Head, Heads};
+use super::journals::Journals;
 use super::tx::Tx;
-use super::{Context, Parts, database, fork, holder, log};
+use super::{Context, Parts, database, enrolment, fork, holder, log};
 
 /// A journal that goes on, or would go on, under a new origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +46,7 @@ pub fn journals_behind(
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<Vec<JournalContinued>, StoreError> {
-    let parts = Parts::open(folder, root, clock, entropy)?;
+    let parts = Parts::open(folder, Arc::new(KeyRing::new(root)), None, clock, entropy)?;
     let heads = Heads::open(heads)?;
     behind(&parts, heads.as_ref())
 }
@@ -61,7 +63,7 @@ pub fn journals_continue(
     entropy: Arc<dyn Entropy>,
     why: &str,
 ) -> Result<Vec<JournalContinued>, StoreError> {
-    let mut parts = Parts::open(folder, root, clock, entropy)?;
+    let mut parts = Parts::open(folder, Arc::new(KeyRing::new(root)), None, clock, entropy)?;
     let known = Heads::open(heads_folder)?;
     let mut continued = behind(&parts, known.as_ref())?;
     if !continued.is_empty() {
@@ -86,7 +88,7 @@ pub fn journals_continue(
     Ok(continued)
 }
 
-fn behind(parts: &Parts, heads: Option<&Heads>) -> Result<Vec<JournalContinued>, StoreError> {
+pub(super) fn behind(parts: &Parts, heads: Option<&Heads>) -> Result<Vec<JournalContinued>, StoreError> {
     let Parts { context, sql, journals, .. } = parts;
     let mut behind = Vec::new();
     for journal in journals.names() {
@@ -147,10 +149,47 @@ fn commit(
             Journal::Partner(_) => tx.enter(one.journal.clone(), &event, &event, &[])?,
         };
     }
+    erased_anew(context, &sql, journals, policy, now)?;
     journals.write_heads(context, &sql)?;
     database("committing", sql.commit())?;
     journals.committed();
     Ok(())
+}
+
+/// Takes out whoever was erased after the backup was made: their data keys are gone, and the entries that said so are
+/// lost with the journal's end.
+fn erased_anew(
+    context: &Context,
+    sql: &Connection,
+    journals: &mut Journals,
+    policy: Digest,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for subject in keyless(context, sql)? {
+        let erased = sql.execute("DELETE FROM subjects WHERE id = ?1", params![subject.as_bytes()]);
+        database("erasing a subject anew", erased)?;
+        let mut tx = Tx::new(context, sql, journals, now);
+        let event = tx
+            .system_event(Kind::SubjectErased, policy)
+            .with(Fact::Subject, subject.as_bytes())
+            .text(Fact::Reason, "its data key was destroyed after the backup was made");
+        tx.enter_private(&event, &enrolment::subject_tags(context, Some(subject)))?;
+    }
+    Ok(())
+}
+
+/// Subjects whose data keys are gone.
+fn keyless(context: &Context, sql: &Connection) -> Result<Vec<SubjectId>, StoreError> {
+    let all = sql.prepare("SELECT id FROM subjects").and_then(|mut statement| {
+        statement.query_map([], |row| row.get::<_, [u8; 16]>(0))?.collect::<Result<Vec<_>, _>>()
+    });
+    let mut keyless = Vec::new();
+    for subject in database("looking for subjects", all)?.into_iter().map(SubjectId::from_bytes) {
+        if context.keys.subject_key(&subject)?.is_none() {
+            keyless.push(subject);
+        }
+    }
+    Ok(keyless)
 }
 
 /// States which tree is left behind, and how far it was signed.
@@ -167,7 +206,7 @@ fn with_head(event: Event, context: &Context, one: &JournalContinued, heads: Opt
 }
 
 /// Origins that were signed and that this database does not know as a living journal's.
-fn strangers(parts: &Parts, heads: &Heads) -> Vec<String> {
+pub(super) fn strangers(parts: &Parts, heads: &Heads) -> Vec<String> {
     let living: Vec<&str> =
         parts.journals.names().filter_map(|journal| parts.journals.origin(journal)).collect();
     heads

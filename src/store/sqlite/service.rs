@@ -15,6 +15,7 @@ use crate::ids::{
     PartnerName, QueryId, RequestId, SubjectId,
 };
 use crate::keys::Pseudonym;
+use crate::store::backup::{BackupBegun, BackupMade};
 use crate::store::change::{Ended, Found, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
 use crate::store::disclosure::{Decided, FieldValue, ReleaseTerms, Requested, Stepped};
 use crate::store::enrolment::{BatchStarted, CollectionNew, Erased, Loaded, RestrictionNew, RestrictionSet};
@@ -35,8 +36,8 @@ use super::disposal::Span;
 use super::query::Recording;
 use super::writer::UNLOGGED;
 use super::{
-    SqliteStore, change, disclosure, disclosure_row, disposal, enrolment, export, gallery, holder, log,
-    query, snapshot, witness,
+    SqliteStore, backup, change, disclosure, disclosure_row, disposal, enrolment, export, gallery, holder,
+    log, query, snapshot, witness,
 };
 
 #[async_trait]
@@ -63,6 +64,33 @@ impl Store for SqliteStore {
             })
             .await?;
         receipt_of(started)
+    }
+
+    async fn backup_begin(
+        &self,
+        permit: Option<Permit>,
+        why: String,
+    ) -> Result<Option<BackupBegun>, StoreError> {
+        if self.backups.is_none() {
+            return Ok(None);
+        }
+        let begun = self.writer.logged(move |tx| backup::begin(tx, permit.as_ref(), &why)).await?;
+        let ((name, id), receipt) = begun.open().map_err(|_| UNLOGGED)?;
+        Ok(Some(BackupBegun { name, id, receipt }))
+    }
+
+    async fn backup_make(&self, begun: BackupBegun) -> Result<BackupMade, StoreError> {
+        self.backup(begun).await
+    }
+
+    async fn backup_newest(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.backups.as_ref().map_or(Ok(None), |backups| backups.newest())
+    }
+
+    async fn backup_keys_copy(&self) -> Result<(), StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        let copied = tokio::task::spawn_blocking(move || backup::keys_copy(&context));
+        copied.await.map_err(|_| StoreError::Closed)?
     }
 
     async fn registry_load(&self) -> Result<Registry, StoreError> {

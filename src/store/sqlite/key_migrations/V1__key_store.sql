@@ -23,3 +23,9 @@ CREATE TABLE snapshot_keys (
     id      BLOB PRIMARY KEY CHECK (length(id) = 16),
     wrapped BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- One key for each backup of the database.
+CREATE TABLE backup_keys (
+    id      BLOB PRIMARY KEY CHECK (length(id) = 16),
+    wrapped BLOB NOT NULL
+) STRICT, WITHOUT ROWID;

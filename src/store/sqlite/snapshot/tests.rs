@@ -462,7 +462,7 @@ impl Written {
     fn new(count: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ring = KeyRing::new(RootKey::new(Secret::take(&mut [1; 32])));
-        let keys = KeyStore::open(&folder.path().join("keys.sqlite"), ring).unwrap();
+        let keys = KeyStore::open(&folder.path().join("keys.sqlite"), Arc::new(ring), None).unwrap();
         let transform = synthetic::transform(8, 1);
         let mut rng = synthetic::rng(1);
         let templates: Vec<_> = (0..count)
@@ -551,7 +551,7 @@ proptest! {
 fn a_key_is_made_for_one_file_and_found_until_it_is_destroyed() {
     let folder = tempfile::tempdir().unwrap();
     let ring = KeyRing::new(RootKey::new(Secret::take(&mut [1; 32])));
-    let keys = KeyStore::open(&folder.path().join("keys.sqlite"), ring).unwrap();
+    let keys = KeyStore::open(&folder.path().join("keys.sqlite"), Arc::new(ring), None).unwrap();
     let entropy = SystemEntropy::new();
     let made: DataKey = keys.snapshot_key_make(&[1; 16], &entropy).unwrap();
     let place = crate::keys::Place { table: "t", row: b"r", column: "c", version: 1 };

@@ -11,6 +11,7 @@ use super::{FaultPlace, checked};
 use crate::authz::PayloadClass;
 use crate::clock::{Clock, ManualClock, date_of, day_of};
 use crate::ids::{BatchId, ChangeId, DisclosureId, SubjectId};
+use crate::keys::KeyRing;
 use crate::secret::SystemEntropy;
 use crate::store::sqlite::day_key::{DayKey, split};
 use crate::store::sqlite::{Parts, SqliteStore, change, disclosure_row, enrolment, files, journals_continue};
@@ -203,7 +204,8 @@ async fn what_lies_under_the_key_of_an_earlier_day_is_told() {
         drop(story);
         let parts = Parts::open(
             folder.path(),
-            root(),
+            Arc::new(KeyRing::new(root())),
+            None,
             Arc::new(ManualClock::at(NOW.after(DAY * 4))),
             Arc::new(SystemEntropy::new()),
         )
