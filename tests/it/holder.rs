@@ -278,6 +278,15 @@ impl Holder {
         server.child.wait().unwrap();
     }
 
+    /// Makes the server crash, as a fault of its own would, and waits until it is gone.
+    pub(crate) fn crash(&mut self) {
+        let mut server = self.server.take().expect("the server should run");
+        let sent = Command::new("sh").args(["-c", &format!("kill -ABRT {}", server.child.id())]).status();
+        assert!(sent.unwrap().success(), "no signal could be sent");
+        let status = server.child.wait().unwrap();
+        assert!(!status.success(), "the server should have crashed, and ended with {status}");
+    }
+
     /// Ends the server in order and starts it again.
     pub(crate) async fn restart(&mut self) {
         self.stop().await;

@@ -4,23 +4,18 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
-use onebit::authz::Rules;
 use onebit::cli::formats::ark;
 use onebit::cli::synth::People;
-use onebit::clock::SystemClock;
 use onebit::grpc::pb::enrolment;
 use onebit::grpc::pb::partner::Answer;
 use onebit::ids::CollectionName;
-use onebit::keys::RootFile;
-use onebit::secret::{SecretBytes, SystemEntropy};
 use onebit::store::Store;
-use onebit::store::sqlite::SqliteStore;
-use onebit::template::{Protected, Quality, QualityScore, Sample, Scheme, Transform, protect};
+use onebit::template::{Protected, Quality, QualityScore, Sample, protect};
 
 use crate::holder::{Holder, HolderOptions, repository, who};
+use crate::opened::{open_store, protection};
 use crate::python::run_python;
 use crate::story::{ask, question};
 
@@ -186,30 +181,12 @@ async fn dump(holder: &Holder, folder: &Path, probes: &[Vec<f32>]) {
         gallery.extend(page.iter().map(|loaded| components(&loaded.template)));
     }
     write_npy(&folder.join("gallery.i16.npy"), "<i2", gallery.into_iter());
-    let facts = store.holder_get().await.unwrap().unwrap();
-    let rules = Rules::load(store.policy_get(facts.policy).await.unwrap().unwrap()).unwrap();
-    let scheme: &Scheme = &rules.scheme(&rules.collection(&collection).unwrap().scheme).unwrap().scheme;
-    let transform = Transform::derive(&store.keys().transform_secret(&collection, 1), scheme.dimension);
+    let (scheme, transform) = protection(&store, &collection).await;
     let protected = probes.iter().map(|values| {
         let quality = Quality::Score(QualityScore::new(QUALITY).unwrap());
-        components(&protect(Sample::embedding(values.clone(), quality), scheme, &transform).unwrap())
+        components(&protect(Sample::embedding(values.clone(), quality), &scheme, &transform).unwrap())
     });
     write_npy(&folder.join("probes.i16.npy"), "<i2", protected);
-}
-
-fn open_store(holder: &Holder) -> SqliteStore {
-    let config: toml::Table = fs::read_to_string(holder.config()).unwrap().parse().unwrap();
-    let file = |key: &str| -> PathBuf { holder.path(config["root_key"][key].as_str().unwrap()) };
-    let passphrase = SecretBytes::new(fs::read(file("passphrase_file")).unwrap());
-    let root = RootFile::open(&fs::read_to_string(file("file")).unwrap(), &passphrase).unwrap();
-    SqliteStore::open(
-        &holder.store_folder(),
-        &holder.heads_folder(),
-        root,
-        Arc::new(SystemClock),
-        Arc::new(SystemEntropy::new()),
-    )
-    .unwrap()
 }
 
 /// The components of a template, little-endian, behind its header of three bytes.
