@@ -38,7 +38,12 @@ async fn a_backup_restores_the_store_and_whoever_was_erased_since_stays_erased()
     let key = wrapped_key(&holder, ERASED).await;
     assert!(!files_with(&holder, &key).is_empty(), "the key should lie where it is looked for");
     let person = people().source_id(ERASED);
-    holder.onebit(who::PRIVACY, &["subject", "erase", "--source-id", &person, "--reason", "asked to"]).ok();
+    let erase = ["subject", "erase", "--source-id", &person, "--reason", "asked to", "--output", "json"];
+    let erased = holder.onebit(who::PRIVACY, &erase).json();
+    fs::write(holder.path("erased"), erased["receipt"].as_str().unwrap()).unwrap();
+    let proof = ["receipt", "verify", "erased", "--key", &holder.log_key("holder")];
+    let proof = holder.onebit(who::PRIVACY, &proof).ok();
+    assert!(proof.contains("subject.erased") && proof.contains("asked to"), "{proof}");
     assert_eq!(files_with(&holder, &key), Vec::<PathBuf>::new(), "the key is still in these files");
     assert_eq!(subject_keys(&holder.path("backups/keys.sqlite")), 19);
 
