@@ -41,9 +41,7 @@ async fn a_backup_restores_the_store_and_whoever_was_erased_since_stays_erased()
     let erase = ["subject", "erase", "--source-id", &person, "--reason", "asked to", "--output", "json"];
     let erased = holder.onebit(who::PRIVACY, &erase).json();
     fs::write(holder.path("erased"), erased["receipt"].as_str().unwrap()).unwrap();
-    let proof = ["receipt", "verify", "erased", "--key", &holder.log_key("holder")];
-    let proof = holder.onebit(who::PRIVACY, &proof).ok();
-    assert!(proof.contains("subject.erased") && proof.contains("asked to"), "{proof}");
+    deletion_is_proven(&holder);
     assert_eq!(files_with(&holder, &key), Vec::<PathBuf>::new(), "the key is still in these files");
     assert_eq!(subject_keys(&holder.path("backups/keys.sqlite")), 19);
 
@@ -216,6 +214,23 @@ fn restore(holder: &Holder, name: &str, more: &[&str]) -> Output {
 
 fn words(ran: &Output) -> String {
     String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr)
+}
+
+/// The receipt holds and shows nothing; a privacy officer gets the same proof with what the entry says, to hand out.
+fn deletion_is_proven(holder: &Holder) {
+    let key = holder.log_key("holder");
+    let verify = |file| ["receipt", "verify", file, "--key", &key, "--output", "json"].map(str::to_owned);
+    let verified = |file| holder.onebit(who::PRIVACY, &verify(file).each_ref().map(String::as_str)).json();
+    let blind = verified("erased");
+    assert!(!blind.to_string().contains("asked to"), "{blind:#}");
+    let index = blind["index"].to_string();
+    let read = ["audit", "entry", "--journal", "holder", "--index", &index, "--reason", "for the person"];
+    holder.onebit(who::PRIVACY, &[&read[..], &["--out", "deletion"]].concat()).ok();
+    let opened = verified("deletion");
+    assert_eq!(opened["index"], blind["index"]);
+    for wanted in ["subject.erased", "asked to", who::PRIVACY.name()] {
+        assert!(opened.to_string().contains(wanted), "`{wanted}` is not in {opened:#}");
+    }
 }
 
 /// The wrapped data key of a person.
