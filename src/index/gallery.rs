@@ -58,7 +58,12 @@ impl Gallery {
         Ok(Self::with_kernel(dimension, pool, Kernel::best(), stage))
     }
 
-    fn with_kernel(dimension: Dimension, pool: Pool, kernel: Kernel, stage: Option<Arc<dyn Stage>>) -> Self {
+    pub(super) fn with_kernel(
+        dimension: Dimension,
+        pool: Pool,
+        kernel: Kernel,
+        stage: Option<Arc<dyn Stage>>,
+    ) -> Self {
         let (segments, writer, searches) = (ArcSwap::default(), Mutex::new(()), Together::new());
         Self { dimension, kernel, stage, pool, segments, writer, searches }
     }

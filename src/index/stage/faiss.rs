@@ -55,8 +55,7 @@ impl Faiss {
     pub(super) fn open(factory: &Factory, dimension: Dimension) -> Result<Self, StageError> {
         let failed = || StageError::Native(factory.to_string());
         threads_one();
-        let metric =
-            if factory.is_by_signs() { MetricType::L2 } else { MetricType::InnerProduct };
+        let metric = if factory.is_by_signs() { MetricType::L2 } else { MetricType::InnerProduct };
         let order = if factory.is_by_signs() { Order::LessIsNearer } else { Order::GreaterIsNearer };
         let mut empty =
             index_factory(u32::from(dimension.get()), factory.text(), metric).map_err(|_| failed())?;
@@ -122,7 +121,8 @@ impl Stage for Faiss {
         let mut rows = Zeroizing::new(Vec::with_capacity(segment.len().saturating_mul(components)));
         for (position, _) in segment.positions() {
             let length = f64::from(segment.squares(position)?).sqrt();
-            let unit = segment.components(position).take(components).map(|one| narrow(f64::from(one) / length));
+            let unit =
+                segment.components(position).take(components).map(|one| narrow(f64::from(one) / length));
             rows.extend(unit);
         }
         self.frame.scaled(&mut rows);
@@ -162,7 +162,8 @@ impl Templates {
             let mut one = Vec::with_capacity(count);
             for (distance, label) in distances.iter().zip(labels) {
                 // None stands for a template that was not found.
-                let label = label.get().and_then(|label| usize::try_from(label).ok()).ok_or(IndexError::Search)?;
+                let label =
+                    label.get().and_then(|label| usize::try_from(label).ok()).ok_or(IndexError::Search)?;
                 let met = is_met.get_mut(label).ok_or(IndexError::Search)?;
                 if std::mem::replace(met, true) || !distance.is_finite() {
                     return Err(IndexError::Search);
@@ -297,7 +298,11 @@ fn lock(index: &Mutex<IndexImpl>) -> MutexGuard<'_, IndexImpl> {
     index.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "rounding to 32 bits is what is meant")]
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "rounding to 32 bits is what is meant"
+)]
 fn narrow(value: f64) -> f32 {
     value as f32
 }
@@ -309,3 +314,68 @@ const TRIED_TEMPLATES: usize = 4_096;
 const TRIED_PROBES: usize = 64;
 /// At half a bit for each component a correlation is some 0.65, at a quarter 0.5.
 const FINENESS_LEAST: f64 = 0.3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dimension() -> Dimension {
+        Dimension::new(64).unwrap()
+    }
+
+    fn opened(text: &str) -> Faiss {
+        Faiss::open(&text.parse().unwrap(), dimension()).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn a_probe_of_another_length_is_an_error_and_not_nobody() {
+        let rows = Strangers::new().take(100, dimension());
+        for text in ["Flat", "SQ8", "LSH", "PQ16x4fs"] {
+            let templates = opened(text).templates(&rows, 100).unwrap();
+            let is_error =
+                |probes: &[f32], count| matches!(templates.found(probes, count), Err(IndexError::Search));
+            assert!(is_error(&rows[..63], 5) && is_error(&rows[..65], 5), "{text}");
+            assert!(is_error(&rows[..64], 101) && is_error(&rows[..64], 0), "{text}");
+            let found = templates.found(&rows[..128], 100).unwrap();
+            assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [100, 100]);
+            assert_eq!((found[0][0].1, found[1][0].1), (0, 1), "{text}: everybody is nearest to themselves");
+            let order = templates.frame.order;
+            assert!(found[1].windows(2).all(|two| order.score(two[0].0) <= order.score(two[1].0)), "{text}");
+        }
+    }
+
+    #[test]
+    fn probes_that_are_no_numbers_are_an_error() {
+        let templates = opened("Flat").templates(&Strangers::new().take(10, dimension()), 10).unwrap();
+        assert!(matches!(templates.found(&[f32::NAN; 64], 3), Err(IndexError::Search)));
+        assert!(matches!(templates.found(&[f32::INFINITY; 64], 3), Err(IndexError::Search)));
+    }
+
+    #[test]
+    fn rows_that_are_not_whole_are_no_index() {
+        let (faiss, rows) = (opened("SQ8"), Strangers::new().take(10, dimension()));
+        assert!(faiss.templates(&rows[..639], 10).is_none());
+        assert!(faiss.templates(&rows, 9).is_none() && faiss.templates(&rows, 11).is_none());
+    }
+
+    #[test]
+    fn scores_have_the_order_of_distances() {
+        let distances = [f32::MIN, -2.0, -1.0, -0.5, -0.0, 0.0, f32::MIN_POSITIVE, 0.5, 1.0, 900.0, f32::MAX];
+        let scores = |order: Order| distances.map(|distance| order.score(distance));
+        assert!(scores(Order::LessIsNearer).is_sorted());
+        assert!(scores(Order::GreaterIsNearer).iter().rev().is_sorted());
+    }
+
+    #[test]
+    fn strangers_are_the_same_at_every_start_and_alike_to_nobody() {
+        let rows = Strangers::new().take(200, dimension());
+        assert_eq!(rows, Strangers::new().take(200, dimension()));
+        let dot =
+            |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+        let first = &rows[..64];
+        let cosines: Vec<f64> = rows.chunks(64).map(|row| dot(first, row)).collect();
+        assert!((cosines[0] - 1.0).abs() < 1e-5);
+        let spread = cosines[1..].iter().map(|one| one * one).sum::<f64>() / 199.0;
+        assert!((0.7..1.4).contains(&(spread * 64.0)), "{spread}");
+    }
+}

@@ -114,7 +114,9 @@ impl fmt::Display for FirstStage {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StageError {
     /// No name of a first stage.
-    #[error("`{0}` is no first stage of a search; write `onebit`, or `faiss:` and an index such as `faiss:SQ8`")]
+    #[error(
+        "`{0}` is no first stage of a search; write `onebit`, or `faiss:` and an index such as `faiss:SQ8`"
+    )]
     Unknown(String),
     /// Not an index that may stand here.
     #[error(transparent)]
