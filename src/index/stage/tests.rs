@@ -204,7 +204,7 @@ mod with_faiss {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
         fn whoever_passes_is_found_whatever_chooses_and_whatever_was_changed(
