@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::{env, fs, process};
 
+use onebit::index::FirstStage;
 use onebit::template::{Protected, Threshold};
 
 use crate::people::{Gathering, People};
