@@ -15,6 +15,12 @@ export ONEBIT_CACHE CARGO_TARGET_DIR ONEBIT_PYTHON ONEBIT_BUF
 # Looked up when a recipe runs, because `setup` may have just installed it.
 CCACHE := if command -v ccache >/dev/null; then export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi;
 
+# Faiss is built for tests and benchmarks in any case, so that they try the feature that lets it begin searches, too.
+TESTED := --features faiss
+
+# make build FEATURES=faiss builds a service that can be configured to search by it.
+FEATURES ?=
+
 # Passed on: make test TEST=journal, make bench BENCH='-- search --quick', make demo DEMO=--help.
 # make torture TORTURE='-- power' runs the rows of that name.
 TEST ?=
@@ -31,32 +37,32 @@ setup: ## Install what is missing (Debian packages, a Python environment)
 	@.ci/setup
 
 build: setup ## Build the service and the offline verifier
-	@$(CCACHE) cargo build --release --locked --bins
+	@$(CCACHE) cargo build --release --locked --bins $(if $(FEATURES),--features $(FEATURES))
 
 verifier: setup ## Build the offline verifier alone, from the few crates that it needs
 	@cargo build --release --locked --no-default-features --bin onebit-verify
 
 test: ## Run all tests
 	@.ci/setup lint
-	@$(CCACHE) cargo test --release --locked --no-fail-fast $(TEST)
+	@$(CCACHE) cargo test --release --locked $(TESTED) --no-fail-fast $(TEST)
 
 torture: setup ## Cut the power, kill, break and fill the store at length: docs/reliability.md
-	@$(CCACHE) ONEBIT_TORTURE=long cargo test --release --locked --test torture $(TORTURE)
+	@$(CCACHE) ONEBIT_TORTURE=long cargo test --release --locked $(TESTED) --test torture $(TORTURE)
 
 demo: build ## Show the whole story with synthetic people, on this machine alone
 	@$(CCACHE) cargo run --release --locked --quiet --bin onebit -- demo $(DEMO)
 
 bench: setup ## Run the benchmarks
-	@$(CCACHE) cargo bench --locked --bench onebit $(BENCH)
+	@$(CCACHE) cargo bench --locked $(TESTED) --bench onebit $(BENCH)
 
 bench-engine: setup ## Measure the search beside its peers (ONEBIT_BENCH_TEMPLATES=1000000 for more)
-	@$(CCACHE) cargo bench --locked --bench engine
+	@$(CCACHE) cargo bench --locked $(TESTED) --bench engine
 
 bench-gallery: setup ## Measure starts from disk, and questions while the gallery changes (ONEBIT_BENCH_TEMPLATES=1000000)
-	@$(CCACHE) cargo bench --locked --bench gallery
+	@$(CCACHE) cargo bench --locked $(TESTED) --bench gallery
 
 bench-query: setup ## Measure whole queries over TLS (ONEBIT_BENCH_TEMPLATES=1000000 for more)
-	@$(CCACHE) cargo bench --locked --bench query
+	@$(CCACHE) cargo bench --locked $(TESTED) --bench query
 
 lint: ## Check formatting, lints, dependencies and schemas
 	@.ci/setup lint

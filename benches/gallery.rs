@@ -20,7 +20,7 @@ use onebit::authz::{Bundle, Role, Standing};
 use onebit::clock::{Clock, SystemClock};
 use onebit::gate::{Caller, ChunkAsk, Credential, Gate, GateParts, QuestionAsk, SubjectAsk};
 use onebit::ids::{BatchId, Digest, RequestId};
-use onebit::index::pool;
+use onebit::index::{FirstStage, pool};
 use onebit::keys::RootKey;
 use onebit::secret::{Secret, SystemEntropy, random_bytes};
 use onebit::store::sqlite::SqliteStore;
@@ -258,6 +258,7 @@ async fn gate(store: SqliteStore) -> Arc<Gate> {
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy::new()),
         pool: pool(threads).expect("threads"),
+        first_stage: FirstStage::default(),
     };
     Arc::new(Gate::open(parts).await.expect("a gate"))
 }

@@ -167,7 +167,8 @@ impl Opened {
             keys,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy::new()),
-            pool: index::pool(config.search_threads)?,
+            pool: index::pool(config.search.threads)?,
+            first_stage: config.search.index.clone(),
         };
         let gate = Arc::new(Gate::open(parts).await?);
         let trust = TrustKeeper::open(&gate, config)?;

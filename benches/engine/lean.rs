@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::{env, fs, process};
 
+use onebit::index::FirstStage;
 use onebit::template::{Protected, Threshold};
 
 use crate::people::{Gathering, People};
@@ -21,9 +22,9 @@ pub(crate) fn spawn(templates: usize) {
 pub(crate) fn run(templates: usize) {
     let people = People::new(templates, Gathering::Clustered);
     // The threads and what else a process has before it has templates.
-    drop(People::new(1, Gathering::Clustered).gallery());
+    drop(People::new(1, Gathering::Clustered).gallery(&FirstStage::OneBit));
     let before = peak_bytes();
-    let gallery = people.gallery();
+    let gallery = people.gallery(&FirstStage::OneBit);
     let built = peak_bytes();
     println!("## A process with {templates} templates and nothing else\n");
     println!(

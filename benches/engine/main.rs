@@ -7,11 +7,13 @@
 //! ONEBIT_BENCH_TEMPLATES=10000000 make bench-engine   # our own alone, 7 GB
 //! ```
 //!
-//! With `ONEBIT_BENCH_GRAPH=1` Faiss's HNSW32 is beside them, which takes longer to build than all the rest.
+//! With `ONEBIT_BENCH_GRAPH=1` Faiss's HNSW32 and IVF1024 are beside them, which take longer to build than all the rest.
+//! `ONEBIT_BENCH_STAGES="onebit faiss:SQ8 faiss:PQ64x4fs"` measures what `search.index` can be, and nothing else.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::panic,
     clippy::as_conversions,
     reason = "a bench that can't go on should stop, and prints what it measured"
 )]
@@ -21,15 +23,21 @@ mod peers;
 mod people;
 mod quality;
 mod speed;
+mod stages;
 
 use std::env;
 
+use onebit::index::FirstStage;
 use people::{Gathering, People};
 
 fn main() {
     let templates: usize = env::var("ONEBIT_BENCH_TEMPLATES").map_or(100_000, |text| text.parse().unwrap());
     if env::var_os(lean::CHILD).is_some() {
         lean::run(templates);
+        return;
+    }
+    if let Some(named) = stages::named() {
+        stages::run(templates, &named);
         return;
     }
     println!("N = {templates}, d = {}, two threads\n", people::DIMENSION);
@@ -42,7 +50,7 @@ fn main() {
     for gathering in [Gathering::Isotropic, Gathering::Clustered] {
         let people = People::new(templates, gathering);
         let mut peers = peers::Peers::build(&people);
-        let gallery = people.gallery();
+        let gallery = people.gallery(&FirstStage::OneBit);
         if matches!(gathering, Gathering::Isotropic) {
             speed::run(&people, &gallery, &mut peers);
         }

@@ -71,6 +71,8 @@ impl Peers {
         if env::var_os("ONEBIT_BENCH_GRAPH").is_some() {
             peers.push(peer("Faiss HNSW32, ef 512", indexes.len(), Some(("efSearch", 512.0))));
             indexes.push(build("HNSW32", 1.0, &rows));
+            peers.push(peer("Faiss IVF1024, 64 of them looked at", indexes.len(), Some(("nprobe", 64.0))));
+            indexes.push(build("IVF1024,Flat", 1.0, &rows));
         }
         let mut binary = index_binary_factory(DIMENSION as u32, "BFlat").unwrap();
         binary.add(&signs(&rows)).unwrap();

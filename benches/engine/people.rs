@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use onebit::ids::SchemeName;
-use onebit::index::{Compartment, Gallery, Slot, pool};
+use onebit::index::{Compartment, FirstStage, Gallery, Slot, pool};
 use onebit::secret::Secret;
 use onebit::template::{
     Calibration, Comparison, Dimension, Extractor, Form, MinimumQuality, Modality, Normalisation, Protected,
@@ -84,8 +84,9 @@ impl People {
     }
 
     /// A gallery of all, searched by two threads, filled as at a start of the service.
-    pub(crate) fn gallery(&self) -> Gallery {
-        let gallery = Gallery::new(self.scheme.dimension, pool(NonZeroUsize::new(THREADS).unwrap()).unwrap());
+    pub(crate) fn gallery(&self, first: &FirstStage) -> Gallery {
+        let threads = pool(NonZeroUsize::new(THREADS).unwrap()).unwrap();
+        let gallery = Gallery::staged(self.scheme.dimension, threads, first).unwrap();
         for start in (0..self.len).step_by(LOAD) {
             let batch = (start..self.len.min(start + LOAD)).into_par_iter();
             let batch = batch.map(|person| (Slot(person as u64 + 1), Compartment(0), self.template(person)));

@@ -174,7 +174,10 @@ impl Findings {
             Some(listen) => format!("metrics: at http://{listen}/metrics"),
             None => "metrics: not served".to_owned(),
         });
-        self.good.push(format!("search: {} threads", config.search_threads));
+        self.good.push(format!(
+            "search: {} threads, first stage `{}`",
+            config.search.threads, config.search.index
+        ));
     }
 
     fn bad(&mut self, what: &str, error: impl std::error::Error + Send + Sync + 'static) {

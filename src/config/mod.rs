@@ -20,6 +20,7 @@ use toml::Spanned;
 use crate::door::{DoorLimits, TrustDomainName, limits};
 use crate::grpc::{AnswerTime, Reflection};
 use crate::ids::WitnessName;
+use crate::index::FirstStage;
 use crate::jobs::Cadence;
 use crate::store::{BackupPlace, StoreError};
 use crate::telemetry::{LogFormat, LogSettings, log_layer};
@@ -61,8 +62,8 @@ pub struct Config {
     pub tiles_listen: Option<SocketAddr>,
     /// What may be under way.
     pub limits: LimitsConfig,
-    /// How many threads search.
-    pub search_threads: NonZeroUsize,
+    /// How is searched.
+    pub search: SearchConfig,
     /// Where metrics are served; nowhere without.
     pub metrics_listen: Option<SocketAddr>,
     /// What is logged and how.
@@ -119,6 +120,15 @@ pub struct ServerConfig {
     pub disbelieved_witnesses: Vec<WitnessName>,
 }
 
+/// How is searched.
+#[derive(Debug, Clone)]
+pub struct SearchConfig {
+    /// How many threads search.
+    pub threads: NonZeroUsize,
+    /// What searches begin with.
+    pub index: FirstStage,
+}
+
 /// What may be under way.
 #[derive(Debug, Clone, Copy)]
 pub struct LimitsConfig {
@@ -161,7 +171,7 @@ fn config(document: &mut Document<'_>, file: &Path) -> Option<Config> {
     let server = server(document, folder);
     let tiles_listen = tiles(document);
     let limits = limits_of(document);
-    let search_threads = search(document);
+    let search = search(document);
     let metrics_listen = metrics(document);
     let log = log(document);
     let revocation_lists = tls(document, folder);
@@ -175,7 +185,7 @@ fn config(document: &mut Document<'_>, file: &Path) -> Option<Config> {
         server: server?,
         tiles_listen: tiles_listen?,
         limits: limits?,
-        search_threads: search_threads?,
+        search: search?,
         metrics_listen: metrics_listen?,
         log: log?,
         revocation_lists: revocation_lists?,
@@ -394,15 +404,27 @@ fn limits_of(document: &mut Document<'_>) -> Option<LimitsConfig> {
 #[serde(deny_unknown_fields, default)]
 struct SearchKeys {
     threads: Option<Spanned<u64>>,
+    index: Option<Spanned<String>>,
 }
 
-fn search(document: &mut Document<'_>) -> Option<NonZeroUsize> {
+fn search(document: &mut Document<'_>) -> Option<SearchConfig> {
     let (place, keys): (Place, SearchKeys) = document.section("search");
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let default = u64::try_from(cores.get()).unwrap_or(1).min(THREADS_MAX);
     let range = Range { key: "threads", least: 1, most: THREADS_MAX, default };
-    let threads = number(document, &place, keys.threads.as_ref(), &range)?;
-    usize::try_from(threads).ok().and_then(NonZeroUsize::new)
+    let threads = number(document, &place, keys.threads.as_ref(), &range);
+    let threads = threads.and_then(|threads| usize::try_from(threads).ok()).and_then(NonZeroUsize::new);
+    let index = match keys.index {
+        None => Some(FirstStage::default()),
+        Some(index) => {
+            let parsed = index.get_ref().parse::<FirstStage>();
+            match parsed.and_then(|stage| stage.available().map(|()| stage)) {
+                Ok(stage) => Some(stage),
+                Err(error) => document.fault(&place, "index", &index, error.to_string()),
+            }
+        }
+    };
+    Some(SearchConfig { threads: threads?, index: index? })
 }
 
 #[derive(Deserialize, Default)]

@@ -38,6 +38,7 @@ fn the_sample_is_read_and_shows_the_defaults() {
     assert_eq!(shown.server.answer_time, least.server.answer_time);
     assert_eq!(shown.server.reflection, least.server.reflection);
     assert_eq!(shown.jobs, least.jobs);
+    assert_eq!(shown.search.index, least.search.index);
     assert_eq!((shown.log.format, &shown.log.filter), (least.log.format, &least.log.filter));
     let limits = |config: &Config| {
         let LimitsConfig { door, requests, requests_per_domain } = config.limits;
@@ -155,6 +156,12 @@ fn each_fault_names_its_key_and_what_to_do() {
         ),
         ("[server]", "[tiles]\nlisten = '7444'\n[server]", "8: `tiles.listen`: `7444` is not an address"),
         ("[server]", "[search]\nthreads = 0\n[server]", "8: `search.threads`: `0` is outside"),
+        ("[server]", "[search]\nindex = 'SQ8'\n[server]", "8: `search.index`: `SQ8` is no first stage"),
+        (
+            "[server]",
+            "[search]\nindex = 'faiss:HNSW32'\n[server]",
+            "8: `search.index`: `faiss:HNSW32` looks at some templates only",
+        ),
         ("[server]", "[metrics]\nlisten = 9090\n[server]", "8: `metrics.listen`: invalid type"),
         ("[server]", "[log]\nformat = 'xml'\n[server]", "8: `log.format`: `xml` is not a log format"),
         ("[server]", "[log]\nfilter = 'loud'\n[server]", "8: `log.filter`: `loud` is not a log filter"),

@@ -13,7 +13,7 @@ use crate::store::enrolment::{CollectionNew, Loaded, RestrictionSet};
 use crate::store::snapshot::{GalleryRead, Served, Snapshots};
 use crate::store::{GalleryChange, Store, StoreError};
 use crate::telemetry;
-use crate::template::{Compact, Protected, Scheme, Transform};
+use crate::template::{Compact, Dimension, Protected, Scheme, Transform};
 
 use super::{Gate, GateError, GateParts, Live};
 
@@ -43,6 +43,9 @@ pub enum OpenError {
          `onebit audit fsck`"
     )]
     Count(CollectionName),
+    /// A gallery can't be made as it is configured.
+    #[error("no gallery can be made for the collection `{0}`")]
+    Gallery(CollectionName, #[source] IndexError),
     /// A gallery could not be filled.
     #[error("the gallery of a collection could not be filled")]
     Index(#[source] IndexError),
@@ -68,7 +71,7 @@ pub(super) async fn load(parts: &GateParts, before: Option<&Live>) -> Result<Liv
         new.push(CollectionNew { name: file.name.clone(), scheme: scheme.name.clone(), dimension });
         let secret = parts.keys.transform_secret(&file.name, FIRST_GENERATION);
         let transform = Arc::new(Transform::derive(&secret, scheme.dimension));
-        let gallery = Arc::new(Gallery::new(scheme.dimension, parts.pool.clone()));
+        let gallery = gallery_new(parts, &file.name, scheme.dimension).await?;
         let thresholds = Arc::new(Thresholds::new(file.name.clone()));
         collections
             .insert(file.name.clone(), Arc::new(Collection { scheme, transform, gallery, thresholds }));
@@ -81,6 +84,18 @@ pub(super) async fn load(parts: &GateParts, before: Option<&Live>) -> Result<Liv
     galleries_fill(store, &fresh, &collections).await?;
     let sets = sets(store).await?;
     Ok(Live { holder, rules: Arc::new(rules), registry: Arc::new(registry), collections, sets })
+}
+
+/// An empty gallery; training its first stage can take seconds.
+async fn gallery_new(
+    parts: &GateParts,
+    name: &CollectionName,
+    dimension: Dimension,
+) -> Result<Arc<Gallery>, OpenError> {
+    let (pool, first) = (parts.pool.clone(), parts.first_stage.clone());
+    let made = tokio::task::spawn_blocking(move || Gallery::staged(dimension, pool, &first));
+    let made = made.await.map_err(|_| OpenError::Store(StoreError::Closed))?;
+    made.map(Arc::new).map_err(|error| OpenError::Gallery(name.clone(), error))
 }
 
 async fn galleries_fill(
@@ -246,7 +261,7 @@ mod tests {
     use super::*;
     use crate::clock::{ManualClock, Timestamp};
     use crate::gate::Gate;
-    use crate::index::pool;
+    use crate::index::{FirstStage, pool};
     use crate::keys::{ReleaseSecretKey, RootKey};
     use crate::secret::{Secret, SystemEntropy};
     use crate::store::conformance::Bench;
@@ -264,7 +279,9 @@ mod tests {
         let _receipt = store.holder_found(Bench::founding(&release_key)).await.unwrap();
         let (keys, store) = (store.keys(), Arc::new(store));
         let pool = pool(NonZeroUsize::MIN).unwrap();
-        let gate = Gate::open(GateParts { store: store.clone(), keys, clock, entropy, pool }).await.unwrap();
+        let first_stage = FirstStage::OneBit;
+        let parts = GateParts { store: store.clone(), keys, clock, entropy, pool, first_stage };
+        let gate = Gate::open(parts).await.unwrap();
         let (name, collection) =
             gate.live.load().collections.iter().next().map(|(name, it)| (name.clone(), it.clone())).unwrap();
         // Somebody whom no row names.

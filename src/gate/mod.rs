@@ -30,7 +30,7 @@ use tokio::sync::{Mutex, watch};
 use crate::authz::{About, Action, Actor, Ask, Permit, Rules};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{CollectionName, Digest};
-use crate::index::Pool;
+use crate::index::{FirstStage, Pool};
 use crate::matching::Collection;
 use crate::secret::Entropy;
 use crate::store::enrolment::RestrictionSet;
@@ -61,6 +61,8 @@ pub struct GateParts {
     pub entropy: Arc<dyn Entropy>,
     /// The threads that search.
     pub pool: Pool,
+    /// What searches begin with.
+    pub first_stage: FirstStage,
 }
 
 /// Every use case of the service.

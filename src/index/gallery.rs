@@ -13,6 +13,7 @@ use super::pool::Pool;
 use super::reach;
 use super::scan::{Probe, Scan};
 use super::segment::{Entry, Segment, Source};
+use super::stage::{FirstStage, Stage};
 use super::together::{SCAN_PROBES, Together};
 use crate::template::{Compact, Dimension, Length, Protected, Threshold};
 
@@ -32,6 +33,8 @@ pub struct Compartment(pub u64);
 pub struct Gallery {
     dimension: Dimension,
     kernel: Kernel,
+    /// What chooses in the place of the sketches, where that is configured.
+    stage: Option<Arc<dyn Stage>>,
     pool: Pool,
     pub(super) segments: ArcSwap<Vec<Arc<Segment>>>,
     /// Held by whoever changes the segments.
@@ -43,12 +46,26 @@ impl Gallery {
     /// An empty gallery for templates of this dimension, searched by these threads.
     #[must_use]
     pub fn new(dimension: Dimension, pool: Pool) -> Self {
-        Self::with_kernel(dimension, pool, Kernel::best())
+        Self::with_kernel(dimension, pool, Kernel::best(), None)
     }
 
-    fn with_kernel(dimension: Dimension, pool: Pool, kernel: Kernel) -> Self {
-        let searches = Together::new();
-        Self { dimension, kernel, pool, segments: ArcSwap::default(), writer: Mutex::new(()), searches }
+    /// An empty gallery whose searches begin with this stage.
+    ///
+    /// # Errors
+    /// [`IndexError::Stage`] where this build, this processor or this dimension can't have it.
+    pub fn staged(dimension: Dimension, pool: Pool, first: &FirstStage) -> Result<Self, IndexError> {
+        let stage = first.open(dimension).map_err(IndexError::Stage)?;
+        Ok(Self::with_kernel(dimension, pool, Kernel::best(), stage))
+    }
+
+    pub(super) fn with_kernel(
+        dimension: Dimension,
+        pool: Pool,
+        kernel: Kernel,
+        stage: Option<Arc<dyn Stage>>,
+    ) -> Self {
+        let (segments, writer, searches) = (ArcSwap::default(), Mutex::new(()), Together::new());
+        Self { dimension, kernel, stage, pool, segments, writer, searches }
     }
 
     /// The dimension of the gallery's templates.
@@ -72,7 +89,10 @@ impl Gallery {
     /// How many templates a search at this threshold compares a second time, as it is now.
     #[must_use]
     pub fn kept(&self, threshold: Threshold) -> usize {
-        reach::kept(threshold, self.dimension, self.len())
+        match &self.stage {
+            None => reach::kept(threshold, self.dimension, self.len()),
+            Some(stage) => reach::kept_by(stage.fineness(), threshold, self.dimension, self.len()),
+        }
     }
 
     /// Puts templates into their slots, all or none. What is served is their rounded form, [`Compact`].
@@ -157,7 +177,7 @@ impl Gallery {
         probes.iter().try_for_each(|probe| self.check(probe))?;
         let scan = |probes: Vec<Probe>| {
             let segments = self.segments.load_full();
-            Scan::new(segments, probes, self.dimension, self.kernel)?.run(&self.pool)
+            Scan::new(segments, probes, self.dimension, self.kernel, self.stage.as_deref())?.run(&self.pool)
         };
         let mut findings = Vec::with_capacity(probes.len());
         for probes in probes.chunks(SCAN_PROBES) {
@@ -204,7 +224,10 @@ impl Gallery {
         for (compartment, pieces) in change.settled() {
             segments.extend(pieces.into_iter().map(|piece| match piece {
                 Piece::Kept(segment) => segment,
-                Piece::Changed(entries) => Arc::new(Segment::build(compartment, self.dimension, entries)),
+                Piece::Changed(entries) => {
+                    let built = Segment::build(compartment, self.dimension, entries);
+                    Arc::new(built.indexed(self.stage.as_deref()))
+                }
             }));
         }
         self.segments.store(Arc::new(segments));

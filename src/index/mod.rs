@@ -7,6 +7,9 @@
 //! and the probe's 16-bit ones. What the first stage could lose of a mate that passes is one in a million;
 //! [`Gallery::exact`] compares every template, for whoever wants to check.
 //!
+//! Where the configuration names an index of Faiss, that one chooses what is compared in the place of the sketches
+//! ([`FirstStage`]).
+//!
 //! Templates are turned by the collection's secret transform before they come here, and so their signs are as
 //! well. Everything made of them is wiped before it is freed.
 
@@ -19,11 +22,13 @@ mod reach;
 mod scan;
 mod segment;
 mod snapshot;
+mod stage;
 mod together;
 
 pub use findings::{Finding, Findings};
 pub use gallery::{Compartment, Gallery, Slot};
 pub use pool::{Pool, pool};
+pub use stage::{Factory, FactoryError, FirstStage, StageError};
 
 use crate::template::Dimension;
 
@@ -51,4 +56,7 @@ pub enum IndexError {
     /// The threads of the pool did not start.
     #[error("the search threads did not start; allow more threads or configure fewer")]
     Pool(#[source] rayon::ThreadPoolBuildError),
+    /// The configured first stage can't be had.
+    #[error("searches can't begin as `search.index` says")]
+    Stage(#[source] StageError),
 }

@@ -21,8 +21,15 @@ use crate::template::{Dimension, Threshold};
 /// How many of so many templates are compared a second time; all of them where the first stage could not tell
 /// enough of them apart to be worth its while.
 pub(super) fn kept(threshold: Threshold, dimension: Dimension, templates: usize) -> usize {
-    let mean = MEAN_MAGNITUDE * threshold.get() * f64::from(dimension.get()).sqrt();
-    let bound = (mean - MISSED_SPREADS * MATE_SPREAD) / CLUSTERED_SPREAD;
+    kept_by(SKETCHES, threshold, dimension, templates)
+}
+
+/// The same by another first stage, whose scores and cosines have this correlation among strangers: 0.80 above, and the
+/// spread that is left √(1 - 0.80²), are those of signs.
+pub(super) fn kept_by(fineness: f64, threshold: Threshold, dimension: Dimension, templates: usize) -> usize {
+    let mean = fineness * threshold.get() * f64::from(dimension.get()).sqrt();
+    let mate_spread = (1.0 - fineness * fineness).max(0.0).sqrt();
+    let bound = (mean - MISSED_SPREADS * mate_spread) / CLUSTERED_SPREAD;
     let share = if bound > 0.0 { tail(bound) } else { 1.0 };
     let kept = whole(share * float(templates)).max(FEWEST);
     if kept > templates / WORTH_WHILE { templates } else { kept }
@@ -62,9 +69,7 @@ fn whole(count: f64) -> usize {
 }
 
 /// √(2/π).
-const MEAN_MAGNITUDE: f64 = 0.797_884_560_802_865_4;
-/// √(1 - 2/π).
-const MATE_SPREAD: f64 = 0.602_810_274_989_087_3;
+const SKETCHES: f64 = 0.797_884_560_802_865_4;
 /// Where the normal tail is one in a million.
 const MISSED_SPREADS: f64 = 4.753;
 /// The tail of strangers' scores in clustered galleries, as the spread of a normal one.

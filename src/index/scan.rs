@@ -16,6 +16,7 @@ use super::kernel::{Kernel, LINE_BYTES, Line, Sink, Tables, Wide};
 use super::pool::Pool;
 use super::reach;
 use super::segment::{Segment, sketch_bytes};
+use super::stage::{self, Asked, Stage};
 use crate::template::{Dimension, Length, Protected, Threshold};
 
 /// A probe in the forms that the two stages read. Wiped when dropped.
@@ -53,6 +54,14 @@ pub(super) struct Scan {
     templates: usize,
     dimension: Dimension,
     kernel: Kernel,
+    chooser: Chooser,
+}
+
+/// What chooses which templates are compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Chooser {
+    Sketches,
+    Stage,
 }
 
 /// Which part of a probe's candidates is compared by one task.
@@ -71,6 +80,7 @@ impl Scan {
         probes: Vec<Probe>,
         dimension: Dimension,
         kernel: Kernel,
+        stage: Option<&dyn Stage>,
     ) -> Result<Self, IndexError> {
         let mut bases = Vec::with_capacity(segments.len());
         let mut next = 0_u32;
@@ -80,8 +90,15 @@ impl Scan {
             next = next.checked_add(len).ok_or(IndexError::Search)?;
         }
         let templates = usize::try_from(next).map_err(|_| IndexError::Search)?;
-        let kept = probes.iter().map(|probe| reach::kept(probe.threshold, dimension, templates)).collect();
-        Ok(Self { probes, kept, segments, bases, templates, dimension, kernel })
+        // The sketches are always there, for a segment that could not be indexed.
+        let stage = stage.filter(|_| segments.iter().all(|segment| segment.staged().is_some()));
+        let kept = |probe: &Probe| match stage {
+            None => reach::kept(probe.threshold, dimension, templates),
+            Some(stage) => reach::kept_by(stage.fineness(), probe.threshold, dimension, templates),
+        };
+        let kept = probes.iter().map(kept).collect();
+        let chooser = stage.map_or(Chooser::Sketches, |_| Chooser::Stage);
+        Ok(Self { probes, kept, segments, bases, templates, dimension, kernel, chooser })
     }
 
     /// What is found for each probe.
@@ -104,11 +121,40 @@ impl Scan {
         self.kept.get(nth).copied()
     }
 
-    /// The nearest templates of these probes by their sketches, in ascending order of their numbers.
+    /// The nearest templates of these probes by the first stage, in ascending order of their numbers.
     fn nearest(self: &Arc<Self>, probes: &[usize], pool: &Pool) -> Result<Vec<Vec<u32>>, IndexError> {
         if probes.is_empty() {
             return Ok(Vec::new());
         }
+        let hits = match self.chooser {
+            Chooser::Sketches => self.sketched(probes, pool)?,
+            Chooser::Stage => stage::nearest(&self.segments, &self.bases, self.asked(probes)?, pool)?,
+        };
+        let (scan, probes) = (Arc::clone(self), probes.to_vec());
+        let hits: Vec<Mutex<Hits>> = hits.into_iter().map(Mutex::new).collect();
+        let chosen = pool.each(probes.len(), move |at| {
+            let (hits, nth) = hits.get(at).zip(probes.get(at)).ok_or(IndexError::Search)?;
+            let hits = std::mem::take(&mut *hits.lock().map_err(|_| IndexError::Search)?);
+            scan.chosen(hits, scan.kept(*nth).ok_or(IndexError::Search)?)
+        })?;
+        chosen.into_iter().collect()
+    }
+
+    /// These probes, as another first stage takes them.
+    fn asked(&self, probes: &[usize]) -> Result<Asked, IndexError> {
+        let all = probes.len().saturating_mul(self.dimension.len());
+        let mut asked = Asked { components: Zeroizing::new(Vec::with_capacity(all)), kept: Vec::new() };
+        for &nth in probes {
+            let (probe, kept) = self.probes.get(nth).zip(self.kept(nth)).ok_or(IndexError::Search)?;
+            let components = probe.wide.iter().flat_map(|wide| wide.0).take(self.dimension.len());
+            asked.components.extend(components.map(f32::from));
+            asked.kept.push(kept);
+        }
+        Ok(asked)
+    }
+
+    /// At least the `kept` nearest templates of these probes by their sketches, with their scores.
+    fn sketched(self: &Arc<Self>, probes: &[usize], pool: &Pool) -> Result<Vec<Hits>, IndexError> {
         let bounds = probes.iter().map(|&nth| {
             let (probe, kept) = self.probes.get(nth).zip(self.kept(nth)).ok_or(IndexError::Search)?;
             // Twice as many as are kept, if scores are spread as those of independent strangers.
@@ -131,14 +177,7 @@ impl Scan {
                 *hits.get_mut(*at).ok_or(IndexError::Search)? = found;
             }
         }
-        let (scan, probes) = (Arc::clone(self), probes.to_vec());
-        let hits: Vec<Mutex<Hits>> = hits.into_iter().map(Mutex::new).collect();
-        let chosen = pool.each(probes.len(), move |at| {
-            let (hits, nth) = hits.get(at).zip(probes.get(at)).ok_or(IndexError::Search)?;
-            let hits = std::mem::take(&mut *hits.lock().map_err(|_| IndexError::Search)?);
-            scan.chosen(hits, scan.kept(*nth).ok_or(IndexError::Search)?)
-        })?;
-        chosen.into_iter().collect()
+        Ok(hits)
     }
 
     /// Scores every sketch, and gives for each of these probes at least its `kept` nearest templates of those

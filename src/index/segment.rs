@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::gallery::{Compartment, Slot};
 use super::kernel::{LINE_BYTES, Line, Sketches};
+use super::stage::{Stage, Staged};
 use crate::template::{Compact, Dimension};
 
 /// A template on its way into a segment.
@@ -44,6 +45,8 @@ pub(super) struct Segment {
     rows: Zeroizing<Vec<Line>>,
     /// Sketches in blocks of 64 templates, byte by byte.
     sketches: Zeroizing<Vec<Line>>,
+    /// What chooses in the place of the sketches, where that is configured.
+    staged: Option<Box<dyn Staged>>,
 }
 
 impl Segment {
@@ -69,7 +72,18 @@ impl Segment {
             }));
         }
         let sketches = sketches(&rows, stride, sketch_bytes(dimension));
-        Self { compartment, dimension, slots, squares, rows, sketches }
+        Self { compartment, dimension, slots, squares, rows, sketches, staged: None }
+    }
+
+    /// The same with an index of this first stage, if it can be made.
+    pub(super) fn indexed(mut self, stage: Option<&dyn Stage>) -> Self {
+        self.staged = stage.and_then(|stage| stage.index(&self));
+        self
+    }
+
+    /// What chooses in the place of the sketches.
+    pub(super) fn staged(&self) -> Option<&dyn Staged> {
+        self.staged.as_deref()
     }
 
     pub(super) const fn compartment(&self) -> Compartment {

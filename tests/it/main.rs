@@ -20,6 +20,7 @@ mod demo;
 mod disclosure;
 mod door;
 mod enrolment;
+mod first_stage;
 mod fsck;
 mod holder;
 mod house;

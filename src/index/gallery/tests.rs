@@ -19,7 +19,7 @@ fn gallery(dimension: u16) -> Gallery {
 
 fn gallery_with(dimension: u16, kernel: Kernel) -> Gallery {
     let threads = pool(NonZeroUsize::new(2).unwrap()).unwrap();
-    Gallery::with_kernel(Dimension::new(dimension.into()).unwrap(), threads, kernel)
+    Gallery::with_kernel(Dimension::new(dimension.into()).unwrap(), threads, kernel, None)
 }
 
 fn half() -> Threshold {
