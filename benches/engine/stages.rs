@@ -1,9 +1,8 @@
-//! Onebit with other first stages, as `search.index` configures them: what they take to open, to fill and to search, and
-//! how much memory.
+//! Onebit with other first stages, as `search.index` configures them: what they take to open, to fill and to search.
 
+use std::env;
 use std::hint::black_box;
 use std::time::Instant;
-use std::{env, fs};
 
 use onebit::index::FirstStage;
 use onebit::template::{Protected, Threshold};
@@ -22,16 +21,15 @@ pub(crate) fn run(templates: usize, named: &str) {
     let threshold = Threshold::new(THRESHOLD).unwrap();
     println!("## First stages, N = {templates}, threshold {THRESHOLD}\n");
     println!(
-        "| `search.index` | filled in s | bytes a template | K | one probe: median, p99 ms | batches of {BATCH}: \
+        "| `search.index` | filled in s | K | one probe: median, p99 ms | batches of {BATCH}: \
          probes/s, median, best | mates found |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- |");
     for name in named.split_whitespace() {
         let first: FirstStage = name.parse().unwrap_or_else(|error| panic!("{error}"));
-        let (before, start) = (resident(), Instant::now());
+        let start = Instant::now();
         let gallery = people.gallery(&first);
         let filled = start.elapsed().as_secs_f64();
-        let bytes = resident().saturating_sub(before) as f64 / templates as f64;
         let found = gallery.search(&probes, threshold).unwrap();
         let hits =
             found.iter().filter(|found| found.rows().iter().any(|row| row.similarity.passes(threshold)));
@@ -43,7 +41,7 @@ pub(crate) fn run(templates: usize, named: &str) {
             batch.add(|| drop(black_box(gallery.search(&probes, threshold).unwrap())));
         }
         println!(
-            "| `{name}` | {filled:.1} | {bytes:.0} | {} | {:.2}, {:.2} | {:.0}, {:.0} | {hits} of {} |",
+            "| `{name}` | {filled:.1} | {} | {:.2}, {:.2} | {:.0}, {:.0} | {hits} of {} |",
             gallery.kept(threshold),
             single.quantile(0.5) * 1e3,
             single.quantile(0.99) * 1e3,
@@ -57,12 +55,6 @@ pub(crate) fn run(templates: usize, named: &str) {
 
 pub(crate) fn named() -> Option<String> {
     env::var("ONEBIT_BENCH_STAGES").ok()
-}
-
-/// Bytes of this process in memory.
-fn resident() -> usize {
-    let pages = fs::read_to_string("/proc/self/statm").unwrap();
-    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4_096
 }
 
 const BATCH: usize = 256;

@@ -133,7 +133,8 @@ impl Stage for Faiss {
                 "Faiss could not index a segment; it is searched by Onebit's own first stage"
             );
         }
-        made.map(|made| Box::new(made) as Box<dyn Staged>)
+        let made: Box<dyn Staged> = Box::new(made?);
+        Some(made)
     }
 
     fn fineness(&self) -> f64 {
