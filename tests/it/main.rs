@@ -25,6 +25,7 @@ mod house;
 mod identity;
 mod log;
 mod log_key;
+mod memory;
 mod no_fork;
 mod operating;
 mod python;
