@@ -42,6 +42,7 @@ fn run(command: &Command) -> Result<(), CliError> {
         Command::Receipt(args) => cli::audit::run_receipt(args),
         Command::Policy(args) => cli::policy::run(args),
         Command::Calibrate(args) => cli::calibrate::run(args),
+        Command::Protection(args) => cli::protection::run(args),
         Command::Init(args) => cli::init::run(args),
         Command::Serve(args) => cli::serve::run(args),
         Command::Config(args) => cli::config::run(args),

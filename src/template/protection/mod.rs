@@ -4,6 +4,7 @@
 //! no key of a collection is touched.
 
 mod change;
+mod decisions;
 mod linear;
 mod linkage;
 mod numbers;
@@ -14,6 +15,7 @@ mod theft;
 mod unlinkability;
 
 pub use change::{Form, PairChange, ScoreSet};
+pub use decisions::{Decided, Trial};
 pub use linkage::{Keys, LinkageFunction, LinkageScores, linkage_scores};
 pub use population::{Population, PopulationError};
 pub use recovery::{Recovered, recover};

@@ -91,6 +91,19 @@ impl Population {
         if self.people.iter().any(|samples| samples.len() > 1) { Ok(()) } else { Err(PopulationError::Mates) }
     }
 
+    /// Every second sample of each person, and the others: what is enrolled and what is asked with.
+    #[must_use]
+    pub fn halves(&self) -> (Self, Self) {
+        let (mut first, mut second) = (Self::new(self.dimension), Self::new(self.dimension));
+        for (person, samples) in self.people.iter().enumerate() {
+            for (at, values) in samples.iter().enumerate() {
+                let half = if at.is_multiple_of(2) { &mut first } else { &mut second };
+                half.put(person, values.clone());
+            }
+        }
+        (first, second)
+    }
+
     /// The sample of each person with this number, counted round.
     pub(super) fn nth_samples(&self, nth: usize) -> Vec<Capture<'_>> {
         let of = |(person, samples): (usize, &'_ Vec<Zeroizing<Vec<f32>>>)| {
