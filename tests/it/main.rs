@@ -28,6 +28,7 @@ mod log_key;
 mod memory;
 mod no_fork;
 mod operating;
+mod protection;
 mod python;
 mod query;
 mod readme;

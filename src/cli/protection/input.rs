@@ -34,8 +34,14 @@ pub(super) fn read(args: &ReportArgs) -> Result<Input, CliError> {
         Some(people) => synthetic(args, people)?,
         None => samples(args)?,
     };
+    let left_out = match &input.origin {
+        Origin::Samples { left_out, .. } if *left_out > 0 => {
+            format!("; {left_out} samples without a label or below the scheme's quality were left out")
+        }
+        _ => String::new(),
+    };
     let checked = input.population.check();
-    checked.map_err(|error| CliError::because("nothing can be measured", error))?;
+    checked.map_err(|error| CliError::because(format!("nothing can be measured{left_out}"), error))?;
     Ok(input)
 }
 

@@ -55,7 +55,7 @@ impl<'a> Measurement<'a> {
         let Unlinked { rows, curve, null_curve } = self.unlinkability();
         let search = self.search()?;
         let dimension = population.dimension().len();
-        let pairs: Vec<usize> = PAIRS_16THS.map(|part| dimension.saturating_mul(part).div_ceil(16)).to_vec();
+        let pairs: Vec<usize> = PAIRS_64THS.map(|part| dimension.saturating_mul(part).div_ceil(64)).to_vec();
         let known_pairs =
             recover(population, &pairs, self.threshold, self.seed).into_iter().map(|it| KnownPairs {
                 pairs: it.pairs,
@@ -81,7 +81,7 @@ impl<'a> Measurement<'a> {
         });
         let kept = u128::try_from(search.alike).unwrap_or_default() * 10_000;
         let verdict = Verdict {
-            unlinkable: rows.iter().all(|row| !row.above_null),
+            unlinkable: rows.iter().all(|row| !row.above_null && !row.above_chance),
             decisions_kept: kept >= u128::try_from(search.beyond_margin).unwrap_or_default() * 9_999,
         };
         Ok(Report {
@@ -136,6 +136,7 @@ impl<'a> Measurement<'a> {
             key_pairs: self.pairs,
             seed: self.seed,
             resamplings: RESAMPLINGS,
+            exchanges: EXCHANGES,
         }
     }
 
@@ -153,6 +154,8 @@ impl<'a> Measurement<'a> {
                 unlinked.curve = measured.curve.iter().map(point).collect();
                 unlinked.null_curve = null.curve.iter().map(point).collect();
             }
+            let exchanges = Resampling { rounds: EXCHANGES, ..resampling };
+            let chance = exchange(&scores.mated, &scores.non_mated, exchanges);
             unlinked.rows.push(Linkability {
                 function: scores.function.name(),
                 mated_scores: scores.mated.len(),
@@ -160,8 +163,10 @@ impl<'a> Measurement<'a> {
                 interval: [measured.interval.low, measured.interval.high],
                 null_d_sys: null.d_sys,
                 null_interval: [null.interval.low, null.interval.high],
-                chance: exchange(&scores.mated, &scores.non_mated, resampling),
+                chance: chance.share,
+                chance_interval: [chance.interval.low, chance.interval.high],
                 above_null: measured.d_sys > null.interval.high,
+                above_chance: chance.is_rarest,
                 shared_key_d_sys: unlinkability(&shared.mated, &shared.non_mated, once).d_sys,
             });
         }
@@ -263,8 +268,10 @@ const KEY_PAIRS: usize = 100;
 /// The same comparison over and over, whatever the pair: a few show it.
 const SHARED_PAIRS: usize = 10;
 const RESAMPLINGS: usize = 400;
-/// Parts of the dimension, in sixteenths, up to twice of it.
-const PAIRS_16THS: [usize; 9] = [1, 2, 4, 6, 8, 12, 16, 20, 32];
+/// Where nothing can be linked, one of four comparisons is the rarest of so many once in 250 reports.
+const EXCHANGES: usize = 999;
+/// Parts of the dimension, in sixty-fourths, up to twice of it.
+const PAIRS_64THS: [usize; 12] = [1, 2, 4, 8, 16, 24, 32, 48, 60, 64, 80, 128];
 /// What the goal of the search leaves to rounding.
 const MARGIN: f64 = 0.002;
 const NOWHERE: f64 = -1.0;

@@ -43,57 +43,56 @@ fn in_short(report: &Report) -> String {
     let verdict = |met: bool| if met { "met" } else { "<strong>not met</strong>" };
     let mut rows = Vec::new();
     if let Some(worst) = report.worst() {
-        rows.push([
-            "Two templates of one person under two keys can't be told from those of two people".to_owned(),
+        let plain = report.unlinkability.first().map_or(0.0, |it| it.d_sys);
+        rows.push((
+            "Can two templates of one person under two keys be told from those of two people?",
             format!(
-                "D<sub>sys</sub> {:.4} by the plain comparison; the best attack, {}, comes out so by chance in {} of 100 \
-                 runs",
-                report.unlinkability.first().map_or(0.0, |it| it.d_sys),
+                "D<sub>sys</sub> {plain:.4} by the plain comparison. Of all that was tried {} came furthest, and chance \
+                 alone gives as much in {} of 100 cases.",
                 attack_words(worst.function),
                 percent(worst.chance)
             ),
-            format!("not above the null run: {}", verdict(report.verdict.unlinkable)),
-        ]);
+            format!("Goal, not above the null run: {}.", verdict(report.verdict.unlinkable)),
+        ));
     }
     let search = &report.search;
-    rows.push([
-        "Searches decide as on the raw samples".to_owned(),
+    rows.push((
+        "Do searches decide as on the raw samples?",
         format!(
-            "{} of {} probes further than {} from the threshold; {} of {} nearer ones",
+            "{} of {} probes further than {} from the threshold do; {} of {} nearer ones.",
             search.alike, search.beyond_margin, search.margin, search.alike_within, search.within_margin
         ),
-        format!("9,999 of 10,000: {}", verdict(report.verdict.decisions_kept)),
-    ]);
+        format!("Goal, 9,999 of 10,000: {}.", verdict(report.verdict.decisions_kept)),
+    ));
     let known = report.half_pass().map_or_else(
-        || "no number that was tried".to_owned(),
-        |it| format!("{} pairs of sample and template", it.pairs),
+        || "No number that was tried is enough.".to_owned(),
+        |it| format!("{} pairs of sample and template.", it.pairs),
     );
-    rows.push([
-        "Known pairs with which half of other stolen templates give a sample that passes".to_owned(),
+    rows.push((
+        "With how many known pairs do half of other stolen templates give a sample that passes?",
         known,
-        "none: the transform is not encryption".to_owned(),
-    ]);
+        "No goal: the transform is not encryption.".to_owned(),
+    ));
     if let Some(it) = report.reconstruction.iter().find(|it| it.bits == 1 && it.with_key) {
-        rows.push([
-            "Samples that pass, made from stolen signs and the stolen key".to_owned(),
-            format!("{} of {}, at a cosine of {:.3}", it.pass, it.tried, it.median_cosine),
-            "none: the key is what keeps them".to_owned(),
-        ]);
+        rows.push((
+            "Do stolen signs with the stolen key give samples that pass?",
+            format!("{} of {}, at a cosine of {:.3}.", it.pass, it.tried, it.median_cosine),
+            "No goal: the key is what keeps them.".to_owned(),
+        ));
     }
     if let Some(it) = report.collections.iter().find(|it| it.attack == "neighbours") {
-        rows.push([
-            "People linked when two whole collections with the same samples are stolen".to_owned(),
-            format!("{} of {}", it.linked, it.tried),
-            "none: angles within a collection are kept".to_owned(),
-        ]);
+        rows.push((
+            "Can people be linked when two whole collections with the same samples are stolen?",
+            format!("{} of {} are.", it.linked, it.tried),
+            "No goal: angles within a collection are kept.".to_owned(),
+        ));
     }
+    let rows = rows.iter().map(|(question, found, goal)| {
+        format!("<dt>{question}</dt><dd>{found}</dd><dd class=\"goal\">{goal}</dd>\n")
+    });
     format!(
-        "<section>\n<h2>In short</h2>\n{}\n<p>A sample passes at a cosine of {:.4} ({}).</p>\n</section>",
-        table(
-            "In short",
-            &["Question", "Found", "Goal"],
-            &rows.into_iter().map(Vec::from).collect::<Vec<_>>()
-        ),
+        "<section>\n<h2>In short</h2>\n<dl>\n{}</dl>\n<p>A sample passes at a cosine of {:.4} ({}).</p>\n</section>",
+        rows.collect::<String>(),
         report.threshold.cosine,
         escaped(&report.threshold.origin)
     )
@@ -110,6 +109,7 @@ fn unlinkability(report: &Report) -> String {
                 format!("{:.4}–{:.4}", it.interval[0], it.interval[1]),
                 format!("{:.4}", it.null_d_sys),
                 format!("{:.4}–{:.4}", it.null_interval[0], it.null_interval[1]),
+                format!("{:.4}–{:.4}", it.chance_interval[0], it.chance_interval[1]),
                 format!("{:.3}", it.chance),
                 format!("{:.4}", it.shared_key_d_sys),
             ]
@@ -117,11 +117,12 @@ fn unlinkability(report: &Report) -> String {
         .collect();
     let heads = [
         "Comparison",
-        "D_sys",
+        "D<sub>sys</sub>",
         "95 % interval",
         "Null run",
         "95 % interval of it",
-        "Chance",
+        "By chance",
+        "As much",
         "With one key for both",
     ];
     let scores = report.unlinkability.first().map_or(0, |it| it.mated_scores);
@@ -131,11 +132,14 @@ fn unlinkability(report: &Report) -> String {
          keys, the easiest case for whoever links) and as many of two people. D<sub>sys</sub> is 0 where nothing can be \
          told and 1 where everything can (Gomez-Barrero and others, IEEE TIFS 2018; ω = 1; histograms of at most 100 \
          bins). Noise counts as linkability in it, so it is above 0 for any finite number of scores. The null run says \
-         how much: both sets from different people, of the same size. The intervals draw people and keys again {} times. \
-         Chance is the share of random exchanges between the sets that give as much: a real link would make it small. \
+         how much: both sets from different people, of the same size. The intervals draw people and keys again {} times; \
+         drawing again adds noise of its own, so they lie above their value and are to be held against each other. By \
+         chance, in 95 of 100 of {} random exchanges between the two sets, D<sub>sys</sub> lies where the next column \
+         says, and “as much” is the share of exchanges with which it is as large: a real link would make that small. \
          With one key for both collections, which Onebit never has, the measure must come near 1: it does notice.</p>\n\
          {}\n{}{}</section>",
         report.input.resamplings,
+        report.input.exchanges,
         table("Unlinkability by comparison", &heads, &rows),
         curve("curve", "Mated and non-mated scores, and the local measure", &report.curve),
         curve("null", "The null run: both sets from different people", &report.null_curve),
@@ -184,7 +188,8 @@ fn curve(id: &str, title: &str, points: &[Point]) -> String {
         .collect();
     figure(
         &plot,
-        "Whole line: mated. Dashed: non-mated. Dotted: the local measure D, 0 to 1.",
+        "Whole line: mated. Dashed: non-mated. Dotted: the local measure D, which is noise at both ends, where few \
+         scores lie.",
         &table(title, &["From", "To", "Mated share", "Non-mated share", "D"], &rows),
     )
 }
@@ -392,8 +397,9 @@ fn figure(plot: &Plot<'_>, lines: &str, table: &str) -> String {
 
 /// A table with its caption; its first column heads its rows.
 fn table(caption: &str, heads: &[&str], rows: &[Vec<String>]) -> String {
+    let long = if rows.len() > ROWS_SHOWN { " long" } else { "" };
     let mut html = format!(
-        "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{caption}\"><table><caption>{caption}</caption>\
+        "<div class=\"scroll{long}\" role=\"region\" tabindex=\"0\" aria-label=\"{caption}\"><table><caption>{caption}</caption>\
          <thead><tr>"
     );
     for head in heads {
@@ -447,6 +453,8 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// Longer tables are scrolled, but printed whole.
+const ROWS_SHOWN: usize = 20;
 /// Below it a report says that its people are few.
 const FEW_PEOPLE: usize = 100;
 /// The logarithm of the greatest rate of a table.
@@ -476,7 +484,9 @@ svg text{font:11px system-ui,sans-serif;fill:var(--ink)}
 .line{fill:none;stroke-width:1.8;stroke-linejoin:round}
 .first{stroke:var(--first)}.second{stroke:var(--second);stroke-dasharray:5 3}.third{stroke:var(--third);stroke-width:1.2;stroke-dasharray:1.5 2.5}
 figcaption{color:var(--faint);font-size:.9rem;margin:.3em 0 .6em}
-.scroll{overflow:auto;max-height:22rem;margin:.8em 0;border:1px solid var(--grid)}
+.scroll{overflow:auto;margin:.8em 0;border:1px solid var(--grid)}
+.long{max-height:22rem}
+dt{font-weight:600;margin-top:.8em}dd{margin:.1em 0 0}.goal{color:var(--faint)}
 .scroll:focus-visible{outline:3px solid var(--first);outline-offset:2px}
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;padding:.4rem .6rem;color:var(--faint)}

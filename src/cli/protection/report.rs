@@ -35,6 +35,7 @@ pub(super) struct About {
     pub(super) key_pairs: usize,
     pub(super) seed: u64,
     pub(super) resamplings: usize,
+    pub(super) exchanges: usize,
 }
 
 /// From which cosine on an attack passes.
@@ -47,7 +48,7 @@ pub(super) struct Limit {
 /// What the goals say.
 #[derive(Debug, Serialize)]
 pub(super) struct Verdict {
-    /// No D_sys lies above the interval of its null run.
+    /// No D_sys lies above the interval of its null run, or above all that chance made.
     pub(super) unlinkable: bool,
     /// At least 9,999 of 10,000 decisions are those of the raw samples.
     pub(super) decisions_kept: bool,
@@ -62,8 +63,12 @@ pub(super) struct Linkability {
     pub(super) interval: [f64; 2],
     pub(super) null_d_sys: f64,
     pub(super) null_interval: [f64; 2],
+    /// The share of exchanges between mated and non-mated scores that give as much.
     pub(super) chance: f64,
+    pub(super) chance_interval: [f64; 2],
     pub(super) above_null: bool,
+    /// No exchange gave as much.
+    pub(super) above_chance: bool,
     pub(super) shared_key_d_sys: f64,
 }
 
@@ -160,12 +165,13 @@ impl Report {
         let mut lines = vec![format!("measured      {}", self.input.description)];
         for it in &self.unlinkability {
             lines.push(format!(
-                "D_sys         {:.4} by {}; null run {:.4}, up to {:.4}{}",
+                "D_sys         {:.4} by {}; null run {:.4}, up to {:.4}; chance {:.3}{}",
                 it.d_sys,
                 it.function,
                 it.null_d_sys,
                 it.null_interval[1],
-                if it.above_null { "; ABOVE the null run" } else { "" }
+                it.chance,
+                if it.above_null || it.above_chance { "; ABOVE what chance makes" } else { "" }
             ));
         }
         lines.push(format!(

@@ -197,7 +197,7 @@ mod tests {
                 let measured = unlinkability(&scores.mated, &scores.non_mated, RESAMPLING);
                 let null = unlinkability(&scores.null, &scores.non_mated, RESAMPLING);
                 let (name, chance) =
-                    (scores.function.name(), exchange(&scores.mated, &scores.non_mated, RESAMPLING));
+                    (scores.function.name(), exchange(&scores.mated, &scores.non_mated, RESAMPLING).share);
                 assert!(
                     measured.d_sys <= null.interval.high && chance > 0.01,
                     "{name} at d = {dimension}: {} where the null run has {:?}; chance {chance}",

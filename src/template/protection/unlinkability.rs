@@ -58,6 +58,18 @@ pub struct Unlinkability {
     pub curve: Vec<LocalPoint>,
 }
 
+/// What chance alone makes of D_sys.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Chance {
+    /// The share of exchanges that give as much or more; the tables as they are count as one of them, so that it is
+    /// never 0.
+    pub share: f64,
+    /// Where the D_sys of the exchanges lie.
+    pub interval: Interval,
+    /// Whether no exchange gave as much.
+    pub is_rarest: bool,
+}
+
 /// How often is resampled, and from which seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resampling {
@@ -115,20 +127,19 @@ pub fn unlinkability(mated: &ScoreTable, non_mated: &ScoreTable, resampling: Res
     Unlinkability { d_sys, interval, curve: bins.curve(&histograms) }
 }
 
-/// How likely chance alone makes D_sys as large as it is: the share of random exchanges between the two tables, whole
-/// people or whole pairs of keys (whatever there are more of), with which it is at least as large. Counts the tables
-/// as they are as one of them, so that it is never 0.
+/// What chance alone makes of D_sys: random exchanges between the two tables, whole people or whole pairs of keys
+/// (whatever there are more of), as if there were no difference between mated and non-mated.
 #[must_use]
-pub fn exchange(mated: &ScoreTable, non_mated: &ScoreTable, resampling: Resampling) -> f64 {
+pub fn exchange(mated: &ScoreTable, non_mated: &ScoreTable, resampling: Resampling) -> Chance {
     let bins = Bins::of_both(mated, non_mated);
     let (people, pairs) = (mated.people, mated.pairs);
     let [ours, theirs] = [mated.binned(&bins), non_mated.binned(&bins)];
     let ones = (vec![1; people], vec![1; pairs]);
     let found = global(&[&ours, &theirs].map(|binned| histogram(binned, &ones, bins.count)));
-    let as_large = (0..resampling.rounds)
+    let mut exchanged: Vec<f64> = (0..resampling.rounds)
         .into_par_iter()
-        .filter(|round| {
-            let mut numbers = Numbers::new(resampling.seed, stream(*round) ^ EXCHANGES);
+        .map(|round| {
+            let mut numbers = Numbers::new(resampling.seed, stream(round) ^ EXCHANGES);
             let swapped: Vec<bool> = (0..people.max(pairs)).map(|_| numbers.next() >> 63 == 1).collect();
             let (mut first, mut second) = (vec![0.0; bins.count], vec![0.0; bins.count]);
             for (at, (our, their)) in ours.iter().zip(&theirs).enumerate() {
@@ -138,11 +149,14 @@ pub fn exchange(mated: &ScoreTable, non_mated: &ScoreTable, resampling: Resampli
                 count_one(&mut first, *our, 1.0);
                 count_one(&mut second, *their, 1.0);
             }
-            // Sums of the same numbers in another order may differ in their last bits.
-            global(&[first, second]) >= found - ROUNDING
+            global(&[first, second])
         })
-        .count();
-    (float(as_large) + 1.0) / (float(resampling.rounds) + 1.0)
+        .collect();
+    // Sums of the same numbers in another order may differ in their last bits.
+    let as_large = exchanged.iter().filter(|d_sys| **d_sys >= found - ROUNDING).count();
+    let share = (float(as_large) + 1.0) / (float(resampling.rounds) + 1.0);
+    let interval = Interval::of(&mut exchanged).unwrap_or(Interval { low: found, high: found });
+    Chance { share, interval, is_rarest: as_large == 0 }
 }
 
 impl Interval {
@@ -269,7 +283,7 @@ mod tests {
     fn tables_without_a_common_score_are_linkable_throughout() {
         let measured = unlinkability(&normals(1, 0.0), &normals(2, 1_000.0), RESAMPLING);
         assert_eq!((measured.d_sys, measured.interval), (1.0, Interval { low: 1.0, high: 1.0 }));
-        assert_eq!(exchange(&normals(1, 0.0), &normals(2, 1_000.0), RESAMPLING), 1.0 / 101.0);
+        assert!(exchange(&normals(1, 0.0), &normals(2, 1_000.0), RESAMPLING).is_rarest);
     }
 
     #[test]
@@ -295,9 +309,10 @@ mod tests {
         let (ours, theirs) = (normals(5, 0.0), normals(6, 0.0));
         let measured = unlinkability(&ours, &theirs, RESAMPLING);
         assert!((0.001..0.02).contains(&measured.d_sys), "got {}", measured.d_sys);
-        assert!(exchange(&ours, &theirs, RESAMPLING) > 0.02);
-        let nearly = normals(7, 0.05);
-        assert_eq!(exchange(&nearly, &theirs, RESAMPLING), 1.0 / 101.0, "a twentieth of a spread is noticed");
+        let chance = exchange(&ours, &theirs, RESAMPLING);
+        assert!(chance.share > 0.02 && chance.interval.low < measured.d_sys, "{chance:?}");
+        let nearly = exchange(&normals(7, 0.05), &theirs, RESAMPLING);
+        assert!(nearly.is_rarest, "a twentieth of a spread is noticed: {nearly:?}");
     }
 
     #[test]
