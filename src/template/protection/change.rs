@@ -6,6 +6,7 @@ use super::super::accuracy::{Accuracy, AccuracyError, Scores};
 use super::super::calibration::Threshold;
 use super::super::compact::{Compact, Length};
 use super::super::protect::Protected;
+use super::super::similarity::Similarity;
 use super::super::transform::Transform;
 use super::linkage::dot;
 use super::numbers::secret;
@@ -140,7 +141,7 @@ fn compared(
 ) -> [f64; 3] {
     let raw = dot(own.values, other.values);
     // Of one population, so of one dimension.
-    let sealed = template.similarity(their).map_or(f64::NAN, |similarity| similarity.for_calibration());
+    let sealed = template.similarity(their).map_or(f64::NAN, Similarity::for_calibration);
     let products = template.components().iter().zip(compact.components());
     let product: i64 = products.map(|(a, b)| i64::from(i32::from(*a).wrapping_mul(i32::from(*b)))).sum();
     let searched = Length::of(template).similarity(product, compact.squares()).for_calibration();

@@ -202,7 +202,7 @@ mod tests {
             assert_eq!((theft.templates, theft.tried), if is_whole { (150, 150) } else { (100, 50) });
             match (theft.attack, theft.overlap) {
                 (Attack::Neighbours, Overlap::SameSamples) => {
-                    assert_eq!(theft.linked, 150, "angles are kept")
+                    assert_eq!(theft.linked, 150, "angles are kept");
                 }
                 (Attack::Neighbours, _) => {}
                 // Of 150 tries at 1 in 150, more than 7 come up once in 10,000 times.
