@@ -1,10 +1,18 @@
 //! `onebit`: the service and all its tools, a list of subcommands.
 
+use std::alloc::System;
 use std::process::ExitCode;
 
 use clap::Parser;
 use onebit::cli::fault::CliError;
 use onebit::cli::{self, Cli, Command, print};
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes all memory of the heap when it is freed or moved: also what other crates read a sample into, such as the
+/// buffers of TLS, HTTP/2 and protobuf. Not wiped by it: stacks, registers, the heap of SQLite, and the kernel's
+/// buffers; `docs/threat-model.md` lists what remains.
+#[global_allocator]
+static HEAP: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
     match run(&Cli::parse().command) {
@@ -34,6 +42,7 @@ fn run(command: &Command) -> Result<(), CliError> {
         Command::Receipt(args) => cli::audit::run_receipt(args),
         Command::Policy(args) => cli::policy::run(args),
         Command::Calibrate(args) => cli::calibrate::run(args),
+        Command::Protection(args) => cli::protection::run(args),
         Command::Init(args) => cli::init::run(args),
         Command::Serve(args) => cli::serve::run(args),
         Command::Config(args) => cli::config::run(args),

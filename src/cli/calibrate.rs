@@ -14,8 +14,7 @@ mod chart;
 mod det;
 mod histogram;
 mod input;
-mod labelled;
-mod scores;
+pub(super) mod scores;
 mod tables;
 
 /// Measures how often a scheme errs, and writes the table of its thresholds

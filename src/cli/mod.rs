@@ -1,8 +1,8 @@
 //! The command line: one file a subcommand, each with its arguments and its `run`.
 //!
 //! The partner's, the officers' and the holder's people work through these, over the same interface that
-//! everybody else uses; only what is offline (`calibrate`, `policy`, `cert`, `open`, `audit verify`,
-//! `receipt verify`, `synth`) touches no server, and `witness` is one of its own. Nothing here decides anything.
+//! everybody else uses; only what is offline (`calibrate`, `protection`, `policy`, `cert`, `open`,
+//! `audit verify`, `receipt verify`, `synth`) touches no server, and `witness` is one of its own. Nothing here decides anything.
 
 use clap::{Parser, Subcommand};
 
@@ -21,9 +21,11 @@ pub mod fault;
 pub mod files;
 pub mod formats;
 pub mod init;
+mod labelled;
 pub mod open;
 pub mod policy;
 pub mod print;
+pub mod protection;
 pub mod query;
 pub mod receipt;
 pub mod recover;
@@ -84,6 +86,7 @@ pub enum Command {
     Retention(retention::RetentionArgs),
     Policy(policy::PolicyArgs),
     Calibrate(Box<calibrate::CalibrateArgs>),
+    Protection(protection::ProtectionArgs),
     // Operators.
     Init(Box<init::InitArgs>),
     Serve(serve::ServeArgs),

@@ -1,7 +1,7 @@
 //! Questions and their one bit.
 //!
-//! Every answer and every refusal leaves at a fixed time after its question. What is not wiped here: the
-//! buffers in which HTTP/2 and protobuf hold a request until it is a message; they are freed with the request.
+//! Every answer and every refusal leaves at a fixed time after its question. The buffers in which HTTP/2 and protobuf
+//! hold a request until it is a message are wiped by the executable's allocator when they are freed.
 
 use std::sync::Arc;
 

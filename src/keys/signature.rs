@@ -54,11 +54,14 @@ pub enum SignatureDomain {
     Change,
     /// A partner names the key that releases are sealed to.
     ReleaseKey,
+    /// A person of the holder stands behind a protection report.
+    ProtectionReport,
 }
 
 impl SignatureDomain {
     /// Every domain, in the order of their declaration.
-    pub const ALL: [Self; 4] = [Self::DisclosureRequest, Self::Decision, Self::Change, Self::ReleaseKey];
+    pub const ALL: [Self; 5] =
+        [Self::DisclosureRequest, Self::Decision, Self::Change, Self::ReleaseKey, Self::ProtectionReport];
 
     /// The ASCII text of the domain.
     #[must_use]
@@ -68,6 +71,7 @@ impl SignatureDomain {
             Self::Decision => "onebit/decision/v1",
             Self::Change => "onebit/change/v1",
             Self::ReleaseKey => "onebit/release-key/v1",
+            Self::ProtectionReport => "onebit/protection-report/v1",
         }
     }
 

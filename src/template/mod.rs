@@ -15,6 +15,7 @@ mod calibration;
 mod compact;
 mod labelled;
 mod protect;
+pub mod protection;
 mod sample;
 mod scheme;
 mod similarity;

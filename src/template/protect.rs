@@ -52,15 +52,24 @@ pub fn protect(sample: Sample, scheme: &Scheme, transform: &Transform) -> Result
     if transform.dimension() != scheme.dimension {
         return Err(TemplateError::Transform { expected: scheme.dimension, given: transform.dimension() });
     }
-    let mut values = sample.into_values();
+    Ok(turned(unit_length(sample.into_values(), norm), transform))
+}
+
+/// A vector of this norm, above zero, at unit length.
+pub(super) fn unit_length(mut values: Zeroizing<Vec<f32>>, norm: f64) -> Zeroizing<Vec<f32>> {
     for value in values.iter_mut() {
         *value = rounded(f64::from(*value) / norm);
     }
-    let turned = transform.apply(values);
+    values
+}
+
+/// Turns a unit vector of the transform's dimension and rounds it to 16 bits.
+pub(super) fn turned(unit: Zeroizing<Vec<f32>>, transform: &Transform) -> Protected {
+    let turned = transform.apply(unit);
     let largest = turned.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
     let scale = f64::from(LARGEST) / f64::from(largest);
     let components = turned.iter().map(|&value| quantised(f64::from(value) * scale)).collect();
-    Ok(Protected::new(Zeroizing::new(components), scheme.dimension))
+    Protected::new(Zeroizing::new(components), transform.dimension())
 }
 
 impl Protected {

@@ -79,6 +79,17 @@ impl Transform {
     }
 }
 
+/// Undoes the last step of the last round as whoever does not know the secret can: the signs stay unknown, and the
+/// result is too long by a constant factor in the block.
+pub(super) fn undo_public_step(values: &mut [f32]) {
+    let block = largest_power_of_two(values.len());
+    if let Some(back) = values.get_mut(values.len().saturating_sub(block)..) {
+        hadamard(back);
+        let scale = block_scale(block);
+        back.iter_mut().for_each(|value| *value *= scale);
+    }
+}
+
 /// The unnormalised Walsh–Hadamard transform in place; the length is a power of two.
 fn hadamard(values: &mut [f32]) {
     // The first two steps within four neighbours at once: shorter runs than four would not fill a register.

@@ -212,19 +212,10 @@ fn pairs_of_real_voices_are_those_that_are_counted_one_by_one() {
     let Some(data) = data_set("voice-ami") else { return };
     let folder = TempDir::new().unwrap();
     let speakers: BTreeMap<String, String> = voice::labels(&data).into_iter().collect();
-    let labels: String = speakers.iter().map(|(key, speaker)| format!("{key},{speaker}\n")).collect();
-    let labels_file = folder.path().join("labels.csv");
-    fs::write(&labels_file, labels).unwrap();
-    let policy = folder.path().join("policy");
-    copy(&repository().join("policy"), &policy);
-    let scheme_file = policy.join("schemes/demo-face-256.toml");
-    let scheme = fs::read_to_string(&scheme_file).unwrap();
-    let scheme = scheme.replace("normalisation = \"unit-length\"", "normalisation = \"any\"");
-    fs::write(&scheme_file, scheme.replace("minimum_quality = 40\n", "")).unwrap();
     let (archive, out) = (data.join("ES2005a.ark"), folder.path().join("out"));
-    let args = ["--ark", text(&archive), "--labels", text(&labels_file), "--policy", text(&policy)];
-    let more =
-        ["--scheme", "demo-face-256", "--out", text(&out), "--at", "0.5", "--at", "0.7", "--at", "0.9"];
+    let labelled = voice::labelled_arguments(&data, folder.path());
+    let args: Vec<&str> = labelled.iter().map(String::as_str).collect();
+    let more = ["--out", text(&out), "--at", "0.5", "--at", "0.7", "--at", "0.9"];
     let ran = calibrate(&[&args[..], &more[..]].concat());
     assert!(ran.status.success(), "{}", said(&ran));
     assert!(

@@ -293,6 +293,11 @@ impl Holder {
         self.serve().await;
     }
 
+    /// The number of the server's process.
+    pub(crate) fn process(&self) -> u32 {
+        self.server.as_ref().expect("the server should run").child.id()
+    }
+
     /// The port that the server listens on.
     pub(crate) fn port(&self) -> u16 {
         self.server.as_ref().expect("the server should run").port

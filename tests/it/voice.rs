@@ -14,13 +14,15 @@ use onebit::ids::CollectionName;
 use onebit::store::Store;
 use onebit::template::{Protected, Quality, QualityScore, Sample, protect};
 
-use crate::holder::{Holder, HolderOptions, repository, who};
+use crate::holder::{Holder, HolderOptions, copy, repository, who};
 use crate::opened::{open_store, protection};
 use crate::python::run_python;
 use crate::story::{ask, question};
 
 /// Between the speakers' own and other people's segments, so that both answers come up often.
 const THRESHOLD: f64 = 0.45;
+/// What rounding may decide otherwise than exact search of the samples as they came.
+const MARGIN: f64 = 0.002;
 const STRANGERS: u64 = 20_000;
 const STRANGER_PROBES: u64 = 100;
 const QUALITY: u32 = 80;
@@ -82,7 +84,11 @@ async fn every_answer_on_real_voices_is_what_numpy_computes_on_the_served_templa
 
     let of = |which: &str| -> Vec<bool> { serde_json::from_value(reference[which].clone()).unwrap() };
     let hits = served.iter().filter(|hit| **hit).count();
-    let flipped = of("plain").iter().zip(&served).filter(|(plain, served)| plain != served).count();
+    let plain = of("plain");
+    let flipped = plain.iter().zip(&served).filter(|(plain, served)| plain != served).count();
+    let best: Vec<f64> = serde_json::from_value(reference["plain_best"].clone()).unwrap();
+    let far = |at: &usize| (best[*at] - THRESHOLD).abs() > MARGIN;
+    let changed = (0..served.len()).filter(far).filter(|at| plain[*at] != served[*at]).count();
     println!(
         "{} probes ({of_speakers} of speakers), {hits} hits; {flipped} decided otherwise by plain 32-bit cosines; the \
          largest difference in similarity is {}, the probe nearest to the threshold lies {} from it",
@@ -90,6 +96,7 @@ async fn every_answer_on_real_voices_is_what_numpy_computes_on_the_served_templa
         reference["largest_difference"],
         reference["nearest_to_threshold"],
     );
+    assert_eq!(changed, 0, "protection changed a decision further than {MARGIN} from the threshold");
     assert_eq!(served, of("served"), "an answer differs from NumPy's on the served templates");
     assert!(hits > 100 && served.len() - hits > 100, "both answers should come up often: {hits} hits");
 }
@@ -153,6 +160,27 @@ pub(crate) fn labels(data: &Path) -> Vec<(String, String)> {
     }
     assert_eq!(labelled.len(), 577, "the labelled segments of the data set");
     labelled
+}
+
+/// The options by which a command reads the labelled segments, with labels and a policy folder that are written to
+/// `folder`.
+pub(crate) fn labelled_arguments(data: &Path, folder: &Path) -> Vec<String> {
+    let labels: String = labels(data).iter().map(|(key, speaker)| format!("{key},{speaker}\n")).collect();
+    let (labels_file, policy) = (folder.join("labels.csv"), folder.join("policy"));
+    fs::write(&labels_file, labels).unwrap();
+    copy(&repository().join("policy"), &policy);
+    let scheme_file = policy.join("schemes/demo-face-256.toml");
+    let scheme = fs::read_to_string(&scheme_file).unwrap();
+    let scheme = scheme.replace("normalisation = \"unit-length\"", "normalisation = \"any\"");
+    fs::write(&scheme_file, scheme.replace("minimum_quality = 40\n", "")).unwrap();
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+    [
+        ["--ark".to_owned(), path(&data.join("ES2005a.ark"))],
+        ["--labels".to_owned(), path(&labels_file)],
+        ["--policy".to_owned(), path(&policy)],
+        ["--scheme".to_owned(), "demo-face-256".to_owned()],
+    ]
+    .concat()
 }
 
 fn row(source_id: &str, embeddings: &[Vec<f32>]) -> enrolment::SubjectInput {

@@ -2,7 +2,8 @@
 
 Takes a folder with `gallery.i16.npy` and `probes.i16.npy` (the stored form: rows of 16-bit integers), and with
 `gallery.f32.npy` and `probes.f32.npy` (the samples, mean-centred, in the same order), and the threshold. Prints, as JSON,
-the decision for each probe on either, and how far each probe's best similarity lies from the threshold at the nearest.
+the decision for each probe on either, the greatest cosine of the samples, and how far each probe's best similarity lies
+from the threshold at the nearest.
 """
 
 import json
@@ -46,6 +47,7 @@ of_plain = plain(load("gallery.f32"), load("probes.f32"))
 print(json.dumps({
     "served": (of_served >= threshold).tolist(),
     "plain": (of_plain >= threshold).tolist(),
+    "plain_best": of_plain.astype(float).tolist(),
     "largest_difference": float(np.abs(of_served - of_plain).max()),
     "nearest_to_threshold": float(np.abs(of_served - threshold).min()),
 }))

@@ -1,8 +1,9 @@
 //! What is measured, from whichever input was given.
 
 use super::super::fault::CliError;
-use super::{CalibrateArgs, labelled, scores};
-use crate::template::{Accuracy, AccuracyError, Scores};
+use super::super::labelled::{self, Labelled};
+use super::{CalibrateArgs, scores};
+use crate::template::{Accuracy, AccuracyError, LabelledSet, PairScores, Scores};
 
 /// What was measured.
 pub(super) struct Measured {
@@ -24,9 +25,9 @@ pub(super) fn measure(args: &CalibrateArgs) -> Result<Measured, CliError> {
             (genuine, scores::list(impostor, column, args.no_score)?, 0)
         }
         _ => {
-            let compared = labelled::compare(args)?;
+            let (compared, left_out) = compare(args)?;
             let read = |values| scores::Read { values, missing: 0 };
-            (read(compared.scores.genuine), read(compared.scores.impostor), compared.left_out)
+            (read(compared.genuine), read(compared.impostor), left_out)
         }
     };
     let kept = |read: scores::Read| Scores::new(read.values, read.missing);
@@ -34,4 +35,22 @@ pub(super) fn measure(args: &CalibrateArgs) -> Result<Measured, CliError> {
     let accuracy =
         accuracy.map_err(|error: AccuracyError| CliError::because("nothing was measured", error))?;
     Ok(Measured { accuracy, left_out })
+}
+
+/// Reads the templates and compares every one with every other; with how many samples were left out.
+fn compare(args: &CalibrateArgs) -> Result<(PairScores, u64), CliError> {
+    let labelled = Labelled {
+        templates: args.templates.as_deref(),
+        npy: args.npy.as_deref(),
+        manifest: args.manifest.as_deref(),
+        ark: args.ark.as_deref(),
+        labels: args.labels.as_deref(),
+        separator: args.source_id_separator,
+    };
+    let scheme = labelled::scheme(&args.policy, args.scheme.as_deref().unwrap_or_default())?;
+    let mut set = LabelledSet::new(scheme);
+    let left_out = labelled.read(|person, sample| set.add(person, sample).map(|()| set.len()))?;
+    let scores = set.compare_pairs();
+    let scores = scores.map_err(|error| CliError::because("the samples can't be compared", error))?;
+    Ok((scores, left_out))
 }

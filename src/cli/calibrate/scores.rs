@@ -105,7 +105,7 @@ pub(super) fn matrix(path: &Path, no_score: NoScore) -> Result<(Read, Read), Cli
 }
 
 /// Reads rows of two fields.
-pub(super) fn pairs(path: &Path) -> Result<Vec<(usize, String, String)>, CliError> {
+pub(in crate::cli) fn pairs(path: &Path) -> Result<Vec<(usize, String, String)>, CliError> {
     let rows = rows(path)?.into_iter();
     let pairs = rows.map(|(line, row)| match row.iter().collect::<Vec<_>>()[..] {
         [first, second] if !first.is_empty() && !second.is_empty() => {
@@ -117,7 +117,7 @@ pub(super) fn pairs(path: &Path) -> Result<Vec<(usize, String, String)>, CliErro
 }
 
 /// A row that can't be read; its content is not repeated.
-pub(super) fn unreadable(path: &Path, line: usize, reason: &str) -> CliError {
+pub(in crate::cli) fn unreadable(path: &Path, line: usize, reason: &str) -> CliError {
     CliError::Found(format!("`{}` line {line}: {reason}", path.display()))
 }
 

@@ -1,0 +1,134 @@
+//! The files of a report, written together, and the signature over them.
+
+use std::fs;
+use std::path::Path;
+
+use data_encoding::BASE64;
+
+use super::super::fault::CliError;
+use super::super::files;
+use super::DOMAIN;
+use crate::ids::Digest;
+use crate::keys::{PublicKey, SigningKey};
+
+/// What was found to be as it was signed.
+pub(super) struct Verified {
+    pub(super) files: Vec<(String, Digest)>,
+    /// The fingerprint of the key.
+    pub(super) signer: Digest,
+}
+
+/// Reads the key of whoever signs.
+pub(super) fn read_key(path: &Path) -> Result<SigningKey, CliError> {
+    let text = files::read_secret(path)?;
+    SigningKey::from_pkcs8_pem(&text)
+        .map_err(|error| CliError::because(format!("`{}` can't sign", path.display()), error))
+}
+
+/// Refuses a folder in which one of the files is already.
+pub(super) fn check_absent(folder: &Path) -> Result<(), CliError> {
+    match FILES.into_iter().find(|name| folder.join(name).exists()) {
+        None => Ok(()),
+        Some(name) => Err(CliError::Found(format!(
+            "`{}` is there already; nothing was written; give another folder with --out",
+            folder.join(name).display()
+        ))),
+    }
+}
+
+/// Writes the files and the signature over them, all or none.
+pub(super) fn write(folder: &Path, contents: &[(&str, String)], key: &SigningKey) -> Result<(), CliError> {
+    let digests: Vec<(String, Digest)> = contents
+        .iter()
+        .map(|(name, content)| ((*name).to_owned(), Digest::sha256(content.as_bytes())))
+        .collect();
+    let signed = statement(&digests);
+    let signature = key.sign(DOMAIN, &Digest::sha256(signed.as_bytes()));
+    let signature = signature.map_err(|error| CliError::because("the report can't be signed", error))?;
+    let seal = sealed(&signed, &key.public_key(), &signature);
+    files::folder(folder)?;
+    check_absent(folder)?;
+    let all = contents.iter().map(|(name, content)| (*name, content.as_str()));
+    for (name, content) in all.chain([(SIGNATURE, seal.as_str())]) {
+        if let Err(error) = files::write_new(&folder.join(name), content.as_bytes()) {
+            for name in FILES {
+                // None of them was there before; what can't be removed either is told by the error.
+                let _may_not_be_there = fs::remove_file(folder.join(name));
+            }
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Checks the files of a folder against its signature, and that against the key that is expected.
+pub(super) fn verify(folder: &Path, signer: &Path) -> Result<Verified, CliError> {
+    let expected = PublicKey::from_pem(&files::read_text(signer)?)
+        .map_err(|error| CliError::because(format!("`{}` names no key", signer.display()), error))?;
+    let path = folder.join(SIGNATURE);
+    let seal = files::read_text(&path)?;
+    let malformed = || {
+        CliError::Found(format!("`{}` is not a report's signature; ask for the report again", path.display()))
+    };
+    let (signed, rest) = seal.split_once(KEY_LINE).ok_or_else(malformed)?;
+    let (key, signature) = rest.split_once(SIGNATURE_LINE).ok_or_else(malformed)?;
+    let decoded = |text: &str| BASE64.decode(text.as_bytes()).map_err(|_| malformed());
+    let (key, signature) = (decoded(key)?, decoded(signature.trim_end_matches('\n'))?);
+    let key = PublicKey::from_spki_der(&key).map_err(|_| malformed())?;
+    if key != expected {
+        return Err(CliError::Found(format!(
+            "the report is signed by the key {}, and `{}` names the key {}; ask who made it",
+            key.fingerprint(),
+            signer.display(),
+            expected.fingerprint()
+        )));
+    }
+    expected.verify(DOMAIN, &Digest::sha256(signed.as_bytes()), &signature).map_err(|_| {
+        CliError::Found(
+            "the signature of the report does not hold; it was changed or forged, so don't use it".to_owned(),
+        )
+    })?;
+    let digests: Vec<(String, Digest)> = [PAGE, REPORT]
+        .into_iter()
+        .map(|name| {
+            files::read(&folder.join(name)).map(|content| (name.to_owned(), Digest::sha256(&content)))
+        })
+        .collect::<Result<_, _>>()?;
+    if statement(&digests) != signed {
+        let changed = digests.iter().find(|(name, digest)| !signed.contains(&line(name, digest)));
+        let name = changed.map_or(SIGNATURE, |(name, _)| name.as_str());
+        return Err(CliError::Found(format!(
+            "`{}` is not as it was signed; ask for the report again",
+            folder.join(name).display()
+        )));
+    }
+    // One report has one signature file, so that nothing can be added to it unseen.
+    if sealed(signed, &key, &signature) != seal {
+        return Err(malformed());
+    }
+    Ok(Verified { files: digests, signer: expected.fingerprint() })
+}
+
+/// What is signed: the kind of report and the digests of its files.
+fn statement(files: &[(String, Digest)]) -> String {
+    let lines = files.iter().map(|(name, digest)| line(name, digest));
+    format!("{}\n{}", DOMAIN.as_str(), lines.collect::<String>())
+}
+
+fn line(name: &str, digest: &Digest) -> String {
+    format!("{name} sha256 {digest}\n")
+}
+
+fn sealed(signed: &str, key: &PublicKey, signature: &[u8]) -> String {
+    let (key, signature) = (BASE64.encode(key.spki_der()), BASE64.encode(signature));
+    format!("{signed}{KEY_LINE}{key}{SIGNATURE_LINE}{signature}\n")
+}
+
+/// The page.
+pub(super) const PAGE: &str = "report.html";
+/// The figures.
+pub(super) const REPORT: &str = "report.json";
+const SIGNATURE: &str = "report.sig";
+const FILES: [&str; 3] = [PAGE, REPORT, SIGNATURE];
+const KEY_LINE: &str = "key ";
+const SIGNATURE_LINE: &str = "\nsignature ";
