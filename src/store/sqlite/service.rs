@@ -287,7 +287,7 @@ impl Store for SqliteStore {
     }
 
     async fn slot_subject(&self, slots: Vec<u64>) -> Result<Vec<Option<SubjectId>>, StoreError> {
-        self.readers.read_before_entry(move |sql| enrolment::slot_subjects(sql, &slots)).await
+        self.readers.glance_before_entry(move |sql| enrolment::slot_subjects(sql, &slots)).await
     }
 
     async fn query_look_up(
@@ -299,7 +299,7 @@ impl Store for SqliteStore {
         (since, now): (Timestamp, Timestamp),
     ) -> Result<(QuerySeen, Usage), StoreError> {
         let context = std::sync::Arc::clone(&self.context);
-        let found = self.readers.read_before_entry(move |sql| {
+        let found = self.readers.glance_before_entry(move |sql| {
             let seen = query::seen(&context, sql, &partner, request, content, since)?;
             Ok((seen, query::usage(sql, &partner, &agreement, now)?))
         });
