@@ -22,7 +22,7 @@ mod snapshot;
 mod together;
 
 pub use findings::{Finding, Findings};
-pub use gallery::{Compartment, Gallery, Slot};
+pub use gallery::{Asked, Compartment, Gallery, SearchTurn, Slot};
 pub use pool::{Pool, pool};
 
 use crate::template::Dimension;
