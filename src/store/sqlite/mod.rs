@@ -44,12 +44,14 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::authz::Permit;
 use crate::clock::Clock;
 use crate::ids::{CollectionName, SubjectId};
 use crate::keys::{KeyRing, RootKey, SealError, Sealed};
 use crate::secret::{Entropy, EntropyAhead};
 
-use super::{Store, StoreError, StoreKeys};
+use super::{Chunk, Store, StoreError, StoreKeys};
+use chunks::{Ahead, Foreseen, Planned};
 pub use fsck::{Fault, FaultPlace, FsckCounts, FsckReport, JournalFound, fsck};
 use journals::Journals;
 use keystore::KeyStore;
@@ -64,8 +66,10 @@ pub struct SqliteStore {
     readers: Readers,
     writer: Writer,
     snapshots: Arc<SnapshotFolder>,
-    /// Chunks are planned and written one after the other, so that templates are numbered as they are committed.
+    /// Chunks are planned one after the other, and written in that order.
     enrolling: tokio::sync::Mutex<()>,
+    /// Those that are planned and not written yet.
+    ahead: Ahead,
     path: PathBuf,
 }
 
@@ -98,7 +102,16 @@ impl SqliteStore {
         let writer = Writer::start(Arc::clone(&context), (sql, &path), journals, heads)?;
         let readers = Readers::open(&path, READERS, writer.settled())?;
         let (snapshots, enrolling) = (Arc::new(snapshots), tokio::sync::Mutex::new(()));
-        Ok(Self { context, readers, writer, snapshots, enrolling, path })
+        Ok(Self { context, readers, writer, snapshots, enrolling, ahead: Ahead::default(), path })
+    }
+
+    async fn chunks_plan(
+        &self,
+        chunks: Vec<(Permit, Chunk)>,
+        foreseen: Foreseen,
+    ) -> Result<Planned, StoreError> {
+        let context = Arc::clone(&self.context);
+        self.readers.read_before_entry(move |sql| Planned::make(&context, sql, chunks, &foreseen)).await
     }
 
     /// Destroys what the erasure of a subject has left: its key, its snapshots, and its pages in the write-ahead log.
