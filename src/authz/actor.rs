@@ -120,7 +120,7 @@ impl FromStr for Standing {
 }
 
 /// Who makes a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Actor {
     /// The person or system, as registered.
     pub name: ActorName,

@@ -24,6 +24,7 @@ mod support;
 mod table;
 #[cfg(test)]
 mod tests;
+mod told;
 mod witness;
 
 pub use action::Action;

@@ -10,6 +10,7 @@ use super::agreement::Agreement;
 use super::reason::Reason;
 use super::rulebook::{May, Rule};
 use super::rules::Rules;
+use super::told::{Asked, Permitted};
 use crate::clock::{Timestamp, day_of as day};
 use crate::ids::{ActorName, AgreementName, CollectionName, Digest, FieldName, PartnerName, PurposeName};
 
@@ -102,7 +103,7 @@ pub enum About<'a> {
 }
 
 /// How much of an agreement's volume is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Usage {
     /// A new question, after so many under the same agreement.
     Counted {
@@ -191,15 +192,45 @@ impl Rules {
     /// A [`Refusal`] unless a rule permits the call, none forbids it, and all could be evaluated.
     pub fn permit(&self, actor: &Actor, ask: &Ask<'_>) -> Result<Permit, Refusal> {
         let today = ask.now.day();
-        let agreement = self.agreement_for(actor, &ask.about, today);
-        let Some(question) = self.question(actor, ask.action, &ask.about, agreement, today) else {
-            return Err(self.refused_by_default(actor.role, ask.action));
+        let asked = Asked::of(actor, ask.action, &ask.about, today);
+        let permitted = match asked.as_ref().and_then(|asked| self.told.find(asked)) {
+            Some(permitted) => permitted,
+            None => {
+                let permitted = self.evaluated(actor, ask.action, &ask.about, today)?;
+                if let Some(asked) = asked {
+                    self.told.keep(asked, permitted.clone());
+                }
+                permitted
+            }
         };
-        let response =
-            Authorizer::new().is_authorized(&question.request, &self.book.policies, &question.entities);
+        Ok(Permit {
+            actor: actor.clone(),
+            action: ask.action,
+            content: ask.content,
+            agreement: permitted.agreement,
+            policy: self.digest(),
+            rule: permitted.rule,
+            given: ask.now,
+        })
+    }
+
+    fn evaluated(
+        &self,
+        actor: &Actor,
+        action: Action,
+        about: &About<'_>,
+        today: i64,
+    ) -> Result<Permitted, Refusal> {
+        let agreement = self.agreement_for(actor, about, today);
+        let (Some(question), Some(policies)) =
+            (self.question(actor, action, about, agreement, today), self.book.policies_of(action))
+        else {
+            return Err(self.refused_by_default(actor.role, action));
+        };
+        let response = Authorizer::new().is_authorized(&question.request, policies, &question.entities);
         let diagnostics = response.diagnostics();
         if response.decision() == Decision::Deny {
-            return Err(self.refused(actor.role, ask.action, diagnostics));
+            return Err(self.refused(actor.role, action, diagnostics));
         }
         // Cedar passes over a rule that it cannot evaluate; here that means no permission (promise 3).
         let failed = joined(
@@ -210,15 +241,18 @@ impl Rules {
         if !failed.is_empty() {
             return Err(Refusal { reason: Reason::NotPermitted, rule: failed });
         }
-        Ok(Permit {
-            actor: actor.clone(),
-            action: ask.action,
-            content: ask.content,
-            agreement: agreement.cloned(),
-            policy: self.digest(),
-            rule: joined(diagnostics.reason().map(ToString::to_string)),
-            given: ask.now,
-        })
+        let rule = joined(diagnostics.reason().map(ToString::to_string));
+        Ok(Permitted { agreement: agreement.cloned(), rule })
+    }
+
+    #[cfg(test)]
+    pub(super) fn evaluated_afresh(
+        &self,
+        actor: &Actor,
+        ask: &Ask<'_>,
+    ) -> Result<(Option<AgreementName>, String), Refusal> {
+        let permitted = self.evaluated(actor, ask.action, &ask.about, ask.now.day())?;
+        Ok((permitted.agreement.map(|agreement| agreement.name.clone()), permitted.rule))
     }
 
     /// The agreement that a question is about. Whether it may be used is for the rules to say; where several

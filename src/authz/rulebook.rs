@@ -17,8 +17,9 @@ use super::reason::Reason;
 /// Schema and rules of a folder.
 pub(super) struct RuleBook {
     pub(super) schema: Schema,
-    pub(super) policies: PolicySet,
     pub(super) actions: BTreeMap<Action, Entity>,
+    /// The rules that name an action, or every one. The others can't apply to it, and would be read all the same.
+    policies: BTreeMap<Action, PolicySet>,
     rules: BTreeMap<String, Rule>,
     may: BTreeMap<(Role, Action), May>,
 }
@@ -89,12 +90,19 @@ impl RuleBook {
             faults.push(PolicyFault::of_file("rules", "there are no rules; add files to `rules/`"));
         }
         faults.extend(validate(&schema, &policies, &places));
-        if faults.is_empty() {
-            let may = may(&rules);
-            Ok(Self { schema, policies, actions, rules, may })
-        } else {
-            Err(faults)
+        if !faults.is_empty() {
+            return Err(faults);
         }
+        let policies = policies_of_each(&actions, &schema, &policies).map_err(|error| {
+            vec![PolicyFault::of_file(SCHEMA_FILE, format!("the rules can't be told by action: {error}"))]
+        })?;
+        let may = may(&rules);
+        Ok(Self { schema, actions, policies, rules, may })
+    }
+
+    /// The rules that can apply to an action.
+    pub(super) fn policies_of(&self, action: Action) -> Option<&PolicySet> {
+        self.policies.get(&action)
     }
 
     pub(super) fn rule(&self, id: &PolicyId) -> Option<&Rule> {
@@ -178,6 +186,27 @@ fn actions(schema: &Schema, bundle: &Bundle) -> Result<BTreeMap<Action, Entity>,
         faults.push(fault("", format!("the action `{missing}` is missing; add it")));
     }
     if faults.is_empty() { Ok(actions) } else { Err(faults) }
+}
+
+fn policies_of_each(
+    actions: &BTreeMap<Action, Entity>,
+    schema: &Schema,
+    policies: &PolicySet,
+) -> Result<BTreeMap<Action, PolicySet>, String> {
+    let entities = schema.action_entities().map_err(|error| error.to_string())?;
+    let of_one = |(action, entity): (&Action, &Entity)| {
+        let uid = entity.uid();
+        // A rule about a group of actions is about each of them.
+        let names: Vec<&EntityUid> = entities.ancestors(&uid).into_iter().flatten().chain([&uid]).collect();
+        let named = policies.policies().filter(|policy| match policy.action_constraint() {
+            ActionConstraint::Any => true,
+            ActionConstraint::Eq(one) => names.contains(&&one),
+            ActionConstraint::In(some) => some.iter().any(|one| names.contains(&one)),
+        });
+        let named = PolicySet::from_policies(named.cloned()).map_err(|error| error.to_string())?;
+        Ok((*action, named))
+    };
+    actions.iter().map(of_one).collect()
 }
 
 fn read_rules<'a>(

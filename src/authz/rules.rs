@@ -13,6 +13,7 @@ use super::reader::{Mention, Mentioned};
 use super::retention::{RetentionClass, RetentionFile};
 use super::rulebook::{May, RuleBook, SCHEMA_FILE, is_rules_file};
 use super::scheme::{CollectionFile, SchemeFile};
+use super::told::Told;
 use super::witness::Witnesses;
 use crate::ids::{AgreementName, CollectionName, Digest, PartnerName, SchemeName};
 
@@ -22,6 +23,7 @@ pub struct Rules {
     digest: Digest,
     pub(super) book: RuleBook,
     pub(super) words: Words,
+    pub(super) told: Told,
     agreements: BTreeMap<AgreementName, Arc<Agreement>>,
     schemes: BTreeMap<SchemeName, SchemeFile>,
     collections: BTreeMap<CollectionName, CollectionFile>,
@@ -69,6 +71,7 @@ impl Rules {
             bundle,
             book,
             words,
+            told: Told::default(),
             agreements: found.agreements,
             schemes: found.schemes,
             collections: found.collections,

@@ -705,3 +705,47 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Questions in any order, of a few systems, standings, days and counts: what was permitted before is permitted as if
+    /// nobody had asked, and for this request.
+    #[test]
+    fn what_is_asked_again_is_decided_as_the_first_time(
+        asked in prop::collection::vec((0_u64..3, any::<bool>(), 0_u32..4, 0_u64..2, 0_usize..3, any::<u8>()), 1..40),
+    ) {
+        let specimen = Specimen::default();
+        let rules = &*SHIPPED;
+        for (day, is_active, count, samples, purpose, content) in asked {
+            let standing = if is_active { Standing::Active } else { Standing::Suspended };
+            let actor = Actor { standing, ..someone(Role::PartnerSystem) };
+            // At the end of the day's volume, of which the last is still permitted.
+            let usage = match count {
+                0 => Usage::Repeated,
+                count => Usage::Counted { today: 1_997 + count, this_year: 1_997 + count },
+            };
+            let purposes = [specimen.purpose.clone(), name("missing-persons"), name("no-such-purpose")];
+            let about = About::Query {
+                agreement: None,
+                collection: &specimen.collection,
+                purpose: &purposes[purpose],
+                samples: 1 + u32::try_from(samples).unwrap() * 100,
+                usage,
+            };
+            let content = Digest::from_bytes([content; 32]);
+            let ask = Ask { action: Action::AskQuery, about, content, now: after_days(day * 400) };
+            let (first, again) = (rules.evaluated_afresh(&actor, &ask), rules.permit(&actor, &ask));
+            match (first, again) {
+                (Ok((agreement, rule)), Ok(permit)) => {
+                    prop_assert_eq!(permit.rule(), rule);
+                    prop_assert_eq!(permit.agreement().map(|own| &own.name), agreement.as_ref());
+                    prop_assert_eq!((permit.content(), permit.given()), (content, ask.now));
+                    prop_assert_eq!((permit.actor(), permit.action()), (&actor, Action::AskQuery));
+                }
+                (Err(first), Err(again)) => prop_assert_eq!(first, again),
+                (first, again) => prop_assert!(false, "first {first:?}, then {:?}", again.err()),
+            }
+        }
+    }
+}

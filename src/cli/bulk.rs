@@ -181,7 +181,7 @@ fn put(object: &mut Value, key: &str, value: Value) {
 }
 
 /// As many as the server works on at a time. Those that a broken stream leaves open can be asked again with their ids.
-const UNDER_WAY_MAX: usize = 256;
+const UNDER_WAY_MAX: usize = 512;
 
 #[cfg(test)]
 mod tests {

@@ -84,11 +84,12 @@ pub const RPCS: usize = 512;
 /// An eighth for one trust domain, so that one partner's burst leaves room for the others.
 pub const RPCS_PER_DOMAIN: usize = 64;
 /// Items of streams under way, from being read to being taken, for each of [`RPCS`]: four partners at their share. At
-/// [`REQUEST_MAX_BYTES`] each they are 64 MiB.
-pub const STREAM_ITEMS_PER_RPC: usize = 2;
+/// [`REQUEST_MAX_BYTES`] each they are 128 MiB, and 5 MiB with one sample of 512 components each.
+pub const STREAM_ITEMS_PER_RPC: usize = 4;
 /// The same of one trust domain, for each of [`RPCS_PER_DOMAIN`].
-pub const STREAM_ITEMS_PER_RPC_OF_DOMAIN: usize = 4;
-/// Four scans of 64 probes: one under way, one that waits, and two whose answers are logged or wait for their time.
+pub const STREAM_ITEMS_PER_RPC_OF_DOMAIN: usize = 8;
+/// Eight scans of 64 probes: one under way, some that wait, and the rest whose answers are logged or wait for their time.
+/// Half as many were all waiting where work took longer than the answer's fixed time, and left at twice that.
 pub const STREAM_ITEMS_PER_DOMAIN: usize = STREAM_ITEMS_PER_RPC_OF_DOMAIN * RPCS_PER_DOMAIN;
 
 #[cfg(test)]

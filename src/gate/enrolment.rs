@@ -1,9 +1,13 @@
 //! Enrolling: chunks of a batch, row by row, each whole or not at all.
 
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
 use crate::authz::{About, Action, Permit};
 use crate::ids::{BatchId, CollectionName, FieldName, RequestId, RestrictionName};
 use crate::matching::Collection;
-use crate::store::enrolment::{BatchStarted, FieldNew, SubjectNew};
+use crate::store::enrolment::{BatchStarted, FieldNew, Line, SubjectNew};
 use crate::store::{Batch, BatchNew, Chunk, ChunkDone, ChunksDone, GalleryChange};
 use crate::template::Sample;
 
@@ -140,25 +144,37 @@ impl Gate {
 
     /// Enrols prepared chunks, one after the other: what is accepted of them is durable, logged and searchable before
     /// this returns. Each has its answer; behind one that failed nothing was enrolled.
-    pub async fn chunks_enrol(&self, ready: Vec<ChunkReady>) -> Vec<Result<ChunkAnswer, GateError>> {
+    /// They have taken their place in the `line` when they are planned, and those who come behind are planned meanwhile.
+    pub async fn chunks_enrol(
+        &self,
+        ready: Vec<ChunkReady>,
+        line: Line,
+    ) -> Vec<Result<ChunkAnswer, GateError>> {
         let mut told = Vec::with_capacity(ready.len());
         let mut chunks = Vec::with_capacity(ready.len());
         for ChunkReady { permit, chunk, accepted, rejected } in ready {
             told.push((chunk.rows, accepted, rejected));
             chunks.push((permit, chunk));
         }
-        let done = {
-            let _order = self.publish.lock().await;
-            match self.parts.store.chunks_enrol(chunks).await {
-                Ok(ChunksDone { done, change, .. }) => self.chunks_publish(change).await.map(|()| done),
-                Err(error) => Err(error.into()),
+        let done = match self.parts.store.chunks_enrol(chunks, line).await {
+            Ok((ChunksDone { done, change, .. }, in_order)) => {
+                let published = self.chunks_publish(change).await;
+                drop(in_order);
+                published.map(|()| done)
             }
+            Err(error) => Err(error.into()),
         };
         match done {
             Ok(done) => done.into_iter().zip(told).map(|(done, told)| chunk_answer(done, told)).collect(),
             // One transaction: what failed, failed for all.
             Err(error) => vec![Err(error)],
         }
+    }
+
+    /// A place among all that changes people and galleries, and word of when it is taken: whoever comes after that comes
+    /// behind.
+    pub fn line(&self) -> (Line, oneshot::Receiver<()>) {
+        Line::new(Arc::clone(&self.publish))
     }
 
     async fn chunks_publish(&self, change: GalleryChange) -> Result<(), GateError> {

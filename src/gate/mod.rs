@@ -71,7 +71,7 @@ pub struct Gate {
     /// Everything that is decided by, swapped as a whole.
     live: ArcSwap<Live>,
     /// Enrolment publishes to the live gallery in the order of its commits.
-    publish: Mutex<()>,
+    publish: Arc<Mutex<()>>,
     changes: watch::Sender<u64>,
 }
 
@@ -92,7 +92,7 @@ impl Gate {
     pub async fn open(parts: GateParts) -> Result<Self, OpenError> {
         let live = collections::load(&parts, None).await?;
         let (changes, _) = watch::channel(0);
-        Ok(Self { parts, live: ArcSwap::from_pointee(live), publish: Mutex::new(()), changes })
+        Ok(Self { parts, live: ArcSwap::from_pointee(live), publish: Arc::default(), changes })
     }
 
     /// Tells whenever people, partners or rules changed.

@@ -31,7 +31,7 @@ impl Gate {
         for collection in collections {
             let canary = collection.protect(self.canary(&collection)?);
             let canary = canary.map_err(|_| GateError::Internal { doing: "protecting the canary" })?;
-            matching::try_search(collection, canary).await.map_err(GateError::Matching)?;
+            matching::try_search(&collection, canary).await.map_err(GateError::Matching)?;
         }
         Ok(())
     }

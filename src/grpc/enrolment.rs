@@ -21,6 +21,7 @@ use super::timestamp::timestamp_to_pb;
 use crate::authz::Action;
 use crate::gate::{ChunkAnswer, ChunkAsk, ChunkReady, FieldAsk, SubjectAsk};
 use crate::store::Batch;
+use crate::store::enrolment::Line;
 use crate::template::Sample;
 
 /// Enrols subjects.
@@ -192,10 +193,10 @@ async fn chunk_prepare(
     }
 }
 
-/// Enrols what is prepared: what has become ready meanwhile goes together. The first chunk that fails ends the stream: the
-/// chunks behind it would not follow on what was answered.
+/// Enrols what is prepared: what has become ready meanwhile goes together, and is planned while what went before is
+/// written. The first chunk that fails ends the stream: the chunks behind it would not follow on what was answered.
 async fn chunks_enrol(desk: Desk, mut preparing: mpsc::Receiver<(Place, Preparing)>) {
-    let mut next = None;
+    let (mut next, mut before) = (None, None);
     loop {
         let first = match next.take() {
             Some(first) => first,
@@ -207,7 +208,9 @@ async fn chunks_enrol(desk: Desk, mut preparing: mpsc::Receiver<(Place, Preparin
         let (place, mut group) = match first {
             (place, Ok(first)) => (place, vec![first]),
             (place, Err(status)) => {
-                place.send(Err(status));
+                if answered(before).await == Stream::GoesOn {
+                    place.send(Err(status));
+                }
                 return;
             }
         };
@@ -226,7 +229,12 @@ async fn chunks_enrol(desk: Desk, mut preparing: mpsc::Receiver<(Place, Preparin
                 }
             }
         }
-        if enrol(&desk, places, group).await == Stream::Ends {
+        let (line, lined_up) = desk.gate().line();
+        before = Some(tokio::spawn(enrol(desk.clone(), places, group, line, before.take())));
+        // What fails before has no place; and the next would not follow on it.
+        if (lined_up.await.is_err() || before.as_ref().is_some_and(JoinHandle::is_finished))
+            && answered(before.take()).await == Stream::Ends
+        {
             return;
         }
     }
@@ -244,13 +252,23 @@ async fn prepared((place, begun): (Place, Preparing)) -> (Place, Result<Prepared
     (place, prepared)
 }
 
-async fn enrol(desk: &Desk, places: Vec<Place>, group: Vec<Prepared>) -> Stream {
+/// Enrols a group, and answers it behind those that went before.
+async fn enrol(
+    desk: Desk,
+    places: Vec<Place>,
+    group: Vec<Prepared>,
+    line: Line,
+    before: Option<JoinHandle<Stream>>,
+) -> Stream {
     let (mut calls, mut ready) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
     for (Prepared { call, ready: chunk, room }, place) in group.into_iter().zip(places) {
         calls.push((call, room, place));
         ready.push(chunk);
     }
-    let done = desk.gate().chunks_enrol(ready).await;
+    let done = desk.gate().chunks_enrol(ready, line).await;
+    if answered(before).await == Stream::Ends {
+        return Stream::Ends;
+    }
     for ((call, _room, place), done) in calls.into_iter().zip(done) {
         let answer = call.done(async { Ok(done?) }).await;
         let ends = answer.is_err();
@@ -260,6 +278,14 @@ async fn enrol(desk: &Desk, places: Vec<Place>, group: Vec<Prepared>) -> Stream 
         }
     }
     Stream::GoesOn
+}
+
+/// What became of those that went before.
+async fn answered(before: Option<JoinHandle<Stream>>) -> Stream {
+    match before {
+        Some(before) => before.await.unwrap_or(Stream::Ends),
+        None => Stream::GoesOn,
+    }
 }
 
 fn chunk_ask(sent: pb::EnrolSubjectsRequest) -> Result<ChunkAsk, FormFault> {
@@ -339,10 +365,11 @@ const SUBJECTS_MAX: usize = 512;
 /// What goes into one transaction: some thousand people, so that a commit, and pages that several of them share, are
 /// written once for all.
 const CHUNKS_TOGETHER: usize = 8;
-/// Of a stream, its answers that nobody took included: as many are prepared while as many are written.
-const CHUNKS_AHEAD: usize = 16;
-/// Of all streams together: at 4 MiB each, with what is made of them, 128 MiB at most, and 32 MiB in ordinary use.
-const CHUNKS: usize = 16;
+/// Of a stream, its answers that nobody took included: as many are prepared, and as many planned, while as many are
+/// written.
+const CHUNKS_AHEAD: usize = 24;
+/// Of all streams together: at 4 MiB each, with what is made of them, 192 MiB at most, and 48 MiB in ordinary use.
+const CHUNKS: usize = 24;
 
 #[cfg(test)]
 mod tests {

@@ -12,6 +12,7 @@ mod case;
 pub mod change_form;
 pub mod client;
 mod disclosure;
+mod embedding;
 mod enrolment;
 mod in_order;
 mod journal;

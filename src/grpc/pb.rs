@@ -12,10 +12,18 @@
 include!(concat!(env!("OUT_DIR"), "/pb.rs"));
 
 pub use self::onebit::administration::v1 as administration;
-pub use self::onebit::enrolment::v1 as enrolment;
 pub use self::onebit::officer::v1 as officer;
 pub use self::onebit::oversight::v1 as oversight;
-pub use self::onebit::partner::v1 as partner;
+
+pub mod enrolment {
+    pub use super::onebit::enrolment::v1::*;
+    pub use crate::grpc::embedding::Embedding;
+}
+
+pub mod partner {
+    pub use super::onebit::partner::v1::*;
+    pub use crate::grpc::embedding::Embedding;
+}
 
 /// The encoded descriptor set of every schema, for reflection and for tests that count RPCs.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/onebit.bin"));

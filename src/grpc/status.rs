@@ -428,7 +428,6 @@ mod tests {
     fn a_failed_search_is_unavailable_and_never_an_answer() {
         for error in [
             GateError::Matching(MatchingError::Moving),
-            GateError::Matching(MatchingError::Worker),
             GateError::Store(StoreError::Stopped),
             GateError::Internal { doing: "finding a collection of the rules" },
         ] {

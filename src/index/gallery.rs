@@ -1,7 +1,10 @@
 //! The live search structure of one collection.
 
 use std::collections::HashSet;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 use arc_swap::ArcSwap;
 
@@ -14,7 +17,7 @@ use super::reach;
 use super::scan::{Probe, Scan};
 use super::segment::{Entry, Segment, Source};
 use super::stage::{FirstStage, Stage};
-use super::together::{SCAN_PROBES, Together};
+use super::together::{Answers, SCAN_PROBES, Together, Turn};
 use crate::template::{Compact, Dimension, Length, Protected, Threshold};
 
 /// Where a template lies. The caller gives it and alone knows whose it is.
@@ -27,8 +30,8 @@ pub struct Compartment(pub u64);
 
 /// The live search structure of one collection.
 ///
-/// Searches see the gallery as it was at one moment and never wait for changes; those that come at the same
-/// time are answered by one scan. Changes wait for one another. A change is seen whole or not at all, and has
+/// Searches see the gallery as it was at one moment and never wait for changes; those that are asked for at the same
+/// time ([`Gallery::ask`]) are answered by one scan. Changes wait for one another. A change is seen whole or not at all, and has
 /// happened when its call returns. A removed template's bytes are wiped when the last search that saw it ends.
 pub struct Gallery {
     dimension: Dimension,
@@ -39,7 +42,33 @@ pub struct Gallery {
     pub(super) segments: ArcSwap<Vec<Arc<Segment>>>,
     /// Held by whoever changes the segments.
     writer: Mutex<()>,
-    searches: Together<Probe, Findings>,
+    searches: Arc<Together<Probe, Findings>>,
+}
+
+/// What a search finds for each of its probes, in their order, when it is awaited. It needs no thread meanwhile.
+pub struct Asked(Answers<Findings>);
+
+/// The turn to search, for those who asked and for whoever asks meanwhile. Nobody is answered before it is run; dropped, it
+/// fails those who wait.
+#[must_use = "nobody is answered unless it is run"]
+pub struct SearchTurn {
+    gallery: Arc<Gallery>,
+    turn: Turn<Probe, Findings>,
+}
+
+impl Future for Asked {
+    type Output = Result<Vec<Findings>, IndexError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context)
+    }
+}
+
+impl SearchTurn {
+    /// Searches on this thread and those of the pool until nobody waits: for threads that may block.
+    pub fn run(self) {
+        self.turn.run(|probes| self.gallery.scan(probes));
+    }
 }
 
 impl Gallery {
@@ -64,7 +93,7 @@ impl Gallery {
         kernel: Kernel,
         stage: Option<Arc<dyn Stage>>,
     ) -> Self {
-        let (segments, writer, searches) = (ArcSwap::default(), Mutex::new(()), Together::new());
+        let (segments, writer, searches) = (ArcSwap::default(), Mutex::new(()), Arc::new(Together::new()));
         Self { dimension, kernel, stage, pool, segments, writer, searches }
     }
 
@@ -175,16 +204,32 @@ impl Gallery {
     /// [`IndexError::Dimension`] and [`IndexError::Search`]: nothing is known about any of the probes then.
     pub fn search(&self, probes: &[Protected], threshold: Threshold) -> Result<Vec<Findings>, IndexError> {
         probes.iter().try_for_each(|probe| self.check(probe))?;
-        let scan = |probes: Vec<Probe>| {
-            let segments = self.segments.load_full();
-            Scan::new(segments, probes, self.dimension, self.kernel, self.stage.as_deref())?.run(&self.pool)
-        };
         let mut findings = Vec::with_capacity(probes.len());
         for probes in probes.chunks(SCAN_PROBES) {
-            let probes = probes.iter().map(|probe| Probe::of(probe, threshold)).collect();
-            findings.extend(self.searches.ask(probes, scan)?);
+            findings.extend(self.scan(probes.iter().map(|probe| Probe::of(probe, threshold)).collect())?);
         }
         Ok(findings)
+    }
+
+    /// The same, together with the searches of others. Whoever gets the turn with it has to have it run.
+    ///
+    /// # Errors
+    /// [`IndexError::Dimension`]; then nothing was asked. What is awaited fails with [`IndexError::Search`], and nothing
+    /// is known about any of the probes then.
+    pub fn ask(
+        self: &Arc<Self>,
+        probes: &[Protected],
+        threshold: Threshold,
+    ) -> Result<(Asked, Option<SearchTurn>), IndexError> {
+        probes.iter().try_for_each(|probe| self.check(probe))?;
+        let probes = probes.iter().map(|probe| Probe::of(probe, threshold)).collect();
+        let (answers, turn) = self.searches.ask(probes);
+        Ok((Asked(answers), turn.map(|turn| SearchTurn { gallery: Arc::clone(self), turn })))
+    }
+
+    fn scan(&self, probes: Vec<Probe>) -> Result<Vec<Findings>, IndexError> {
+        let segments = self.segments.load_full();
+        Scan::new(segments, probes, self.dimension, self.kernel, self.stage.as_deref())?.run(&self.pool)
     }
 
     /// What a search would find that compared every template with every probe, by the plainest means, one

@@ -26,7 +26,7 @@ mod stage;
 mod together;
 
 pub use findings::{Finding, Findings};
-pub use gallery::{Compartment, Gallery, Slot};
+pub use gallery::{Asked, Compartment, Gallery, SearchTurn, Slot};
 pub use pool::{Pool, pool};
 pub use stage::{Factory, FactoryError, FirstStage, StageError};
 

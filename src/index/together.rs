@@ -1,81 +1,71 @@
 //! Searches that are asked for at the same time go together.
 //!
-//! Whoever finds no scan running starts one at once, with everything that waits; who finds one running waits for
-//! its end and goes with the next. There is no timer: one search alone waits for nobody.
+//! Whoever finds no scan running gets the turn to scan, and starts at once with everything that waits; what comes
+//! meanwhile goes with the next scan, on the same thread. There is no timer: one search alone waits for nobody. Those who
+//! wait are woken when their answers are there, and keep no thread.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use super::IndexError;
 
 /// Questions that are answered in batches.
 pub(super) struct Together<Q, A> {
     state: Mutex<State<Q, A>>,
-    /// A scan has ended.
-    ended: Condvar,
 }
 
 struct State<Q, A> {
-    is_running: bool,
-    next: u64,
-    waiting: VecDeque<(u64, Vec<Q>)>,
-    /// `None` for what a scan left without an answer.
-    answers: HashMap<u64, Option<Vec<A>>>,
+    is_scanned: bool,
+    waiting: VecDeque<Asker<Q, A>>,
+}
+
+struct Asker<Q, A> {
+    questions: Vec<Q>,
+    place: Arc<Place<A>>,
+}
+
+/// Where the answers to an asker's questions come to.
+struct Place<A>(Mutex<Held<A>>);
+
+enum Held<A> {
+    Nothing(Option<Waker>),
+    Answers(Vec<A>),
+    /// No answers, and none will come: the scan failed, or they were taken.
+    Failed,
+}
+
+/// Answers that are on their way, in the order of the questions. Whoever drops it gives up its questions.
+///
+/// It fails with [`IndexError::Search`] for everyone in a scan that failed, panicked or gave another number of answers.
+pub(super) struct Answers<A>(Arc<Place<A>>);
+
+/// The turn to scan; only one is given at a time. Without it those who wait are never answered, and dropping it tells
+/// them that.
+#[must_use = "whoever waits is answered by `Turn::run` alone"]
+pub(super) struct Turn<Q, A> {
+    together: Arc<Together<Q, A>>,
+    /// Somebody else may have the next one.
+    is_over: bool,
 }
 
 impl<Q, A> Together<Q, A> {
     pub(super) fn new() -> Self {
-        let state = State { is_running: false, next: 0, waiting: VecDeque::new(), answers: HashMap::new() };
-        Self { state: Mutex::new(state), ended: Condvar::new() }
+        Self { state: Mutex::new(State { is_scanned: false, waiting: VecDeque::new() }) }
     }
 
-    /// Answers these questions by `scan`, perhaps together with those of others, perhaps on another's thread.
-    ///
-    /// # Errors
-    /// [`IndexError::Search`] for everyone in a scan that failed, panicked or gave another number of answers.
-    pub(super) fn ask(
-        &self,
-        questions: Vec<Q>,
-        scan: impl Fn(Vec<Q>) -> Result<Vec<A>, IndexError>,
-    ) -> Result<Vec<A>, IndexError> {
+    /// Asks these questions; with the turn to scan, unless somebody has it.
+    pub(super) fn ask(self: &Arc<Self>, questions: Vec<Q>) -> (Answers<A>, Option<Turn<Q, A>>) {
+        let place = Arc::new(Place(Mutex::new(Held::Nothing(None))));
         let mut state = self.state();
-        let mine = state.next;
-        state.next = mine.wrapping_add(1);
-        state.waiting.push_back((mine, questions));
-        loop {
-            if let Some(answer) = state.answers.remove(&mine) {
-                return answer.ok_or(IndexError::Search);
-            }
-            if state.is_running {
-                state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let batch = state.batch();
-            state.is_running = true;
-            drop(state);
-            self.run(batch, &scan);
-            state = self.state();
-        }
-    }
-
-    fn run(&self, batch: Vec<(u64, Vec<Q>)>, scan: impl Fn(Vec<Q>) -> Result<Vec<A>, IndexError>) {
-        let mut shares = Vec::with_capacity(batch.len());
-        let mut questions = Vec::new();
-        for (number, mut own) in batch {
-            shares.push((number, own.len()));
-            questions.append(&mut own);
-        }
-        // Whatever happens in the scan, a panic as well, when this goes everyone has an answer.
-        let mut ending = Ending { together: self, answers: Vec::new(), left: shares };
-        let asked = questions.len();
-        let Ok(answers) = scan(questions) else { return };
-        if answers.len() != asked {
-            return;
-        }
-        let mut answers = answers.into_iter();
-        for (number, share) in std::mem::take(&mut ending.left) {
-            ending.answers.push((number, answers.by_ref().take(share).collect()));
-        }
+        state.waiting.push_back(Asker { questions, place: Arc::clone(&place) });
+        let turn =
+            if state.is_scanned { None } else { Some(Turn { together: Arc::clone(self), is_over: false }) };
+        state.is_scanned = true;
+        (Answers(place), turn)
     }
 
     fn state(&self) -> MutexGuard<'_, State<Q, A>> {
@@ -84,33 +74,107 @@ impl<Q, A> Together<Q, A> {
     }
 }
 
-impl<Q, A> State<Q, A> {
-    /// What has waited longest: as many askers as make [`SCAN_PROBES`], and one at least.
-    fn batch(&mut self) -> Vec<(u64, Vec<Q>)> {
-        let mut questions = 0_usize;
-        let fitting = self.waiting.iter().take_while(|(_, own)| {
-            questions = questions.saturating_add(own.len());
-            questions <= SCAN_PROBES
-        });
-        let fitting = fitting.count().max(1).min(self.waiting.len());
-        self.waiting.drain(..fitting).collect()
+impl<Q, A> Turn<Q, A> {
+    /// Scans on this thread until nobody waits.
+    pub(super) fn run(mut self, scan: impl Fn(Vec<Q>) -> Result<Vec<A>, IndexError>) {
+        loop {
+            let batch = {
+                let mut state = self.together.state();
+                let batch = state.batch();
+                if batch.is_empty() {
+                    // INVARIANT: under the same lock, so that whoever comes from here on gets the turn.
+                    state.is_scanned = false;
+                    self.is_over = true;
+                    return;
+                }
+                batch
+            };
+            scanned(batch, &scan);
+        }
     }
 }
 
-/// The end of a scan.
-struct Ending<'a, Q, A> {
-    together: &'a Together<Q, A>,
-    answers: Vec<(u64, Vec<A>)>,
-    left: Vec<(u64, usize)>,
+fn scanned<Q, A>(batch: Vec<Asker<Q, A>>, scan: impl Fn(Vec<Q>) -> Result<Vec<A>, IndexError>) {
+    let mut shares = Vec::with_capacity(batch.len());
+    let mut questions = Vec::new();
+    for Asker { questions: mut own, place } in batch {
+        shares.push((own.len(), place));
+        questions.append(&mut own);
+    }
+    let asked = questions.len();
+    // A panic is one for those in this scan, and the others are scanned for all the same.
+    let answers = catch_unwind(AssertUnwindSafe(|| scan(questions)));
+    let answers = answers.ok().and_then(Result::ok).filter(|answers| answers.len() == asked);
+    let mut answers = answers.map(Vec::into_iter);
+    for (share, place) in shares {
+        match &mut answers {
+            Some(answers) => place.put(Held::Answers(answers.by_ref().take(share).collect())),
+            None => place.put(Held::Failed),
+        }
+    }
 }
 
-impl<Q, A> Drop for Ending<'_, Q, A> {
+impl<Q, A> Drop for Turn<Q, A> {
     fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        // It was never run, or not to its end.
         let mut state = self.together.state();
-        state.answers.extend(self.answers.drain(..).map(|(number, answers)| (number, Some(answers))));
-        state.answers.extend(self.left.drain(..).map(|(number, _)| (number, None)));
-        state.is_running = false;
-        self.together.ended.notify_all();
+        state.is_scanned = false;
+        let left = std::mem::take(&mut state.waiting);
+        drop(state);
+        left.iter().for_each(|asker| asker.place.put(Held::Failed));
+    }
+}
+
+impl<Q, A> State<Q, A> {
+    /// What has waited longest: as many askers as make [`SCAN_PROBES`], and one at least if anybody waits. Those who have
+    /// gone are left out.
+    fn batch(&mut self) -> Vec<Asker<Q, A>> {
+        let (mut batch, mut questions) = (Vec::new(), 0_usize);
+        while let Some(next) = self.waiting.front() {
+            let is_waited_for = Arc::strong_count(&next.place) > 1;
+            let with_it = questions.saturating_add(next.questions.len());
+            if is_waited_for && !batch.is_empty() && with_it > SCAN_PROBES {
+                break;
+            }
+            let next = self.waiting.pop_front();
+            if is_waited_for {
+                questions = with_it;
+                batch.extend(next);
+            }
+        }
+        batch
+    }
+}
+
+impl<A> Place<A> {
+    fn put(&self, held: Held<A>) {
+        let before = std::mem::replace(&mut *self.held(), held);
+        if let Held::Nothing(Some(waker)) = before {
+            waker.wake();
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held<A>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<A> Future for Answers<A> {
+    type Output = Result<Vec<A>, IndexError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut held = self.0.held();
+        if matches!(*held, Held::Nothing(_)) {
+            *held = Held::Nothing(Some(context.waker().clone()));
+            return Poll::Pending;
+        }
+        Poll::Ready(match std::mem::replace(&mut *held, Held::Failed) {
+            Held::Answers(answers) => Ok(answers),
+            Held::Failed | Held::Nothing(_) => Err(IndexError::Search),
+        })
     }
 }
 
@@ -120,9 +184,8 @@ pub(super) const SCAN_PROBES: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Barrier;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::thread;
+    use std::cell::RefCell;
+    use std::pin::pin;
 
     use super::*;
 
@@ -130,106 +193,148 @@ mod tests {
         Ok(questions.into_iter().map(|question| question * 2).collect())
     }
 
-    /// Waits until so many askers wait for the next scan.
-    fn until_waiting(together: &Together<u64, u64>, askers: usize) {
-        while together.state().waiting.len() < askers {
-            thread::yield_now();
+    /// The answers, if they are there.
+    fn ready(answers: Answers<u64>) -> Option<Result<Vec<u64>, IndexError>> {
+        match pin!(answers).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(answers) => Some(answers),
+            Poll::Pending => None,
         }
     }
 
+    fn together() -> Arc<Together<u64, u64>> {
+        Arc::new(Together::new())
+    }
+
     #[test]
-    fn one_alone_is_answered_at_once_on_its_own_thread() {
-        let together = Together::new();
-        let caller = thread::current().id();
-        let answer = together.ask(vec![1, 2], |questions| {
-            assert_eq!(thread::current().id(), caller);
-            doubled(questions)
-        });
-        assert_eq!(answer.unwrap(), [2, 4]);
-        assert!(together.ask(vec![], doubled).unwrap().is_empty());
+    fn one_alone_gets_the_turn_and_is_answered_by_it() {
+        let together = together();
+        for _ in 0..2 {
+            let (answers, turn) = together.ask(vec![1, 2]);
+            turn.unwrap().run(doubled);
+            assert_eq!(ready(answers).unwrap().unwrap(), [2, 4]);
+            let (answers, turn) = together.ask(vec![]);
+            turn.unwrap().run(doubled);
+            assert!(ready(answers).unwrap().unwrap().is_empty());
+        }
     }
 
     #[test]
     fn who_comes_during_a_scan_goes_with_the_next_and_gets_its_own_answers() {
-        let together = Together::new();
-        let (started, go) = (Barrier::new(2), Barrier::new(2));
-        let sizes = Mutex::new(Vec::new());
-        let scan = |questions: Vec<u64>| {
-            sizes.lock().unwrap().push(questions.len());
-            doubled(questions)
-        };
-        thread::scope(|scope| {
-            let first = scope.spawn(|| {
-                together.ask(vec![100], |questions| {
-                    started.wait();
-                    go.wait();
-                    doubled(questions)
-                })
-            });
-            started.wait();
-            let (together, scan) = (&together, &scan);
-            let others: Vec<_> = (0..20_u64)
-                .map(|number| (number, scope.spawn(move || together.ask(vec![number, number + 1_000], scan))))
-                .collect();
-            until_waiting(together, 20);
-            go.wait();
-            assert_eq!(first.join().unwrap().unwrap(), [200]);
-            for (number, other) in others {
-                assert_eq!(other.join().unwrap().unwrap(), [number * 2, number * 2 + 2_000]);
+        let together = together();
+        let (first, turn) = together.ask(vec![100]);
+        let (others, sizes) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+        turn.unwrap().run(|questions| {
+            sizes.borrow_mut().push(questions.len());
+            if others.borrow().is_empty() {
+                let ask = |number: u64| {
+                    let (answers, turn) = together.ask(vec![number, number + 1_000]);
+                    assert!(turn.is_none(), "somebody has the turn");
+                    (number, answers)
+                };
+                others.borrow_mut().extend((0..20).map(ask));
             }
+            doubled(questions)
         });
-        assert_eq!(*sizes.lock().unwrap(), [40], "all that waited should have gone together");
+        assert_eq!(ready(first).unwrap().unwrap(), [200]);
+        for (number, answers) in others.into_inner() {
+            assert_eq!(ready(answers).unwrap().unwrap(), [number * 2, number * 2 + 2_000]);
+        }
+        assert_eq!(*sizes.borrow(), [1, 40], "all that waited should have gone together");
+    }
+
+    #[test]
+    fn who_waits_is_woken_and_an_answer_is_there_then() {
+        struct Woken(Mutex<u32>);
+        impl std::task::Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                *self.0.lock().unwrap() += 1;
+            }
+        }
+        let together = together();
+        let (answers, turn) = together.ask(vec![3]);
+        let mut answers = pin!(answers);
+        let woken = Arc::new(Woken(Mutex::new(0)));
+        let waker = Waker::from(Arc::clone(&woken));
+        assert!(answers.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert_eq!(*woken.0.lock().unwrap(), 0);
+        std::thread::scope(|scope| scope.spawn(|| turn.unwrap().run(doubled)).join().unwrap());
+        assert_eq!(*woken.0.lock().unwrap(), 1);
+        assert!(matches!(answers.poll(&mut Context::from_waker(&waker)), Poll::Ready(Ok(six)) if six == [6]));
     }
 
     #[test]
     fn no_scan_takes_more_than_its_number_but_for_one_asker_who_has_more() {
-        let together: Together<u64, u64> = Together::new();
-        let mut state = together.state();
-        for (number, questions) in (0..).zip([40_usize, 24, 1, 200, 3]) {
-            state.waiting.push_back((number, vec![0; questions]));
-        }
-        let sizes: Vec<usize> =
-            (0..4).map(|_| state.batch().iter().map(|(_, own)| own.len()).sum()).collect();
-        assert_eq!(sizes, [64, 1, 200, 3]);
+        let together = together();
+        let (first, turn) = together.ask(vec![0; 40]);
+        let others: Vec<_> =
+            [24_usize, 1, 200, 3].map(|many| together.ask(vec![0; many]).0).into_iter().collect();
+        let sizes = RefCell::new(Vec::new());
+        turn.unwrap().run(|questions| {
+            sizes.borrow_mut().push(questions.len());
+            doubled(questions)
+        });
+        assert_eq!(*sizes.borrow(), [64, 1, 200, 3]);
+        assert!(ready(first).is_some() && others.into_iter().all(|one| ready(one).is_some()));
+    }
+
+    #[test]
+    fn questions_of_those_who_went_away_are_not_scanned() {
+        let together = together();
+        let (gone, turn) = together.ask(vec![1; 64]);
+        let (stays, _) = together.ask(vec![7]);
+        drop(gone);
+        turn.unwrap().run(|questions| {
+            assert_eq!(questions, [7], "nobody waits for the others");
+            doubled(questions)
+        });
+        assert_eq!(ready(stays).unwrap().unwrap(), [14]);
     }
 
     #[test]
     fn an_error_and_a_panic_reach_everyone_in_the_scan_and_nobody_else() {
         for panics in [false, true] {
-            let together = Together::new();
-            let (started, go) = (Barrier::new(2), Barrier::new(2));
-            let failed = AtomicUsize::new(0);
-            let scan = |_: Vec<u64>| {
-                failed.fetch_add(1, Ordering::Relaxed);
-                assert!(!panics, "a scan that panics");
-                Err(IndexError::Search)
-            };
-            thread::scope(|scope| {
-                let first = scope.spawn(|| {
-                    together.ask(vec![1], |questions| {
-                        started.wait();
-                        go.wait();
-                        doubled(questions)
-                    })
-                });
-                started.wait();
-                let others: Vec<_> = (0..5).map(|_| scope.spawn(|| together.ask(vec![7], scan))).collect();
-                until_waiting(&together, 5);
-                go.wait();
-                assert_eq!(first.join().unwrap().unwrap(), [2], "who went before is not concerned");
-                for other in others {
-                    // Who runs the scan panics with it; the others are told that it failed.
-                    assert!(!matches!(other.join(), Ok(Ok(_))), "a failed scan answered");
+            let together = together();
+            let (full, turn) = together.ask(vec![1; 64]);
+            let (next, _) = together.ask(vec![7; 30]);
+            let (beside, _) = together.ask(vec![8; 30]);
+            let (last, _) = together.ask(vec![2; 60]);
+            turn.unwrap().run(|questions| match questions.first() {
+                Some(7) => {
+                    assert!(!panics, "a scan that panics");
+                    Err(IndexError::Search)
                 }
+                _ => doubled(questions),
             });
-            assert_eq!(failed.load(Ordering::Relaxed), 1, "all five should have been in one scan");
-            assert_eq!(together.ask(vec![4], doubled).unwrap(), [8], "the next scan should run");
+            for answered in [full, last] {
+                assert!(ready(answered).unwrap().is_ok(), "another scan is not concerned");
+            }
+            for failed in [next, beside] {
+                assert!(matches!(ready(failed), Some(Err(IndexError::Search))), "a failed scan answered");
+            }
+            let (after, turn) = together.ask(vec![4]);
+            turn.unwrap().run(doubled);
+            assert_eq!(ready(after).unwrap().unwrap(), [8], "the next scan should run");
         }
     }
 
     #[test]
+    fn a_turn_that_is_never_run_fails_those_who_wait_and_the_next_has_another() {
+        let together = together();
+        let (first, turn) = together.ask(vec![1]);
+        let (second, _) = together.ask(vec![2]);
+        assert!(ready(together.ask(vec![3]).0).is_none());
+        drop(turn);
+        assert!(matches!((ready(first), ready(second)), (Some(Err(_)), Some(Err(_)))));
+        let (answers, turn) = together.ask(vec![4]);
+        turn.unwrap().run(doubled);
+        assert_eq!(ready(answers).unwrap().unwrap(), [8]);
+    }
+
+    #[test]
     fn a_wrong_number_of_answers_is_an_error() {
-        let together: Together<u64, u64> = Together::new();
-        assert!(matches!(together.ask(vec![1, 2], |_| Ok(vec![1])), Err(IndexError::Search)));
+        let together = together();
+        let (answers, turn) = together.ask(vec![1, 2]);
+        turn.unwrap().run(|_| Ok(vec![1]));
+        assert!(matches!(ready(answers), Some(Err(IndexError::Search))));
     }
 }

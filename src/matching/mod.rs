@@ -65,13 +65,12 @@ pub async fn decide(
 ) -> Result<Withheld<Verdict>, MatchingError> {
     let agreement = permit.agreement().ok_or(MatchingError::NoAgreement)?;
     let threshold = threshold(&question, agreement)?;
-    let probes = Arc::new(question.probes);
     for attempt in 0..SEARCHES {
         if attempt > 0 {
             // Whoever was enrolled again or erased is so in the gallery, too, when the change under way is over.
             drop(question.changing.lock().await);
         }
-        let findings = search(Arc::clone(&question.collection), Arc::clone(&probes), threshold).await?;
+        let findings = search(&question.collection.gallery, &question.probes, threshold).await?;
         let best = best(&findings, question.sets, agreement);
         if let Some(verdict) = verdict(store, &best, threshold).await? {
             return Ok(Withheld::new(verdict));
@@ -85,9 +84,9 @@ pub async fn decide(
 ///
 /// # Errors
 /// [`MatchingError::Index`] when the gallery can't be searched.
-pub async fn try_search(collection: Arc<Collection>, canary: Protected) -> Result<(), MatchingError> {
+pub async fn try_search(collection: &Collection, canary: Protected) -> Result<(), MatchingError> {
     let threshold = Threshold::new(CANARY_THRESHOLD).map_err(MatchingError::Calibration)?;
-    search(collection, Arc::new(vec![canary]), threshold).await.map(|_| ())
+    search(&collection.gallery, &[canary], threshold).await.map(|_| ())
 }
 
 /// What went wrong; none of it tells who is enrolled.
@@ -104,9 +103,6 @@ pub enum MatchingError {
     /// The index failed.
     #[error("the gallery could not be searched")]
     Index(#[source] IndexError),
-    /// The worker ended.
-    #[error("the search ended before its time")]
-    Worker,
     /// The gallery changed under every search.
     #[error("the gallery changed while it was searched; ask again")]
     Moving,
@@ -131,12 +127,16 @@ fn threshold(question: &Question<'_>, agreement: &Agreement) -> Result<Threshold
 }
 
 async fn search(
-    collection: Arc<Collection>,
-    probes: Arc<Vec<Protected>>,
+    gallery: &Arc<Gallery>,
+    probes: &[Protected],
     threshold: Threshold,
 ) -> Result<Vec<Findings>, MatchingError> {
-    let searched = tokio::task::spawn_blocking(move || collection.gallery.search(&probes, threshold));
-    searched.await.map_err(|_| MatchingError::Worker)?.map_err(MatchingError::Index)
+    let (asked, turn) = gallery.ask(probes, threshold).map_err(MatchingError::Index)?;
+    if let Some(turn) = turn {
+        // Not waited for: it goes on as long as others ask, and what is asked here may be found before.
+        drop(tokio::task::spawn_blocking(move || turn.run()));
+    }
+    asked.await.map_err(MatchingError::Index)
 }
 
 /// The best finding on each side of what the partner may see.

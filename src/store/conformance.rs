@@ -13,7 +13,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 
 use super::disclosure::{AskSignature, Decided, ReleaseTerms, Requested, Stepped};
-use super::enrolment::{BatchStarted, CollectionNew, FieldNew, RestrictionNew, SubjectNew};
+use super::enrolment::{BatchStarted, CollectionNew, FieldNew, Line, RestrictionNew, SubjectNew};
 use super::query::QueryRecorded;
 use super::*;
 use crate::approval::{
@@ -183,12 +183,17 @@ impl Bench {
         };
         let permit =
             self.permit("intake", Action::EnrolSubjects, About::Collection { collection: &batch }).await;
-        let ChunksDone { done, change, receipt } =
-            self.store.chunks_enrol(vec![(permit, chunk)]).await.unwrap();
+        let ChunksDone { done, change, receipt } = self.chunks_enrol(vec![(permit, chunk)]).await.unwrap();
         assert!(matches!(done[..], [ChunkDone::Enrolled { .. }]), "a first chunk is enrolled");
         assert!(receipt.is_some(), "what is enrolled has an entry");
         let slot = change.added.first().expect("the subject has a template").slot;
         self.store.slot_subject(vec![slot]).await.unwrap().pop().flatten().expect("the slot has a subject")
+    }
+
+    /// Enrols chunks that nothing else is in line with.
+    pub(crate) async fn chunks_enrol(&self, chunks: Vec<(Permit, Chunk)>) -> Result<ChunksDone, StoreError> {
+        let (line, _) = Line::new(Arc::default());
+        self.store.chunks_enrol(chunks, line).await.map(|(done, _)| done)
     }
 
     fn subject(&self, rng: &mut ChaCha8Rng, source_id: &str, restrictions: &[&str]) -> SubjectNew {
@@ -519,7 +524,7 @@ pub(crate) async fn a_broken_off_batch_goes_on_where_it_was(bench: Bench) {
     let enrol = async |chunk| {
         let permit =
             bench.permit("intake", Action::EnrolSubjects, About::Collection { collection: &name }).await;
-        bench.store.chunks_enrol(vec![(permit, chunk)]).await.unwrap().done.pop().expect("one answer")
+        bench.chunks_enrol(vec![(permit, chunk)]).await.unwrap().done.pop().expect("one answer")
     };
     assert!(matches!(enrol(chunk(0, b"one")).await, ChunkDone::Enrolled { .. }));
     let ChunkDone::Repeated { rejected, batch: same } = enrol(chunk(0, b"one")).await else {

@@ -1,5 +1,9 @@
 //! Subjects, their templates, records and restrictions, and what changes of them in the live gallery.
 
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
+
 use super::StoreError;
 use crate::clock::Timestamp;
 use crate::ids::{
@@ -105,6 +109,34 @@ pub struct ChunksDone {
     pub done: Vec<ChunkDone>,
     /// What changes in the live gallery by all of them.
     pub change: GalleryChange,
+}
+
+/// The place of chunks among everything that changes people. It is taken when they are planned, so that the next ones are
+/// planned while these are written, and kept until what changed is published.
+pub struct Line {
+    order: Arc<Mutex<()>>,
+    planned: oneshot::Sender<()>,
+}
+
+/// The order of changes, held.
+pub type InOrder = OwnedMutexGuard<()>;
+
+impl Line {
+    /// A place in this order; and word of when it is taken, from when on the next may line up. Nobody who is told
+    /// otherwise has taken it.
+    #[must_use]
+    pub fn new(order: Arc<Mutex<()>>) -> (Self, oneshot::Receiver<()>) {
+        let (planned, told) = oneshot::channel();
+        (Self { order, planned }, told)
+    }
+
+    /// Waits for the place.
+    pub(super) async fn take(self) -> InOrder {
+        let held = self.order.lock_owned().await;
+        // Nobody may want to know.
+        let _ = self.planned.send(());
+        held
+    }
 }
 
 /// What came of a chunk.

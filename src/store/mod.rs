@@ -190,8 +190,13 @@ pub trait Store: Send + Sync {
     async fn batch_get(&self, owner: crate::ids::ActorName, id: BatchId)
     -> Result<Option<Batch>, StoreError>;
     /// Enrols what was accepted of these chunks, one after the other, each with an entry of its own: all of them that
-    /// follow on what was answered, or none.
-    async fn chunks_enrol(&self, chunks: Vec<(Permit, Chunk)>) -> Result<ChunksDone, StoreError>;
+    /// follow on what was answered, or none. What lines up behind is planned meanwhile; the place in line comes back with
+    /// what changed.
+    async fn chunks_enrol(
+        &self,
+        chunks: Vec<(Permit, Chunk)>,
+        line: enrolment::Line,
+    ) -> Result<(ChunksDone, enrolment::InOrder), StoreError>;
     /// What is held of a subject, without values.
     async fn subject_get(&self, source: Pseudonym) -> Result<Option<SubjectFacts>, StoreError>;
     /// Hides a subject.

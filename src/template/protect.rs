@@ -177,7 +177,9 @@ fn encoded_bytes(dimension: Dimension) -> usize {
     reason = "the nearest 16-bit number is meant, and the value is clamped to its range"
 )]
 fn quantised(value: f64) -> i16 {
-    value.round().clamp(-f64::from(LARGEST), f64::from(LARGEST)) as i16
+    let value = value.clamp(-f64::from(LARGEST), f64::from(LARGEST));
+    // `round`, without a call for each: halves away from zero. Half itself would bring what lies just below it up.
+    (value + 0.5_f64.next_down().copysign(value)) as i16
 }
 
 #[expect(clippy::as_conversions, reason = "the nearest 32-bit float is meant")]
@@ -254,6 +256,16 @@ mod tests {
             let (a, b): (Vec<i16>, Vec<i16>) = pairs.into_iter().unzip();
             let expected: i64 = a.iter().zip(&b).map(|(&a, &b)| i64::from(a) * i64::from(b)).sum();
             prop_assert_eq!(dot(&a, &b), expected);
+        }
+    }
+
+    #[test]
+    fn components_are_rounded_to_the_nearest_and_halves_away_from_zero() {
+        let near = (-65_540..=65_540_i32).map(|halves| f64::from(halves) / 2.0);
+        let beside = near.flat_map(|value| [value.next_down(), value, value.next_up()]);
+        for value in beside.chain([0.0, -0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300]) {
+            let expected = value.round().clamp(-f64::from(LARGEST), f64::from(LARGEST)) as i16;
+            assert_eq!(quantised(value), expected, "{value:?}");
         }
     }
 

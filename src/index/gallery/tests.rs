@@ -392,7 +392,7 @@ fn a_gallery_far_from_the_model_is_scanned_again_and_finds_the_same() {
 
 #[test]
 fn searches_at_the_same_time_find_what_they_find_alone() {
-    let (gallery, transform) = (gallery(64), synthetic::transform(64, 1));
+    let (gallery, transform) = (Arc::new(gallery(64)), synthetic::transform(64, 1));
     let rows = (0..3_000).map(|slot| (Slot(slot), Compartment(slot % 2), person(slot, &transform)));
     gallery.insert(rows.collect()).unwrap();
     thread::scope(|scope| {
@@ -400,8 +400,14 @@ fn searches_at_the_same_time_find_what_they_find_alone() {
             .map(|first| {
                 let (gallery, transform) = (&gallery, &transform);
                 scope.spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
                     for number in (first * 100..).take(30) {
-                        let found = gallery.search(&[person(number, transform)], half()).unwrap();
+                        let probe = [person(number, transform)];
+                        let (asked, turn) = gallery.ask(&probe, half()).unwrap();
+                        if let Some(turn) = turn {
+                            turn.run();
+                        }
+                        let found = runtime.block_on(asked).unwrap();
                         let own = found[0].of(Compartment(number % 2)).map(|row| row.slot);
                         assert_eq!(own, Some(Slot(number)), "an answer of another's question");
                     }

@@ -40,7 +40,7 @@ async fn loaded(bench: &Bench) -> Vec<u64> {
 pub(crate) async fn chunks_that_come_together_are_enrolled_in_their_order(bench: Bench) {
     let id = batch(&bench).await;
     let together = vec![chunk(&bench, id, 0, &["a", "b"]).await, chunk(&bench, id, 3, &["c"]).await];
-    let ChunksDone { receipt, done, change } = bench.store.chunks_enrol(together).await.unwrap();
+    let ChunksDone { receipt, done, change } = bench.chunks_enrol(together).await.unwrap();
     assert!(receipt.is_some(), "what is enrolled has an entry");
     let rows: Vec<_> = done.iter().map(rows_done).collect();
     assert_eq!(rows, [Some((3, 2)), Some((5, 3))], "each is answered as if it came alone");
@@ -54,7 +54,7 @@ pub(crate) async fn chunks_that_come_together_are_enrolled_in_their_order(bench:
         chunk(&bench, id, 9, &["e"]).await,
         chunk(&bench, id, 7, &["f"]).await,
     ];
-    let ChunksDone { done, change, .. } = bench.store.chunks_enrol(together).await.unwrap();
+    let ChunksDone { done, change, .. } = bench.chunks_enrol(together).await.unwrap();
     assert!(matches!(done[0], ChunkDone::Repeated { .. }));
     assert_eq!(rows_done(&done[1]), Some((7, 4)));
     for refused in &done[2..] {
@@ -63,7 +63,7 @@ pub(crate) async fn chunks_that_come_together_are_enrolled_in_their_order(bench:
     assert_eq!((change.added.len(), loaded(&bench).await.len()), (1, 4));
 
     let nobodys = vec![chunk(&bench, BatchId::from_bytes([9; 16]), 0, &["g"]).await];
-    let ChunksDone { receipt, done, change } = bench.store.chunks_enrol(nobodys).await.unwrap();
+    let ChunksDone { receipt, done, change } = bench.chunks_enrol(nobodys).await.unwrap();
     assert!(matches!(done[..], [ChunkDone::NoBatch]));
     assert!(receipt.is_none() && change.added.is_empty(), "nothing was enrolled, so there is no entry");
 }
@@ -73,7 +73,7 @@ pub(crate) async fn a_person_who_comes_twice_together_is_one(bench: Bench) {
     let id = batch(&bench).await;
     let together =
         vec![chunk(&bench, id, 0, &["a", "b", "a"]).await, chunk(&bench, id, 4, &["b", "c"]).await];
-    let ChunksDone { done, change, .. } = bench.store.chunks_enrol(together).await.unwrap();
+    let ChunksDone { done, change, .. } = bench.chunks_enrol(together).await.unwrap();
     assert_eq!(rows_done(&done[1]), Some((7, 5)));
     let added: Vec<_> = change.added.iter().map(|added| added.slot).collect();
     assert!(change.removed.is_empty(), "what was never searched is not taken out");
@@ -86,7 +86,7 @@ pub(crate) async fn a_person_who_comes_twice_together_is_one(bench: Bench) {
 
     // Enrolled again later: the template that is searched goes.
     let again = vec![chunk(&bench, id, 7, &["b", "b"]).await];
-    let ChunksDone { change, .. } = bench.store.chunks_enrol(again).await.unwrap();
+    let ChunksDone { change, .. } = bench.chunks_enrol(again).await.unwrap();
     let removed: Vec<_> = change.removed.iter().map(|(_, slot)| *slot).collect();
     assert_eq!((removed, change.added.len()), (vec![4], 1));
     assert_eq!(loaded(&bench).await, [3, 5, change.added[0].slot]);

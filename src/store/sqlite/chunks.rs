@@ -1,5 +1,7 @@
 //! Chunks of enrolment: looked up, numbered and sealed beside the writer, which then has rows to write and nothing else
-//! to do. Chunks that wait together are written together.
+//! to do. Chunks that wait together are written together, and the next ones are planned meanwhile.
+
+mod ahead;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -21,12 +23,23 @@ use super::enrolment::{
 use super::tx::Tx;
 use super::{Context, count, database, record, sealed};
 
+use ahead::Facts;
+pub(super) use ahead::{Ahead, Foreseen};
+
 /// What came of planned chunks.
 pub(super) enum Written {
     /// Each was answered; what changes in the live gallery by all of them.
     Done(Vec<ChunkDone>, GalleryChange),
     /// What the plan was made of is not so any more, and nothing was written: plan them again.
     Stale(Vec<(Permit, Chunk)>),
+}
+
+/// What planning chunks came to.
+pub(super) enum Planned {
+    /// They can be written.
+    Ready(Plan),
+    /// They are about people who are on the way into the database: to be planned when those are there.
+    Meets(Vec<(Permit, Chunk)>),
 }
 
 /// Chunks of one batch that are ready to be written.
@@ -73,15 +86,39 @@ enum Met {
     Again,
 }
 
-impl Plan {
-    /// Plans chunks as the database is now. Keys of people who are new are durable when it returns; one whose
-    /// subject is then never written opens nothing and harms nobody.
+impl Planned {
+    /// Plans chunks as the database will be when what is ahead is there. Keys of people who are new are durable when it
+    /// returns; one whose subject is then never written opens nothing and harms nobody.
     pub(super) fn make(
         context: &Context,
         sql: &Connection,
         asked: Vec<(Permit, Chunk)>,
+        ahead: &Foreseen,
     ) -> Result<Self, StoreError> {
-        let turns = turns(sql, asked.iter().map(|(permit, chunk)| (permit, chunk)))?;
+        let mut people = asked.iter().flat_map(|(_, chunk)| &chunk.subjects);
+        if ahead.meets(people.by_ref().map(|subject| subject.source.as_bytes())) {
+            return Ok(Self::Meets(asked));
+        }
+        Plan::make(context, sql, asked, ahead).map(Self::Ready)
+    }
+
+    /// The plan of chunks that nothing is ahead of.
+    pub(super) fn alone(self) -> Result<Plan, StoreError> {
+        match self {
+            Self::Ready(plan) => Ok(plan),
+            Self::Meets(_) => Err(StoreError::Overloaded),
+        }
+    }
+}
+
+impl Plan {
+    fn make(
+        context: &Context,
+        sql: &Connection,
+        asked: Vec<(Permit, Chunk)>,
+        ahead: &Foreseen,
+    ) -> Result<Self, StoreError> {
+        let turns = turns(sql, asked.iter().map(|(permit, chunk)| (permit, chunk)), ahead)?;
         let mut people = People::new(context.entropy.as_ref())?;
         let mut chunks = Vec::with_capacity(asked.len());
         for ((permit, mut chunk), turn) in asked.into_iter().zip(turns) {
@@ -91,7 +128,7 @@ impl Plan {
             let subjects = subjects.into_iter().map(|new| people.plan(sql, new)).collect::<Result<_, _>>()?;
             chunks.push(PlannedChunk { permit, chunk, turn, subjects });
         }
-        let mut plan = Self { chunks, first_slot: next_slot(sql)? };
+        let mut plan = Self { chunks, first_slot: ahead.next_slot(next_slot(sql)?) };
         plan.seal(context)?;
         Ok(plan)
     }
@@ -132,6 +169,22 @@ impl Plan {
             subject.seal(context, key, slot)?;
         }
         Ok(())
+    }
+
+    /// What the database will hold when it is written.
+    pub(super) fn after(&self) -> Foreseen {
+        let mut facts = Facts { next_slot: self.first_slot, ..Facts::default() };
+        for planned in self.chunks.iter().filter(|planned| planned.turn == Turn::Follows) {
+            let (owner, chunk) = (&planned.permit.actor().name, &planned.chunk);
+            let rows_done = chunk.first_row.saturating_add(u64::from(chunk.rows));
+            facts.rows_done.insert((owner.clone(), chunk.batch), rows_done);
+            for subject in &planned.subjects {
+                let templates = subject.new.templates.len().try_into().unwrap_or(u64::MAX);
+                facts.next_slot = facts.next_slot.saturating_add(templates);
+                facts.people.insert(*subject.new.source.as_bytes());
+            }
+        }
+        Foreseen::of(facts)
     }
 
     /// Writes the chunks, all that follow or none.
@@ -176,13 +229,15 @@ impl Plan {
 
     /// Whether everything is still as it was planned.
     fn is_current(&self, sql: &Connection) -> Result<bool, StoreError> {
-        let found = turns(sql, self.chunks.iter().map(|planned| (&planned.permit, &planned.chunk)))?;
+        let chunks = self.chunks.iter().map(|planned| (&planned.permit, &planned.chunk));
+        let found = turns(sql, chunks, &Foreseen::default())?;
         if found.iter().zip(&self.chunks).any(|(found, planned)| *found != planned.turn)
             || next_slot(sql)? != self.first_slot
         {
             return Ok(false);
         }
-        // INVARIANT: nobody else enrols meanwhile, so that who was new is new; who was known may be erased by now.
+        // INVARIANT: what was ahead is about others and nobody else enrols meanwhile, so that who was new is new; who was
+        // known may be erased by now.
         let known = self.chunks.iter().flat_map(|planned| &planned.subjects);
         for subject in known.filter(|subject| subject.met == Met::Known) {
             if subject_find(sql, &subject.new.source)?.is_none_or(|found| found.id != subject.id) {
@@ -208,6 +263,7 @@ impl Plan {
 fn turns<'a>(
     sql: &Connection,
     chunks: impl Iterator<Item = (&'a Permit, &'a Chunk)>,
+    ahead: &Foreseen,
 ) -> Result<Vec<Turn>, StoreError> {
     let mut batches: HashMap<_, Option<Batch>> = HashMap::new();
     let mut turns = Vec::new();
@@ -215,7 +271,10 @@ fn turns<'a>(
         let (owner, id) = (&permit.actor().name, chunk.batch);
         let batch = match batches.entry((owner, id)) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => place.insert(batch_get(sql, owner, id)?),
+            Entry::Vacant(place) => place.insert(batch_get(sql, owner, id)?.map(|batch| {
+                let rows_done = ahead.rows_done(owner, id, batch.rows_done);
+                Batch { rows_done, ..batch }
+            })),
         };
         turns.push(match (turns.last(), batch.as_mut()) {
             // Behind one that is refused nothing is enrolled.

@@ -46,15 +46,17 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::authz::Permit;
 use crate::clock::Clock;
 use crate::ids::{CollectionName, SubjectId};
 use crate::keys::{KeyRing, RootKey, SealError, Sealed};
 use crate::secret::{Entropy, EntropyAhead};
 
 use super::backup::BackupPlace;
-use super::{Store, StoreError, StoreKeys};
+use super::{Chunk, Store, StoreError, StoreKeys};
 use backup::Backups;
 pub use backup::{BackupRestored, Behind, backup_check, backup_restore};
+use chunks::{Ahead, Foreseen, Planned};
 pub use fsck::{Fault, FaultPlace, FsckCounts, FsckReport, JournalFound, fsck};
 use journals::Journals;
 use keystore::KeyStore;
@@ -69,10 +71,12 @@ pub struct SqliteStore {
     readers: Readers,
     writer: Writer,
     snapshots: Arc<SnapshotFolder>,
-    /// Chunks are planned and written one after the other, so that templates are numbered as they are committed.
+    /// Chunks are planned one after the other, and written in that order.
     enrolling: tokio::sync::Mutex<()>,
     backups: Option<Arc<Backups>>,
     folder: PathBuf,
+    /// Those that are planned and not written yet.
+    ahead: Ahead,
     path: PathBuf,
 }
 
@@ -124,8 +128,17 @@ impl SqliteStore {
         let writer = Writer::start(Arc::clone(&context), (sql, &path), journals, heads)?;
         let readers = Readers::open(&path, READERS, writer.settled())?;
         let (snapshots, enrolling) = (Arc::new(snapshots), tokio::sync::Mutex::new(()));
-        let folder = folder.to_owned();
-        Ok(Self { context, readers, writer, snapshots, enrolling, backups, folder, path })
+        let (folder, ahead) = (folder.to_owned(), Ahead::default());
+        Ok(Self { context, readers, writer, snapshots, enrolling, backups, folder, ahead, path })
+    }
+
+    async fn chunks_plan(
+        &self,
+        chunks: Vec<(Permit, Chunk)>,
+        foreseen: Foreseen,
+    ) -> Result<Planned, StoreError> {
+        let context = Arc::clone(&self.context);
+        self.readers.read_before_entry(move |sql| Planned::make(&context, sql, chunks, &foreseen)).await
     }
 
     /// Destroys what the erasure of a subject has left: its key, its snapshots, and its pages in the write-ahead log.

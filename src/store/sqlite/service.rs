@@ -18,7 +18,9 @@ use crate::keys::Pseudonym;
 use crate::store::backup::{BackupBegun, BackupMade};
 use crate::store::change::{Ended, Found, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
 use crate::store::disclosure::{Decided, FieldValue, ReleaseTerms, Requested, Stepped};
-use crate::store::enrolment::{BatchStarted, CollectionNew, Erased, Loaded, RestrictionNew, RestrictionSet};
+use crate::store::enrolment::{
+    BatchStarted, CollectionNew, Erased, InOrder, Line, Loaded, RestrictionNew, RestrictionSet,
+};
 use crate::store::log::{Consistency, ExportPlan, Read};
 use crate::store::query::AskedUnder;
 use crate::store::receipt::Ticket;
@@ -31,7 +33,7 @@ use crate::store::{
     SubjectFacts, Unwitnessed, Usage, Verdict, Withheld, Witnessed, WitnessedHead,
 };
 
-use super::chunks::{Plan, Written};
+use super::chunks::{Foreseen, Planned, Written};
 use super::disposal::Span;
 use super::query::Recording;
 use super::writer::UNLOGGED;
@@ -191,22 +193,35 @@ impl Store for SqliteStore {
         self.readers.read(move |sql| enrolment::batch_get(sql, &owner, id)).await
     }
 
-    async fn chunks_enrol(&self, chunks: Vec<(Permit, Chunk)>) -> Result<ChunksDone, StoreError> {
-        let _one_after_the_other = self.enrolling.lock().await;
-        let mut due = chunks;
+    async fn chunks_enrol(
+        &self,
+        chunks: Vec<(Permit, Chunk)>,
+        line: Line,
+    ) -> Result<(ChunksDone, InOrder), StoreError> {
+        // INVARIANT: kept until the place in line is taken, so that chunks are written in the order of their plans.
+        let planning = self.enrolling.lock().await;
+        let planned = self.chunks_plan(chunks, self.ahead.foreseen()).await?;
+        let in_order = line.take().await;
+        let mut planned = match planned {
+            Planned::Ready(plan) => plan,
+            // INVARIANT: whoever was ahead is written, or will never be.
+            Planned::Meets(chunks) => self.chunks_plan(chunks, Foreseen::default()).await?.alone()?,
+        };
+        let _ahead = self.ahead.go(planned.after());
+        drop(planning);
         for _ in 0..PLANS {
-            let context = std::sync::Arc::clone(&self.context);
-            let plan = self.readers.read(move |sql| Plan::make(&context, sql, due)).await?;
-            let written = self.writer.with_ticket(Ticket::next(), move |tx| plan.write(tx)).await?;
+            let written = self.writer.with_ticket(Ticket::next(), move |tx| planned.write(tx)).await?;
             match written {
                 (Written::Done(done, change), receipt) => {
                     let enrolled = |done: &ChunkDone| matches!(done, ChunkDone::Enrolled { .. });
                     if receipt.is_none() && done.iter().any(enrolled) {
                         return Err(UNLOGGED);
                     }
-                    return Ok(ChunksDone { receipt, done, change });
+                    return Ok((ChunksDone { receipt, done, change }, in_order));
                 }
-                (Written::Stale(again), _) => due = again,
+                (Written::Stale(again), _) => {
+                    planned = self.chunks_plan(again, Foreseen::default()).await?.alone()?;
+                }
             }
         }
         Err(StoreError::Overloaded)
@@ -315,7 +330,7 @@ impl Store for SqliteStore {
     }
 
     async fn slot_subject(&self, slots: Vec<u64>) -> Result<Vec<Option<SubjectId>>, StoreError> {
-        self.readers.read_before_entry(move |sql| enrolment::slot_subjects(sql, &slots)).await
+        self.readers.glance_before_entry(move |sql| enrolment::slot_subjects(sql, &slots)).await
     }
 
     async fn query_look_up(
@@ -327,7 +342,7 @@ impl Store for SqliteStore {
         (since, now): (Timestamp, Timestamp),
     ) -> Result<(QuerySeen, Usage), StoreError> {
         let context = std::sync::Arc::clone(&self.context);
-        let found = self.readers.read_before_entry(move |sql| {
+        let found = self.readers.glance_before_entry(move |sql| {
             let seen = query::seen(&context, sql, &partner, request, content, since)?;
             Ok((seen, query::usage(sql, &partner, &agreement, now)?))
         });

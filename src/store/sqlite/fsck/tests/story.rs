@@ -27,7 +27,7 @@ use crate::store::change::{self, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyPro
 use crate::store::disclosure::{AskSignature, Decided, ReleaseTerms, Released, Requested};
 use crate::store::disposal::Unfinished;
 use crate::store::enrolment::{
-    BatchNew, BatchStarted, Chunk, ChunkDone, ChunksDone, CollectionNew, FieldNew, SubjectNew,
+    BatchNew, BatchStarted, Chunk, ChunkDone, ChunksDone, CollectionNew, FieldNew, Line, SubjectNew,
 };
 use crate::store::query::QueryRecorded;
 use crate::store::sqlite::SqliteStore;
@@ -351,7 +351,9 @@ impl Story {
             rejected: vec![(1, "no template".to_owned())],
         };
         let permit = self.permit("intake", Action::EnrolSubjects, about, Digest::sha256(b"")).await;
-        let ChunksDone { done, change, .. } = self.store.chunks_enrol(vec![(permit, chunk)]).await.unwrap();
+        let (line, _) = Line::new(Arc::default());
+        let (ChunksDone { done, change, .. }, _) =
+            self.store.chunks_enrol(vec![(permit, chunk)], line).await.unwrap();
         assert!(matches!(done[..], [ChunkDone::Enrolled { .. }]), "a first chunk is enrolled");
         self.later();
         self.store.slot_subject(vec![change.added[0].slot]).await.unwrap().pop().flatten().unwrap()
