@@ -10,7 +10,7 @@ use super::change::{Change, Piece};
 use super::findings::{Finding, Findings};
 use super::kernel::Kernel;
 use super::pool::Pool;
-use super::reach;
+use super::reach::{Effort, Reach};
 use super::scan::{Probe, Scan};
 use super::segment::{Entry, Segment, Source};
 use super::together::{SCAN_PROBES, Together};
@@ -31,6 +31,7 @@ pub struct Compartment(pub u64);
 /// happened when its call returns. A removed template's bytes are wiped when the last search that saw it ends.
 pub struct Gallery {
     dimension: Dimension,
+    reach: Reach,
     kernel: Kernel,
     pool: Pool,
     pub(super) segments: ArcSwap<Vec<Arc<Segment>>>,
@@ -47,8 +48,16 @@ impl Gallery {
     }
 
     fn with_kernel(dimension: Dimension, pool: Pool, kernel: Kernel) -> Self {
-        let searches = Together::new();
-        Self { dimension, kernel, pool, segments: ArcSwap::default(), writer: Mutex::new(()), searches }
+        let (reach, searches) = (Reach::new(dimension), Together::new());
+        Self {
+            dimension,
+            reach,
+            kernel,
+            pool,
+            segments: ArcSwap::default(),
+            writer: Mutex::new(()),
+            searches,
+        }
     }
 
     /// The dimension of the gallery's templates.
@@ -72,7 +81,18 @@ impl Gallery {
     /// How many templates a search at this threshold compares a second time, as it is now.
     #[must_use]
     pub fn kept(&self, threshold: Threshold) -> usize {
-        reach::kept(threshold, self.dimension, self.len())
+        self.effort(threshold).kept
+    }
+
+    /// How many signs of every template a search at this threshold scores first, as it is now; none where it
+    /// compares all templates at once.
+    #[must_use]
+    pub fn signs(&self, threshold: Threshold) -> usize {
+        self.effort(threshold).signs
+    }
+
+    fn effort(&self, threshold: Threshold) -> Effort {
+        self.reach.effort(threshold, self.len())
     }
 
     /// Puts templates into their slots, all or none. What is served is their rounded form, [`Compact`].
@@ -157,7 +177,7 @@ impl Gallery {
         probes.iter().try_for_each(|probe| self.check(probe))?;
         let scan = |probes: Vec<Probe>| {
             let segments = self.segments.load_full();
-            Scan::new(segments, probes, self.dimension, self.kernel)?.run(&self.pool)
+            Scan::new(segments, probes, &self.reach, self.kernel)?.run(&self.pool)
         };
         let mut findings = Vec::with_capacity(probes.len());
         for probes in probes.chunks(SCAN_PROBES) {

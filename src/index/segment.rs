@@ -5,7 +5,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::gallery::{Compartment, Slot};
-use super::kernel::{LINE_BYTES, Line, Sketches};
+use super::kernel::{LINE_BITS, LINE_BYTES, Line, Part};
 use crate::template::{Compact, Dimension};
 
 /// A template on its way into a segment.
@@ -42,8 +42,8 @@ pub(super) struct Segment {
     squares: Zeroizing<Vec<u32>>,
     /// Rows, each filled up with zeros to whole lines.
     rows: Zeroizing<Vec<Line>>,
-    /// Sketches in blocks of 64 templates, byte by byte.
-    sketches: Zeroizing<Vec<Line>>,
+    /// Sketches: a plane for each component, of one line for every 512 templates, and one of zeros behind.
+    planes: Zeroizing<Vec<Line>>,
 }
 
 impl Segment {
@@ -68,8 +68,8 @@ impl Segment {
                 line
             }));
         }
-        let sketches = sketches(&rows, stride, sketch_bytes(dimension));
-        Self { compartment, dimension, slots, squares, rows, sketches }
+        let planes = planes(&rows, dimension);
+        Self { compartment, dimension, slots, squares, rows, planes }
     }
 
     pub(super) const fn compartment(&self) -> Compartment {
@@ -109,24 +109,17 @@ impl Segment {
         self.squares.get(usize::try_from(position).ok()?).copied()
     }
 
-    /// Number of 64-template blocks.
-    pub(super) fn blocks(&self) -> usize {
-        self.slots.len().div_ceil(LINE_BYTES)
+    /// Lines of a plane: columns of 512 templates.
+    pub(super) fn columns(&self) -> usize {
+        self.slots.len().div_ceil(LINE_BITS)
     }
 
-    /// The sketches of some blocks, `count` at most; the segment's first template is called `base`.
-    pub(super) fn sketches(&self, first: usize, count: usize, base: u32) -> Option<Sketches<'_>> {
-        let bytes = sketch_bytes(self.dimension);
-        let last = first.saturating_add(count).min(self.blocks());
-        let lines = self.sketches.get(first.checked_mul(bytes)?..last.checked_mul(bytes)?)?;
-        let start = first.checked_mul(LINE_BYTES)?;
-        let end = last.checked_mul(LINE_BYTES)?.min(self.slots.len());
-        Some(Sketches {
-            lines,
-            bytes,
-            templates: u32::try_from(end.checked_sub(start)?).ok()?,
-            first: base.checked_add(u32::try_from(start).ok()?)?,
-        })
+    /// Some columns of all planes; the segment's first template is called `base`.
+    pub(super) fn part(&self, from: usize, count: usize, base: u32) -> Option<Part<'_>> {
+        let columns = self.columns();
+        let count = count.min(columns.checked_sub(from)?);
+        let end = base.checked_add(u32::try_from(self.slots.len()).ok()?)?;
+        Some(Part { planes: &self.planes, columns, from, count, first: base, end })
     }
 
     /// The components of the template at a position, and zeros behind them.
@@ -147,28 +140,45 @@ pub(super) fn stride(dimension: Dimension) -> usize {
     dimension.len().div_ceil(LINE_BYTES)
 }
 
-/// The bytes of a sketch of this dimension.
-pub(super) fn sketch_bytes(dimension: Dimension) -> usize {
-    dimension.len().div_ceil(8)
-}
-
-/// The signs of all rows: bit `i` of byte `j` is set where component `8 j + i` is below zero.
-fn sketches(rows: &[Line], stride: usize, bytes: usize) -> Zeroizing<Vec<Line>> {
-    let templates = rows.len() / stride.max(1);
-    let mut sketches =
-        Zeroizing::new(vec![Line::default(); templates.div_ceil(LINE_BYTES).saturating_mul(bytes)]);
-    let blocks = rows.chunks(stride.saturating_mul(LINE_BYTES).max(1));
-    for (block, lines) in blocks.zip(sketches.chunks_mut(bytes.max(1))) {
-        for (template, row) in block.chunks(stride.max(1)).enumerate() {
-            let eights = row.iter().flat_map(|line| line.0.as_chunks::<8>().0);
-            for (eight, line) in eights.zip(lines.iter_mut()) {
-                if let Some(byte) = line.0.get_mut(template) {
-                    *byte = signs(*eight);
+/// The signs of all rows, turned: bit `i` of byte `j` of a line is the sign of template `8 j + i` of its column, set
+/// where the component is below zero. The last plane is of zeros.
+fn planes(rows: &[Line], dimension: Dimension) -> Zeroizing<Vec<Line>> {
+    let stride = stride(dimension).max(1);
+    let columns = (rows.len() / stride).div_ceil(LINE_BITS);
+    let lines = dimension.len().saturating_add(1).saturating_mul(columns);
+    let mut planes = Zeroizing::new(vec![Line::default(); lines]);
+    for (nth, rows) in rows.chunks(stride.saturating_mul(8)).enumerate() {
+        let (column, byte) = (nth / LINE_BYTES, nth % LINE_BYTES);
+        // The same eight components of eight templates at a time.
+        let planes = planes.get_mut(column..).unwrap_or_default();
+        let mut lines = planes.iter_mut().step_by(columns.max(1)).take(dimension.len());
+        for eight in 0..dimension.len().div_ceil(8) {
+            let (line, at) = (eight / 8, eight % 8);
+            let mut turned = [0; 8];
+            for (row, signs_of_row) in rows.chunks(stride).zip(&mut turned) {
+                let eight = row.get(line).and_then(|line| line.0.as_chunks::<8>().0.get(at));
+                *signs_of_row = eight.map_or(0, |eight| signs(*eight));
+            }
+            for signs in transposed(turned) {
+                if let Some(byte) = lines.next().and_then(|line| line.0.get_mut(byte)) {
+                    *byte = signs;
                 }
             }
         }
     }
-    sketches
+    planes
+}
+
+/// Bit `i` of byte `j` to bit `j` of byte `i` (Warren, "Hacker's Delight", section 7-3).
+fn transposed(bytes: [u8; 8]) -> [u8; 8] {
+    let mut bits = u64::from_le_bytes(bytes);
+    for (shift, mask) in
+        [(7, 0x00aa_00aa_00aa_00aa), (14, 0x0000_cccc_0000_cccc), (28, 0x0000_0000_f0f0_f0f0)]
+    {
+        let swapped = (bits ^ (bits >> shift)) & mask;
+        bits ^= swapped ^ (swapped << shift);
+    }
+    bits.to_le_bytes()
 }
 
 /// The top bits of eight bytes, the first one's lowest.
@@ -193,14 +203,25 @@ mod tests {
     }
 
     #[test]
+    fn a_square_of_bits_is_turned() {
+        for (row, bit) in (0..8).flat_map(|row| (0..8).map(move |bit| (row, bit))) {
+            let mut one = [0; 8];
+            one[row] = 1 << bit;
+            let mut turned = [0; 8];
+            turned[bit] = 1 << row;
+            assert_eq!(transposed(one), turned);
+        }
+    }
+
+    #[test]
     fn a_segment_keeps_every_template_in_the_order_of_slots_also_when_it_is_built_again() {
         let transform = synthetic::transform(100, 1);
         let mut rng = synthetic::rng(3);
-        let templates: Vec<Compact> = (0..150)
+        let templates: Vec<Compact> = (0..1_100)
             .map(|_| Compact::of(&synthetic::protected(&synthetic::unit(&mut rng, 100), &transform)))
             .collect();
         let components: Vec<Vec<i8>> = templates.iter().map(|one| one.components().to_vec()).collect();
-        let slots = (0..150_u64).map(|number| Slot(number * 7 % 150));
+        let slots = (0..1_100_u64).map(|number| Slot(number * 7 % 1_100));
         let entries = slots.clone().zip(templates);
         let entries = entries.map(|(slot, template)| Entry { slot, source: Source::New(template) }).collect();
         let first = Arc::new(Segment::build(Compartment(1), transform.dimension(), entries));
@@ -209,7 +230,7 @@ mod tests {
         let kept =
             kept.map(|(position, slot)| Entry { slot, source: Source::Kept(Arc::clone(&first), position) });
         let second = Segment::build(Compartment(1), transform.dimension(), kept.collect());
-        assert_eq!((first.len(), second.len(), second.blocks()), (150, 75, 2));
+        assert_eq!((first.len(), second.len(), second.columns()), (1_100, 550, 2));
         for (slot, components) in slots.zip(&components) {
             for segment in [&*first, &second] {
                 let Some(position) = segment.position(slot) else {
@@ -221,17 +242,15 @@ mod tests {
                 assert_eq!((&row[..100], &row[100..]), (&components[..], &[0; 28][..]));
                 let squares: u32 = components.iter().map(|&one| u32::from(one.unsigned_abs()).pow(2)).sum();
                 assert_eq!(segment.squares(position), Some(squares));
-                let sketches = segment.sketches(0, 9, 0).unwrap();
+                let part = segment.part(0, 9, 0).unwrap();
                 let position = usize::try_from(position).unwrap();
-                let (block, lane) = (position / 64, position % 64);
-                let sketch = (0..13).map(|byte| sketches.lines[block * 13 + byte].0[lane]);
-                let negative =
-                    |byte: usize, bit: usize| components.get(byte * 8 + bit).is_some_and(|&one| one < 0);
-                for (byte, bits) in sketch.enumerate() {
-                    assert!((0..8).all(|bit| (bits >> bit & 1 == 1) == negative(byte, bit)), "byte {byte}");
+                let (column, byte, bit) = (position / 512, position % 512 / 8, position % 8);
+                for (plane, component) in components.iter().chain([&0]).enumerate() {
+                    let line = part.planes[plane * part.columns + column];
+                    assert_eq!(line.0[byte] >> bit & 1 == 1, *component < 0, "component {plane}");
                 }
             }
         }
-        assert!(first.position(Slot(150)).is_none());
+        assert!(first.position(Slot(1_100)).is_none());
     }
 }

@@ -114,8 +114,8 @@ impl<Q, A> Drop for Ending<'_, Q, A> {
     }
 }
 
-/// Probes in one scan: enough to be bound by arithmetic and not by memory, few enough that their tables stay in
-/// the second cache.
+/// Probes in one scan: enough to be bound by arithmetic and not by memory, few enough that none waits long for the
+/// others.
 pub(super) const SCAN_PROBES: usize = 64;
 
 #[cfg(test)]

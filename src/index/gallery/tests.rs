@@ -144,12 +144,12 @@ fn decisions_equal_those_of_comparing_everyone() {
     // Mates around the threshold, so that the last bit decides; more probes than one call takes.
     let probes: Vec<Protected> = (0..100)
         .map(|number| {
-            let cosine = 0.45 + f64::from(number) / 1_000.0;
+            let cosine = 0.55 + f64::from(number) / 1_000.0;
             let values = synthetic::mate(&mut rng, &people[usize::try_from(number).unwrap() * 7], cosine);
             synthetic::protected(&values, &transform)
         })
         .collect();
-    let threshold = Threshold::new(0.5).unwrap();
+    let threshold = Threshold::new(0.6).unwrap();
     let (found, exact) = (gallery.search(&probes, threshold).unwrap(), gallery.exact(&probes).unwrap());
     assert!(gallery.kept(threshold) < gallery.len() / 2, "the first stage should have to choose");
     let mut hits = 0;

@@ -1,0 +1,155 @@
+//! Which planes are added for a probe, and how often.
+//!
+//! A probe's large components tell most about a stranger from a mate. So only the planes of its largest are read:
+//! half of them hold 93 % of its squares. Of *all* its components, the largest sixteenth weigh three, the others of
+//! the largest quarter two, the rest of what is read one, close to their mean magnitudes (1.125 and 1.875 times
+//! their spread divide a normal number's so). Weights follow from the rank alone, and so every probe takes the
+//! same steps, with other planes.
+
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+/// The components of a probe from the largest magnitude to the smallest, of equals the first. Wiped when dropped.
+pub(in crate::index) struct Ranking(Zeroizing<Vec<Ranked>>);
+
+/// A component: its number, and whether it is below zero.
+#[derive(Clone, Copy, Default, Zeroize)]
+struct Ranked {
+    plane: u16,
+    is_negative: bool,
+}
+
+impl Ranking {
+    pub(in crate::index) fn of(components: &[i16]) -> Self {
+        // Magnitude above, number below, so that one sort of numbers does it.
+        let mut keys: Zeroizing<Vec<u64>> = Zeroizing::new(Vec::with_capacity(components.len()));
+        keys.extend((0..).zip(components).map(|(nth, component): (u64, &i16)| {
+            let magnitude = u64::from(component.unsigned_abs());
+            ((MAGNITUDES - magnitude) << 33) | (nth << 1) | u64::from(*component < 0)
+        }));
+        keys.sort_unstable();
+        let ranked = |key: &u64| Ranked {
+            // INVARIANT: a dimension is 4,096 at most.
+            plane: u16::try_from((key & ((1 << 33) - 1)) >> 1).unwrap_or(u16::MAX),
+            is_negative: key & 1 == 1,
+        };
+        Self(Zeroizing::new(keys.iter().map(ranked).collect()))
+    }
+
+    /// The score of a template with these components, by the plainest means.
+    #[cfg(test)]
+    pub(in crate::index) fn score(&self, components: &[i16], planes: usize) -> u16 {
+        let weights = Weights::of(self.0.len(), planes);
+        let read = (0..).zip(self.0.iter()).take(planes);
+        let differing = read.filter(|(_, one)| (components[usize::from(one.plane)] < 0) != one.is_negative);
+        let counts = |rank| u16::from(rank < weights.threes) + u16::from(rank < weights.twos) + 1;
+        differing.map(|(rank, _)| counts(rank)).sum()
+    }
+}
+
+/// The steps in which the planes of a probe are added. Wiped when dropped.
+#[derive(ZeroizeOnDrop)]
+pub(in crate::index) struct Plan {
+    pub(super) steps: Vec<Step>,
+    /// Bits of the greatest sum.
+    pub(super) slices: usize,
+    /// Mean and spread of the scores of strangers whose signs are independent of the probe's.
+    #[zeroize(skip)]
+    mean: f64,
+    #[zeroize(skip)]
+    spread: f64,
+}
+
+/// Planes that are added with one weight, a power of two.
+#[derive(Zeroize)]
+pub(super) struct Step {
+    pub(super) planes: [u16; STEP_PLANES],
+    /// Set for the planes where the probe's component is below zero: what counts is a sign that differs.
+    pub(super) flips: u16,
+    /// Which power: the lowest slice that is touched.
+    pub(super) level: usize,
+    /// How many slices behind the fourth a carry may reach.
+    pub(super) carries: usize,
+}
+
+impl Plan {
+    /// The plan that adds the planes of so many of the largest components, a quarter of all or more.
+    pub(in crate::index) fn of(ranking: &Ranking, planes: usize) -> Self {
+        let all = &ranking.0;
+        let weights = Weights::of(all.len(), planes);
+        let read = all.get(..planes).unwrap_or(all);
+        let (twice, once) = read.split_at(weights.twos.min(read.len()));
+        let thrice = twice.get(..weights.threes).unwrap_or(twice);
+        let mut plan = Self {
+            // Room for all at once, so that growing leaves no copy behind.
+            steps: Vec::with_capacity((planes.saturating_add(weights.twos) / STEP_PLANES).saturating_add(3)),
+            slices: 0,
+            mean: weights.sum() / 2.0,
+            spread: weights.squares().sqrt() / 2.0,
+        };
+        let mut most = 0_usize;
+        for (level, (ranked, more)) in [(once, thrice), (twice, &[][..])].into_iter().enumerate() {
+            let mut added: Zeroizing<Vec<Ranked>> =
+                Zeroizing::new(Vec::with_capacity(ranked.len().saturating_add(more.len())));
+            added.extend_from_slice(ranked);
+            added.extend_from_slice(more);
+            // In the order in which they lie in memory.
+            added.sort_unstable_by_key(|one| one.plane);
+            for some in added.chunks(STEP_PLANES) {
+                most = most.saturating_add(STEP_PLANES << level);
+                plan.slices =
+                    usize::try_from(usize::BITS.saturating_sub(most.leading_zeros())).unwrap_or_default();
+                let carries = plan.slices.saturating_sub(level.saturating_add(4));
+                // What fills up the last step is the plane of zeros behind all others.
+                let zeros = u16::try_from(all.len()).unwrap_or(u16::MAX);
+                let mut step = Step { planes: [zeros; STEP_PLANES], flips: 0, level, carries };
+                for (nth, (plane, one)) in step.planes.iter_mut().zip(some).enumerate() {
+                    *plane = one.plane;
+                    step.flips |= u16::from(one.is_negative) << nth;
+                }
+                plan.steps.push(step);
+            }
+        }
+        plan
+    }
+
+    /// The score that lies so many spreads towards the alike from the mean of strangers.
+    #[expect(clippy::as_conversions, reason = "a whole number of 16 bits is meant; below it is zero")]
+    pub(in crate::index) fn score_above(&self, spreads: f64) -> u16 {
+        (self.mean - spreads * self.spread).floor() as u16
+    }
+}
+
+/// How many components weigh at least one, two and three.
+#[derive(Clone, Copy)]
+struct Weights {
+    ones: usize,
+    twos: usize,
+    threes: usize,
+}
+
+impl Weights {
+    fn of(dimension: usize, planes: usize) -> Self {
+        Self { ones: planes, twos: dimension / TWOS, threes: dimension / THREES }
+    }
+
+    fn sum(self) -> f64 {
+        float(self.ones) + float(self.twos) + float(self.threes)
+    }
+
+    fn squares(self) -> f64 {
+        float(self.ones) + 3.0 * float(self.twos) + 5.0 * float(self.threes)
+    }
+}
+
+#[expect(clippy::as_conversions, reason = "a count of components is far below 2^53")]
+fn float(count: usize) -> f64 {
+    count as f64
+}
+
+/// Planes that are added in one go, as many as a flip of 16 bits is for.
+pub(in crate::index) const STEP_PLANES: usize = 16;
+/// One of so many components weighs at least two, and one of so many three.
+pub(in crate::index) const TWOS: usize = 4;
+pub(in crate::index) const THREES: usize = 16;
+/// The greatest magnitude of 16 bits.
+const MAGNITUDES: u64 = 32_768;
