@@ -15,6 +15,7 @@ mod change;
 mod findings;
 mod gallery;
 mod kernel;
+mod lines;
 mod pool;
 mod reach;
 mod scan;

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::IndexError;
 use super::findings::{Finding, Findings};
 use super::gallery::Slot;
-use super::kernel::{COLUMNS, Kernel, LINE_BYTES, Line, Plan, Ranking, Sink, Sums, Wide, edge};
+use super::kernel::{COLUMNS, Kernel, LINE_BYTES, Line, Plan, Ranking, Sink, Wide, edge};
 use super::pool::Pool;
 use super::reach::{self, Effort, Reach};
 use super::segment::Segment;
@@ -118,9 +118,9 @@ impl Scan {
         });
         let plans: Arc<Vec<Plan>> = Arc::new(plans.collect::<Result<_, IndexError>>()?);
         let bounds = probes.iter().zip(plans.iter()).enumerate().map(|(at, (&nth, plan))| {
-            // Twice as many as are kept, if scores are spread as those of independent strangers.
+            // Half as many again as are kept, if scores are spread as those of independent strangers.
             let kept = self.kept(nth).ok_or(IndexError::Search)?;
-            let share = reach::float(kept) * 2.0 / reach::float(self.templates);
+            let share = reach::float(kept) * 1.5 / reach::float(self.templates);
             Ok(Asked { plan: at, kept, bound: plan.score_above(reach::spreads(share)) })
         });
         let asked: Vec<Asked> = bounds.collect::<Result<_, IndexError>>()?;
@@ -161,12 +161,18 @@ impl Scan {
             let mut sinks: Vec<Sink> = asked.iter().map(|asked| Sink::new(asked.bound)).collect();
             let plans = asked.iter().map(|asked| plans.get(asked.plan));
             let plans = plans.collect::<Option<Vec<&Plan>>>().ok_or(IndexError::Search)?;
-            let mut sums = Sums::new();
-            while let Some(&(nth, from)) = chunks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let segment = scan.segments.get(nth).zip(scan.bases.get(nth));
-                let (segment, base) = segment.ok_or(IndexError::Search)?;
-                let part = segment.part(from, COLUMNS, *base).ok_or(IndexError::Search)?;
-                scan.kernel.scan(part, &plans, &mut sinks, &mut sums);
+            let take = || match chunks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                Some(&(nth, from)) => {
+                    let (segment, base) =
+                        scan.segments.get(nth).zip(scan.bases.get(nth)).ok_or(IndexError::Search)?;
+                    segment.part(from, COLUMNS, *base).ok_or(IndexError::Search).map(Some)
+                }
+                None => Ok(None),
+            };
+            let mut taken = take()?;
+            while let Some(part) = taken {
+                taken = take()?;
+                scan.kernel.scan(part, taken, &plans, &mut sinks);
                 for (sink, asked) in sinks.iter_mut().zip(&asked) {
                     sink.cut(asked.kept);
                 }

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::gallery::{Compartment, Slot};
 use super::kernel::{LINE_BITS, LINE_BYTES, Line, Part};
+use super::lines::Lines;
 use crate::template::{Compact, Dimension};
 
 /// A template on its way into a segment.
@@ -40,10 +41,11 @@ pub(super) struct Segment {
     // the same order.
     slots: Zeroizing<Vec<u64>>,
     squares: Zeroizing<Vec<u32>>,
-    /// Rows, each filled up with zeros to whole lines.
-    rows: Zeroizing<Vec<Line>>,
-    /// Sketches: a plane for each component, of one line for every 512 templates, and one of zeros behind.
-    planes: Zeroizing<Vec<Line>>,
+    /// Sketches: a plane for each component, of one line for every 512 templates, and one of zeros behind. Then rows,
+    /// each filled up with zeros to whole lines.
+    lines: Lines,
+    /// How many of the lines are sketches.
+    planes: usize,
 }
 
 impl Segment {
@@ -54,22 +56,25 @@ impl Segment {
         let stride = stride(dimension);
         let mut slots = Zeroizing::new(Vec::with_capacity(entries.len()));
         let mut squares = Zeroizing::new(Vec::with_capacity(entries.len()));
-        let mut rows = Zeroizing::new(Vec::with_capacity(entries.len().saturating_mul(stride)));
-        for entry in &entries {
+        let columns = entries.len().div_ceil(LINE_BITS);
+        let planes = dimension.len().saturating_add(1).saturating_mul(columns);
+        let mut lines = Lines::zeroed(entries.len().saturating_mul(stride).saturating_add(planes));
+        let (sketches, rows) = lines.as_mut_slice().split_at_mut(planes);
+        for (entry, row) in entries.iter().zip(rows.chunks_exact_mut(stride.max(1))) {
             let (lines, components, sum) = entry.components();
             slots.push(entry.slot.0);
             squares.push(sum);
-            rows.extend_from_slice(lines);
-            rows.extend(components.chunks(LINE_BYTES).map(|components| {
-                let mut line = Line::default();
+            for (to, from) in row.iter_mut().zip(lines) {
+                *to = *from;
+            }
+            for (line, components) in row.iter_mut().zip(components.chunks(LINE_BYTES)) {
                 for (byte, component) in line.0.iter_mut().zip(components) {
                     *byte = component.cast_unsigned();
                 }
-                line
-            }));
+            }
         }
-        let planes = planes(&rows, dimension);
-        Self { compartment, dimension, slots, squares, rows, planes }
+        turn(rows, sketches, dimension);
+        Self { compartment, dimension, slots, squares, lines, planes }
     }
 
     pub(super) const fn compartment(&self) -> Compartment {
@@ -119,7 +124,8 @@ impl Segment {
         let columns = self.columns();
         let count = count.min(columns.checked_sub(from)?);
         let end = base.checked_add(u32::try_from(self.slots.len()).ok()?)?;
-        Some(Part { planes: &self.planes, columns, from, count, first: base, end })
+        let planes = self.lines.as_slice().get(..self.planes)?;
+        Some(Part { planes, columns, from, count, first: base, end })
     }
 
     /// The components of the template at a position, and zeros behind them.
@@ -131,7 +137,8 @@ impl Segment {
     pub(super) fn row(&self, position: u32) -> &[Line] {
         let stride = stride(self.dimension);
         let start = usize::try_from(position).unwrap_or(usize::MAX).saturating_mul(stride);
-        self.rows.get(start..start.saturating_add(stride)).unwrap_or_default()
+        let start = start.saturating_add(self.planes);
+        self.lines.as_slice().get(start..start.saturating_add(stride)).unwrap_or_default()
     }
 }
 
@@ -141,12 +148,10 @@ pub(super) fn stride(dimension: Dimension) -> usize {
 }
 
 /// The signs of all rows, turned: bit `i` of byte `j` of a line is the sign of template `8 j + i` of its column, set
-/// where the component is below zero. The last plane is of zeros.
-fn planes(rows: &[Line], dimension: Dimension) -> Zeroizing<Vec<Line>> {
+/// where the component is below zero. The last plane stays as it is.
+fn turn(rows: &[Line], planes: &mut [Line], dimension: Dimension) {
     let stride = stride(dimension).max(1);
     let columns = (rows.len() / stride).div_ceil(LINE_BITS);
-    let lines = dimension.len().saturating_add(1).saturating_mul(columns);
-    let mut planes = Zeroizing::new(vec![Line::default(); lines]);
     for (nth, rows) in rows.chunks(stride.saturating_mul(8)).enumerate() {
         let (column, byte) = (nth / LINE_BYTES, nth % LINE_BYTES);
         // The same eight components of eight templates at a time.
@@ -166,7 +171,6 @@ fn planes(rows: &[Line], dimension: Dimension) -> Zeroizing<Vec<Line>> {
             }
         }
     }
-    planes
 }
 
 /// Bit `i` of byte `j` to bit `j` of byte `i` (Warren, "Hacker's Delight", section 7-3).

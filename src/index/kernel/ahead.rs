@@ -1,4 +1,4 @@
-//! Rows asked for before their turn: most of comparing them is waiting for memory.
+//! Lines asked for before their turn: most of a search is waiting for memory.
 #![expect(unsafe_code, reason = "an instruction that has no safe name")]
 
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
@@ -19,10 +19,13 @@ pub(super) fn ahead<'a>(rows: &'a [&'a [Line]]) -> impl Iterator<Item = &'a [Lin
 
 #[inline(always)]
 fn fetch(row: &[Line]) {
-    for line in row {
-        // SAFETY: every 64-bit processor of this kind has the instruction, and it changes nothing but the cache.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>((&raw const *line).cast()) }
-    }
+    row.iter().for_each(fetch_line);
+}
+
+#[inline(always)]
+pub(super) fn fetch_line(line: &Line) {
+    // SAFETY: every 64-bit processor of this kind has the instruction, and it changes nothing but the cache.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>((&raw const *line).cast()) }
 }
 
 /// Rows that are fetched before they are needed.

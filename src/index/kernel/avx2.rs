@@ -8,8 +8,8 @@ use std::arch::x86_64::{
     _mm256_xor_si256,
 };
 
-use super::ahead::ahead;
-use super::lane::{self, Lane, Part, Sums};
+use super::ahead::{self, ahead};
+use super::lane::{self, Lane, Part};
 use super::plan::Plan;
 use super::{LINE_BYTES, Line, Sink, Wide};
 
@@ -23,9 +23,9 @@ impl Proof {
     }
 }
 
-pub(super) fn scan(proof: Proof, part: Part<'_>, plans: &[&Plan], sinks: &mut [Sink], sums: &mut Sums) {
+pub(super) fn scan(proof: Proof, part: Part<'_>, coming: Option<Part<'_>>, plans: &[&Plan], sinks: &mut [Sink]) {
     // SAFETY: the proof says that the processor has the instructions.
-    unsafe { scan_all(proof, part, plans, sinks, sums) }
+    unsafe { scan_all(proof, part, coming, plans, sinks) }
 }
 
 pub(super) fn dots(_: Proof, rows: &[&[Line]], probe: &[Wide], dots: &mut Vec<i64>) {
@@ -34,8 +34,8 @@ pub(super) fn dots(_: Proof, rows: &[&[Line]], probe: &[Wide], dots: &mut Vec<i6
 }
 
 #[target_feature(enable = "avx2")]
-fn scan_all(proof: Proof, part: Part<'_>, plans: &[&Plan], sinks: &mut [Sink], sums: &mut Sums) {
-    lane::scan::<Bits>(proof, part, plans, sinks, sums);
+fn scan_all(proof: Proof, part: Part<'_>, coming: Option<Part<'_>>, plans: &[&Plan], sinks: &mut [Sink]) {
+    lane::scan::<Bits>(proof, part, coming, plans, sinks);
 }
 
 /// Half a line.
@@ -89,6 +89,11 @@ impl Lane for Bits {
     fn add(self, two: Self, three: Self) -> [Self; 2] {
         let differ = self.xor(two);
         [differ.xor(three), self.and(two).or(differ.and(three))]
+    }
+
+    #[inline(always)]
+    fn fetch(line: &Line) {
+        ahead::fetch_line(line);
     }
 }
 

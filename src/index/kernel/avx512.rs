@@ -7,8 +7,8 @@ use std::arch::x86_64::{
     _mm512_ternarylogic_epi64, _mm512_xor_si512,
 };
 
-use super::ahead::ahead;
-use super::lane::{self, Lane, Part, Sums};
+use super::ahead::{self, ahead};
+use super::lane::{self, Lane, Part};
 use super::plan::Plan;
 use super::{LINE_BYTES, Line, Sink, Wide};
 
@@ -25,9 +25,9 @@ impl Proof {
     }
 }
 
-pub(super) fn scan(proof: Proof, part: Part<'_>, plans: &[&Plan], sinks: &mut [Sink], sums: &mut Sums) {
+pub(super) fn scan(proof: Proof, part: Part<'_>, coming: Option<Part<'_>>, plans: &[&Plan], sinks: &mut [Sink]) {
     // SAFETY: the proof says that the processor has the instructions.
-    unsafe { scan_all(proof, part, plans, sinks, sums) }
+    unsafe { scan_all(proof, part, coming, plans, sinks) }
 }
 
 pub(super) fn dots(_: Proof, rows: &[&[Line]], probe: &[Wide], dots: &mut Vec<i64>) {
@@ -36,8 +36,8 @@ pub(super) fn dots(_: Proof, rows: &[&[Line]], probe: &[Wide], dots: &mut Vec<i6
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
-fn scan_all(proof: Proof, part: Part<'_>, plans: &[&Plan], sinks: &mut [Sink], sums: &mut Sums) {
-    lane::scan::<Bits>(proof, part, plans, sinks, sums);
+fn scan_all(proof: Proof, part: Part<'_>, coming: Option<Part<'_>>, plans: &[&Plan], sinks: &mut [Sink]) {
+    lane::scan::<Bits>(proof, part, coming, plans, sinks);
 }
 
 /// A whole line.
@@ -92,6 +92,11 @@ impl Lane for Bits {
         // SAFETY: a value was made with a proof.
         let high = unsafe { _mm512_ternarylogic_epi64::<MOST>(self.0, two.0, three.0) };
         [Self(low), Self(high)]
+    }
+
+    #[inline(always)]
+    fn fetch(line: &Line) {
+        ahead::fetch_line(line);
     }
 }
 

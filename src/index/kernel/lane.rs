@@ -30,6 +30,8 @@ pub(super) trait Lane: Copy {
     fn xor(self, other: Self) -> Self;
     /// The bits of the sum of three: the low one and the high one.
     fn add(self, two: Self, three: Self) -> [Self; 2];
+    /// Asks for a line that is read soon, where there is an instruction for it.
+    fn fetch(_: &Line) {}
 }
 
 /// A part of a segment: the planes of all its templates, and which of their columns are meant.
@@ -49,34 +51,54 @@ pub(in crate::index) struct Part<'a> {
     pub(in crate::index) end: u32,
 }
 
-/// Where sums are made, again for every part and plan. Wiped when dropped.
-#[derive(zeroize::ZeroizeOnDrop)]
-pub(in crate::index) struct Sums([[Line; COLUMNS]; SLICES]);
-
-impl Sums {
-    pub(in crate::index) fn new() -> Box<Self> {
-        Box::new(Self([[Line::default(); COLUMNS]; SLICES]))
-    }
-}
-
 /// Scores every template of the part by each plan and keeps in the plan's sink those that score its bound or less.
+/// Of the part that comes next what the only plan reads is asked for meanwhile.
 #[inline(always)]
 pub(super) fn scan<L: Lane>(
     proof: L::Proof,
     part: Part<'_>,
+    coming: Option<Part<'_>>,
     plans: &[&Plan],
     sinks: &mut [Sink],
-    sums: &mut Sums,
 ) {
-    let count = part.count.min(COLUMNS);
+    let coming = coming.filter(|_| plans.len() == 1);
     for (plan, sink) in plans.iter().zip(sinks) {
-        for slice in sums.0.iter_mut().take(plan.slices) {
-            slice[..count].fill(Line::default());
+        // As many slices as registers hold beside what is being added, where they are enough.
+        if plan.slices <= FEW_SLICES {
+            scan_one::<L, FEW_SLICES>(proof, part, coming, plan, sink);
+        } else {
+            scan_one::<L, SLICES>(proof, part, coming, plan, sink);
         }
-        for step in &plan.steps {
-            add::<L>(proof, part, step, count, sums);
+    }
+}
+
+#[inline(always)]
+fn scan_one<L: Lane, const K: usize>(
+    proof: L::Proof,
+    part: Part<'_>,
+    coming: Option<Part<'_>>,
+    plan: &Plan,
+    sink: &mut Sink,
+) {
+    for column in 0..part.count {
+        if let Some(coming) = coming {
+            let share = plan.read.len().div_ceil(part.count);
+            for plane in plan.read.iter().skip(column * share).take(share) {
+                let start = usize::from(*plane) * coming.columns + coming.from;
+                coming.planes[start..][..coming.count].iter().for_each(L::fetch);
+            }
         }
-        keep::<L>(proof, part, plan.slices, count, sums, sink);
+        let lines = &part.planes[part.from + column..];
+        for at in 0..L::PARTS {
+            let mut sums = [L::splat(proof, 0); K];
+            for step in &plan.twos {
+                add::<L, 1, K>(proof, lines, part.columns, step, at, &mut sums);
+            }
+            for step in &plan.ones {
+                add::<L, 0, K>(proof, lines, part.columns, step, at, &mut sums);
+            }
+            keep::<L, K>(proof, part, column, at, &sums, sink);
+        }
     }
 }
 
@@ -84,45 +106,32 @@ pub(super) fn scan<L: Lane>(
 ///
 /// No operation on lanes stands in a closure: closures don't take on the instructions of the function around them.
 #[inline(always)]
-fn add<L: Lane>(proof: L::Proof, part: Part<'_>, step: &Step, count: usize, sums: &mut Sums) {
-    let mut planes: [&[Line]; STEP_PLANES] = [&[]; STEP_PLANES];
-    for (lines, plane) in planes.iter_mut().zip(step.planes) {
-        *lines = &part.planes[usize::from(plane) * part.columns + part.from..][..count];
-    }
-    let mut flips = [0; STEP_PLANES];
-    for (nth, flip) in flips.iter_mut().enumerate() {
-        *flip = 0_u64.wrapping_sub(u64::from(step.flips >> nth & 1));
-    }
-    let [one, two, four, eight, more @ ..] = &mut sums.0[step.level..] else { return };
-    let [one, two, four, eight] = [one, two, four, eight].map(|slice| &mut slice[..count]);
-    let more = &mut more[..step.carries];
-    for column in 0..count {
-        for at in 0..L::PARTS {
-            let mut low = [
-                L::load(proof, &one[column], at),
-                L::load(proof, &two[column], at),
-                L::load(proof, &four[column], at),
-            ];
-            let mut eights = [low[0]; 2];
-            for (half, carry) in eights.iter_mut().enumerate() {
-                let mut lanes = [low[0]; STEP_PLANES / 2];
-                for (nth, lane) in lanes.iter_mut().enumerate() {
-                    let nth = half * (STEP_PLANES / 2) + nth;
-                    *lane = L::load(proof, &planes[nth][column], at).xor(L::splat(proof, flips[nth]));
-                }
-                *carry = add_eight(&mut low, lanes);
-            }
-            let [high, mut carry] = L::load(proof, &eight[column], at).add(eights[0], eights[1]);
-            low[0].store(&mut one[column], at);
-            low[1].store(&mut two[column], at);
-            low[2].store(&mut four[column], at);
-            high.store(&mut eight[column], at);
-            for slice in &mut *more {
-                let old = L::load(proof, &slice[column], at);
-                old.xor(carry).store(&mut slice[column], at);
-                carry = old.and(carry);
-            }
+fn add<L: Lane, const LEVEL: usize, const K: usize>(
+    proof: L::Proof,
+    lines: &[Line],
+    columns: usize,
+    step: &Step,
+    at: usize,
+    sums: &mut [L; K],
+) {
+    let mut low = [sums[LEVEL], sums[LEVEL + 1], sums[LEVEL + 2]];
+    let mut eights = [low[0]; 2];
+    for (half, carry) in eights.iter_mut().enumerate() {
+        let mut lanes = [low[0]; STEP_PLANES / 2];
+        for (nth, lane) in lanes.iter_mut().enumerate() {
+            let nth = half * (STEP_PLANES / 2) + nth;
+            let line = &lines[usize::from(step.planes[nth]).wrapping_mul(columns)];
+            *lane = L::load(proof, line, at).xor(L::splat(proof, step.flips[nth]));
         }
+        *carry = add_eight(&mut low, lanes);
+    }
+    [sums[LEVEL], sums[LEVEL + 1], sums[LEVEL + 2]] = low;
+    let [high, mut carry] = sums[LEVEL + 3].add(eights[0], eights[1]);
+    sums[LEVEL + 3] = high;
+    for sum in &mut sums[LEVEL + 4..] {
+        let old = *sum;
+        *sum = old.xor(carry);
+        carry = old.and(carry);
     }
 }
 
@@ -145,32 +154,49 @@ fn add_eight<L: Lane>(sum: &mut [L; 3], lanes: [L; 8]) -> L {
 
 /// Keeps what scores the bound or less.
 #[inline(always)]
-fn keep<L: Lane>(proof: L::Proof, part: Part<'_>, slices: usize, count: usize, sums: &Sums, sink: &mut Sink) {
-    let slices = &sums.0[..slices.min(SLICES)];
-    for column in 0..count {
-        let mut above = Line::default();
-        for at in 0..L::PARTS {
-            // Whether a sum is greater than the bound, from the lowest bit on.
-            let mut greater = L::splat(proof, 0);
-            for (bit, slice) in slices.iter().enumerate() {
-                let sum = L::load(proof, &slice[column], at);
-                greater = if sink.bound >> bit & 1 == 1 { greater.and(sum) } else { greater.or(sum) };
-            }
-            greater.store(&mut above, at);
+fn keep<L: Lane, const K: usize>(
+    proof: L::Proof,
+    part: Part<'_>,
+    column: usize,
+    at: usize,
+    sums: &[L; K],
+    sink: &mut Sink,
+) {
+    // Whether a sum is greater than the bound, from the lowest bit on.
+    let mut greater = L::splat(proof, 0);
+    for (bit, sum) in sums.iter().enumerate() {
+        greater = if sink.bound >> bit & 1 == 1 { greater.and(*sum) } else { greater.or(*sum) };
+    }
+    if sink.bound >> K != 0 {
+        greater = L::splat(proof, 0);
+    }
+    let mut above = Line([u8::MAX; LINE_BYTES]);
+    greater.store(&mut above, at);
+    let (words, _) = above.0.as_chunks::<8>();
+    if words.iter().all(|word| *word == [u8::MAX; 8]) {
+        return;
+    }
+    let mut slices = [Line::default(); K];
+    for (sum, slice) in sums.iter().zip(&mut slices) {
+        sum.store(slice, at);
+    }
+    for (nth, above) in words.iter().enumerate() {
+        let mut within = !u64::from_le_bytes(*above);
+        if within == 0 {
+            continue;
         }
-        let is_bounded = sink.bound >> slices.len() == 0;
-        for (word, above) in above.0.as_chunks::<8>().0.iter().enumerate() {
-            let mut within = if is_bounded { !u64::from_le_bytes(*above) } else { u64::MAX };
-            while within != 0 {
-                let bit = within.trailing_zeros();
-                within &= within - 1;
-                let mut score = 0;
-                for (power, slice) in slices.iter().enumerate() {
-                    let sums = u64::from_le_bytes(slice[column].0.as_chunks::<8>().0[word]);
-                    score |= (sums >> bit & 1) << power;
-                }
-                sink.keep(score, part.name(column, word, bit), part.end);
+        let mut words = [0; K];
+        for (word, slice) in words.iter_mut().zip(&slices) {
+            *word = u64::from_le_bytes(slice.0.as_chunks::<8>().0[nth]);
+        }
+        while within != 0 {
+            let bit = within.trailing_zeros();
+            within &= within.wrapping_sub(1);
+            let mut score = 0;
+            for (power, word) in words.iter().enumerate() {
+                score |= (word.wrapping_shr(bit) & 1) << power;
             }
+            sink.keep(score, part.name(column, nth, bit), part.end);
         }
     }
 }
@@ -185,7 +211,9 @@ impl Part<'_> {
     }
 }
 
-/// Columns that are scanned at a time: those of a full segment. All sums of them stay in the first cache.
+/// Columns that are scanned at a time: those of a full segment.
 pub(in crate::index) const COLUMNS: usize = 16;
 /// Bits of a sum: 4,096 components weigh 1.3 each, 5,376 in all.
-const SLICES: usize = 14;
+const SLICES: usize = 13;
+/// Those of up to 768 components.
+const FEW_SLICES: usize = 10;

@@ -21,7 +21,7 @@ mod tests;
 
 use zeroize::DefaultIsZeroes;
 
-pub(super) use lane::{COLUMNS, Part, Sums};
+pub(super) use lane::{COLUMNS, Part};
 pub(super) use plan::{Plan, Ranking, STEP_PLANES, THREES, TWOS};
 pub(super) use sink::{Sink, edge};
 
@@ -67,14 +67,14 @@ impl Kernel {
     }
 
     /// Scores every template of `part` by every plan and keeps in each plan's sink the templates that score its
-    /// bound or less, in ascending order.
-    pub(super) fn scan(self, part: Part<'_>, plans: &[&Plan], sinks: &mut [Sink], sums: &mut Sums) {
+    /// bound or less, in ascending order. What a plan alone reads of the part that comes next is asked for meanwhile.
+    pub(super) fn scan(self, part: Part<'_>, coming: Option<Part<'_>>, plans: &[&Plan], sinks: &mut [Sink]) {
         match self {
-            Self::Portable => portable::scan(part, plans, sinks, sums),
+            Self::Portable => portable::scan(part, coming, plans, sinks),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(proof) => avx2::scan(proof, part, plans, sinks, sums),
+            Self::Avx2(proof) => avx2::scan(proof, part, coming, plans, sinks),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(proof) => avx512::scan(proof, part, plans, sinks, sums),
+            Self::Avx512(proof) => avx512::scan(proof, part, coming, plans, sinks),
         }
     }
 

@@ -49,7 +49,12 @@ impl Ranking {
 /// The steps in which the planes of a probe are added. Wiped when dropped.
 #[derive(ZeroizeOnDrop)]
 pub(in crate::index) struct Plan {
-    pub(super) steps: Vec<Step>,
+    /// What is added once.
+    pub(super) ones: Vec<Step>,
+    /// What is added twice.
+    pub(super) twos: Vec<Step>,
+    /// All planes that are read, in the order in which they lie in memory.
+    pub(super) read: Vec<u16>,
     /// Bits of the greatest sum.
     pub(super) slices: usize,
     /// Mean and spread of the scores of strangers whose signs are independent of the probe's.
@@ -59,16 +64,12 @@ pub(in crate::index) struct Plan {
     spread: f64,
 }
 
-/// Planes that are added with one weight, a power of two.
+/// Planes that are added in one go.
 #[derive(Zeroize)]
 pub(super) struct Step {
     pub(super) planes: [u16; STEP_PLANES],
-    /// Set for the planes where the probe's component is below zero: what counts is a sign that differs.
-    pub(super) flips: u16,
-    /// Which power: the lowest slice that is touched.
-    pub(super) level: usize,
-    /// How many slices behind the fourth a carry may reach.
-    pub(super) carries: usize,
+    /// All bits set for the planes where the probe's component is below zero: what counts is a sign that differs.
+    pub(super) flips: [u64; STEP_PLANES],
 }
 
 impl Plan {
@@ -79,37 +80,20 @@ impl Plan {
         let read = all.get(..planes).unwrap_or(all);
         let (twice, once) = read.split_at(weights.twos.min(read.len()));
         let thrice = twice.get(..weights.threes).unwrap_or(twice);
-        let mut plan = Self {
-            // Room for all at once, so that growing leaves no copy behind.
-            steps: Vec::with_capacity((planes.saturating_add(weights.twos) / STEP_PLANES).saturating_add(3)),
-            slices: 0,
+        // What fills up the last step is the plane of zeros behind all others.
+        let zeros = u16::try_from(all.len()).unwrap_or(u16::MAX);
+        let mut planes: Vec<u16> = Vec::with_capacity(read.len());
+        planes.extend(read.iter().map(|one| one.plane));
+        planes.sort_unstable();
+        let most = weights.ones.saturating_add(weights.twos).saturating_add(weights.threes);
+        Self {
+            ones: steps(&[once, thrice], zeros),
+            twos: steps(&[twice], zeros),
+            read: planes,
+            slices: usize::try_from(usize::BITS.saturating_sub(most.leading_zeros())).unwrap_or_default(),
             mean: weights.sum() / 2.0,
             spread: weights.squares().sqrt() / 2.0,
-        };
-        let mut most = 0_usize;
-        for (level, (ranked, more)) in [(once, thrice), (twice, &[][..])].into_iter().enumerate() {
-            let mut added: Zeroizing<Vec<Ranked>> =
-                Zeroizing::new(Vec::with_capacity(ranked.len().saturating_add(more.len())));
-            added.extend_from_slice(ranked);
-            added.extend_from_slice(more);
-            // In the order in which they lie in memory.
-            added.sort_unstable_by_key(|one| one.plane);
-            for some in added.chunks(STEP_PLANES) {
-                most = most.saturating_add(STEP_PLANES << level);
-                plan.slices =
-                    usize::try_from(usize::BITS.saturating_sub(most.leading_zeros())).unwrap_or_default();
-                let carries = plan.slices.saturating_sub(level.saturating_add(4));
-                // What fills up the last step is the plane of zeros behind all others.
-                let zeros = u16::try_from(all.len()).unwrap_or(u16::MAX);
-                let mut step = Step { planes: [zeros; STEP_PLANES], flips: 0, level, carries };
-                for (nth, (plane, one)) in step.planes.iter_mut().zip(some).enumerate() {
-                    *plane = one.plane;
-                    step.flips |= u16::from(one.is_negative) << nth;
-                }
-                plan.steps.push(step);
-            }
         }
-        plan
     }
 
     /// The score that lies so many spreads towards the alike from the mean of strangers.
@@ -117,6 +101,24 @@ impl Plan {
     pub(in crate::index) fn score_above(&self, spreads: f64) -> u16 {
         (self.mean - spreads * self.spread).floor() as u16
     }
+}
+
+/// The steps that add these, in the order in which they lie in memory.
+fn steps(added: &[&[Ranked]], zeros: u16) -> Vec<Step> {
+    let mut all: Zeroizing<Vec<Ranked>> = Zeroizing::new(Vec::with_capacity(added.iter().map(|some| some.len()).sum()));
+    added.iter().for_each(|some| all.extend_from_slice(some));
+    all.sort_unstable_by_key(|one| one.plane);
+    // Room for all at once, so that growing leaves no copy behind.
+    let mut steps = Vec::with_capacity(all.len().div_ceil(STEP_PLANES));
+    for some in all.chunks(STEP_PLANES) {
+        let mut step = Step { planes: [zeros; STEP_PLANES], flips: [0; STEP_PLANES] };
+        for ((plane, flip), one) in step.planes.iter_mut().zip(&mut step.flips).zip(some) {
+            *plane = one.plane;
+            *flip = if one.is_negative { u64::MAX } else { 0 };
+        }
+        steps.push(step);
+    }
+    steps
 }
 
 /// How many components weigh at least one, two and three.
@@ -146,7 +148,7 @@ fn float(count: usize) -> f64 {
     count as f64
 }
 
-/// Planes that are added in one go, as many as a flip of 16 bits is for.
+/// Planes that are added in one go.
 pub(in crate::index) const STEP_PLANES: usize = 16;
 /// One of so many components weighs at least two, and one of so many three.
 pub(in crate::index) const TWOS: usize = 4;

@@ -1,11 +1,11 @@
 //! The loops in plain Rust: what the others must equal.
 
-use super::lane::{self, Lane, Part, Sums};
+use super::lane::{self, Lane, Part};
 use super::plan::Plan;
 use super::{LINE_BYTES, Line, Sink, Wide};
 
-pub(super) fn scan(part: Part<'_>, plans: &[&Plan], sinks: &mut [Sink], sums: &mut Sums) {
-    lane::scan::<Words>((), part, plans, sinks, sums);
+pub(super) fn scan(part: Part<'_>, coming: Option<Part<'_>>, plans: &[&Plan], sinks: &mut [Sink]) {
+    lane::scan::<Words>((), part, coming, plans, sinks);
 }
 
 /// A whole line.

@@ -7,7 +7,7 @@ use crate::template::synthetic;
 /// What a kernel keeps of a part.
 fn hits(kernel: Kernel, part: Part<'_>, plans: &[&Plan], bounds: &[u16]) -> Vec<Vec<u64>> {
     let mut sinks: Vec<Sink> = bounds.iter().map(|&bound| Sink::new(bound)).collect();
-    kernel.scan(part, plans, &mut sinks, &mut Sums::new());
+    kernel.scan(part, Some(part), plans, &mut sinks);
     sinks.into_iter().map(|sink| sink.hits.to_vec()).collect()
 }
 
