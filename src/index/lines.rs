@@ -93,9 +93,12 @@ mod tests {
             for (nth, line) in lines.as_mut_slice().iter_mut().enumerate() {
                 line.0[..8].copy_from_slice(&nth.to_le_bytes());
             }
-            assert!((0..len).eq(lines.as_slice().iter().map(|line| {
-                usize::from_le_bytes(std::array::from_fn(|byte| line.0[byte]))
-            })));
+            assert!(
+                (0..len).eq(lines
+                    .as_slice()
+                    .iter()
+                    .map(|line| { usize::from_le_bytes(std::array::from_fn(|byte| line.0[byte])) }))
+            );
             let is_mapped = matches!(lines.memory, Memory::Mapped(..));
             assert_eq!(is_mapped, len >= page, "{len} lines");
             if is_mapped {

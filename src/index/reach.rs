@@ -24,11 +24,14 @@
 //! People are not independent: galleries have clusters, and where all is read the tail of their scores is that of a
 //! spread of 1.25 (the clustered galleries of the bench; `docs/performance.md`). It is their cosines that are spread
 //! wider, which make the part e of a score; the rest is chance and stays as it is: √(1 + 0.5625 e). So
-//! `N Q(b / √(1 + 0.5625 e))` are kept, and never fewer than [`FEWEST`]. Who lies beyond the threshold is farther from it in scores too, so that nobody is lost more often
-//! than a mate at the threshold. Drawn at random, mates score closer together than this says, by a sixth at t = 0.45
+//! `N Q(b / √(1 + 0.5625 e))` are kept, and never fewer than [`FEWEST`]. Who lies beyond the threshold is farther from
+//! it in scores too, so that nobody is lost more often than a mate at the threshold. Drawn at random, mates score closer together than this says, by a sixth at t = 0.45
 //! and s = 1/4, which is on the safe side (`mates_score_as_the_model_says_or_better`).
 //!
-//! Reading less means keeping more. What is read is what makes both together cheapest.
+//! Reading less means keeping more. Where all signs are read, they are read in blocks, with finer weights, so that e
+//! is 1. What is read is what makes both stages together cheapest, by costs that are constants ([`LOOKED_UP`],
+//! [`COMPARED`]): the choice follows from the threshold, the dimension and the number of templates alone, and is the
+//! same on every machine, for every probe, alone or in a batch.
 
 use super::kernel::{STEP_PLANES, THREES, TWOS};
 use crate::template::{Dimension, Threshold};
@@ -48,10 +51,22 @@ struct Choice {
 /// What the first stage does at one threshold and number of templates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Effort {
+    pub(super) way: Way,
     /// How many signs of each template are scored; none where all templates are compared.
     pub(super) signs: usize,
     /// How many templates are compared a second time.
     pub(super) kept: usize,
+}
+
+/// Which form of the sketches is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Way {
+    /// The planes of the probe's largest components.
+    Planes,
+    /// Blocks with all signs.
+    Blocks,
+    /// None: every template is compared.
+    Everyone,
 }
 
 impl Reach {
@@ -64,27 +79,32 @@ impl Reach {
         Self { dimension, choices }
     }
 
+    pub(super) const fn dimension(&self) -> Dimension {
+        self.dimension
+    }
+
     /// What is done to lose no mate at the threshold among so many templates; all are compared where the first
     /// stage could not tell enough of them apart to be worth its while.
     pub(super) fn effort(&self, threshold: Threshold, templates: usize) -> Effort {
-        let efforts = self.choices.iter().map(|choice| {
-            let kept = self.kept(choice, threshold, templates);
-            (
-                Effort { signs: choice.planes, kept },
-                float(choice.planes) * float(templates) + COMPARED * float(kept),
-            )
+        let planes = self.choices.iter().map(|choice| {
+            let kept = self.kept(choice.left, threshold, templates);
+            (Effort { way: Way::Planes, signs: choice.planes, kept }, float(choice.planes))
         });
-        let cheapest = efforts.min_by(|(_, one), (_, other)| one.total_cmp(other));
+        let signs = self.dimension.len();
+        let kept = self.kept(1.0, threshold, templates);
+        let blocks = (Effort { way: Way::Blocks, signs, kept }, float(signs) * LOOKED_UP);
+        let cost = |(effort, read): &(Effort, f64)| read * float(templates) + COMPARED * float(effort.kept);
+        let cheapest = planes.chain([blocks]).min_by(|one, other| cost(one).total_cmp(&cost(other)));
         match cheapest {
             Some((effort, _)) if effort.kept <= templates / WORTH_WHILE => effort,
-            _ => Effort { signs: 0, kept: templates },
+            _ => Effort { way: Way::Everyone, signs: 0, kept: templates },
         }
     }
 
-    fn kept(&self, choice: &Choice, threshold: Threshold, templates: usize) -> usize {
-        let mean = MEAN_MAGNITUDE * threshold.get() * (float(self.dimension.len()) * choice.left).sqrt();
-        let spread = (1.0 - MEAN_MAGNITUDE * MEAN_MAGNITUDE * choice.left).sqrt();
-        let clustered = (1.0 + CLUSTERED_MORE * choice.left).sqrt();
+    fn kept(&self, left: f64, threshold: Threshold, templates: usize) -> usize {
+        let mean = MEAN_MAGNITUDE * threshold.get() * (float(self.dimension.len()) * left).sqrt();
+        let spread = (1.0 - MEAN_MAGNITUDE * MEAN_MAGNITUDE * left).sqrt();
+        let clustered = (1.0 + CLUSTERED_MORE * left).sqrt();
         let bound = (mean - MISSED_SPREADS * spread) / clustered;
         let share = if bound > 0.0 { tail(bound) } else { 1.0 };
         whole(share * float(templates)).max(FEWEST)
@@ -144,9 +164,11 @@ const MISSED_SPREADS: f64 = 4.753;
 const CLUSTERED_MORE: f64 = 0.562_5;
 /// Comparing so many takes some 10 µs: little beside any scan, and room for families and doubles.
 const FEWEST: usize = 256;
-/// What a second comparison costs, in signs of a first one, as measured: 15,000 to 20,000 for a probe alone, which
-/// waits for memory in both stages, and 40,000 in batches, where signs come from the cache and rows from memory all
-/// the same. Between the two, times hardly change.
+/// What a sign in a block costs, in signs of a plane: blocks are read from end to end, and six signs are looked up at
+/// once, planes are read here and there and added one by one. As measured, alone and in batches.
+const LOOKED_UP: f64 = 0.6;
+/// What a second comparison costs, in signs of a plane, as measured: 15,000 for a probe alone, which waits for memory
+/// in both stages, and 40,000 in batches, where signs come from the cache and rows from memory all the same.
 const COMPARED: f64 = 40_000.0;
 /// Where more than this part is kept, comparing all at once is no slower: rows come in order then.
 const WORTH_WHILE: usize = 8;
@@ -189,11 +211,14 @@ mod tests {
     fn a_lower_threshold_a_larger_gallery_and_fewer_dimensions_cost_more() {
         let effort = at(0.45, 512, 1_000_000);
         assert!((128..=192).contains(&effort.signs) && effort.kept < 4_000, "{effort:?}");
+        assert_eq!(effort.way, Way::Planes);
         let lower = at(0.35, 512, 1_000_000);
+        assert_eq!((lower.way, lower.signs), (Way::Blocks, 512), "{lower:?}");
+        assert!((1_500..4_000).contains(&lower.kept), "about 2,800 should be kept: {lower:?}");
         assert!(lower.signs > effort.signs && lower.kept > effort.kept, "{lower:?}");
         assert!(at(0.35, 512, 10_000_000).kept > 9 * lower.kept);
         assert!(at(0.35, 256, 1_000_000).kept > lower.kept);
-        assert_eq!(at(0.6, 512, 1_000_000), Effort { signs: 128, kept: FEWEST });
+        assert_eq!(at(0.6, 512, 1_000_000), Effort { way: Way::Planes, signs: 128, kept: FEWEST });
     }
 
     #[test]
@@ -202,7 +227,7 @@ mod tests {
             [(0.1, 512, 100_000), (-0.5, 512, 100_000), (0.5, 8, 100_000), (0.5, 512, 2_000), (0.5, 512, 0)]
         {
             let effort = at(threshold, dimension, templates);
-            assert_eq!(effort, Effort { signs: 0, kept: templates });
+            assert_eq!(effort, Effort { way: Way::Everyone, signs: 0, kept: templates });
         }
     }
 

@@ -12,15 +12,15 @@ use zeroize::Zeroizing;
 use super::IndexError;
 use super::findings::{Finding, Findings};
 use super::gallery::Slot;
-use super::kernel::{COLUMNS, Kernel, LINE_BYTES, Line, Plan, Ranking, Sink, Wide, edge};
+use super::kernel::{COLUMNS, Kernel, LINE_BITS, LINE_BYTES, Line, Plan, Ranking, Sink, Tables, Wide, edge};
 use super::pool::Pool;
-use super::reach::{self, Effort, Reach};
-use super::segment::Segment;
-use crate::template::{Length, Protected, Threshold};
+use super::reach::{self, Effort, Reach, Way};
+use super::segment::{Segment, sketch_bytes};
+use crate::template::{Dimension, Length, Protected, Threshold};
 
-/// A probe in the forms that the two stages read. Wiped when dropped.
+/// A probe. Wiped when dropped.
 pub(super) struct Probe {
-    ranking: Ranking,
+    components: Zeroizing<Vec<i16>>,
     wide: Zeroizing<Vec<Wide>>,
     length: Length,
     threshold: Threshold,
@@ -35,15 +35,38 @@ impl Probe {
                 *to = *from;
             }
         }
-        Self { ranking: Ranking::of(components), wide, length: Length::of(probe), threshold }
+        Self { components: Zeroizing::new(components.to_vec()), wide, length: Length::of(probe), threshold }
+    }
+}
+
+/// A probe in the form that the first stage reads.
+enum Form {
+    Planes(Plan),
+    Blocks(Tables),
+}
+
+impl Form {
+    fn of(probe: &Probe, effort: Effort) -> Self {
+        match effort.way {
+            Way::Planes => Self::Planes(Plan::of(&Ranking::of(&probe.components), effort.signs)),
+            Way::Blocks | Way::Everyone => Self::Blocks(Tables::of(&probe.components)),
+        }
+    }
+
+    fn score_above(&self, spreads: f64) -> u16 {
+        match self {
+            Self::Planes(plan) => plan.score_above(spreads),
+            Self::Blocks(tables) => tables.score_above(spreads),
+        }
     }
 }
 
 /// What the first stage is asked for one probe.
 #[derive(Clone, Copy)]
 struct Asked {
-    /// Which of the plans.
-    plan: usize,
+    /// Which of the forms.
+    form: usize,
+    way: Way,
     /// How many templates have to be found.
     kept: usize,
     /// The greatest score that is looked at.
@@ -62,6 +85,7 @@ pub(super) struct Scan {
     /// The number of the first template of each segment.
     bases: Vec<u32>,
     templates: usize,
+    dimension: Dimension,
     kernel: Kernel,
 }
 
@@ -83,7 +107,7 @@ impl Scan {
         }
         let templates = usize::try_from(next).map_err(|_| IndexError::Search)?;
         let efforts = probes.iter().map(|probe| reach.effort(probe.threshold, templates)).collect();
-        Ok(Self { probes, efforts, segments, bases, templates, kernel })
+        Ok(Self { probes, efforts, segments, bases, templates, dimension: reach.dimension(), kernel })
     }
 
     /// What is found for each probe.
@@ -111,27 +135,36 @@ impl Scan {
         if probes.is_empty() {
             return Ok(Vec::new());
         }
-        let plans = probes.iter().map(|&nth| {
-            let (probe, effort) =
-                self.probes.get(nth).zip(self.efforts.get(nth)).ok_or(IndexError::Search)?;
-            Ok(Plan::of(&probe.ranking, effort.signs))
-        });
-        let plans: Arc<Vec<Plan>> = Arc::new(plans.collect::<Result<_, IndexError>>()?);
-        let bounds = probes.iter().zip(plans.iter()).enumerate().map(|(at, (&nth, plan))| {
+        let (scan, numbers) = (Arc::clone(self), probes.to_vec());
+        let forms = pool.each(probes.len(), move |at| {
+            let nth = *numbers.get(at)?;
+            Some(Form::of(scan.probes.get(nth)?, *scan.efforts.get(nth)?))
+        })?;
+        let forms: Arc<Vec<Form>> =
+            Arc::new(forms.into_iter().collect::<Option<_>>().ok_or(IndexError::Search)?);
+        let asked = probes.iter().zip(forms.iter()).enumerate().map(|(at, (&nth, form))| {
             // Half as many again as are kept, if scores are spread as those of independent strangers.
-            let kept = self.kept(nth).ok_or(IndexError::Search)?;
+            let Effort { way, kept, .. } = *self.efforts.get(nth).ok_or(IndexError::Search)?;
             let share = reach::float(kept) * 1.5 / reach::float(self.templates);
-            Ok(Asked { plan: at, kept, bound: plan.score_above(reach::spreads(share)) })
+            Ok(Asked { form: at, way, kept, bound: form.score_above(reach::spreads(share)) })
         });
-        let asked: Vec<Asked> = bounds.collect::<Result<_, IndexError>>()?;
-        let mut hits = self.scored(&plans, asked.clone(), pool)?;
-        let short = hits.iter().zip(asked).filter(|(hits, asked)| hits.len() < asked.kept);
-        // A gallery whose scores are narrower, or lie elsewhere: begin with everyone.
-        let again: Vec<Asked> = short.map(|(_, asked)| Asked { bound: u16::MAX, ..asked }).collect();
-        if !again.is_empty() {
-            for (asked, found) in again.iter().zip(self.scored(&plans, again.clone(), pool)?) {
-                *hits.get_mut(asked.plan).ok_or(IndexError::Search)? = found;
+        let mut asked: Vec<Asked> = asked.collect::<Result<_, IndexError>>()?;
+        asked.sort_by_key(|asked| asked.way);
+        let mut hits: Vec<Hits> = vec![Hits::default(); asked.len()];
+        let mut missing = asked;
+        while !missing.is_empty() {
+            for (asked, found) in missing.iter().zip(self.scored(&forms, missing.clone(), pool)?) {
+                *hits.get_mut(asked.form).ok_or(IndexError::Search)? = found;
             }
+            let is_short = |asked: &Asked| {
+                asked.bound < u16::MAX && hits.get(asked.form).is_none_or(|hits| hits.len() < asked.kept)
+            };
+            // A gallery whose scores are narrower, or lie elsewhere: begin with everyone.
+            missing = missing
+                .into_iter()
+                .filter(is_short)
+                .map(|asked| Asked { bound: u16::MAX, ..asked })
+                .collect();
         }
         let (scan, probes) = (Arc::clone(self), probes.to_vec());
         let hits: Vec<Mutex<Hits>> = hits.into_iter().map(Mutex::new).collect();
@@ -143,11 +176,11 @@ impl Scan {
         chosen.into_iter().collect()
     }
 
-    /// Scores every sketch, and gives for each plan that is asked for at least its `kept` nearest templates of those
-    /// that score its bound or less, with their scores.
+    /// Scores every sketch, and gives for each form that is asked for, those of planes first, at least its `kept`
+    /// nearest templates of those that score its bound or less, with their scores.
     fn scored(
         self: &Arc<Self>,
-        plans: &Arc<Vec<Plan>>,
+        forms: &Arc<Vec<Form>>,
         asked: Vec<Asked>,
         pool: &Pool,
     ) -> Result<Vec<Hits>, IndexError> {
@@ -156,23 +189,23 @@ impl Scan {
             .flat_map(|(nth, segment)| (0..segment.columns()).step_by(COLUMNS).map(move |from| (nth, from)))
             .collect();
         let next = AtomicUsize::new(0);
-        let (scan, plans) = (Arc::clone(self), Arc::clone(plans));
+        let (scan, forms) = (Arc::clone(self), Arc::clone(forms));
         let shares = pool.shared(move || {
             let mut sinks: Vec<Sink> = asked.iter().map(|asked| Sink::new(asked.bound)).collect();
-            let plans = asked.iter().map(|asked| plans.get(asked.plan));
-            let plans = plans.collect::<Option<Vec<&Plan>>>().ok_or(IndexError::Search)?;
-            let take = || match chunks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                Some(&(nth, from)) => {
-                    let (segment, base) =
-                        scan.segments.get(nth).zip(scan.bases.get(nth)).ok_or(IndexError::Search)?;
-                    segment.part(from, COLUMNS, *base).ok_or(IndexError::Search).map(Some)
+            let (mut plans, mut tables) = (Vec::new(), Vec::new());
+            for asked in &asked {
+                match forms.get(asked.form).ok_or(IndexError::Search)? {
+                    Form::Planes(plan) => plans.push(plan),
+                    Form::Blocks(table) => tables.push(table),
                 }
-                None => Ok(None),
-            };
-            let mut taken = take()?;
-            while let Some(part) = taken {
-                taken = take()?;
-                scan.kernel.scan(part, taken, &plans, &mut sinks);
+            }
+            let take = || chunks.get(next.fetch_add(1, Ordering::Relaxed)).copied();
+            let mut taken = take();
+            while let Some(chunk) = taken {
+                taken = take();
+                let (of_planes, of_blocks) = sinks.split_at_mut(plans.len());
+                scan.score_planes(chunk, taken, &plans, of_planes)?;
+                scan.score_blocks(chunk, &tables, of_blocks)?;
                 for (sink, asked) in sinks.iter_mut().zip(&asked) {
                     sink.cut(asked.kept);
                 }
@@ -189,6 +222,48 @@ impl Scan {
             }
         }
         Ok(all)
+    }
+
+    /// Scores the planes of a chunk; the one that comes next is asked for meanwhile.
+    fn score_planes(
+        &self,
+        (nth, from): (usize, usize),
+        coming: Option<(usize, usize)>,
+        plans: &[&Plan],
+        sinks: &mut [Sink],
+    ) -> Result<(), IndexError> {
+        if plans.is_empty() {
+            return Ok(());
+        }
+        let part = |(nth, from): (usize, usize)| {
+            let (segment, base) = self.segments.get(nth).zip(self.bases.get(nth))?;
+            segment.part(from, COLUMNS, *base)
+        };
+        let chunk = part((nth, from)).ok_or(IndexError::Search)?;
+        self.kernel.scan(chunk, coming.and_then(part), plans, sinks);
+        Ok(())
+    }
+
+    /// Scores the blocks of a chunk, for several probes so many at a time that they stay in the second cache.
+    fn score_blocks(
+        &self,
+        (nth, from): (usize, usize),
+        tables: &[&Tables],
+        sinks: &mut [Sink],
+    ) -> Result<(), IndexError> {
+        if tables.is_empty() {
+            return Ok(());
+        }
+        let (segment, base) = self.segments.get(nth).zip(self.bases.get(nth)).ok_or(IndexError::Search)?;
+        let first = from.saturating_mul(COLUMN_BLOCKS);
+        let end = first.saturating_add(COLUMNS * COLUMN_BLOCKS).min(segment.len().div_ceil(LINE_BYTES));
+        let blocks = CHUNK_BYTES / LINE_BYTES / sketch_bytes(self.dimension).max(1);
+        let blocks = if tables.len() == 1 { COLUMNS * COLUMN_BLOCKS } else { blocks.max(1) };
+        for first in (first..end).step_by(blocks) {
+            let sketches = segment.sketches(first, blocks.min(end.saturating_sub(first)), *base);
+            self.kernel.look_up(sketches.ok_or(IndexError::Search)?, tables, sinks);
+        }
+        Ok(())
     }
 
     /// Exactly `kept` of these, the lowest scores, of equals the lowest slots; in ascending order.
@@ -245,11 +320,14 @@ impl Scan {
         pool: &Pool,
     ) -> Result<Vec<Findings>, IndexError> {
         let mut findings = vec![Findings::default(); candidates.len()];
-        // All probes in one region before the next: finding the page of a row takes longer than reading the row, and
-        // the processor remembers the pages of a region.
-        let found = pool.each(self.templates.div_ceil(REGION_TEMPLATES), move |region| {
-            let first = region.saturating_mul(REGION_TEMPLATES);
-            let end = first.saturating_add(REGION_TEMPLATES).min(self.templates);
+        // All probes in one region before the next: rows that two of them want are read once, and where pages are
+        // small the processor remembers those of a region.
+        let most = self.efforts.iter().map(|effort| effort.kept).max().unwrap_or(0);
+        let wanted = if candidates.len() == 1 { LONE_CANDIDATES } else { REGION_CANDIDATES };
+        let size = self.templates.saturating_mul(wanted).checked_div(most).unwrap_or(0).max(REGION_TEMPLATES);
+        let found = pool.each(self.templates.div_ceil(size), move |region| {
+            let first = region.saturating_mul(size);
+            let end = first.saturating_add(size).min(self.templates);
             let range = u32::try_from(first).ok().zip(u32::try_from(end).ok());
             let (first, end) = range.ok_or(IndexError::Search)?;
             let is_everyone = candidates.iter().any(Option::is_none);
@@ -313,6 +391,13 @@ fn within(templates: &[u32], first: u32, end: u32) -> &[u32] {
     templates.get(from..to).unwrap_or_default()
 }
 
-/// Templates whose rows are compared before the next: 4 MB at d = 512, a thousand pages, of which processors
-/// remember some thousands.
+/// Templates whose rows are compared before the next, at least: 4 MB at d = 512.
 const REGION_TEMPLATES: usize = 8_192;
+/// Candidates of a probe in a region, about: enough that most of them are asked for ahead.
+const REGION_CANDIDATES: usize = 96;
+/// Those of a probe alone.
+const LONE_CANDIDATES: usize = 384;
+/// Sketches in blocks that are scored against all probes before the next: they stay in the second cache meanwhile.
+const CHUNK_BYTES: usize = 128 << 10;
+/// Blocks of a column of planes.
+const COLUMN_BLOCKS: usize = LINE_BITS / LINE_BYTES;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::gallery::{Compartment, Slot};
-use super::kernel::{LINE_BITS, LINE_BYTES, Line, Part};
+use super::kernel::{LINE_BITS, LINE_BYTES, Line, Part, Sketches};
 use super::lines::Lines;
 use crate::template::{Compact, Dimension};
 
@@ -41,11 +41,14 @@ pub(super) struct Segment {
     // the same order.
     slots: Zeroizing<Vec<u64>>,
     squares: Zeroizing<Vec<u32>>,
-    /// Sketches: a plane for each component, of one line for every 512 templates, and one of zeros behind. Then rows,
-    /// each filled up with zeros to whole lines.
+    /// First the sketches in planes: one for each component, of one line for every 512 templates, and one of zeros
+    /// behind. Then the same in blocks of 64 templates, byte by byte. Then rows, each filled up with zeros to whole
+    /// lines.
     lines: Lines,
-    /// How many of the lines are sketches.
-    planes: usize,
+    /// The first line of the blocks.
+    blocks: usize,
+    /// The first line of the rows.
+    rows: usize,
 }
 
 impl Segment {
@@ -57,9 +60,11 @@ impl Segment {
         let mut slots = Zeroizing::new(Vec::with_capacity(entries.len()));
         let mut squares = Zeroizing::new(Vec::with_capacity(entries.len()));
         let columns = entries.len().div_ceil(LINE_BITS);
-        let planes = dimension.len().saturating_add(1).saturating_mul(columns);
-        let mut lines = Lines::zeroed(entries.len().saturating_mul(stride).saturating_add(planes));
-        let (sketches, rows) = lines.as_mut_slice().split_at_mut(planes);
+        let blocks_from = dimension.len().saturating_add(1).saturating_mul(columns);
+        let blocks = entries.len().div_ceil(LINE_BYTES).saturating_mul(sketch_bytes(dimension));
+        let rows_from = blocks_from.saturating_add(blocks);
+        let mut lines = Lines::zeroed(entries.len().saturating_mul(stride).saturating_add(rows_from));
+        let (sketches, rows) = lines.as_mut_slice().split_at_mut(rows_from);
         for (entry, row) in entries.iter().zip(rows.chunks_exact_mut(stride.max(1))) {
             let (lines, components, sum) = entry.components();
             slots.push(entry.slot.0);
@@ -73,8 +78,10 @@ impl Segment {
                 }
             }
         }
-        turn(rows, sketches, dimension);
-        Self { compartment, dimension, slots, squares, lines, planes }
+        let (planes, blocks) = sketches.split_at_mut(blocks_from);
+        turn(rows, planes, dimension);
+        gather(rows, blocks, dimension);
+        Self { compartment, dimension, slots, squares, lines, blocks: blocks_from, rows: rows_from }
     }
 
     pub(super) const fn compartment(&self) -> Compartment {
@@ -124,8 +131,24 @@ impl Segment {
         let columns = self.columns();
         let count = count.min(columns.checked_sub(from)?);
         let end = base.checked_add(u32::try_from(self.slots.len()).ok()?)?;
-        let planes = self.lines.as_slice().get(..self.planes)?;
+        let planes = self.lines.as_slice().get(..self.blocks)?;
         Some(Part { planes, columns, from, count, first: base, end })
+    }
+
+    /// The sketches of some blocks, `count` at most; the segment's first template is called `base`.
+    pub(super) fn sketches(&self, first: usize, count: usize, base: u32) -> Option<Sketches<'_>> {
+        let bytes = sketch_bytes(self.dimension);
+        let blocks = self.lines.as_slice().get(self.blocks..self.rows)?;
+        let last = first.saturating_add(count).min(self.slots.len().div_ceil(LINE_BYTES));
+        let lines = blocks.get(first.checked_mul(bytes)?..last.checked_mul(bytes)?)?;
+        let start = first.checked_mul(LINE_BYTES)?;
+        let end = last.checked_mul(LINE_BYTES)?.min(self.slots.len());
+        Some(Sketches {
+            lines,
+            bytes,
+            templates: u32::try_from(end.checked_sub(start)?).ok()?,
+            first: base.checked_add(u32::try_from(start).ok()?)?,
+        })
     }
 
     /// The components of the template at a position, and zeros behind them.
@@ -137,7 +160,7 @@ impl Segment {
     pub(super) fn row(&self, position: u32) -> &[Line] {
         let stride = stride(self.dimension);
         let start = usize::try_from(position).unwrap_or(usize::MAX).saturating_mul(stride);
-        let start = start.saturating_add(self.planes);
+        let start = start.saturating_add(self.rows);
         self.lines.as_slice().get(start..start.saturating_add(stride)).unwrap_or_default()
     }
 }
@@ -145,6 +168,27 @@ impl Segment {
 /// The lines of a row of this dimension.
 pub(super) fn stride(dimension: Dimension) -> usize {
     dimension.len().div_ceil(LINE_BYTES)
+}
+
+/// The bytes of a sketch of this dimension.
+pub(super) fn sketch_bytes(dimension: Dimension) -> usize {
+    dimension.len().div_ceil(8)
+}
+
+/// The signs of all rows in blocks: bit `i` of byte `j` is set where component `8 j + i` is below zero.
+fn gather(rows: &[Line], blocks: &mut [Line], dimension: Dimension) {
+    let stride = stride(dimension).max(1);
+    let rows = rows.chunks(stride.saturating_mul(LINE_BYTES));
+    for (rows, lines) in rows.zip(blocks.chunks_mut(sketch_bytes(dimension).max(1))) {
+        for (template, row) in rows.chunks(stride).enumerate() {
+            let eights = row.iter().flat_map(|line| line.0.as_chunks::<8>().0);
+            for (eight, line) in eights.zip(lines.iter_mut()) {
+                if let Some(byte) = line.0.get_mut(template) {
+                    *byte = signs(*eight);
+                }
+            }
+        }
+    }
 }
 
 /// The signs of all rows, turned: bit `i` of byte `j` of a line is the sign of template `8 j + i` of its column, set
@@ -249,6 +293,14 @@ mod tests {
                 let part = segment.part(0, 9, 0).unwrap();
                 let position = usize::try_from(position).unwrap();
                 let (column, byte, bit) = (position / 512, position % 512 / 8, position % 8);
+                let sketches = segment.sketches(0, 99, 0).unwrap();
+                let (block, lane) = (position / 64, position % 64);
+                let sketch = (0..13).map(|byte| sketches.lines[block * 13 + byte].0[lane]);
+                let negative =
+                    |byte: usize, bit: usize| components.get(byte * 8 + bit).is_some_and(|&one| one < 0);
+                for (byte, bits) in sketch.enumerate() {
+                    assert!((0..8).all(|bit| (bits >> bit & 1 == 1) == negative(byte, bit)), "byte {byte}");
+                }
                 for (plane, component) in components.iter().chain([&0]).enumerate() {
                     let line = part.planes[plane * part.columns + column];
                     assert_eq!(line.0[byte] >> bit & 1 == 1, *component < 0, "component {plane}");

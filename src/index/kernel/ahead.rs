@@ -1,7 +1,7 @@
 //! Lines asked for before their turn: most of a search is waiting for memory.
 #![expect(unsafe_code, reason = "an instruction that has no safe name")]
 
-use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 
 use super::Line;
 
@@ -19,13 +19,17 @@ pub(super) fn ahead<'a>(rows: &'a [&'a [Line]]) -> impl Iterator<Item = &'a [Lin
 
 #[inline(always)]
 fn fetch(row: &[Line]) {
-    row.iter().for_each(fetch_line);
+    for line in row {
+        // SAFETY: every 64-bit processor of this kind has the instruction, and it changes nothing but the cache.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>((&raw const *line).cast()) }
+    }
 }
 
+/// Has a line fetched into the second cache.
 #[inline(always)]
 pub(super) fn fetch_line(line: &Line) {
     // SAFETY: every 64-bit processor of this kind has the instruction, and it changes nothing but the cache.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>((&raw const *line).cast()) }
+    unsafe { _mm_prefetch::<_MM_HINT_T1>((&raw const *line).cast()) }
 }
 
 /// Rows that are fetched before they are needed.

@@ -23,7 +23,13 @@ impl Proof {
     }
 }
 
-pub(super) fn scan(proof: Proof, part: Part<'_>, coming: Option<Part<'_>>, plans: &[&Plan], sinks: &mut [Sink]) {
+pub(super) fn scan(
+    proof: Proof,
+    part: Part<'_>,
+    coming: Option<Part<'_>>,
+    plans: &[&Plan],
+    sinks: &mut [Sink],
+) {
     // SAFETY: the proof says that the processor has the instructions.
     unsafe { scan_all(proof, part, coming, plans, sinks) }
 }

@@ -1,4 +1,4 @@
-//! The loops with AVX-512 (F, BW, VNNI): Intel from Ice Lake, AMD from Zen 4.
+//! The loops with AVX-512 (F, BW, VBMI, VNNI): Intel from Ice Lake, AMD from Zen 4.
 #![expect(unsafe_code, reason = "instructions that only some processors have, each use with its reason")]
 
 use std::arch::x86_64::{
@@ -20,12 +20,19 @@ impl Proof {
     pub(super) fn find() -> Option<Self> {
         let there = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vbmi")
             && is_x86_feature_detected!("avx512vnni");
         there.then_some(Self(()))
     }
 }
 
-pub(super) fn scan(proof: Proof, part: Part<'_>, coming: Option<Part<'_>>, plans: &[&Plan], sinks: &mut [Sink]) {
+pub(super) fn scan(
+    proof: Proof,
+    part: Part<'_>,
+    coming: Option<Part<'_>>,
+    plans: &[&Plan],
+    sinks: &mut [Sink],
+) {
     // SAFETY: the proof says that the processor has the instructions.
     unsafe { scan_all(proof, part, coming, plans, sinks) }
 }

@@ -2,9 +2,10 @@
 //! the same numbers, bit for bit, because all of them only add integers.
 //!
 //! A *sketch* is the signs of a template's components, one bit each. It is scored against a probe by adding the
-//! weights of those components whose signs differ: the less, the more alike. The signs lie in *planes*, one for each
-//! component: a [`Line`] of a plane holds that component's sign of 512 templates. So a probe reads the planes of its
-//! own largest components and no others ([`plan`]), and nothing is added across a register ([`lane`]).
+//! weights of those components whose signs differ: the less, the more alike. Sketches lie twice in memory: in
+//! *planes*, one for each component, so that a probe reads those of its own largest components and no others
+//! ([`plan`], [`lane`]); and in *blocks* of 64 templates with all their signs ([`blocks`]). Which of them is read
+//! follows from the threshold, the dimension and the number of templates ([`super::reach`]).
 
 #[cfg(target_arch = "x86_64")]
 mod ahead;
@@ -12,6 +13,7 @@ mod ahead;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod blocks;
 mod lane;
 mod plan;
 mod portable;
@@ -21,6 +23,7 @@ mod tests;
 
 use zeroize::DefaultIsZeroes;
 
+pub(super) use blocks::{Sketches, Tables};
 pub(super) use lane::{COLUMNS, Part};
 pub(super) use plan::{Plan, Ranking, STEP_PLANES, THREES, TWOS};
 pub(super) use sink::{Sink, edge};
@@ -78,6 +81,18 @@ impl Kernel {
         }
     }
 
+    /// Scores every template of `sketches` against every probe and keeps in each probe's sink the templates that
+    /// score its bound or less.
+    pub(super) fn look_up(self, sketches: Sketches<'_>, probes: &[&Tables], sinks: &mut [Sink]) {
+        match self {
+            Self::Portable => blocks::portable::scan(sketches, probes, sinks),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(proof) => blocks::avx2::scan(proof, sketches, probes, sinks),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(proof) => blocks::avx512::scan(proof, sketches, probes, sinks),
+        }
+    }
+
     /// The inner product of each of these rows of 8-bit components with a probe of 16-bit ones.
     pub(super) fn dots(self, rows: &[&[Line]], probe: &[Wide], dots: &mut Vec<i64>) {
         match self {
@@ -103,7 +118,7 @@ impl Default for Wide {
 
 impl DefaultIsZeroes for Wide {}
 
-/// Bytes of a line.
+/// Bytes of a line: the templates of a block.
 pub(super) const LINE_BYTES: usize = 64;
 /// Templates whose signs one line holds.
 pub(super) const LINE_BITS: usize = 8 * LINE_BYTES;

@@ -105,7 +105,8 @@ impl Plan {
 
 /// The steps that add these, in the order in which they lie in memory.
 fn steps(added: &[&[Ranked]], zeros: u16) -> Vec<Step> {
-    let mut all: Zeroizing<Vec<Ranked>> = Zeroizing::new(Vec::with_capacity(added.iter().map(|some| some.len()).sum()));
+    let mut all: Zeroizing<Vec<Ranked>> =
+        Zeroizing::new(Vec::with_capacity(added.iter().map(|some| some.len()).sum()));
     added.iter().for_each(|some| all.extend_from_slice(some));
     all.sort_unstable_by_key(|one| one.plane);
     // Room for all at once, so that growing leaves no copy behind.
