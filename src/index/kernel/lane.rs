@@ -5,7 +5,7 @@
 
 #![expect(
     clippy::indexing_slicing,
-    reason = "lengths that are cut alike before the loops, so that the compiler looks at them once"
+    reason = "arrays of constant length, and planes and columns that a segment has for every plan of its dimension"
 )]
 
 use super::plan::{Plan, STEP_PLANES, Step};
