@@ -28,9 +28,9 @@ pub(crate) fn run(templates: usize) {
     let built = peak_bytes();
     println!("## A process with {templates} templates and nothing else\n");
     println!(
-        "| threshold | K | one probe: median, p99 ms | batches of 64: probes/s | mates found at .35 | .40 | .45 | .50 |"
+        "| threshold | signs | K | one probe: median, p99 ms | batches of 64: probes/s | mates found at .35 | .40 | .45 | .50 |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for value in [0.45, 0.35] {
         let threshold = Threshold::new(value).unwrap();
         let probes = |cosine: f64| -> Vec<Protected> {
@@ -57,7 +57,8 @@ pub(crate) fn run(templates: usize) {
             batch.add(|| drop(black_box(gallery.search(probes, threshold).unwrap())));
         }
         println!(
-            "| {value} | {} | {:.2}, {:.2} | {:.0} | {} |",
+            "| {value} | {} | {} | {:.2}, {:.2} | {:.0} | {} |",
+            gallery.signs(threshold),
             gallery.kept(threshold),
             single.quantile(0.5) * 1e3,
             single.quantile(0.99) * 1e3,

@@ -1,8 +1,10 @@
 //! Faiss, in the forms that one would take in our place.
 #![expect(unsafe_code, reason = "the threads of its libraries have no safe wrapper")]
 
+use std::borrow::Cow;
 use std::env;
 use std::ffi::c_int;
+use std::ops::Range;
 
 use faiss::index::autotune::ParameterSpace;
 use faiss::index::{BinaryIndexImpl, IndexImpl, index_binary_factory};
@@ -41,7 +43,7 @@ pub(crate) struct Peer {
 }
 
 pub(crate) struct Peers {
-    /// The first is exact, 32-bit: what decides who is right.
+    /// The first is exact, 32-bit, where it fits: what decides who is right.
     pub(crate) peers: Vec<Peer>,
     indexes: Vec<IndexImpl>,
     /// Hamming distances alone: a first stage without a second.
@@ -49,33 +51,54 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
+    /// Whether exact search is among them: beyond so many templates 32-bit rows don't fit beside the others.
+    pub(crate) fn has_exact(people: &People) -> bool {
+        people.len <= LARGEST_WITH_ROWS
+    }
+
     pub(crate) fn build(people: &People) -> Self {
-        let rows = people.rows();
-        let mut indexes = vec![build("Flat", 1.0, &rows)];
-        let mut peers = vec![peer("Faiss flat, 32-bit", 0, None)];
+        let held = if Self::has_exact(people) { people.rows(0..people.len) } else { Vec::new() };
+        let rows = |range: Range<usize>| match held.get(range.start * DIMENSION..range.end * DIMENSION) {
+            Some(rows) => Cow::Borrowed(rows),
+            None => Cow::Owned(people.rows(range)),
+        };
+        let build = |factory: &str, scale: f32| build(factory, scale, people.len, &rows);
+        let (mut indexes, mut peers) = (Vec::new(), Vec::new());
+        if Self::has_exact(people) {
+            indexes.push(build("Flat", 1.0));
+            peers.push(peer("Faiss flat, 32-bit", 0, None));
+        } else {
+            println!(
+                "beyond {LARGEST_WITH_ROWS} templates Faiss flat and SQ8 are left out: their rows don't fit"
+            );
+        }
         // Those that can't take part in batches of thousands are measured on one gallery only.
-        if matches!(people.gathering, Gathering::Isotropic) {
+        if Self::has_exact(people) && matches!(people.gathering, Gathering::Isotropic) {
             peers.push(Peer {
                 scale: DIRECT_SCALE,
                 probes: 1_500,
                 ..peer("Faiss SQ8 direct signed", indexes.len(), None)
             });
-            indexes.push(build("SQ8_direct_signed", DIRECT_SCALE, &rows));
+            indexes.push(build("SQ8_direct_signed", DIRECT_SCALE));
         }
         let refined = |number| Some(("k_factor_rf", number));
         peers.push(peer("Faiss PQ64x4fs, 100 refined by SQ8", indexes.len(), refined(100.0)));
         peers.push(peer("Faiss PQ64x4fs, 1,000 refined by SQ8", indexes.len(), refined(1_000.0)));
-        indexes.push(build("PQ64x4fs,Refine(SQ8)", 1.0, &rows));
+        indexes.push(build("PQ64x4fs,Refine(SQ8)", 1.0));
         peers.push(peer("Faiss PQ128x4fs, 100 refined by SQ8", indexes.len(), refined(100.0)));
-        indexes.push(build("PQ128x4fs,Refine(SQ8)", 1.0, &rows));
-        if env::var_os("ONEBIT_BENCH_GRAPH").is_some() {
+        peers.push(peer("Faiss PQ128x4fs, 300 refined by SQ8", indexes.len(), refined(300.0)));
+        peers.push(peer("Faiss PQ128x4fs, 1,000 refined by SQ8", indexes.len(), refined(1_000.0)));
+        indexes.push(build("PQ128x4fs,Refine(SQ8)", 1.0));
+        if env::var_os("ONEBIT_BENCH_GRAPH").is_some() && Self::has_exact(people) {
             peers.push(peer("Faiss HNSW32, ef 512", indexes.len(), Some(("efSearch", 512.0))));
-            indexes.push(build("HNSW32", 1.0, &rows));
+            indexes.push(build("HNSW32", 1.0));
             peers.push(peer("Faiss IVF1024, 64 of them looked at", indexes.len(), Some(("nprobe", 64.0))));
-            indexes.push(build("IVF1024,Flat", 1.0, &rows));
+            indexes.push(build("IVF1024,Flat", 1.0));
         }
         let mut binary = index_binary_factory(DIMENSION as u32, "BFlat").unwrap();
-        binary.add(&signs(&rows)).unwrap();
+        for range in ranges(people.len) {
+            binary.add(&signs(&rows(range))).unwrap();
+        }
         Self { peers, indexes, binary }
     }
 
@@ -96,17 +119,26 @@ fn peer(name: &'static str, index: usize, setting: Option<(&'static str, f64)>) 
     Peer { name, probes: usize::MAX, index, setting, scale: 1.0 }
 }
 
-fn build(factory: &str, scale: f32, rows: &[f32]) -> IndexImpl {
+fn build<'a>(
+    factory: &str,
+    scale: f32,
+    len: usize,
+    rows: &impl Fn(Range<usize>) -> Cow<'a, [f32]>,
+) -> IndexImpl {
     let mut index = index_factory(DIMENSION as u32, factory, MetricType::InnerProduct).unwrap();
-    let few = &rows[..rows.len().min(TRAINING * DIMENSION)];
-    let scaled = |rows: &[f32]| rows.iter().map(|value| value * scale).collect::<Vec<f32>>();
+    let scaled = |range| rows(range).iter().map(|value| value * scale).collect::<Vec<f32>>();
     if !index.is_trained() {
-        index.train(&scaled(few)).unwrap();
+        index.train(&scaled(0..len.min(TRAINING))).unwrap();
     }
-    for rows in rows.chunks(TRAINING * DIMENSION) {
-        index.add(&scaled(rows)).unwrap();
+    for range in ranges(len) {
+        index.add(&scaled(range)).unwrap();
     }
     index
+}
+
+/// So many templates, in parts.
+fn ranges(len: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..len).step_by(TRAINING).map(move |start| start..len.min(start + TRAINING))
 }
 
 /// One bit a component.
@@ -121,3 +153,5 @@ pub(crate) fn signs(rows: &[f32]) -> Vec<u8> {
 const TRAINING: usize = 65_536;
 /// Brings unit vectors of 512 components to the scale of signed bytes.
 const DIRECT_SCALE: f32 = 720.0;
+/// 4 GB of 32-bit rows, in two copies.
+const LARGEST_WITH_ROWS: usize = 2_000_000;

@@ -1,6 +1,7 @@
 //! Made-up people from a seed: independent directions, or clusters as those of real faces.
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 
 use onebit::ids::SchemeName;
 use onebit::index::{Compartment, FirstStage, Gallery, Slot, pool};
@@ -72,10 +73,10 @@ impl People {
         )
     }
 
-    /// All templates as rows at unit length, one after the other.
-    pub(crate) fn rows(&self) -> Vec<f32> {
-        let mut rows = vec![0.0; self.len * DIMENSION];
-        rows.par_chunks_mut(DIMENSION).enumerate().for_each(|(person, row)| {
+    /// These templates as rows at unit length, one after the other.
+    pub(crate) fn rows(&self, people: Range<usize>) -> Vec<f32> {
+        let mut rows = vec![0.0; people.len() * DIMENSION];
+        rows.par_chunks_mut(DIMENSION).zip(people).for_each(|(row, person)| {
             for (to, from) in row.iter_mut().zip(self.template(person).unit_components()) {
                 *to = from;
             }

@@ -30,7 +30,12 @@ pub(crate) fn run(people: &People, gallery: &Gallery, peers: &mut Peers) {
             .iter()
             .map(|found| found.rows().iter().any(|row| row.similarity.passes(threshold)))
             .collect();
-        println!("threshold {value}, K = {}, {} bits\n", gallery.kept(threshold), crate::people::DIMENSION);
+        println!(
+            "threshold {value}, {} of {} signs, K = {}\n",
+            gallery.signs(threshold),
+            crate::people::DIMENSION,
+            gallery.kept(threshold)
+        );
         println!(
             "| cosine of the mate | probes | pass exactly | decided alike beyond ±{BAND} | flipped within |"
         );

@@ -29,7 +29,8 @@ pub(crate) fn run(people: &People, gallery: &Gallery, peers: &mut Peers) {
         reading.add(|| read(people.len * DIMENSION / 8));
         for (nth, value) in [0.45, 0.35].into_iter().enumerate() {
             let threshold = Threshold::new(value).unwrap();
-            let name = format!("**Onebit, threshold {value}, K = {}**", gallery.kept(threshold));
+            let (signs, kept) = (gallery.signs(threshold), gallery.kept(threshold));
+            let name = format!("**Onebit, threshold {value}, {signs} signs, K = {kept}**");
             let (single, batch) = row(&mut singles, &mut batches, nth, &name);
             for probe in probes.chunks(1).skip(round % 7).step_by(SINGLES_EVERY) {
                 single.add(|| drop(black_box(gallery.search(probe, threshold).unwrap())));
@@ -57,7 +58,7 @@ pub(crate) fn run(people: &People, gallery: &Gallery, peers: &mut Peers) {
     let read = reading.quantile(0.5);
     let bytes = (people.len * DIMENSION / 8) as f64;
     println!(
-        "first stage: {} MB, read on {THREADS} threads in {:.2} ms, {:.1} GB/s (median)\n",
+        "all signs: {} MB, read on {THREADS} threads in {:.2} ms, {:.1} GB/s (median)\n",
         bytes / 1e6,
         read * 1e3,
         bytes / read / 1e9

@@ -106,6 +106,6 @@ fn settled(mut pieces: Vec<Piece>) -> Vec<Piece> {
     }
 }
 
-/// Templates in a full segment: 5 MB at d = 512, built in some 5 ms, which is what removing one template costs.
+/// Templates in a full segment: 5 MB at d = 512, built in some 4 ms, which is what removing one template costs.
 /// As many as are loaded at a time when a server starts, so that nothing is built twice then.
 pub(super) const SEGMENT_TEMPLATES: usize = 8_192;

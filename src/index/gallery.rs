@@ -13,7 +13,7 @@ use super::change::{Change, Piece};
 use super::findings::{Finding, Findings};
 use super::kernel::Kernel;
 use super::pool::Pool;
-use super::reach;
+use super::reach::{Effort, Reach};
 use super::scan::{Probe, Scan};
 use super::segment::{Entry, Segment, Source};
 use super::stage::{FirstStage, Stage};
@@ -35,6 +35,7 @@ pub struct Compartment(pub u64);
 /// happened when its call returns. A removed template's bytes are wiped when the last search that saw it ends.
 pub struct Gallery {
     dimension: Dimension,
+    reach: Reach,
     kernel: Kernel,
     /// What chooses in the place of the sketches, where that is configured.
     stage: Option<Arc<dyn Stage>>,
@@ -93,8 +94,16 @@ impl Gallery {
         kernel: Kernel,
         stage: Option<Arc<dyn Stage>>,
     ) -> Self {
-        let (segments, writer, searches) = (ArcSwap::default(), Mutex::new(()), Arc::new(Together::new()));
-        Self { dimension, kernel, stage, pool, segments, writer, searches }
+        Self {
+            dimension,
+            reach: Reach::new(dimension),
+            kernel,
+            stage,
+            pool,
+            segments: ArcSwap::default(),
+            writer: Mutex::new(()),
+            searches: Arc::new(Together::new()),
+        }
     }
 
     /// The dimension of the gallery's templates.
@@ -118,9 +127,20 @@ impl Gallery {
     /// How many templates a search at this threshold compares a second time, as it is now.
     #[must_use]
     pub fn kept(&self, threshold: Threshold) -> usize {
+        self.effort(threshold).kept
+    }
+
+    /// How many signs of every template a search at this threshold scores first, as it is now; none where it
+    /// compares all templates at once.
+    #[must_use]
+    pub fn signs(&self, threshold: Threshold) -> usize {
+        self.effort(threshold).signs
+    }
+
+    fn effort(&self, threshold: Threshold) -> Effort {
         match &self.stage {
-            None => reach::kept(threshold, self.dimension, self.len()),
-            Some(stage) => reach::kept_by(stage.fineness(), threshold, self.dimension, self.len()),
+            None => self.reach.effort(threshold, self.len()),
+            Some(stage) => self.reach.effort_by(stage.fineness(), threshold, self.len()),
         }
     }
 
@@ -229,7 +249,7 @@ impl Gallery {
 
     fn scan(&self, probes: Vec<Probe>) -> Result<Vec<Findings>, IndexError> {
         let segments = self.segments.load_full();
-        Scan::new(segments, probes, self.dimension, self.kernel, self.stage.as_deref())?.run(&self.pool)
+        Scan::new(segments, probes, &self.reach, self.kernel, self.stage.as_deref())?.run(&self.pool)
     }
 
     /// What a search would find that compared every template with every probe, by the plainest means, one

@@ -2,10 +2,11 @@
 //! numbers that the store gives a meaning.
 //!
 //! Two stages, with the same work for every probe. First the *sketches* of all templates, the signs of their
-//! components, are scored against the probe, and a fixed number of the nearest stay, which follows from the
-//! threshold ([`Gallery::kept`]); then those are compared by the exact integer product of their 8-bit components
-//! and the probe's 16-bit ones. What the first stage could lose of a mate that passes is one in a million;
-//! [`Gallery::exact`] compares every template, for whoever wants to check.
+//! components, are scored against the probe's largest components, and a fixed number of the nearest stay; how many
+//! signs and how many templates follows from the threshold ([`Gallery::signs`], [`Gallery::kept`]). Then those are
+//! compared by the exact integer product of their 8-bit components and the probe's 16-bit ones. What the first stage
+//! could lose of a mate that passes is one in a million; [`Gallery::exact`] compares every template, for whoever
+//! wants to check.
 //!
 //! Where the configuration names an index of Faiss, that one chooses what is compared in the place of the sketches
 //! ([`FirstStage`]).
@@ -17,6 +18,7 @@ mod change;
 mod findings;
 mod gallery;
 mod kernel;
+mod lines;
 mod pool;
 mod reach;
 mod scan;

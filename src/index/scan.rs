@@ -12,16 +12,16 @@ use zeroize::Zeroizing;
 use super::IndexError;
 use super::findings::{Finding, Findings};
 use super::gallery::Slot;
-use super::kernel::{Kernel, LINE_BYTES, Line, Sink, Tables, Wide};
+use super::kernel::{COLUMNS, Kernel, LINE_BITS, LINE_BYTES, Line, Plan, Ranking, Sink, Tables, Wide, edge};
 use super::pool::Pool;
-use super::reach;
+use super::reach::{self, Effort, Reach, Way};
 use super::segment::{Segment, sketch_bytes};
-use super::stage::{self, Asked, Stage};
+use super::stage::{self, Stage};
 use crate::template::{Dimension, Length, Protected, Threshold};
 
-/// A probe in the forms that the two stages read. Wiped when dropped.
+/// A probe. Wiped when dropped.
 pub(super) struct Probe {
-    tables: Tables,
+    components: Zeroizing<Vec<i16>>,
     wide: Zeroizing<Vec<Wide>>,
     length: Length,
     threshold: Threshold,
@@ -36,8 +36,42 @@ impl Probe {
                 *to = *from;
             }
         }
-        Self { tables: Tables::of(components), wide, length: Length::of(probe), threshold }
+        Self { components: Zeroizing::new(components.to_vec()), wide, length: Length::of(probe), threshold }
     }
+}
+
+/// A probe in the form that the first stage reads.
+enum Form {
+    Planes(Plan),
+    Blocks(Tables),
+}
+
+impl Form {
+    fn of(probe: &Probe, effort: Effort) -> Self {
+        match effort.way {
+            Way::Planes => Self::Planes(Plan::of(&Ranking::of(&probe.components), effort.signs)),
+            Way::Blocks | Way::Stage | Way::Everyone => Self::Blocks(Tables::of(&probe.components)),
+        }
+    }
+
+    fn score_above(&self, spreads: f64) -> u16 {
+        match self {
+            Self::Planes(plan) => plan.score_above(spreads),
+            Self::Blocks(tables) => tables.score_above(spreads),
+        }
+    }
+}
+
+/// What the first stage is asked for one probe.
+#[derive(Clone, Copy)]
+struct Asked {
+    /// Which of the forms.
+    form: usize,
+    way: Way,
+    /// How many templates have to be found.
+    kept: usize,
+    /// The greatest score that is looked at.
+    bound: u16,
 }
 
 /// Score and number of templates, as a [`Sink`] keeps them.
@@ -46,8 +80,8 @@ type Hits = Zeroizing<Vec<u64>>;
 /// Probes, and the segments as they see them, each template with a number.
 pub(super) struct Scan {
     probes: Vec<Probe>,
-    /// How many templates of each probe are compared.
-    kept: Vec<usize>,
+    /// How much of the sketches is read for each probe, and how many templates are compared.
+    efforts: Vec<Effort>,
     segments: Arc<Vec<Arc<Segment>>>,
     /// The number of the first template of each segment.
     bases: Vec<u32>,
@@ -64,21 +98,13 @@ enum Chooser {
     Stage,
 }
 
-/// Which part of a probe's candidates is compared by one task.
-enum Part {
-    /// These templates, in ascending order.
-    Some(Vec<u32>),
-    /// All of one segment.
-    Whole(usize),
-}
-
 impl Scan {
     /// # Errors
     /// [`IndexError::Search`] when there are more templates than 32 bits can count.
     pub(super) fn new(
         segments: Arc<Vec<Arc<Segment>>>,
         probes: Vec<Probe>,
-        dimension: Dimension,
+        reach: &Reach,
         kernel: Kernel,
         stage: Option<&dyn Stage>,
     ) -> Result<Self, IndexError> {
@@ -92,13 +118,14 @@ impl Scan {
         let templates = usize::try_from(next).map_err(|_| IndexError::Search)?;
         // The sketches are always there, for a segment that could not be indexed.
         let stage = stage.filter(|_| segments.iter().all(|segment| segment.staged().is_some()));
-        let kept = |probe: &Probe| match stage {
-            None => reach::kept(probe.threshold, dimension, templates),
-            Some(stage) => reach::kept_by(stage.fineness(), probe.threshold, dimension, templates),
+        let effort = |probe: &Probe| match stage {
+            None => reach.effort(probe.threshold, templates),
+            Some(stage) => reach.effort_by(stage.fineness(), probe.threshold, templates),
         };
-        let kept = probes.iter().map(kept).collect();
+        let efforts = probes.iter().map(effort).collect();
         let chooser = stage.map_or(Chooser::Sketches, |_| Chooser::Stage);
-        Ok(Self { probes, kept, segments, bases, templates, dimension, kernel, chooser })
+        let dimension = reach.dimension();
+        Ok(Self { probes, efforts, segments, bases, templates, dimension, kernel, chooser })
     }
 
     /// What is found for each probe.
@@ -108,7 +135,7 @@ impl Scan {
     pub(super) fn run(self, pool: &Pool) -> Result<Vec<Findings>, IndexError> {
         let scan = Arc::new(self);
         let sketched: Vec<usize> = (0..scan.probes.len())
-            .filter(|&nth| scan.kept(nth).is_some_and(|kept| kept < scan.templates))
+            .filter(|&nth| scan.efforts.get(nth).is_some_and(|effort| effort.kept < scan.templates))
             .collect();
         let mut candidates: Vec<Option<Vec<u32>>> = vec![None; scan.probes.len()];
         for (nth, nearest) in sketched.iter().zip(scan.nearest(&sketched, pool)?) {
@@ -118,7 +145,7 @@ impl Scan {
     }
 
     fn kept(&self, nth: usize) -> Option<usize> {
-        self.kept.get(nth).copied()
+        self.efforts.get(nth).map(|effort| effort.kept)
     }
 
     /// The nearest templates of these probes by the first stage, in ascending order of their numbers.
@@ -135,15 +162,16 @@ impl Scan {
         let chosen = pool.each(probes.len(), move |at| {
             let (hits, nth) = hits.get(at).zip(probes.get(at)).ok_or(IndexError::Search)?;
             let hits = std::mem::take(&mut *hits.lock().map_err(|_| IndexError::Search)?);
-            scan.chosen(hits, scan.kept(*nth).ok_or(IndexError::Search)?)
+            scan.chosen(&hits, scan.kept(*nth).ok_or(IndexError::Search)?)
         })?;
         chosen.into_iter().collect()
     }
 
     /// These probes, as another first stage takes them.
-    fn asked(&self, probes: &[usize]) -> Result<Asked, IndexError> {
+    fn asked(&self, probes: &[usize]) -> Result<stage::Asked, IndexError> {
         let all = probes.len().saturating_mul(self.dimension.len());
-        let mut asked = Asked { components: Zeroizing::new(Vec::with_capacity(all)), kept: Vec::new() };
+        let mut asked =
+            stage::Asked { components: Zeroizing::new(Vec::with_capacity(all)), kept: Vec::new() };
         for &nth in probes {
             let (probe, kept) = self.probes.get(nth).zip(self.kept(nth)).ok_or(IndexError::Search)?;
             let components = probe.wide.iter().flat_map(|wide| wide.0).take(self.dimension.len());
@@ -155,53 +183,72 @@ impl Scan {
 
     /// At least the `kept` nearest templates of these probes by their sketches, with their scores.
     fn sketched(self: &Arc<Self>, probes: &[usize], pool: &Pool) -> Result<Vec<Hits>, IndexError> {
-        let bounds = probes.iter().map(|&nth| {
-            let (probe, kept) = self.probes.get(nth).zip(self.kept(nth)).ok_or(IndexError::Search)?;
-            // Twice as many as are kept, if scores are spread as those of independent strangers.
-            let share = reach::float(kept) * 2.0 / reach::float(self.templates);
-            Ok((nth, probe.tables.score_above(reach::spreads(share))))
+        let (scan, numbers) = (Arc::clone(self), probes.to_vec());
+        let forms = pool.each(probes.len(), move |at| {
+            let nth = *numbers.get(at)?;
+            Some(Form::of(scan.probes.get(nth)?, *scan.efforts.get(nth)?))
+        })?;
+        let forms: Arc<Vec<Form>> =
+            Arc::new(forms.into_iter().collect::<Option<_>>().ok_or(IndexError::Search)?);
+        let asked = probes.iter().zip(forms.iter()).enumerate().map(|(at, (&nth, form))| {
+            // Half as many again as are kept, if scores are spread as those of independent strangers.
+            let Effort { way, kept, .. } = *self.efforts.get(nth).ok_or(IndexError::Search)?;
+            let share = reach::float(kept) * 1.5 / reach::float(self.templates);
+            Ok(Asked { form: at, way, kept, bound: form.score_above(reach::spreads(share)) })
         });
-        let mut hits = self.scored(bounds.collect::<Result<_, IndexError>>()?, pool)?;
-        let is_short = |(hits, nth): &(&Hits, &usize)| self.kept(**nth).is_none_or(|kept| hits.len() < kept);
-        let short: Vec<usize> = hits
-            .iter()
-            .zip(probes)
-            .enumerate()
-            .filter(|(_, pair)| is_short(pair))
-            .map(|(at, _)| at)
-            .collect();
-        if !short.is_empty() {
-            // A gallery whose scores are narrower, or lie elsewhere: begin with everyone.
-            let again = short.iter().filter_map(|&at| probes.get(at)).map(|&nth| (nth, u16::MAX));
-            for (at, found) in short.iter().zip(self.scored(again.collect(), pool)?) {
-                *hits.get_mut(*at).ok_or(IndexError::Search)? = found;
+        let mut asked: Vec<Asked> = asked.collect::<Result<_, IndexError>>()?;
+        asked.sort_by_key(|asked| asked.way);
+        let mut hits: Vec<Hits> = vec![Hits::default(); asked.len()];
+        let mut missing = asked;
+        while !missing.is_empty() {
+            for (asked, found) in missing.iter().zip(self.scored(&forms, missing.clone(), pool)?) {
+                *hits.get_mut(asked.form).ok_or(IndexError::Search)? = found;
             }
+            let is_short = |asked: &Asked| {
+                asked.bound < u16::MAX && hits.get(asked.form).is_none_or(|hits| hits.len() < asked.kept)
+            };
+            // A gallery whose scores are narrower, or lie elsewhere: begin with everyone.
+            missing = missing
+                .into_iter()
+                .filter(is_short)
+                .map(|asked| Asked { bound: u16::MAX, ..asked })
+                .collect();
         }
         Ok(hits)
     }
 
-    /// Scores every sketch, and gives for each of these probes at least its `kept` nearest templates of those
-    /// that score its bound or less, with their scores.
-    fn scored(self: &Arc<Self>, probes: Vec<(usize, u16)>, pool: &Pool) -> Result<Vec<Hits>, IndexError> {
-        let blocks = CHUNK_BYTES / LINE_BYTES / sketch_bytes(self.dimension).max(1);
-        let blocks = if probes.len() == 1 { blocks.saturating_mul(LONE_CHUNKS) } else { blocks }.max(1);
+    /// Scores every sketch, and gives for each form that is asked for, those of planes first, at least its `kept`
+    /// nearest templates of those that score its bound or less, with their scores.
+    fn scored(
+        self: &Arc<Self>,
+        forms: &Arc<Vec<Form>>,
+        asked: Vec<Asked>,
+        pool: &Pool,
+    ) -> Result<Vec<Hits>, IndexError> {
         let chunks: Vec<(usize, usize)> = (0..)
             .zip(self.segments.iter())
-            .flat_map(|(nth, segment)| (0..segment.blocks()).step_by(blocks).map(move |block| (nth, block)))
+            .flat_map(|(nth, segment)| (0..segment.columns()).step_by(COLUMNS).map(move |from| (nth, from)))
             .collect();
         let next = AtomicUsize::new(0);
-        let scan = Arc::clone(self);
+        let (scan, forms) = (Arc::clone(self), Arc::clone(forms));
         let shares = pool.shared(move || {
-            let mut sinks: Vec<Sink> = probes.iter().map(|&(_, bound)| Sink::new(bound)).collect();
-            let tables = probes.iter().map(|&(nth, _)| scan.probes.get(nth).map(|probe| &probe.tables));
-            let tables = tables.collect::<Option<Vec<&Tables>>>().ok_or(IndexError::Search)?;
-            while let Some(&(nth, block)) = chunks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let segment = scan.segments.get(nth).zip(scan.bases.get(nth));
-                let (segment, base) = segment.ok_or(IndexError::Search)?;
-                let sketches = segment.sketches(block, blocks, *base).ok_or(IndexError::Search)?;
-                scan.kernel.scan(sketches, &tables, &mut sinks);
-                for (sink, &(nth, _)) in sinks.iter_mut().zip(&probes) {
-                    sink.cut(scan.kept(nth).ok_or(IndexError::Search)?);
+            let mut sinks: Vec<Sink> = asked.iter().map(|asked| Sink::new(asked.bound)).collect();
+            let (mut plans, mut tables) = (Vec::new(), Vec::new());
+            for asked in &asked {
+                match forms.get(asked.form).ok_or(IndexError::Search)? {
+                    Form::Planes(plan) => plans.push(plan),
+                    Form::Blocks(table) => tables.push(table),
+                }
+            }
+            let take = || chunks.get(next.fetch_add(1, Ordering::Relaxed)).copied();
+            let mut taken = take();
+            while let Some(chunk) = taken {
+                taken = take();
+                let (of_planes, of_blocks) = sinks.split_at_mut(plans.len());
+                scan.score_planes(chunk, taken, &plans, of_planes)?;
+                scan.score_blocks(chunk, &tables, of_blocks)?;
+                for (sink, asked) in sinks.iter_mut().zip(&asked) {
+                    sink.cut(asked.kept);
                 }
             }
             Ok(sinks.into_iter().map(|sink| sink.hits).collect())
@@ -218,35 +265,93 @@ impl Scan {
         Ok(all)
     }
 
+    /// Scores the planes of a chunk; the one that comes next is asked for meanwhile.
+    fn score_planes(
+        &self,
+        (nth, from): (usize, usize),
+        coming: Option<(usize, usize)>,
+        plans: &[&Plan],
+        sinks: &mut [Sink],
+    ) -> Result<(), IndexError> {
+        if plans.is_empty() {
+            return Ok(());
+        }
+        let part = |(nth, from): (usize, usize)| {
+            let (segment, base) = self.segments.get(nth).zip(self.bases.get(nth))?;
+            segment.part(from, COLUMNS, *base)
+        };
+        let chunk = part((nth, from)).ok_or(IndexError::Search)?;
+        self.kernel.scan(chunk, coming.and_then(part), plans, sinks);
+        Ok(())
+    }
+
+    /// Scores the blocks of a chunk, for several probes so many at a time that they stay in the second cache.
+    fn score_blocks(
+        &self,
+        (nth, from): (usize, usize),
+        tables: &[&Tables],
+        sinks: &mut [Sink],
+    ) -> Result<(), IndexError> {
+        if tables.is_empty() {
+            return Ok(());
+        }
+        let (segment, base) = self.segments.get(nth).zip(self.bases.get(nth)).ok_or(IndexError::Search)?;
+        let first = from.saturating_mul(COLUMN_BLOCKS);
+        let end = first.saturating_add(COLUMNS * COLUMN_BLOCKS).min(segment.len().div_ceil(LINE_BYTES));
+        let blocks = CHUNK_BYTES / LINE_BYTES / sketch_bytes(self.dimension).max(1);
+        let blocks = if tables.len() == 1 { COLUMNS * COLUMN_BLOCKS } else { blocks.max(1) };
+        for first in (first..end).step_by(blocks) {
+            let sketches = segment.sketches(first, blocks.min(end.saturating_sub(first)), *base);
+            self.kernel.look_up(sketches.ok_or(IndexError::Search)?, tables, sinks);
+        }
+        Ok(())
+    }
+
     /// Exactly `kept` of these, the lowest scores, of equals the lowest slots; in ascending order.
-    fn chosen(&self, mut hits: Hits, kept: usize) -> Result<Vec<u32>, IndexError> {
-        let last = kept.checked_sub(1).filter(|last| *last < hits.len()).ok_or(IndexError::Search)?;
-        let (_, edge, _) = hits.select_nth_unstable(last);
-        let edge = *edge >> 32;
+    fn chosen(&self, hits: &[u64], kept: usize) -> Result<Vec<u32>, IndexError> {
+        let edge = edge(hits, kept).ok_or(IndexError::Search)?;
         let mut chosen = Vec::with_capacity(kept);
         let mut ties = Vec::new();
-        for hit in hits.iter() {
+        for hit in hits {
             let template = u32::try_from(hit & u64::from(u32::MAX)).map_err(|_| IndexError::Search)?;
             match (hit >> 32).cmp(&edge) {
                 std::cmp::Ordering::Less => chosen.push(template),
-                std::cmp::Ordering::Equal => ties.push((self.place(template)?.1, template)),
+                std::cmp::Ordering::Equal => ties.push(template),
                 std::cmp::Ordering::Greater => {}
             }
         }
+        let places = self.places(&ties)?;
+        let slots = places.iter().map(|(segment, position)| segment.slot(*position));
+        let slots: Vec<Slot> = slots.collect::<Option<_>>().ok_or(IndexError::Search)?;
+        let mut ties: Vec<(Slot, u32)> = slots.into_iter().zip(ties).collect();
         ties.sort_unstable();
         let room = kept.saturating_sub(chosen.len());
         chosen.extend(ties.into_iter().take(room).map(|(_, template)| template));
-        chosen.sort_unstable();
+        // A few ascending runs, one of each thread, which this sort merges.
+        chosen.sort();
         Ok(chosen)
     }
 
-    /// The segment of a template, and its slot.
-    fn place(&self, template: u32) -> Result<(usize, Slot), IndexError> {
-        let nth = self.bases.partition_point(|&base| base <= template).checked_sub(1);
-        let nth = nth.ok_or(IndexError::Search)?;
-        let (segment, base) = self.segments.get(nth).zip(self.bases.get(nth)).ok_or(IndexError::Search)?;
-        let slot = segment.slot(template.wrapping_sub(*base)).ok_or(IndexError::Search)?;
-        Ok((nth, slot))
+    /// The segments of these templates, and where they lie there. The templates come in runs of ascending order.
+    fn places(&self, templates: &[u32]) -> Result<Vec<(&Segment, u32)>, IndexError> {
+        let mut places = Vec::with_capacity(templates.len());
+        let mut within: Option<(&Segment, std::ops::Range<u32>)> = None;
+        for template in templates {
+            let (segment, range) = match within {
+                Some(known) if known.1.contains(template) => known,
+                _ => {
+                    let nth = self.bases.partition_point(|base| base <= template).checked_sub(1);
+                    let nth = nth.ok_or(IndexError::Search)?;
+                    let found = self.segments.get(nth).zip(self.bases.get(nth));
+                    let (segment, base) = found.ok_or(IndexError::Search)?;
+                    let end = self.bases.get(nth.saturating_add(1)).copied().unwrap_or(u32::MAX);
+                    (&**segment, *base..end)
+                }
+            };
+            places.push((segment, template.wrapping_sub(range.start)));
+            within = Some((segment, range));
+        }
+        Ok(places)
     }
 
     /// Compares each probe with its candidates, or with everyone where it has none.
@@ -256,66 +361,39 @@ impl Scan {
         pool: &Pool,
     ) -> Result<Vec<Findings>, IndexError> {
         let mut findings = vec![Findings::default(); candidates.len()];
-        let mut tasks: Vec<(usize, Part)> = Vec::new();
-        for (nth, candidates) in candidates.into_iter().enumerate() {
-            match candidates {
-                Some(chosen) => {
-                    tasks.extend(chosen.chunks(TASK_TEMPLATES).map(|part| (nth, Part::Some(part.to_vec()))));
-                }
-                None => tasks.extend((0..self.segments.len()).map(|segment| (nth, Part::Whole(segment)))),
-            }
-        }
-        let found = pool.each(tasks.len(), move |task| {
-            let (nth, part) = tasks.get(task).ok_or(IndexError::Search)?;
-            let probe = self.probes.get(*nth).ok_or(IndexError::Search)?;
-            Ok((*nth, self.best(probe, part)?))
+        // All probes in one region before the next: rows that two of them want are read once, and where pages are
+        // small the processor remembers those of a region.
+        let most = self.efforts.iter().map(|effort| effort.kept).max().unwrap_or(0);
+        let wanted = if candidates.len() == 1 { LONE_CANDIDATES } else { REGION_CANDIDATES };
+        let size = self.templates.saturating_mul(wanted).checked_div(most).unwrap_or(0).max(REGION_TEMPLATES);
+        let found = pool.each(self.templates.div_ceil(size), move |region| {
+            let first = region.saturating_mul(size);
+            let end = first.saturating_add(size).min(self.templates);
+            let range = u32::try_from(first).ok().zip(u32::try_from(end).ok());
+            let (first, end) = range.ok_or(IndexError::Search)?;
+            let is_everyone = candidates.iter().any(Option::is_none);
+            let everyone: Vec<u32> = if is_everyone { (first..end).collect() } else { Vec::new() };
+            let best = candidates.iter().zip(&self.probes).map(|(candidates, probe)| {
+                let candidates = match candidates {
+                    Some(chosen) => within(chosen, first, end),
+                    None => &everyone,
+                };
+                self.best(probe, candidates)
+            });
+            best.collect::<Result<Vec<Findings>, IndexError>>()
         })?;
         for found in found {
-            let (nth, found) = found?;
-            let all = findings.get_mut(nth).ok_or(IndexError::Search)?;
-            found.rows().iter().for_each(|finding| all.add(*finding));
+            for (all, found) in findings.iter_mut().zip(found?) {
+                found.rows().iter().for_each(|finding| all.add(*finding));
+            }
         }
         Ok(findings)
     }
 
     /// The best template of every compartment among these.
-    fn best(&self, probe: &Probe, part: &Part) -> Result<Findings, IndexError> {
+    fn best(&self, probe: &Probe, templates: &[u32]) -> Result<Findings, IndexError> {
         let mut findings = Findings::default();
-        match part {
-            Part::Whole(nth) => {
-                let segment = self.segments.get(*nth).ok_or(IndexError::Search)?;
-                let all: Vec<_> = segment.positions().map(|(position, _)| (&**segment, position)).collect();
-                self.best_of(probe, &all, &mut findings)?;
-            }
-            Part::Some(templates) => {
-                let mut places = Vec::with_capacity(templates.len());
-                let mut within: Option<(&Segment, u32, u32)> = None;
-                for &template in templates {
-                    let (segment, base, end) = match within {
-                        Some(known) if template < known.2 => known,
-                        _ => {
-                            let (nth, _) = self.place(template)?;
-                            let end = self.bases.get(nth.saturating_add(1)).copied().unwrap_or(u32::MAX);
-                            let found = self.segments.get(nth).zip(self.bases.get(nth));
-                            let (segment, base) = found.ok_or(IndexError::Search)?;
-                            (&**segment, *base, end)
-                        }
-                    };
-                    within = Some((segment, base, end));
-                    places.push((segment, template.wrapping_sub(base)));
-                }
-                self.best_of(probe, &places, &mut findings)?;
-            }
-        }
-        Ok(findings)
-    }
-
-    fn best_of(
-        &self,
-        probe: &Probe,
-        places: &[(&Segment, u32)],
-        findings: &mut Findings,
-    ) -> Result<(), IndexError> {
+        let places = self.places(templates)?;
         let rows: Vec<&[Line]> = places.iter().map(|(segment, position)| segment.row(*position)).collect();
         let squares: Option<Vec<u32>> =
             places.iter().map(|(segment, position)| segment.squares(*position)).collect();
@@ -342,14 +420,25 @@ impl Scan {
                 best = Some(finding);
             }
         }
-        findings.add(best.ok_or(IndexError::Search)?);
-        Ok(())
+        best.into_iter().for_each(|best| findings.add(best));
+        Ok(findings)
     }
 }
 
-/// Sketches that are scored against all probes before the next: they stay in the second cache meanwhile.
+/// Those of ascending templates that are from the first to before the end.
+fn within(templates: &[u32], first: u32, end: u32) -> &[u32] {
+    let from = templates.partition_point(|&template| template < first);
+    let to = templates.partition_point(|&template| template < end);
+    templates.get(from..to).unwrap_or_default()
+}
+
+/// Templates whose rows are compared before the next, at least: 4 MB at d = 512.
+const REGION_TEMPLATES: usize = 8_192;
+/// Candidates of a probe in a region, about: enough that most of them are asked for ahead.
+const REGION_CANDIDATES: usize = 96;
+/// Those of a probe alone.
+const LONE_CANDIDATES: usize = 384;
+/// Sketches in blocks that are scored against all probes before the next: they stay in the second cache meanwhile.
 const CHUNK_BYTES: usize = 128 << 10;
-/// So many times as much for one probe alone, which reads everything once.
-const LONE_CHUNKS: usize = 4;
-/// Templates that one task compares.
-const TASK_TEMPLATES: usize = 512;
+/// Blocks of a column of planes.
+const COLUMN_BLOCKS: usize = LINE_BITS / LINE_BYTES;

@@ -178,8 +178,8 @@ impl<A> Future for Answers<A> {
     }
 }
 
-/// Probes in one scan: enough to be bound by arithmetic and not by memory, few enough that their tables stay in
-/// the second cache.
+/// Probes in one scan: enough to be bound by arithmetic and not by memory, few enough that none waits long for the
+/// others.
 pub(super) const SCAN_PROBES: usize = 64;
 
 #[cfg(test)]

@@ -141,27 +141,32 @@ fn decisions_equal_those_of_comparing_everyone() {
         });
         gallery.insert(rows.collect()).unwrap();
     }
-    // Mates around the threshold, so that the last bit decides; more probes than one call takes.
-    let probes: Vec<Protected> = (0..100)
-        .map(|number| {
-            let cosine = 0.45 + f64::from(number) / 1_000.0;
-            let values = synthetic::mate(&mut rng, &people[usize::try_from(number).unwrap() * 7], cosine);
-            synthetic::protected(&values, &transform)
-        })
-        .collect();
-    let threshold = Threshold::new(0.5).unwrap();
-    let (found, exact) = (gallery.search(&probes, threshold).unwrap(), gallery.exact(&probes).unwrap());
-    assert!(gallery.kept(threshold) < gallery.len() / 2, "the first stage should have to choose");
-    let mut hits = 0;
-    for (found, exact) in found.iter().zip(&exact) {
-        let passing = |findings: &Findings| -> Vec<(u64, u64)> {
-            let passing = findings.rows().iter().filter(|row| row.similarity.passes(threshold));
-            passing.map(|row| (row.compartment.0, row.slot.0)).collect()
-        };
-        assert_eq!(passing(found), passing(exact), "who passes must be found, and nobody else");
-        hits += passing(found).len();
+    // A threshold at which all signs are scored, and one at which a probe's largest components are enough.
+    for (value, signs) in [(0.6, 128..=128), (0.85, 1..=64)] {
+        // Mates around the threshold, so that the last bit decides; more probes than one call takes.
+        let probes: Vec<Protected> = (0..100)
+            .map(|number| {
+                let cosine = value - 0.05 + f64::from(number) / 1_000.0;
+                let values = synthetic::mate(&mut rng, &people[usize::try_from(number).unwrap() * 7], cosine);
+                synthetic::protected(&values, &transform)
+            })
+            .collect();
+        let threshold = Threshold::new(value).unwrap();
+        let (found, exact) = (gallery.search(&probes, threshold).unwrap(), gallery.exact(&probes).unwrap());
+        assert!(gallery.kept(threshold) < gallery.len() / 2, "the first stage should have to choose");
+        let read = gallery.signs(threshold);
+        assert!(signs.contains(&read), "{read} signs are read at {value}");
+        let mut hits = 0;
+        for (found, exact) in found.iter().zip(&exact) {
+            let passing = |findings: &Findings| -> Vec<(u64, u64)> {
+                let passing = findings.rows().iter().filter(|row| row.similarity.passes(threshold));
+                passing.map(|row| (row.compartment.0, row.slot.0)).collect()
+            };
+            assert_eq!(passing(found), passing(exact), "who passes must be found, and nobody else");
+            hits += passing(found).len();
+        }
+        assert!((33..67).contains(&hits), "about half of the mates should pass, not {hits} of 100");
     }
-    assert!((33..67).contains(&hits), "about half of the mates should pass, not {hits} of 100");
 }
 
 #[test]

@@ -1,30 +1,70 @@
 //! The loops in plain Rust: what the others must equal.
 
-use super::{LINE_BYTES, Line, Sink, Sketches, Tables, Wide};
+use super::lane::{self, Lane, Part};
+use super::plan::Plan;
+use super::{LINE_BYTES, Line, Sink, Wide};
 
-pub(super) fn scan(sketches: Sketches<'_>, probes: &[&Tables], sinks: &mut [Sink]) {
-    let end = sketches.first.saturating_add(sketches.templates);
-    for (tables, sink) in probes.iter().zip(sinks) {
-        let mut template = sketches.first;
-        for block in sketches.lines.chunks_exact(sketches.bytes.max(1)) {
-            let mut scores = [0_u16; LINE_BYTES];
-            let (pairs, _) = tables.nibbles.as_chunks::<2>();
-            for (line, [low, high]) in block.iter().zip(pairs) {
-                for (score, byte) in scores.iter_mut().zip(line.0) {
-                    let sum = |table: &[u8; 16], nibble: u8| {
-                        table.get(usize::from(nibble)).map_or(0, |&sum| u16::from(sum))
-                    };
-                    // INVARIANT: at most 255 for every six bytes, which is below 2^16 at 512 bytes.
-                    *score = score.wrapping_add(sum(low, byte & 15)).wrapping_add(sum(high, byte >> 4));
-                }
-            }
-            for score in scores {
-                if score <= sink.bound && template < end {
-                    sink.keep(score, template);
-                }
-                template = template.wrapping_add(1);
-            }
+pub(super) fn scan(part: Part<'_>, coming: Option<Part<'_>>, plans: &[&Plan], sinks: &mut [Sink]) {
+    lane::scan::<Words>((), part, coming, plans, sinks);
+}
+
+/// A whole line.
+#[derive(Clone, Copy)]
+struct Words([u64; LINE_BYTES / 8]);
+
+impl Words {
+    #[inline(always)]
+    fn with(self, other: Self, combine: impl Fn(u64, u64) -> u64) -> Self {
+        let mut words = self.0;
+        words.iter_mut().zip(other.0).for_each(|(word, other)| *word = combine(*word, other));
+        Self(words)
+    }
+}
+
+impl Lane for Words {
+    type Proof = ();
+    const PARTS: usize = 1;
+
+    #[inline(always)]
+    fn load((): (), line: &Line, _: usize) -> Self {
+        let mut words = [0; LINE_BYTES / 8];
+        for (word, bytes) in words.iter_mut().zip(line.0.as_chunks::<8>().0) {
+            *word = u64::from_le_bytes(*bytes);
         }
+        Self(words)
+    }
+
+    #[inline(always)]
+    fn store(self, line: &mut Line, _: usize) {
+        for (bytes, word) in line.0.as_chunks_mut::<8>().0.iter_mut().zip(self.0) {
+            *bytes = word.to_le_bytes();
+        }
+    }
+
+    #[inline(always)]
+    fn splat((): (), bits: u64) -> Self {
+        Self([bits; LINE_BYTES / 8])
+    }
+
+    #[inline(always)]
+    fn and(self, other: Self) -> Self {
+        self.with(other, |a, b| a & b)
+    }
+
+    #[inline(always)]
+    fn or(self, other: Self) -> Self {
+        self.with(other, |a, b| a | b)
+    }
+
+    #[inline(always)]
+    fn xor(self, other: Self) -> Self {
+        self.with(other, |a, b| a ^ b)
+    }
+
+    #[inline(always)]
+    fn add(self, two: Self, three: Self) -> [Self; 2] {
+        let differ = self.xor(two);
+        [differ.xor(three), self.and(two).or(differ.and(three))]
     }
 }
 
