@@ -38,6 +38,7 @@ fn run(command: &Command) -> Result<(), CliError> {
         Command::Serve(args) => cli::serve::run(args),
         Command::Config(args) => cli::config::run(args),
         Command::Recover(args) => cli::recover::run(args),
+        Command::Keys(args) => cli::keys::run(args),
         Command::Witness(args) => cli::witness::run(args),
         Command::Demo(args) => cli::demo::run(args),
         Command::Cert(args) => cli::cert::run(args),

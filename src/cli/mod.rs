@@ -20,6 +20,7 @@ pub mod fault;
 pub mod files;
 pub mod formats;
 pub mod init;
+pub mod keys;
 pub mod open;
 pub mod policy;
 pub mod print;
@@ -88,6 +89,7 @@ pub enum Command {
     Serve(serve::ServeArgs),
     Config(config::ConfigArgs),
     Recover(recover::RecoverArgs),
+    Keys(keys::KeysArgs),
     // Whoever watches over a log of others.
     Witness(witness::WitnessArgs),
     // Whoever builds and tries.

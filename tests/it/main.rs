@@ -23,6 +23,7 @@ mod fsck;
 mod holder;
 mod house;
 mod identity;
+mod keys;
 mod log;
 mod log_key;
 mod no_fork;
