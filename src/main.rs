@@ -5,9 +5,12 @@ use std::process::ExitCode;
 use clap::Parser;
 use onebit::cli::fault::CliError;
 use onebit::cli::{self, Cli, Command, print};
+use onebit::server::memory;
 
 fn main() -> ExitCode {
-    match run(&Cli::parse().command) {
+    // Before anything secret is read, by whichever command.
+    let kept = memory::dumps_off().map_err(|error| CliError::because("nothing was done", error));
+    match kept.and_then(|()| run(&Cli::parse().command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             print::error(&error);

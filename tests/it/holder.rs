@@ -289,6 +289,11 @@ impl Holder {
         self.server.as_ref().expect("the server should run").port
     }
 
+    /// The number of the server's process.
+    pub(crate) fn process(&self) -> u32 {
+        self.server.as_ref().expect("the server should run").child.id()
+    }
+
     /// The port that the server serves the log on.
     pub(crate) fn tiles_port(&self) -> u16 {
         let server = self.server.as_ref().expect("the server should run");

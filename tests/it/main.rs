@@ -26,6 +26,7 @@ mod identity;
 mod keys;
 mod log;
 mod log_key;
+mod memory;
 mod no_fork;
 mod operating;
 mod python;
