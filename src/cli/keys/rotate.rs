@@ -78,7 +78,8 @@ fn new_root(next: &Config) -> Result<RootKey, CliError> {
     if !file.exists() {
         let (_, text) =
             next.root_key.create(None, &process_environment, &SystemEntropy::new()).map_err(refused)?;
-        files::write_private(file, text.as_bytes())?;
+        // Whole or not at all: what a crash left half would keep the same command from going on.
+        files::replace_private(file, text.as_bytes())?;
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let durable = File::open(folder).and_then(|folder| folder.sync_all());
         durable.map_err(|error| CliError::write(file, error))?;
