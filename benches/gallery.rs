@@ -198,7 +198,7 @@ async fn enrol(gate: &Gate, batch: BatchId, first_row: u64, people: std::ops::Ra
             content: Zeroizing::new(format!("{first_row}/{person}").into_bytes()),
         };
         let ready = gate.chunk_prepare(&intake, ask).await.expect("a chunk");
-        for done in gate.chunks_enrol(vec![ready]).await {
+        for done in gate.chunks_enrol(vec![ready], gate.line().0).await {
             assert_eq!(done.expect("a chunk").rejected, Vec::new(), "every row should be taken");
         }
         person = chunk.end;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use onebit::cli::fault::CliError;
 use onebit::cli::{self, Cli, Command, print};
+use onebit::server::memory;
 use zeroizing_alloc::ZeroAlloc;
 
 /// Wipes all memory of the heap when it is freed or moved: also what other crates read a sample into, such as the
@@ -15,7 +16,9 @@ use zeroizing_alloc::ZeroAlloc;
 static HEAP: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
-    match run(&Cli::parse().command) {
+    // Before anything secret is read, by whichever command.
+    let kept = memory::dumps_off().map_err(|error| CliError::because("nothing was done", error));
+    match kept.and_then(|()| run(&Cli::parse().command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             print::error(&error);
@@ -48,6 +51,7 @@ fn run(command: &Command) -> Result<(), CliError> {
         Command::Config(args) => cli::config::run(args),
         Command::Backup(args) => cli::backup::run(args),
         Command::Recover(args) => cli::recover::run(args),
+        Command::Keys(args) => cli::keys::run(args),
         Command::Witness(args) => cli::witness::run(args),
         Command::Demo(args) => cli::demo::run(args),
         Command::Cert(args) => cli::cert::run(args),

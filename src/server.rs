@@ -4,6 +4,7 @@
 //! tries its jobs again, and says through its health that it does not serve.
 
 mod health;
+pub mod memory;
 pub mod signals;
 mod trust;
 

@@ -333,7 +333,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "64d9366234074d40598e1290262efc6fc277273cb3f662c793872cb6f37416a4";
+    const TABLES_DIGEST: &str = "979582f1cc1b33db4b9a31305fdcd0b7b6dee9cae3f9e34ca0b924c4f36f2e78";
 
     #[test]
     fn facts_are_rendered_for_people() {

@@ -101,6 +101,9 @@ facts! {
     73 OldPublicKey "old-public-key" Digest: "The raw Ed25519 public key that is replaced.";
     74 NewPublicKey "new-public-key" Digest: "The raw Ed25519 public key that replaces it.";
     75 Witnesses "witnesses" Text: "Names of witnesses, separated by commas.";
+    76 Operation "operation" Text: "What was done to a key, as a word.";
+    77 Key "key" Text: "A key of the holder, by its class and generation, or as a root by its name.";
+    78 NewKey "new-key" Text: "The key that takes its place.";
 }
 
 /// The form of a fact's bytes.

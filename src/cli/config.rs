@@ -12,7 +12,7 @@ use super::init::unusable;
 use super::print;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::material::{TlsFiles, process_environment};
-use crate::config::{Config, PassphraseSource};
+use crate::config::{Config, RootGuard, SecretSource};
 use crate::door::{SettingsError, TlsSettings, TrustDomain, TrustError};
 use crate::grpc::AnswerTime;
 use crate::store::sqlite;
@@ -76,9 +76,12 @@ impl Findings {
                 self.heads(config);
             }
             (Err(_), Err(_)) if !config.root_key.file.exists() => {
-                let hint = match config.root_key.passphrase {
-                    PassphraseSource::File(_) => "; with `--generate-passphrase` it makes the passphrase as well",
-                    PassphraseSource::Variable(_) | PassphraseSource::Credential(_) => "",
+                let hint = match config.root_key.guard {
+                    RootGuard::Passphrase(SecretSource::File(_)) => {
+                        "; with `--generate-passphrase` it makes the passphrase as well"
+                    }
+                    RootGuard::Passphrase(_) => "",
+                    RootGuard::Token(..) => "; the token's key is made before, with `onebit keys token new`",
                 };
                 self.bad.push(format!(
                     "store: {folder} holds none and there is no root key yet; hold the first-start ceremony with `onebit init`{hint}"
@@ -93,10 +96,21 @@ impl Findings {
             )),
         }
         match config.root_key.open(&process_environment) {
+            Ok(root)
+                if sqlite::keys_status(&config.store_folder)
+                    .is_ok_and(|status| status.roots.iter().all(|(known, _)| *known != root.id())) =>
+            {
+                self.bad.push(format!(
+                    "root key: {} in {} opens nothing of the store; correct `root_key.file`, or finish what `onebit keys rotate root` began",
+                    root.id(),
+                    config.root_key.file.display()
+                ));
+            }
             Ok(root) => self.good.push(format!(
-                "root key: {} in {}, opened by its passphrase",
+                "root key: {} in {}, opened by {}",
                 root.id(),
-                config.root_key.file.display()
+                config.root_key.file.display(),
+                config.root_key.guard.shown()
             )),
             Err(error) => self.bad("root key", error),
         }

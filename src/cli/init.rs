@@ -173,6 +173,7 @@ impl Held {
                 "Its passphrase was made now, into the file that the configuration names."
             }
             PassphraseMade::Before => "Its passphrase was there before and was not changed.",
+            PassphraseMade::Token => "It is wrapped by the token that the configuration names.",
         };
         format!(
             "Founded: the holder {host}\n\n\
@@ -181,7 +182,7 @@ impl Held {
              Partners\n{partners}\n\n\
              Journals and the keys that verify them\n{journals}\n\n\
              Root key {root_key} in {file}. {passphrase}\n\
-             Without root key and passphrase nothing in {store} can ever be read again:\n\
+             Without root key and passphrase, or token, nothing in {store} can ever be read again:\n\
              keep a copy of each, apart from one another and from every backup of the store.",
             host = self.host,
             policy = self.policy,

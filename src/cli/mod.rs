@@ -21,6 +21,7 @@ pub mod fault;
 pub mod files;
 pub mod formats;
 pub mod init;
+pub mod keys;
 mod labelled;
 pub mod open;
 pub mod policy;
@@ -93,6 +94,7 @@ pub enum Command {
     Config(config::ConfigArgs),
     Backup(backup::BackupArgs),
     Recover(recover::RecoverArgs),
+    Keys(keys::KeysArgs),
     // Whoever watches over a log of others.
     Witness(witness::WitnessArgs),
     // Whoever builds and tries.

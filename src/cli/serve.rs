@@ -6,7 +6,7 @@ use super::fault::CliError;
 use super::init::unusable;
 use super::print;
 use crate::config::Config;
-use crate::server::{self, Listening, signals};
+use crate::server::{self, Listening, memory, signals};
 use crate::telemetry;
 
 /// Serves: partners ask, people decide, and every step is an entry of the log
@@ -28,6 +28,7 @@ pub struct ServeArgs {
 pub fn run(args: &ServeArgs) -> Result<(), CliError> {
     let config = Config::read(&args.config).map_err(unusable)?;
     telemetry::init(&config.log).map_err(|error| CliError::because("logs can't be written", error))?;
+    memory::lock_and_tell();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CliError::because("the server can't be started", error))?;
     let served = runtime.block_on(async {

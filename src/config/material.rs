@@ -8,11 +8,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::CertificateDer;
+use zeroize::Zeroizing;
 
-use super::{Config, PassphraseSource, RootKeyConfig};
+use super::{Config, RootGuard, RootKeyConfig, SecretSource, terminal};
 use crate::door::{SpiffeError, TlsMaterial, TrustDomain, TrustDomainName, TrustError};
-use crate::keys::{RootError, RootFile, RootKey};
-use crate::secret::SecretBytes;
+use crate::keys::{KeyId, RootError, RootFile, RootKey, TokenRootFile, TokenSession, Tries};
+use crate::secret::{Entropy, SecretBytes};
 use crate::store::{HolderFacts, Registry};
 
 /// A file or a variable that can't be used.
@@ -37,13 +38,36 @@ pub enum MaterialError {
         path: PathBuf,
     },
     /// A variable of the environment that is not set.
-    #[error("the variable `{0}` with the passphrase is not set; set it where the server is started")]
-    Variable(String),
+    #[error("the variable `{name}` with {what} is not set; set it where the server is started")]
+    Variable {
+        /// What is in it.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
     /// Not started by systemd.
     #[error(
-        "there is no folder of credentials; start by systemd with `LoadCredential={0}:…`, or use `passphrase_file`"
+        "there is no folder of credentials for {what}; start by systemd with `LoadCredential={name}:…`, or name a file in place of the credential"
     )]
-    Credentials(String),
+    Credentials {
+        /// What is in it.
+        what: &'static str,
+        /// The credential.
+        name: String,
+    },
+    /// Nobody to ask.
+    #[error(
+        "{what} is to be typed, and there is no terminal; start it from one, or name a file or a credential"
+    )]
+    Terminal {
+        /// What was to be typed.
+        what: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Two different answers.
+    #[error("{0} was typed in two ways; begin again")]
+    Twice(&'static str),
     /// A root file that does not open.
     #[error("the root key `{path}` can't be used")]
     Root {
@@ -69,38 +93,145 @@ pub fn process_environment(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-impl PassphraseSource {
-    /// Reads the passphrase.
+impl SecretSource {
+    /// Reads the secret; `what` says what it is.
     ///
     /// # Errors
     /// [`MaterialError`] when it is not there, or others may read it.
-    pub fn read(&self, environment: Environment<'_>) -> Result<SecretBytes, MaterialError> {
+    pub fn read(
+        &self,
+        what: &'static str,
+        environment: Environment<'_>,
+    ) -> Result<SecretBytes, MaterialError> {
         match self {
-            Self::File(path) => read_secret("the passphrase", path),
+            Self::File(path) => read_secret(what, path),
             Self::Variable(name) => {
-                let value = environment(name).ok_or_else(|| MaterialError::Variable(name.clone()))?;
+                let value =
+                    environment(name).ok_or_else(|| MaterialError::Variable { what, name: name.clone() })?;
                 Ok(SecretBytes::new(value.into_encoded_bytes()))
             }
             Self::Credential(name) => {
-                let folder =
-                    environment(CREDENTIALS).ok_or_else(|| MaterialError::Credentials(name.clone()))?;
-                read_secret("the passphrase", &Path::new(&folder).join(name))
+                let folder = environment(CREDENTIALS)
+                    .ok_or_else(|| MaterialError::Credentials { what, name: name.clone() })?;
+                read_secret(what, &Path::new(&folder).join(name))
+            }
+            Self::Asked => terminal::ask(what).map_err(|source| MaterialError::Terminal { what, source }),
+        }
+    }
+
+    /// Reads a secret that something is about to be wrapped by: one that is typed, twice.
+    ///
+    /// # Errors
+    /// As [`SecretSource::read`], and [`MaterialError::Twice`].
+    pub fn read_new(
+        &self,
+        what: &'static str,
+        environment: Environment<'_>,
+    ) -> Result<SecretBytes, MaterialError> {
+        let secret = self.read(what, environment)?;
+        if *self == Self::Asked {
+            let again =
+                terminal::ask("once more").map_err(|source| MaterialError::Terminal { what, source })?;
+            if again.expose() != secret.expose() {
+                return Err(MaterialError::Twice(what));
             }
         }
+        Ok(secret)
     }
 }
 
 impl RootKeyConfig {
-    /// Opens the root key. Takes about a fifth of a second and 64 MiB, on purpose.
+    /// Opens the root key: by its passphrase, which takes about a fifth of a second and 64 MiB on purpose, or by its
+    /// token. A PIN that was wrong the last time is not tried.
     ///
     /// # Errors
-    /// [`MaterialError`] when file or passphrase are not there, are open to others, or don't belong together.
+    /// [`MaterialError`] when file or secret are not there, are open to others, or don't belong together.
     pub fn open(&self, environment: Environment<'_>) -> Result<RootKey, MaterialError> {
+        let text = self.text()?;
+        let root = match &self.guard {
+            RootGuard::Passphrase(source) => RootFile::open(&text, &source.read(PASSPHRASE, environment)?),
+            RootGuard::Token(..) => {
+                // The file first: no try of the PIN is worth a file that can't be opened.
+                TokenRootFile::parse(&text)
+                    .map_err(|source| self.unusable(source))
+                    .and_then(|_| self.token(environment, Tries::Spared))
+                    .map(|token| TokenRootFile::open(&text, &token))?
+            }
+        };
+        root.map_err(|source| self.unusable(source))
+    }
+
+    /// Draws a root key and wraps it as the configuration says; gives the key and the text of its file, which is not
+    /// written here. `passphrase` stands for the one that the configuration names.
+    ///
+    /// # Errors
+    /// As [`RootKeyConfig::open`].
+    pub fn create(
+        &self,
+        passphrase: Option<&SecretBytes>,
+        environment: Environment<'_>,
+        entropy: &dyn Entropy,
+    ) -> Result<(RootKey, String), MaterialError> {
+        let made = match (&self.guard, passphrase) {
+            (RootGuard::Passphrase(_), Some(passphrase)) => RootFile::create(passphrase, entropy),
+            (RootGuard::Passphrase(source), None) => {
+                RootFile::create(&source.read_new(PASSPHRASE, environment)?, entropy)
+            }
+            (RootGuard::Token(..), _) => {
+                TokenRootFile::create(&self.token(environment, Tries::Spared)?, entropy)
+            }
+        };
+        made.map_err(|source| self.unusable(source))
+    }
+
+    /// Logs in to the token; with a root file that needs none it is [`RootError::ByPassphrase`].
+    ///
+    /// # Errors
+    /// As [`RootKeyConfig::open`].
+    pub fn token(&self, environment: Environment<'_>, tries: Tries) -> Result<TokenSession, MaterialError> {
+        let RootGuard::Token(token, pin) = &self.guard else {
+            return Err(self.unusable(RootError::ByPassphrase));
+        };
+        let pin = pin.read(PIN, environment)?;
+        token.log_in(&pin, tries).map_err(|source| self.unusable(source.into()))
+    }
+
+    /// The name of the root key in the file, which is not opened for it.
+    ///
+    /// # Errors
+    /// As [`RootKeyConfig::open`].
+    pub fn key_id(&self) -> Result<KeyId, MaterialError> {
+        let text = self.text()?;
+        let id = match &self.guard {
+            RootGuard::Passphrase(_) => RootFile::parse(&text).map(|file| file.key_id()),
+            RootGuard::Token(..) => TokenRootFile::parse(&text).map(|file| file.key_id()),
+        };
+        id.map_err(|source| self.unusable(source))
+    }
+
+    fn text(&self) -> Result<Zeroizing<String>, MaterialError> {
         let text = read_secret("the root key", &self.file)?;
-        let text = String::from_utf8_lossy(text.expose());
-        let passphrase = self.passphrase.read(environment)?;
-        RootFile::open(&text, &passphrase)
-            .map_err(|source| MaterialError::Root { path: self.file.clone(), source })
+        Ok(Zeroizing::new(String::from_utf8_lossy(text.expose()).into_owned()))
+    }
+
+    fn unusable(&self, source: RootError) -> MaterialError {
+        MaterialError::Root { path: self.file.clone(), source }
+    }
+}
+
+impl RootGuard {
+    /// What opens the root file, in words.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Passphrase(SecretSource::Credential(_)) => {
+                "a passphrase, handed over by systemd".to_owned()
+            }
+            Self::Passphrase(SecretSource::File(_)) => "a passphrase in a file".to_owned(),
+            Self::Passphrase(SecretSource::Variable(_)) => "a passphrase in the environment".to_owned(),
+            Self::Passphrase(SecretSource::Asked) => "a passphrase that is typed".to_owned(),
+            Self::Token(token, _) => format!("the key `{}` of the token `{}`", token.key, token.label),
+        }
     }
 }
 
@@ -204,6 +335,9 @@ fn read_secret(what: &'static str, path: &Path) -> Result<SecretBytes, MaterialE
     read(what, path).map(SecretBytes::new)
 }
 
+/// What a secret is called when it can't be read.
+pub const PASSPHRASE: &str = "the passphrase";
+const PIN: &str = "the token's PIN";
 /// systemd.exec(5): where credentials are handed over.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// Reading, writing and running by anybody but owner and group.
@@ -234,23 +368,21 @@ mod tests {
             "CREDENTIALS_DIRECTORY" => Some(here.clone()),
             _ => None,
         };
-        let read =
-            |source: PassphraseSource| source.read(&environment).map(|secret| secret.expose().to_vec());
-        assert_eq!(read(PassphraseSource::File(path.clone())).unwrap(), b"otter lantern mosaic");
-        assert_eq!(read(PassphraseSource::Variable("PASSPHRASE".to_owned())).unwrap(), b"gravel");
-        assert_eq!(
-            read(PassphraseSource::Credential("passphrase".to_owned())).unwrap(),
-            b"otter lantern mosaic"
-        );
+        let read = |source: SecretSource| {
+            source.read(PASSPHRASE, &environment).map(|secret| secret.expose().to_vec())
+        };
+        assert_eq!(read(SecretSource::File(path.clone())).unwrap(), b"otter lantern mosaic");
+        assert_eq!(read(SecretSource::Variable("PASSPHRASE".to_owned())).unwrap(), b"gravel");
+        assert_eq!(read(SecretSource::Credential("passphrase".to_owned())).unwrap(), b"otter lantern mosaic");
         let refused = [
-            PassphraseSource::File(folder.path().join("other")),
-            PassphraseSource::Variable("OTHER".to_owned()),
-            PassphraseSource::Credential("other".to_owned()),
+            SecretSource::File(folder.path().join("other")),
+            SecretSource::Variable("OTHER".to_owned()),
+            SecretSource::Credential("other".to_owned()),
         ];
         for source in refused {
             assert!(read(source.clone()).is_err(), "{source:?} is not there and should have been refused");
         }
-        let unstarted = PassphraseSource::Credential("x".to_owned()).read(&nothing).err().unwrap();
+        let unstarted = SecretSource::Credential("x".to_owned()).read(PASSPHRASE, &nothing).err().unwrap();
         assert!(unstarted.to_string().contains("LoadCredential=x:"), "{unstarted}");
     }
 
@@ -260,7 +392,7 @@ mod tests {
         let path = folder.path().join("passphrase");
         for mode in [0o604, 0o602, 0o644] {
             write(&path, "otter lantern mosaic", mode);
-            let refused = PassphraseSource::File(path.clone()).read(&nothing).err();
+            let refused = SecretSource::File(path.clone()).read(PASSPHRASE, &nothing).err();
             assert!(
                 matches!(refused, Some(MaterialError::Open { .. })),
                 "mode {mode:o} should have been refused"
@@ -276,7 +408,8 @@ mod tests {
         let (root, text) = RootFile::create(&words, &SystemEntropy::new()).unwrap();
         write(&file, &text, 0o600);
         write(&passphrase, "otter lantern mosaic\n", 0o600);
-        let config = RootKeyConfig { file, passphrase: PassphraseSource::File(passphrase.clone()) };
+        let config =
+            RootKeyConfig { file, guard: RootGuard::Passphrase(SecretSource::File(passphrase.clone())) };
         assert!(config.open(&nothing).unwrap().id() == root.id(), "another key came back");
         write(&passphrase, "otter lantern mosaics\n", 0o600);
         let refused = config.open(&nothing).err();

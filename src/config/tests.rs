@@ -95,8 +95,47 @@ fn is_setting(line: &str) -> bool {
 fn paths_are_relative_to_the_file() {
     let config = parse(LEAST).unwrap();
     assert_eq!(config.store_folder, Path::new("/holder/store"));
-    assert_eq!(config.root_key.passphrase, PassphraseSource::File("/holder/secrets/passphrase".into()));
+    let passphrase = SecretSource::File("/holder/secrets/passphrase".into());
+    assert_eq!(config.root_key.guard, RootGuard::Passphrase(passphrase));
     assert_eq!(config.server.key, Path::new("/holder/key.pem"));
+}
+
+#[test]
+fn a_token_stands_in_place_of_a_passphrase() {
+    let passphrase = "passphrase_file = 'secrets/passphrase'";
+    let token = "token_module = '/usr/lib/module.so'\ntoken_label = 'onebit'\ntoken_pin_env = 'PIN'";
+    let parsed = |to: &str| parse(&LEAST.replacen(passphrase, to, 1));
+    let expected = Token {
+        module: "/usr/lib/module.so".into(),
+        label: "onebit".to_owned(),
+        key: "onebit-root".to_owned(),
+    };
+    let guard = RootGuard::Token(expected.clone(), SecretSource::Variable("PIN".to_owned()));
+    assert_eq!(parsed(token).unwrap().root_key.guard, guard);
+    let renamed = format!("{token}\ntoken_key = 'root-2'");
+    let RootGuard::Token(found, _) = parsed(&renamed).unwrap().root_key.guard else { panic!("a token") };
+    assert_eq!(found, Token { key: "root-2".to_owned(), ..expected.clone() });
+    // A name alone is the loader's to find; a path is relative to the file.
+    for (written, module) in [("module.so", "module.so"), ("lib/module.so", "/holder/lib/module.so")] {
+        let text = token.replace("/usr/lib/module.so", written);
+        let RootGuard::Token(found, _) = parsed(&text).unwrap().root_key.guard else { panic!("a token") };
+        assert_eq!(found.module, Path::new(module));
+    }
+    for (to, words) in [
+        (format!("{passphrase}\n{token}"), "both a passphrase and a token are named"),
+        (format!("{passphrase}\ntoken_label = 'onebit'"), "add `token_module`"),
+        (format!("{passphrase}\ntoken_pin_env = 'PIN'"), "a PIN is named and no token"),
+        (token.replace("token_label = 'onebit'\n", ""), "`root_key.token_label`"),
+        (token.replace("\ntoken_pin_env = 'PIN'", ""), "no PIN is named"),
+        (format!("{token}\ntoken_pin_file = 'pin'"), "more than one PIN is named"),
+        (
+            token.replace("token_pin_env = 'PIN'", "token_pin_file = 'store/pin'"),
+            "the PIN lies in the database's folder",
+        ),
+    ] {
+        let found = faults(passphrase, &to);
+        assert!(found.iter().any(|fault| fault.contains(words)), "`{to}`: {found:#?}");
+    }
 }
 
 #[test]

@@ -1,16 +1,23 @@
-//! The key ring: every key that is derived from the root.
+//! The key ring: the keys that stand directly under the root.
+//!
+//! Each is drawn at random and kept wrapped under the root ([`RingKey`]), so that another root means wrapping a
+//! handful of keys once more, and nothing beneath them changes.
+
+use std::collections::BTreeMap;
+use std::fmt;
 
 use ring::hkdf;
 use zeroize::Zeroizing;
 
+use super::generation::Generations;
 use super::root::RootKey;
-use super::seal::SealingKey;
+use super::seal::{Place, SealError, Sealed, SealingKey};
 use super::tag::{PseudonymKey, TagKey};
 use crate::ids::CollectionName;
-use crate::secret::Secret;
+use crate::secret::{Entropy, EntropyError, Secret};
 
 /// What a sealing key is for. One key serves one purpose (NIST SP 800-57 part 1, section 5.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Purpose {
     /// Wraps the data keys of subjects, which seal their templates and records.
     SubjectKeys,
@@ -37,7 +44,7 @@ impl Purpose {
         Self::BackupKeys,
     ];
 
-    /// The name that the key is derived with. Never change one: nothing sealed would open any more.
+    /// The name of its keys, in the key store and for people. Never change one: nothing sealed would open any more.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -51,16 +58,126 @@ impl Purpose {
     }
 }
 
-/// The keys derived from one root: HKDF-SHA256 (RFC 5869) without salt, `info` = `onebit/v1/<purpose>`.
-///
-/// The root itself is wiped once the ring is made. Nothing in a ring can be printed.
+/// A class of keys of the ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RingClass {
+    /// Keys that seal or wrap, in generations.
+    Sealing(Purpose),
+    /// The key of the searchable tags.
+    Tags,
+    /// The key of the pseudonyms of source ids.
+    Pseudonyms,
+    /// The secret of the collections' transforms.
+    Transforms,
+    /// What the store is known by.
+    Store,
+}
+
+impl RingClass {
+    /// Every class, in the order in which people are shown them.
+    pub const ALL: [Self; 10] = [
+        Self::Sealing(Purpose::SubjectKeys),
+        Self::Sealing(Purpose::PayloadKeys),
+        Self::Sealing(Purpose::NamedKeys),
+        Self::Sealing(Purpose::Registry),
+        Self::Sealing(Purpose::SnapshotKeys),
+        Self::Sealing(Purpose::BackupKeys),
+        Self::Tags,
+        Self::Pseudonyms,
+        Self::Transforms,
+        Self::Store,
+    ];
+
+    /// The name, in the key store and for people. Never change one.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sealing(purpose) => purpose.name(),
+            Self::Tags => "tags",
+            Self::Pseudonyms => "pseudonyms",
+            Self::Transforms => "transforms",
+            Self::Store => "store",
+        }
+    }
+
+    /// The class with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
+    }
+}
+
+impl fmt::Display for RingClass {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+/// A key of the ring, as it is drawn and wrapped.
+pub struct RingKey {
+    /// What it is for.
+    pub class: RingClass,
+    /// Which one of its class, counted from one.
+    pub generation: u32,
+    secret: Secret<32>,
+}
+
+impl RingKey {
+    /// Draws a key.
+    ///
+    /// # Errors
+    /// [`EntropyError`] when the system gives no randomness.
+    pub fn draw(class: RingClass, generation: u32, entropy: &dyn Entropy) -> Result<Self, EntropyError> {
+        Ok(Self { class, generation, secret: Secret::random(entropy)? })
+    }
+
+    /// Wraps the key under a root, bound to the root's name, its class and its generation.
+    ///
+    /// # Errors
+    /// Those of [`SealingKey::seal`].
+    pub fn wrap(&self, root: &RootKey, entropy: &dyn Entropy) -> Result<Sealed, SealError> {
+        let row = row(root, self.class, self.generation);
+        wrapping(root).seal(place(&row), self.secret.expose(), entropy)
+    }
+
+    /// Unwraps what [`RingKey::wrap`] made under the same root.
+    ///
+    /// # Errors
+    /// Those of [`SealingKey::open_fixed`].
+    pub fn unwrap(
+        class: RingClass,
+        generation: u32,
+        root: &RootKey,
+        wrapped: &[u8],
+    ) -> Result<Self, SealError> {
+        let row = row(root, class, generation);
+        let secret = wrapping(root).open_fixed(place(&row), wrapped)?;
+        Ok(Self { class, generation, secret })
+    }
+}
+
+/// The one key that is derived from a root: it wraps the ring.
+fn wrapping(root: &RootKey) -> SealingKey {
+    let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(root.secret().expose());
+    SealingKey::new(&derive(&extracted, &[INFO_PREFIX, b"ring-keys"]))
+}
+
+fn row(root: &RootKey, class: RingClass, generation: u32) -> Vec<u8> {
+    [root.id().as_bytes(), generation.to_be_bytes().as_slice(), class.name().as_bytes()].concat()
+}
+
+fn place(row: &[u8]) -> Place<'_> {
+    Place { table: "ring_keys", row, column: "wrapped", version: 1 }
+}
+
+/// A class without a key: the ring is not whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the ring has no key of the class `{0}`; restore the newest `keys.sqlite`")]
+pub struct RingError(pub RingClass);
+
+/// The keys of one store. Nothing in a ring can be printed.
 pub struct KeyRing {
-    subject_keys: SealingKey,
-    payload_keys: SealingKey,
-    named_keys: SealingKey,
-    registry: SealingKey,
-    snapshot_keys: SealingKey,
-    backup_keys: SealingKey,
+    sealing: [Generations; 6],
     tags: TagKey,
     pseudonyms: PseudonymKey,
     transforms: Secret<32>,
@@ -68,37 +185,59 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
-    /// Derives the ring and wipes the root.
-    #[must_use]
-    #[expect(clippy::needless_pass_by_value, reason = "the root is wiped here, so nobody may keep it")]
-    pub fn new(root: RootKey) -> Self {
-        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(root.secret().expose());
-        let derived = |name: &str| derive(&extracted, &[INFO_PREFIX, name.as_bytes()]);
-        let sealing = |purpose: Purpose| SealingKey::new(&derived(purpose.name()));
-        Self {
-            subject_keys: sealing(Purpose::SubjectKeys),
-            payload_keys: sealing(Purpose::PayloadKeys),
-            named_keys: sealing(Purpose::NamedKeys),
-            registry: sealing(Purpose::Registry),
-            snapshot_keys: sealing(Purpose::SnapshotKeys),
-            backup_keys: sealing(Purpose::BackupKeys),
-            tags: TagKey::new(derived("tags")),
-            pseudonyms: PseudonymKey::new(derived("pseudonyms")),
-            transforms: derived("transforms"),
-            key_check: *derive(&extracted, &[INFO_PREFIX, b"key-check"]).expose(),
+    /// The ring of these keys, which are wiped.
+    ///
+    /// # Errors
+    /// [`RingError`] when a class has no key.
+    pub fn new(keys: Vec<RingKey>) -> Result<Self, RingError> {
+        let mut sealing: [BTreeMap<u32, SealingKey>; 6] = Default::default();
+        let mut single: BTreeMap<RingClass, Secret<32>> = BTreeMap::new();
+        for key in keys {
+            match key.class {
+                RingClass::Sealing(purpose) => {
+                    let mine = Purpose::ALL.into_iter().zip(&mut sealing).find(|(of, _)| *of == purpose);
+                    if let Some((_, generations)) = mine {
+                        generations.insert(key.generation, SealingKey::new(&key.secret));
+                    }
+                }
+                class => drop(single.insert(class, key.secret)),
+            }
         }
+        let generations = |purpose: Purpose, keys: &mut BTreeMap<u32, SealingKey>| {
+            Generations::new(std::mem::take(keys)).ok_or(RingError(RingClass::Sealing(purpose)))
+        };
+        let [subjects, payloads, named, registry, snapshots, backups] = &mut sealing;
+        let sealing = [
+            generations(Purpose::SubjectKeys, subjects)?,
+            generations(Purpose::PayloadKeys, payloads)?,
+            generations(Purpose::NamedKeys, named)?,
+            generations(Purpose::Registry, registry)?,
+            generations(Purpose::SnapshotKeys, snapshots)?,
+            generations(Purpose::BackupKeys, backups)?,
+        ];
+        let mut take = |class: RingClass| single.remove(&class).ok_or(RingError(class));
+        let store = take(RingClass::Store)?;
+        let store = hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, store.expose());
+        Ok(Self {
+            sealing,
+            tags: TagKey::new(take(RingClass::Tags)?),
+            pseudonyms: PseudonymKey::new(take(RingClass::Pseudonyms)?),
+            transforms: take(RingClass::Transforms)?,
+            key_check: *derive(&store, &[INFO_PREFIX, b"key-check"]).expose(),
+        })
     }
 
-    /// The sealing key for a purpose.
+    /// The sealing keys for a purpose.
     #[must_use]
-    pub const fn sealing(&self, purpose: Purpose) -> &SealingKey {
+    pub const fn sealing(&self, purpose: Purpose) -> &Generations {
+        let [subjects, payloads, named, registry, snapshots, backups] = &self.sealing;
         match purpose {
-            Purpose::SubjectKeys => &self.subject_keys,
-            Purpose::PayloadKeys => &self.payload_keys,
-            Purpose::NamedKeys => &self.named_keys,
-            Purpose::Registry => &self.registry,
-            Purpose::SnapshotKeys => &self.snapshot_keys,
-            Purpose::BackupKeys => &self.backup_keys,
+            Purpose::SubjectKeys => subjects,
+            Purpose::PayloadKeys => payloads,
+            Purpose::NamedKeys => named,
+            Purpose::Registry => registry,
+            Purpose::SnapshotKeys => snapshots,
+            Purpose::BackupKeys => backups,
         }
     }
 
@@ -125,8 +264,8 @@ impl KeyRing {
         derive(&key, &[INFO_PREFIX, tail.as_bytes()])
     }
 
-    /// A public value that stands in the database, so that a start with another root is refused before
-    /// anything is sealed under it. It tells nothing about the root.
+    /// A public value that stands in the database, so that a start with the keys of another store is refused
+    /// before anything is sealed under them. It tells nothing about them, and no rotation changes it.
     #[must_use]
     pub const fn key_check(&self) -> [u8; KEY_CHECK_BYTES] {
         self.key_check
@@ -159,21 +298,31 @@ const KEY_CHECK_BYTES: usize = 16;
 mod tests {
     use std::collections::HashSet;
 
-    use data_encoding::HEXLOWER;
+    use data_encoding::{BASE64, HEXLOWER};
 
     use super::*;
-    use crate::keys::{Domain, Place};
+    use crate::keys::Domain;
     use crate::secret::SystemEntropy;
 
-    fn ring(byte: u8) -> KeyRing {
-        KeyRing::new(RootKey::new(Secret::take(&mut [byte; 32])))
+    fn root(byte: u8) -> RootKey {
+        RootKey::new(Secret::take(&mut [byte; 32]))
+    }
+
+    fn key(class: RingClass, generation: u32, byte: u8) -> RingKey {
+        RingKey { class, generation, secret: Secret::take(&mut [byte; 32]) }
+    }
+
+    /// A ring whose keys are made of bytes that count up from this one.
+    fn ring(first: u8) -> KeyRing {
+        let keys = RingClass::ALL.into_iter().zip(first..).map(|(class, byte)| key(class, 1, byte));
+        KeyRing::new(keys.collect()).unwrap()
     }
 
     const PLACE: Place<'static> = Place { table: "t", row: b"r", column: "c", version: 1 };
 
     #[test]
-    fn each_purpose_has_its_own_key_and_each_root_its_own_ring() {
-        let (this, again, other) = (ring(1), ring(1), ring(2));
+    fn each_purpose_has_its_own_key_and_each_store_its_own_ring() {
+        let (this, again, other) = (ring(1), ring(1), ring(100));
         for sealer in Purpose::ALL {
             let sealed = this.sealing(sealer).seal(PLACE, b"x", &SystemEntropy::new()).unwrap();
             for opener in Purpose::ALL {
@@ -181,26 +330,51 @@ mod tests {
                 assert_eq!(opened, sealer == opener, "sealed for {sealer:?}, opened for {opener:?}");
                 assert!(
                     other.sealing(opener).open(PLACE, sealed.as_bytes()).is_err(),
-                    "opened with another root"
+                    "opened with another ring"
                 );
             }
         }
     }
 
     #[test]
-    fn another_root_is_noticed() {
+    fn another_store_is_noticed() {
         assert_eq!(ring(1).key_check(), ring(1).key_check());
-        assert_ne!(ring(1).key_check(), ring(2).key_check());
+        assert_ne!(ring(1).key_check(), ring(100).key_check());
     }
 
     #[test]
-    fn transforms_differ_by_collection_generation_and_root() {
+    fn a_ring_key_unwraps_under_its_root_as_what_it_is_and_not_otherwise() {
+        let entropy = SystemEntropy::new();
+        let class = RingClass::Sealing(Purpose::SubjectKeys);
+        let wrapped = key(class, 2, 7).wrap(&root(1), &entropy).unwrap();
+        let opened = RingKey::unwrap(class, 2, &root(1), wrapped.as_bytes()).unwrap();
+        assert!(opened.secret.expose() == &[7; 32], "another key came back");
+        for (class, generation, root) in
+            [(class, 1, root(1)), (RingClass::Tags, 2, root(1)), (class, 2, root(2))]
+        {
+            let refused = RingKey::unwrap(class, generation, &root, wrapped.as_bytes()).err();
+            assert_eq!(refused, Some(SealError::Closed), "{class}:{generation}");
+        }
+    }
+
+    #[test]
+    fn a_ring_that_lacks_a_class_is_none() {
+        for missing in RingClass::ALL {
+            let keys = RingClass::ALL.into_iter().filter(|class| *class != missing);
+            let refused = KeyRing::new(keys.map(|class| key(class, 1, 1)).collect()).err();
+            assert_eq!(refused, Some(RingError(missing)));
+            assert_eq!(RingClass::from_name(missing.name()), Some(missing));
+        }
+    }
+
+    #[test]
+    fn transforms_differ_by_collection_generation_and_store() {
         let mut seen = HashSet::new();
-        for root in [1, 2] {
+        for store in [1, 100] {
             for name in ["faces", "faces1", "voices"] {
                 for generation in [1, 2, 11, 12] {
                     let name = CollectionName::parse(name).unwrap();
-                    seen.insert(*ring(root).transform_secret(&name, generation).expose());
+                    seen.insert(*ring(store).transform_secret(&name, generation).expose());
                 }
             }
         }
@@ -208,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn derived_keys_are_the_same_after_an_upgrade() {
+    fn what_was_made_with_a_ring_is_the_same_after_an_upgrade() {
         let ring = ring(9);
         let faces = CollectionName::parse("faces").unwrap();
         let found = [
@@ -216,15 +390,25 @@ mod tests {
             HEXLOWER.encode(ring.transform_secret(&faces, 1).expose()),
             ring.tags().tag(Domain::Case, b"x").to_string(),
             HEXLOWER.encode(ring.pseudonyms().pseudonym("registry", b"x").as_bytes()),
+            HEXLOWER.encode(
+                RingKey::unwrap(RingClass::Tags, 1, &root(0), &BASE64.decode(WRAPPED.as_bytes()).unwrap())
+                    .unwrap()
+                    .secret
+                    .expose(),
+            ),
         ];
         assert_eq!(found, GOLDEN, "a changed derivation makes every database unreadable");
     }
 
+    /// A key of zeros, wrapped as the first key of tags under a root of zeros with the Python package `cryptography`.
+    const WRAPPED: &str =
+        "AQABAgMEBQYHCAkKC2sNOiv/rhXun3oR4OSY0g8awT3BurEOdSHaGRFgg20NcKUvUI+oN0JiS6LDb6L45g==";
     /// The first two were computed with HMAC-SHA256 of the Python library as well.
-    const GOLDEN: [&str; 4] = [
-        "bfca1009188d6400e5d01969cd41d78b",
-        "d8f57de2b7386deeca23f8b97b444591d89e5c1fb2cdd83905e7ab7d8e6b0938",
-        "4fada85d09895c956aa01188db0db3f6",
-        "710cf612b1c91f331b8c192369a0e57d5fc3077b5ae57ade12e1bc26439f9167",
+    const GOLDEN: [&str; 5] = [
+        "9bee4eec374caecf72222598d67186ad",
+        "db2bd3c0b64a75a53e2c2928b797a214c45b0052d926afe49aae0abc65a3fe5a",
+        "b21e78ce0a534426eea3745e50f0d39e",
+        "d6526a2d162a7ef93b60d371d16e58933a24d686b996e8d16a0b2db564659de2",
+        "0000000000000000000000000000000000000000000000000000000000000000",
     ];
 }

@@ -1,13 +1,14 @@
-//! The root key and the text form in which a passphrase wraps it.
+//! The root key and the text form in which a passphrase wraps it; the form for a token is in `token_file.rs`.
 
 use std::fmt;
+use std::str::FromStr;
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::seal::{DataKey, Place, SealError, SealingKey};
+use super::seal::{Place, SEAL_OVERHEAD_BYTES, SealError, SealingKey};
 use crate::secret::{Entropy, EntropyError, Secret, SecretBytes};
 
 /// A root file that was not written or does not open.
@@ -21,6 +22,19 @@ pub enum RootError {
     /// A version that this release does not know.
     #[error("root files of version {0} are not known; use the release of Onebit that wrote it")]
     Version(u32),
+    /// Wrapped by a token, where a passphrase was to open it.
+    #[error(
+        "this root file is wrapped by a token and not by a passphrase; name the token in the configuration (`root_key.token_module` and the keys beside it)"
+    )]
+    ByToken,
+    /// Wrapped by a passphrase, where a token was to open it.
+    #[error(
+        "this root file is wrapped by a passphrase and not by a token; name the passphrase in the configuration, or move the root into the token with `onebit keys rotate root`"
+    )]
+    ByPassphrase,
+    /// The token did not wrap or open it.
+    #[error("the token does not give the root key")]
+    Token(#[source] Box<super::token::TokenError>),
     /// The file's own checksum does not fit: the passphrase may well be right.
     #[error("the root file is damaged; restore it from its copy")]
     Damaged,
@@ -53,9 +67,15 @@ pub enum RootError {
 
 /// The name of a root key: it tells keys apart and nothing about them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct KeyId([u8; KEY_ID_BYTES]);
+pub struct KeyId(pub(super) [u8; KEY_ID_BYTES]);
 
 impl KeyId {
+    /// The name with these bytes, as a row or a file holds them.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; KEY_ID_BYTES]) -> Self {
+        Self(bytes)
+    }
+
     /// The 8 bytes of the name.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; KEY_ID_BYTES] {
@@ -68,6 +88,20 @@ impl fmt::Display for KeyId {
         out.write_str(&HEXLOWER.encode(&self.0))
     }
 }
+
+impl FromStr for KeyId {
+    type Err = KeyIdError;
+
+    fn from_str(text: &str) -> Result<Self, KeyIdError> {
+        let bytes = HEXLOWER.decode(text.as_bytes()).map_err(|_| KeyIdError)?;
+        bytes.try_into().map(Self).map_err(|_| KeyIdError)
+    }
+}
+
+/// Text that is no key's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a root key's name has 16 lowercase hexadecimal digits; copy it from `onebit keys status`")]
+pub struct KeyIdError;
 
 /// 32 secret bytes that every other key is derived from or wrapped under.
 pub struct RootKey(Secret<ROOT_BYTES>);
@@ -85,6 +119,12 @@ impl RootKey {
     /// [`EntropyError`] when the system gives no randomness.
     pub fn random(entropy: &dyn Entropy) -> Result<Self, EntropyError> {
         Secret::random(entropy).map(Self)
+    }
+
+    /// A second copy, which wipes itself as well.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self(self.0.duplicate())
     }
 
     /// The key's name: the first 8 bytes of BLAKE3 `derive_key` over it.
@@ -181,12 +221,13 @@ impl RootFile {
     /// # Errors
     /// Those of [`RootFile::open`], without [`RootError::Passphrase`].
     pub fn parse(text: &str) -> Result<Self, RootError> {
-        let Versioned { version } = toml::from_str(text).map_err(RootError::Form)?;
-        if version != FILE_VERSION {
-            return Err(RootError::Version(version));
+        match version(text)? {
+            FILE_VERSION => {}
+            TOKEN_FILE_VERSION => return Err(RootError::ByToken),
+            version => return Err(RootError::Version(version)),
         }
         let file: Self = toml::from_str(text).map_err(RootError::Form)?;
-        if file.checksum.0 != file.checksum() || file.wrapped.0.len() != DataKey::WRAPPED_BYTES {
+        if file.checksum.0 != file.checksum() || file.wrapped.0.len() != SEAL_OVERHEAD_BYTES + ROOT_BYTES {
             return Err(RootError::Damaged);
         }
         Ok(file)
@@ -250,15 +291,19 @@ impl Cost {
     }
 }
 
-#[derive(Deserialize)]
-struct Versioned {
-    version: u32,
+/// The version that stands in the text of a root file.
+pub(super) fn version(text: &str) -> Result<u32, RootError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    toml::from_str(text).map(|Versioned { version }| version).map_err(RootError::Form)
 }
 
 /// `N` bytes as lowercase hexadecimal digits.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-struct Hex<const N: usize>([u8; N]);
+pub(super) struct Hex<const N: usize>(pub(super) [u8; N]);
 
 impl<const N: usize> TryFrom<String> for Hex<N> {
     type Error = String;
@@ -277,7 +322,7 @@ impl<const N: usize> From<Hex<N>> for String {
 /// Bytes in the base64 of RFC 4648, section 4.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-struct Base64(Vec<u8>);
+pub(super) struct Base64(pub(super) Vec<u8>);
 
 impl TryFrom<String> for Base64 {
     type Error = String;
@@ -296,12 +341,12 @@ fn place(head: &[u8]) -> Place<'_> {
     Place { table: "root_file", row: head, column: "wrapped", version: FILE_VERSION }
 }
 
-fn without_line_end(text: &[u8]) -> &[u8] {
+pub(super) fn without_line_end(text: &[u8]) -> &[u8] {
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     text.strip_suffix(b"\r").unwrap_or(text)
 }
 
-fn first<const N: usize>(bytes: &[u8; 32]) -> [u8; N] {
+pub(super) fn first<const N: usize>(bytes: &[u8; 32]) -> [u8; N] {
     let mut out = [0; N];
     for (to, from) in out.iter_mut().zip(bytes) {
         *to = *from;
@@ -320,9 +365,11 @@ const PASSES_MAX: u32 = 16;
 const LANES_MAX: u32 = 16;
 /// NIST SP 800-63B-4, section 3.1.1.2: a password that stands alone has 15 characters or more.
 const PASSPHRASE_MIN_BYTES: usize = 15;
-const ROOT_BYTES: usize = 32;
-const KEY_ID_BYTES: usize = 8;
-const CHECKSUM_BYTES: usize = 8;
+pub(super) const ROOT_BYTES: usize = 32;
+pub(super) const KEY_ID_BYTES: usize = 8;
+pub(super) const CHECKSUM_BYTES: usize = 8;
+/// The form of `token_file.rs`.
+pub(super) const TOKEN_FILE_VERSION: u32 = 2;
 const FILE_VERSION: u32 = 1;
 const KEY_ID_CONTEXT: &str = "onebit/v1/root key id";
 const FILE_COMMENT: &str = "\
@@ -381,7 +428,9 @@ mod tests {
             bytes[index] = if byte == b'1' { b'2' } else { b'1' };
             let damaged = String::from_utf8(bytes).unwrap();
             match RootFile::parse(&damaged).err() {
-                Some(RootError::Damaged | RootError::Form(_) | RootError::Version(_)) => checked += 1,
+                Some(
+                    RootError::Damaged | RootError::Form(_) | RootError::Version(_) | RootError::ByToken,
+                ) => checked += 1,
                 other => panic!("byte {index} was changed, but: {:?}", other.map(|e| e.to_string())),
             }
         }
@@ -403,7 +452,8 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused_by_what_they_are() {
-        assert!(matches!(refusal("version = 2\nfuture = true\n", WORDS), RootError::Version(2)));
+        assert!(matches!(refusal("version = 3\nfuture = true\n", WORDS), RootError::Version(3)));
+        assert!(matches!(refusal("version = 2\n", WORDS), RootError::ByToken));
         assert!(matches!(refusal("not a root file", WORDS), RootError::Form(_)));
         assert!(matches!(refusal("version = 1\n", WORDS), RootError::Form(_)));
         let short = RootFile::create(&passphrase("fourteen chars\n"), &SystemEntropy::new());

@@ -3,6 +3,7 @@
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::generation::Generations;
 use crate::secret::{Entropy, EntropyError, Secret, SecretBytes};
 
 /// A value that was not sealed or did not open.
@@ -29,6 +30,11 @@ pub enum SealError {
         /// Bytes that were found.
         actual: usize,
     },
+    /// Sealed under a generation of its key that is not here.
+    #[error(
+        "the value lies under generation {0} of its key, which is not here; restore the newest `keys.sqlite`"
+    )]
+    Generation(u32),
     /// More bytes than one AES-GCM message or one part of a place may have.
     #[error("the value or its place is too long to be sealed in one piece; split it")]
     Long,
@@ -82,6 +88,11 @@ impl Sealed {
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
+    }
+
+    /// With the generation of its key in front.
+    pub(super) fn under_generation(self, generation: u32) -> Self {
+        Self([generation.to_be_bytes().as_slice(), &self.0].concat())
     }
 }
 
@@ -188,13 +199,13 @@ impl DataKey {
         &self.sealing
     }
 
-    /// Wraps the key under a key-wrapping key; the result has [`DataKey::WRAPPED_BYTES`] bytes.
+    /// Wraps the key under the newest generation of a key-wrapping key.
     ///
     /// # Errors
-    /// Those of [`SealingKey::seal`].
+    /// Those of [`Generations::seal`].
     pub fn wrap(
         &self,
-        kek: &SealingKey,
+        kek: &Generations,
         place: Place<'_>,
         entropy: &dyn Entropy,
     ) -> Result<Sealed, SealError> {
@@ -204,13 +215,10 @@ impl DataKey {
     /// Unwraps what [`DataKey::wrap`] made for the same place.
     ///
     /// # Errors
-    /// Those of [`SealingKey::open_fixed`].
-    pub fn unwrap(kek: &SealingKey, place: Place<'_>, wrapped: &[u8]) -> Result<Self, SealError> {
+    /// Those of [`Generations::open_fixed`].
+    pub fn unwrap(kek: &Generations, place: Place<'_>, wrapped: &[u8]) -> Result<Self, SealError> {
         kek.open_fixed(place, wrapped).map(Self::from_secret)
     }
-
-    /// Bytes of a wrapped data key.
-    pub const WRAPPED_BYTES: usize = SEAL_OVERHEAD_BYTES + KEY_BYTES;
 
     fn from_secret(bytes: Secret<KEY_BYTES>) -> Self {
         let sealing = SealingKey::new(&bytes);
@@ -332,20 +340,20 @@ mod tests {
     #[test]
     fn data_keys_come_back_from_their_place_only() {
         let entropy = SystemEntropy::new();
+        let kek = Generations::new([(1, key())].into()).unwrap();
         let place = Place { table: "subject_keys", row: &[1; 16], column: "wrapped", version: 1 };
         let data = DataKey::random(&entropy).unwrap();
-        let wrapped = data.wrap(&key(), place, &entropy).unwrap();
-        assert_eq!(wrapped.as_bytes().len(), DataKey::WRAPPED_BYTES);
+        let wrapped = data.wrap(&kek, place, &entropy).unwrap();
 
         let value = data.sealing().seal(PLACE, b"Doe", &entropy).unwrap();
-        let again = DataKey::unwrap(&key(), place, wrapped.as_bytes()).unwrap();
+        let again = DataKey::unwrap(&kek, place, wrapped.as_bytes()).unwrap();
         assert_eq!(again.sealing().open(PLACE, value.as_bytes()).unwrap().expose(), b"Doe");
 
         let other_row = Place { row: &[2; 16], ..place };
-        assert_eq!(refusal(DataKey::unwrap(&key(), other_row, wrapped.as_bytes())), SealError::Closed);
-        let seventeen = key().seal(place, &[0; 17], &entropy).unwrap();
+        assert_eq!(refusal(DataKey::unwrap(&kek, other_row, wrapped.as_bytes())), SealError::Closed);
+        let seventeen = kek.seal(place, &[0; 17], &entropy).unwrap();
         let expected = SealError::Size { expected: 32, actual: 17 };
-        assert_eq!(refusal(DataKey::unwrap(&key(), place, seventeen.as_bytes())), expected);
+        assert_eq!(refusal(DataKey::unwrap(&kek, place, seventeen.as_bytes())), expected);
     }
 
     proptest! {

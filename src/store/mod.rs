@@ -468,9 +468,12 @@ pub enum StoreError {
     },
     /// The root key is not the one that the database was founded with.
     #[error(
-        "the root key is not the one this database was founded with; point `root_key.file` at the right one"
+        "the root key is none that opens this store, or its databases are of two stores; point `root_key.file` at the right one"
     )]
     WrongRootKey,
+    /// A change of keys that must not be made.
+    #[error("{0}")]
+    KeysRefused(String),
     /// The second place holds no heads.
     #[error(
         "there are no heads in `{path}`, so nobody knows whether this database is the newest; correct \

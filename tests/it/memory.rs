@@ -1,85 +1,69 @@
-//! What is left in the server's memory of samples that came in: nothing, once their connection is over.
+//! Memory of the server reaches no disk: what the system says of the real process, and what a crash leaves.
 
-use std::collections::HashSet;
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
 
-use onebit::grpc::pb::partner::Answer;
+use crate::holder::{Holder, HolderOptions, ONEBIT, until};
 
-use crate::holder::{Holder, HolderOptions, until, who};
-use crate::story::{STRANGER, ask, people, question, sample_of};
-
-#[tokio::test(flavor = "multi_thread")]
-async fn raw_samples_are_nowhere_in_the_servers_memory_when_their_connections_are_over() {
-    let holder = Holder::start(HolderOptions::people(50)).await;
-    // A hit and a stranger, the samples of several questions, all of which went through TLS, HTTP/2 and protobuf.
-    let mut sent: Vec<Vec<f32>> = (0..50).map(|person| people().embedding(person)).collect();
-    let channel = holder.channel(who::AU).await;
-    for person in (0..6).chain(STRANGER..STRANGER + 6) {
-        let probe = sample_of(person, 3);
-        sent.push(probe.clone());
-        let answered = ask(&channel, question(vec![probe])).await.unwrap();
-        assert_eq!(answered.answer() == Answer::Hit, person < STRANGER);
-    }
-    let known = Windows::of(&[b"demo-face-256: a scheme's name that the server holds"[..13].to_vec()]);
-    assert!(known.count_in(holder.process()) > 0, "the search through memory has lost its way");
-
-    let raw = Windows::of_samples(&sent);
-    println!("with the connection open {} parts of samples are in memory", raw.count_in(holder.process()));
-    drop(channel);
-    let gone = || async { raw.count_in(holder.process()) == 0 };
-    until("no four components of a raw sample are in the server's memory", gone).await;
+fn said(file: &str, of: u32, line: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/{of}/{file}")).unwrap();
+    let found = text.lines().find_map(|text| text.strip_prefix(line));
+    found.unwrap_or_else(|| panic!("no line `{line}` in:\n{text}")).trim().to_owned()
 }
 
-/// Short pieces of what is looked for, of one length.
-struct Windows {
-    bytes: usize,
-    pieces: HashSet<Vec<u8>>,
-    /// Which pairs of bytes a piece begins with.
-    begins: Vec<bool>,
+/// The executable with core dumps allowed as far as this process may allow them, below what `prlimit` says.
+fn limited(limits: &[&str]) -> Command {
+    let mut command = Command::new("prlimit");
+    command.arg("--core=unlimited:unlimited").args(limits).arg(ONEBIT);
+    command
 }
 
-impl Windows {
-    /// Any four components that follow one another in a sample, as they lie in memory and on the wire.
-    fn of_samples(samples: &[Vec<f32>]) -> Self {
-        let four = |four: &[f32]| four.iter().flat_map(|value| value.to_le_bytes()).collect();
-        Self::of(&samples.iter().flat_map(|sample| sample.windows(4).map(four)).collect::<Vec<_>>())
+#[tokio::test]
+async fn memory_is_locked_where_that_is_allowed_and_a_crash_leaves_no_core() {
+    let mut holder = Holder::prepared(&HolderOptions::default());
+    let here = holder.path("");
+    let mut command = limited(&[]);
+    command.current_dir(&here);
+    holder.serve_by(command).await;
+    let process = holder.process();
+    assert_eq!(
+        said("limits", process, "Max core file size").split_whitespace().collect::<Vec<_>>()[..2],
+        ["0", "0"]
+    );
+    let locked: u64 = said("status", process, "VmLck:").trim_end_matches(" kB").trim().parse().unwrap();
+    let resident: u64 = said("status", process, "VmRSS:").trim_end_matches(" kB").trim().parse().unwrap();
+    let capabilities = u64::from_str_radix(&said("status", process, "CapEff:"), 16).unwrap();
+    let limit = said("limits", process, "Max locked memory");
+    let may = capabilities & (1 << 14) != 0 || limit.starts_with("unlimited");
+    if may {
+        assert!(locked >= resident, "only {locked} of {resident} KiB are locked");
+        assert!(holder.log_output().contains("memory is locked"), "it does not say so");
+    } else {
+        assert_eq!(locked, 0);
+        assert!(holder.log_output().contains("LimitMEMLOCK=infinity"), "it does not say what to do");
     }
 
-    fn of(pieces: &[Vec<u8>]) -> Self {
-        let mut begins = vec![false; 1 << 16];
-        for piece in pieces {
-            begins[usize::from(u16::from_le_bytes([piece[0], piece[1]]))] = true;
-        }
-        Self { bytes: pieces[0].len(), pieces: pieces.iter().cloned().collect(), begins }
-    }
-
-    /// How often one of them stands anywhere in the memory that the process may write to.
-    fn count_in(&self, process: u32) -> usize {
-        let memory = File::open(format!("/proc/{process}/mem")).unwrap();
-        let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
-        let ranges = maps.lines().filter(|line| line.contains(" rw")).filter_map(|line| {
-            let (start, end) = line.split_once(' ')?.0.split_once('-')?;
-            Some((u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?))
-        });
-        let mut part = vec![0; PART_BYTES];
-        let mut found = 0;
-        for (start, end) in ranges {
-            // What lies across two parts is found in the second.
-            for at in (start..end).step_by(PART_BYTES - self.bytes + 1) {
-                let most = usize::try_from(end - at).unwrap().min(PART_BYTES);
-                // What was unmapped meanwhile holds nothing.
-                let Ok(read) = memory.read_at(&mut part[..most], at) else { break };
-                found += self.count_within(&part[..read]);
-            }
-        }
-        found
-    }
-
-    fn count_within(&self, bytes: &[u8]) -> usize {
-        let begins = |window: &&[u8]| self.begins[usize::from(u16::from_le_bytes([window[0], window[1]]))];
-        bytes.windows(self.bytes).filter(begins).filter(|window| self.pieces.contains(*window)).count()
-    }
+    let sent = Command::new("sh").args(["-c", &format!("kill -ABRT {process}")]).status().unwrap();
+    assert!(sent.success());
+    let status = holder.ended().await;
+    assert_eq!((status.signal(), status.core_dumped()), (Some(6), false), "{status}");
+    let cores = fs::read_dir(&here).unwrap().map(|file| file.unwrap().file_name());
+    let cores: Vec<_> = cores.filter(|name| name.to_string_lossy().starts_with("core")).collect();
+    assert!(cores.is_empty(), "the crash left {cores:?}");
 }
 
-const PART_BYTES: usize = 1 << 20;
+#[tokio::test]
+async fn a_server_that_may_not_lock_its_memory_says_so_and_serves() {
+    let mut holder = Holder::prepared(&HolderOptions::default());
+    // Neither the right to pass the limit nor a limit that is enough.
+    let mut command = Command::new("setpriv");
+    let without =
+        ["--bounding-set", "-ipc_lock", "--inh-caps", "-ipc_lock", "prlimit", "--memlock=65536:65536"];
+    command.args(without).arg(ONEBIT);
+    holder.serve_by(command).await;
+    assert_eq!(said("status", holder.process(), "VmLck:"), "0 kB");
+    let told = || async { holder.log_output().contains("LimitMEMLOCK=infinity") };
+    until("the log says what to do", told).await;
+    holder.stop().await;
+}

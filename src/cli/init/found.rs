@@ -16,9 +16,9 @@ use crate::audit::note::VerifierKey;
 use crate::cli::fault::CliError;
 use crate::cli::{files, wire};
 use crate::clock::SystemClock;
-use crate::config::material::process_environment;
-use crate::config::{Config, PassphraseSource};
-use crate::keys::{KeyId, RootFile, RootKey};
+use crate::config::material::{PASSPHRASE, process_environment};
+use crate::config::{Config, RootGuard, SecretSource};
+use crate::keys::{KeyId, RootKey};
 use crate::secret::{Entropy, Secret, SecretBytes, SystemEntropy};
 use crate::store::sqlite::{self, SqliteStore};
 use crate::store::{Founding, Journal, Store, StoreError};
@@ -58,6 +58,8 @@ pub(super) enum PassphraseMade {
     Here,
     /// It was there before.
     Before,
+    /// There is none: a token wraps the root key.
+    Token,
 }
 
 /// Refuses where something was founded already.
@@ -103,7 +105,8 @@ pub(super) fn found(
     let mut written = Written::default();
     let (secret, made) = take_passphrase(config, passphrase, &entropy, &mut written)?;
     let refused = |error| CliError::because("the root key can't be made", error);
-    let (root, text) = RootFile::create(&secret, &entropy).map_err(refused)?;
+    let (root, text) =
+        config.root_key.create(secret.as_ref(), &process_environment, &entropy).map_err(refused)?;
     let root_key = root.id();
     private_folder_of(&config.root_key.file, &mut written)?;
     files::write_private(&config.root_key.file, text.as_bytes())?;
@@ -169,25 +172,28 @@ fn take_passphrase(
     passphrase: Passphrase,
     entropy: &dyn Entropy,
     written: &mut Written,
-) -> Result<(SecretBytes, PassphraseMade), CliError> {
-    if let (Passphrase::Generate, PassphraseSource::File(path)) = (passphrase, &config.root_key.passphrase)
+) -> Result<(Option<SecretBytes>, PassphraseMade), CliError> {
+    let RootGuard::Passphrase(source) = &config.root_key.guard else {
+        return Ok((None, PassphraseMade::Token));
+    };
+    if let (Passphrase::Generate, SecretSource::File(path)) = (passphrase, source)
         && !path.exists()
     {
         private_folder_of(path, written)?;
         let words = new_passphrase(entropy)?;
         files::write_private(path, words.as_bytes())?;
         written.file(path);
-        return Ok((SecretBytes::new(words.as_bytes().to_vec()), PassphraseMade::Here));
+        return Ok((Some(SecretBytes::new(words.as_bytes().to_vec())), PassphraseMade::Here));
     }
-    let read = config.root_key.passphrase.read(&process_environment);
+    let read = source.read_new(PASSPHRASE, &process_environment);
     let read = read.map_err(|error| {
-        let hint = match config.root_key.passphrase {
-            PassphraseSource::File(_) => "; `--generate-passphrase` makes one",
-            PassphraseSource::Variable(_) | PassphraseSource::Credential(_) => "",
+        let hint = match source {
+            SecretSource::File(_) => "; `--generate-passphrase` makes one",
+            SecretSource::Variable(_) | SecretSource::Credential(_) | SecretSource::Asked => "",
         };
         CliError::because(format!("there is no passphrase for the root key{hint}"), error)
     })?;
-    Ok((read, PassphraseMade::Before))
+    Ok((Some(read), PassphraseMade::Before))
 }
 
 /// 32 letters and digits that are not taken for one another, in groups of four: 160 bits.

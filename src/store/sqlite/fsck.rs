@@ -22,6 +22,8 @@ mod tree;
 mod trees;
 mod view;
 
+pub(super) use view::{check_form, connect};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

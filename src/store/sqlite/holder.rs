@@ -226,6 +226,11 @@ fn partners(context: &Context, sql: &Connection) -> Result<Vec<Partner>, StoreEr
         .collect()
 }
 
+/// The place of a contact of a person or a partner.
+pub(super) const fn contact_place<'a>(table: &'static str, row: &'a str) -> Place<'a> {
+    Place { table, row: row.as_bytes(), column: "contact", version: 1 }
+}
+
 fn contact_seal(
     context: &Context,
     table: &'static str,
@@ -233,7 +238,7 @@ fn contact_seal(
     contact: Option<&str>,
 ) -> Result<Option<Vec<u8>>, StoreError> {
     let key = context.keys.ring.sealing(Purpose::Registry);
-    let place = Place { table, row: row.as_bytes(), column: "contact", version: 1 };
+    let place = contact_place(table, row);
     contact
         .map(|contact| {
             sealed("sealing a contact", key.seal(place, contact.as_bytes(), context.entropy.as_ref()))
@@ -249,7 +254,7 @@ fn contact_open(
 ) -> Result<Option<String>, StoreError> {
     let Some(bytes) = contact else { return Ok(None) };
     let key = context.keys.ring.sealing(Purpose::Registry);
-    let place = Place { table, row: row.as_bytes(), column: "contact", version: 1 };
+    let place = contact_place(table, row);
     let plain = opened("opening a contact", key.open(place, &bytes))?;
     let text = std::str::from_utf8(plain.expose()).map_err(|_| StoreError::Damaged { what: "a contact" })?;
     Ok(Some(text.to_owned()))

@@ -26,6 +26,9 @@ impl KeyCopy {
         // One file, whole after each commit, for whoever copies it elsewhere.
         let journal = sql.pragma_update(None, "journal_mode", "TRUNCATE");
         database("setting up the copy of the key store", journal)?;
+        // Rows go table by table, all in one transaction.
+        let references = sql.pragma_update(None, "foreign_keys", false);
+        database("setting up the copy of the key store", references)?;
         let attached = sql.execute("ATTACH ?1 AS live", [shown(of)]);
         database("attaching the key store", attached)?;
         Ok(Self { sql: Mutex::new(sql) })
@@ -45,14 +48,14 @@ impl KeyCopy {
         let mut sql = self.lock();
         let doing = "bringing the copy of the key store up to date";
         let step = database(doing, sql.transaction())?;
-        for (table, same) in TABLES {
+        for (table, same, value) in TABLES {
             for statement in [
                 format!(
                     "DELETE FROM main.{table} AS a WHERE NOT EXISTS (SELECT 1 FROM live.{table} AS b WHERE {same})"
                 ),
                 format!(
                     "INSERT OR REPLACE INTO main.{table} SELECT * FROM live.{table} AS b WHERE NOT EXISTS
-                     (SELECT 1 FROM main.{table} AS a WHERE {same} AND a.wrapped = b.wrapped)"
+                     (SELECT 1 FROM main.{table} AS a WHERE {same} AND a.{value} = b.{value})"
                 ),
             ] {
                 database(doing, step.execute(&statement, []))?;
@@ -66,11 +69,13 @@ impl KeyCopy {
     }
 }
 
-/// What a backup needs, with what tells that two rows are of one key. Keys of search snapshots, which are in no backup,
-/// stay out.
-const TABLES: [(&str, &str); 4] = [
-    ("subject_keys", "a.subject = b.subject"),
-    ("payload_keys", "a.class = b.class AND a.day = b.day"),
-    ("named_keys", "a.name = b.name"),
-    ("backup_keys", "a.id = b.id"),
+/// What a backup needs: what tells that two rows are of one key, and what a row says of it. Keys of search snapshots,
+/// which are in no backup, stay out.
+const TABLES: [(&str, &str, &str); 6] = [
+    ("roots", "a.id = b.id", "since_ms"),
+    ("ring_keys", "a.root = b.root AND a.class = b.class AND a.generation = b.generation", "wrapped"),
+    ("subject_keys", "a.subject = b.subject", "wrapped"),
+    ("payload_keys", "a.class = b.class AND a.day = b.day", "wrapped"),
+    ("named_keys", "a.name = b.name", "wrapped"),
+    ("backup_keys", "a.id = b.id", "wrapped"),
 ];

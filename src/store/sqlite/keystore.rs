@@ -7,32 +7,41 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use crate::audit::backup::BackupId;
+use crate::clock::Timestamp;
 use crate::ids::SubjectId;
-use crate::keys::{DataKey, KeyRing, LogSigner, Place, Purpose, SealingKey};
+use crate::keys::{DataKey, KeyRing, LogSigner, Place, Purpose, RootKey, SealingKey};
 use crate::secret::Entropy;
 use crate::store::StoreError;
 
 use super::key_copy::KeyCopy;
+use super::ring_keys::{self, Founded};
 use super::{database, opened, sealed};
 
 /// Everything that opens something.
 pub(super) struct KeyStore {
-    /// The keys derived from the root.
+    /// The keys under the root.
     pub(super) ring: Arc<KeyRing>,
-    sql: Mutex<Connection>,
+    pub(super) sql: Mutex<Connection>,
     payload_keys: Mutex<PayloadKeys>,
     /// Beside the backups, where there are any.
     copy: Option<KeyCopy>,
 }
 
 impl KeyStore {
-    /// Opens the key store, bringing it to this version's form, and its copy.
-    pub(super) fn open(path: &Path, ring: Arc<KeyRing>, copy: Option<&Path>) -> Result<Self, StoreError> {
+    /// Opens the key store, bringing it to this version's form, and its copy. A store that is not founded yet gets its ring.
+    pub(super) fn open(
+        (path, copy): (&Path, Option<&Path>),
+        root: &RootKey,
+        founded: Founded,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, StoreError> {
         let mut sql = super::connect(path)?;
         super::rewrite::log_rewrite(&sql, path)?;
         super::migrate(&mut sql, &super::key_schema::migrations::runner().set_grouped(true))?;
+        let ring = ring_keys::open(&mut sql, root, founded, now, entropy)?;
         let copy = copy.map(|copy| KeyCopy::open(copy, path)).transpose()?;
-        Ok(Self { ring, sql: Mutex::new(sql), payload_keys: Mutex::default(), copy })
+        Ok(Self { ring: Arc::new(ring), sql: Mutex::new(sql), payload_keys: Mutex::default(), copy })
     }
 
     /// The copy beside the backups.
@@ -283,7 +292,7 @@ impl KeyStore {
     }
 
     /// The key that signs checkpoints, made at the founding.
-    pub(super) fn log_signer(&self, entropy: &dyn Entropy) -> Result<LogSigner, StoreError> {
+    pub(super) fn log_signer(&self, now: Timestamp, entropy: &dyn Entropy) -> Result<LogSigner, StoreError> {
         let sql = lock(&self.sql);
         let wrapped = sql
             .query_row("SELECT wrapped FROM named_keys WHERE name = ?1", params![LOG_KEY], |row| {
@@ -296,14 +305,18 @@ impl KeyStore {
             return Ok(LogSigner::from_seed(&seed));
         }
         let (signer, seed) = LogSigner::generate(entropy)?;
-        self.seed_keep(&sql, LOG_KEY, &seed, entropy)?;
+        self.seed_keep(&sql, LOG_KEY, &seed, now, entropy)?;
         Ok(signer)
     }
 
     /// Makes another key that signs checkpoints; durable before it is used.
-    pub(super) fn log_seed_make(&self, entropy: &dyn Entropy) -> Result<LogSigner, StoreError> {
+    pub(super) fn log_seed_make(
+        &self,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<LogSigner, StoreError> {
         let (signer, seed) = LogSigner::generate(entropy)?;
-        self.seed_keep(&lock(&self.sql), &seed_name(&signer.public_key()), &seed, entropy)?;
+        self.seed_keep(&lock(&self.sql), &seed_name(&signer.public_key()), &seed, now, entropy)?;
         Ok(signer)
     }
 
@@ -343,12 +356,14 @@ impl KeyStore {
         sql: &Connection,
         name: &str,
         seed: &crate::secret::Secret<32>,
+        now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<(), StoreError> {
         let named = self.ring.sealing(Purpose::NamedKeys);
         let wrapped = sealed("sealing the log key", named.seal(named_place(name), seed.expose(), entropy))?;
-        let inserted =
-            sql.execute("INSERT INTO named_keys (name, wrapped) VALUES (?1, ?2)", params![name, wrapped]);
+        let inserted = sql
+            .prepare_cached("INSERT INTO named_keys (name, since_ms, wrapped) VALUES (?1, ?2, ?3)")
+            .and_then(|mut insert| insert.execute(params![name, now.as_millis(), wrapped]));
         database("writing the log key", inserted).map(super::count)
     }
 }
@@ -356,7 +371,7 @@ impl KeyStore {
 /// The random name of a search snapshot's file in the key store.
 pub(super) type SnapshotId = [u8; 16];
 
-const fn backup_place(id: &BackupId) -> Place<'_> {
+pub(super) const fn backup_place(id: &BackupId) -> Place<'_> {
     Place { table: "backup_keys", row: id, column: "wrapped", version: 1 }
 }
 
@@ -409,7 +424,7 @@ pub(super) const fn subject_place(subject: &SubjectId) -> Place<'_> {
     Place { table: "subject_keys", row: subject.as_bytes(), column: "wrapped", version: 1 }
 }
 
-const fn snapshot_place(id: &SnapshotId) -> Place<'_> {
+pub(super) const fn snapshot_place(id: &SnapshotId) -> Place<'_> {
     Place { table: "snapshot_keys", row: id, column: "wrapped", version: 1 }
 }
 
@@ -423,7 +438,7 @@ pub(super) fn seed_name(public_key: &[u8; 32]) -> String {
 }
 
 /// A thread that panicked while it held the lock left the database as SQLite keeps it: consistent.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -13,6 +13,7 @@ use crate::audit::checkpoint::Checkpoint;
 use crate::audit::event::{Event, Fact, Kind};
 use crate::audit::note::{NoteSigner, VerifierKey};
 use crate::authz::Permit;
+use crate::clock::Timestamp;
 use crate::keys::{Domain, LogSigner};
 use crate::secret::Entropy;
 use crate::store::change::ChangeRecord;
@@ -33,10 +34,15 @@ pub(super) struct Signers {
 
 impl Signers {
     /// Loads the key that signed last, or makes the first.
-    pub(super) fn open(keys: &KeyStore, sql: &Connection, entropy: &dyn Entropy) -> Result<Self, StoreError> {
+    pub(super) fn open(
+        keys: &KeyStore,
+        sql: &Connection,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, StoreError> {
         let current = match newest(sql)? {
             Some((_, public_key)) => keys.log_seed(&public_key)?,
-            None => keys.log_signer(entropy)?,
+            None => keys.log_signer(now, entropy)?,
         };
         Ok(Self { current: ArcSwap::from_pointee(current), next: ArcSwapOption::empty() })
     }
@@ -121,7 +127,7 @@ pub(super) fn take(tx: &mut Tx<'_>, permit: &Permit, record: &ChangeRecord) -> R
             FIRST.saturating_add(1)
         }
     };
-    let next = tx.context.keys.log_seed_make(tx.context.entropy.as_ref())?;
+    let next = tx.context.keys.log_seed_make(tx.now, tx.context.entropy.as_ref())?;
     let new = next.public_key();
     key_put(tx.sql, number, &new)?;
     signers.next.store(Some(Arc::new(next)));

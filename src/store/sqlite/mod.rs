@@ -19,6 +19,9 @@ mod heads;
 mod holder;
 mod journals;
 mod key_copy;
+mod key_life;
+mod key_note;
+mod key_status;
 mod keystore;
 mod log;
 mod log_key;
@@ -29,6 +32,7 @@ mod record;
 mod recovery;
 mod release;
 mod rewrite;
+mod ring_keys;
 mod service;
 mod settled;
 mod snapshot;
@@ -47,9 +51,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::authz::Permit;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::ids::{CollectionName, SubjectId};
-use crate::keys::{KeyRing, RootKey, SealError, Sealed};
+use crate::keys::{RootKey, SealError, Sealed};
 use crate::secret::{Entropy, EntropyAhead};
 
 use super::backup::BackupPlace;
@@ -59,9 +63,14 @@ pub use backup::{BackupRestored, Behind, backup_check, backup_restore};
 use chunks::{Ahead, Foreseen, Planned};
 pub use fsck::{Fault, FaultPlace, FsckCounts, FsckReport, JournalFound, fsck};
 use journals::Journals;
+pub use key_life::{
+    ClassRotated, GenerationMade, Operation, class_retire, class_rotate, root_retire, root_rotate,
+};
+pub use key_status::{KeysStatus, Rank, Standing, keys_status};
 use keystore::KeyStore;
 use readers::Readers;
 pub use recovery::{JournalContinued, journals_behind, journals_continue};
+use ring_keys::Founded;
 use snapshot::SnapshotFolder;
 use writer::Writer;
 
@@ -117,11 +126,10 @@ impl SqliteStore {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StoreError> {
-        let ring = Arc::new(KeyRing::new(root));
         let backups = place.map(|place| Backups::open(place.clone(), folder).map(Arc::new)).transpose()?;
         let copy = place.map(backup::key_copy);
         let Parts { context, sql, journals, path } =
-            Parts::open(folder, ring, copy.as_deref(), clock, entropy)?;
+            Parts::open(folder, root, copy.as_deref(), clock, entropy)?;
         let heads = fork::heads_compared(&context, &sql, heads)?;
         log_key::forget_replaced(&context, &sql)?;
         let snapshots = SnapshotFolder::open(folder.join(snapshot::SNAPSHOTS_FOLDER), &context.keys)?;
@@ -192,14 +200,13 @@ struct Parts {
 impl Parts {
     fn open(
         folder: &Path,
-        ring: Arc<KeyRing>,
+        root: RootKey,
         copy: Option<&Path>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StoreError> {
         private_folder(folder)?;
         let entropy: Arc<dyn Entropy> = Arc::new(EntropyAhead::new(entropy));
-        let check = ring.key_check();
         let path = folder.join(DATABASE_FILE);
         let mut sql = connect(&path)?;
         database("setting up the database", sql.pragma_update(None, "cache_size", -WRITER_CACHE_KIB))?;
@@ -207,9 +214,9 @@ impl Parts {
         database("setting up the database", checkpoints)?;
         rewrite::log_rewrite(&sql, &path)?;
         migrate(&mut sql, &schema::migrations::runner().set_grouped(true))?;
-        check_root_key(&sql, &check)?;
-        let keys = KeyStore::open(&folder.join(KEY_STORE_FILE), ring, copy)?;
-        let signers = log_key::Signers::open(&keys, &sql, entropy.as_ref())?;
+        let keys = key_store((folder, copy), &sql, &root, clock.now(), entropy.as_ref())?;
+        drop(root);
+        let signers = log_key::Signers::open(&keys, &sql, clock.now(), entropy.as_ref())?;
         let context = Arc::new(Context { clock, entropy, keys, signers });
         finish_erasures(&context, &sql)?;
         disposal::finish(&context, &sql)?;
@@ -267,20 +274,37 @@ fn newest_migration(sql: &Connection) -> Result<i64, StoreError> {
     database("reading the form", sql.query_row(newest, [], |row| row.get(0)))
 }
 
-fn check_root_key(sql: &Connection, check: &[u8]) -> Result<(), StoreError> {
+/// Opens the key store of this database, and no other's. What is new gets its keys first and notes them then.
+fn key_store(
+    (folder, copy): (&Path, Option<&Path>),
+    sql: &Connection,
+    root: &RootKey,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Result<KeyStore, StoreError> {
+    let path = folder.join(KEY_STORE_FILE);
+    let kept = key_check(sql)?;
+    let founded = if kept.is_some() { Founded::Before } else { Founded::Now };
+    let keys = KeyStore::open((&path, copy), root, founded, now, entropy)?;
+    match kept {
+        Some(kept) if kept == keys.ring.key_check() => Ok(keys),
+        Some(_) => Err(StoreError::WrongRootKey),
+        None => {
+            durable_name(&path).map_err(|source| StoreError::File { path: shown(&path), source })?;
+            let noted = "INSERT INTO holder (name, value) VALUES ('key-check', ?1)";
+            let written = sql.execute(noted, params![keys.ring.key_check()]).map(count);
+            database("noting the keys", written)?;
+            Ok(keys)
+        }
+    }
+}
+
+/// What the keys of this database are known by; `None` before they are made.
+fn key_check(sql: &Connection) -> Result<Option<Vec<u8>>, StoreError> {
     let kept = sql
         .query_row("SELECT value FROM holder WHERE name = 'key-check'", [], |row| row.get::<_, Vec<u8>>(0))
         .optional();
-    match database("checking the root key", kept)? {
-        Some(kept) if kept == check => Ok(()),
-        Some(_) => Err(StoreError::WrongRootKey),
-        None => {
-            let written = sql
-                .execute("INSERT INTO holder (name, value) VALUES ('key-check', ?1)", params![check])
-                .map(count);
-            database("noting the root key", written)
-        }
-    }
+    database("checking the root key", kept)
 }
 
 /// Finishes erasures that were committed but whose data keys a crash kept alive.

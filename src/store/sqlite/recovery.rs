@@ -11,7 +11,7 @@ use crate::audit::event::{Event, Fact, Kind};
 use crate::audit::note::VerifierKey;
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{Digest, SubjectId};
-use crate::keys::{KeyRing, RootKey};
+use crate::keys::RootKey;
 use crate::secret::Entropy;
 use crate::store::{Journal, StoreError};
 
@@ -46,7 +46,7 @@ pub fn journals_behind(
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<Vec<JournalContinued>, StoreError> {
-    let parts = Parts::open(folder, Arc::new(KeyRing::new(root)), None, clock, entropy)?;
+    let parts = Parts::open(folder, root, None, clock, entropy)?;
     let heads = Heads::open(heads)?;
     behind(&parts, heads.as_ref())
 }
@@ -63,7 +63,7 @@ pub fn journals_continue(
     entropy: Arc<dyn Entropy>,
     why: &str,
 ) -> Result<Vec<JournalContinued>, StoreError> {
-    let mut parts = Parts::open(folder, Arc::new(KeyRing::new(root)), None, clock, entropy)?;
+    let mut parts = Parts::open(folder, root, None, clock, entropy)?;
     let known = Heads::open(heads_folder)?;
     let mut continued = behind(&parts, known.as_ref())?;
     if !continued.is_empty() {

@@ -55,6 +55,7 @@ impl Store for SqliteStore {
     }
 
     async fn server_started(&self, version: &'static str) -> Result<AuditReceipt, StoreError> {
+        self.key_notes_enter().await?;
         let started = self
             .writer
             .logged(move |tx| {

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use crate::audit::backup::BackupNote;
 use crate::audit::note::VerifierKey;
 use crate::clock::Clock;
-use crate::keys::{KeyRing, RootKey};
+use crate::keys::RootKey;
 use crate::secret::Entropy;
 use crate::store::{BackupError, StoreError};
 
 use super::super::heads::Heads;
 use super::super::keystore::KeyStore;
 use super::super::recovery::{self, JournalContinued};
+use super::super::ring_keys::Founded;
 use super::super::{
     DATABASE_FILE, KEY_STORE_FILE, Parts, connect, durable_name, files, private_folder, shown,
 };
@@ -103,16 +104,13 @@ fn unpack(
     // Through the database: a copy that was made of it while it was used may have its newest rows in a log beside it.
     let copied = copy(&mut connect(keys)?, &key_store, || false, |_| Ok(()))?;
     debug_assert!(copied.is_some(), "nobody told it to stop");
-    let ring = Arc::new(KeyRing::new(root));
-    let key_store = KeyStore::open(&key_store, Arc::clone(&ring), None)?;
-    let key = match key_store.backup_key(&note.id) {
-        Err(StoreError::Sealed { .. }) => return Err(StoreError::WrongRootKey.into()),
-        found => found?.ok_or(BackupError::NoKey)?,
-    };
+    let now = clock.now();
+    let key_store = KeyStore::open((&key_store, None), &root, Founded::Before, now, entropy.as_ref())?;
+    let key = key_store.backup_key(&note.id)?.ok_or(BackupError::NoKey)?;
     drop(key_store);
     let sealed = folder.join(SEALED_FILE);
     sealed::open_file(&sealed, &staging.join(DATABASE_FILE), (&note.id, &key), note.bytes)?;
-    Ok(Parts::open(staging, ring, None, clock, entropy)?)
+    Ok(Parts::open(staging, root, None, clock, entropy)?)
 }
 
 /// The journals that are behind what was signed, and origins that are not known.

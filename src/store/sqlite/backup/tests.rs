@@ -3,10 +3,11 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::super::keystore::KeyStore;
+use super::super::ring_keys::Founded;
 use super::sealed::{hash_file, open_file, seal_file};
 use super::*;
 use crate::ids::Digest;
-use crate::keys::{DataKey, KeyRing, RootKey};
+use crate::keys::{DataKey, RootKey};
 use crate::secret::{Secret, SystemEntropy};
 use crate::store::BackupError;
 
@@ -109,8 +110,11 @@ fn a_copy_is_of_one_moment_and_stops_when_it_is_told_to() {
 fn the_copy_of_the_key_store_follows_what_is_destroyed_and_catches_up_with_the_rest() {
     let folder = tempfile::tempdir().unwrap();
     let [path, copy] = ["keys.sqlite", "copy.sqlite"].map(|name| folder.path().join(name));
-    let ring = || Arc::new(KeyRing::new(RootKey::new(Secret::take(&mut [1; 32]))));
-    let entropy = SystemEntropy::new();
+    let (entropy, now) = (SystemEntropy::new(), Timestamp::from_millis(1_790_000_000_000));
+    let open = |founded, copy| {
+        let root = RootKey::new(Secret::take(&mut [1; 32]));
+        KeyStore::open((&path, copy), &root, founded, now, &entropy).unwrap()
+    };
     let subjects = [1, 2, 3].map(|byte| crate::ids::SubjectId::from_bytes([byte; 16]));
     let wrapped = |keys: &KeyStore| {
         subjects.map(|subject| (subject, keys.subject_key_make(&subject, &entropy).unwrap().1)).to_vec()
@@ -121,7 +125,7 @@ fn the_copy_of_the_key_store_follows_what_is_destroyed_and_catches_up_with_the_r
         let rows = statement.query_map([], |row| Ok(row.get::<_, [u8; 16]>(0)?[0])).unwrap();
         rows.collect::<Result<Vec<u8>, _>>().unwrap()
     };
-    let keys = KeyStore::open(&path, ring(), Some(&copy)).unwrap();
+    let keys = open(Founded::Now, Some(&*copy));
     keys.subject_keys_keep(&wrapped(&keys)).unwrap();
     assert_eq!(held(&copy), Vec::<u8>::new(), "between backups nothing is added");
     keys.copy().unwrap().bring_up_to_date().unwrap();
@@ -130,10 +134,10 @@ fn the_copy_of_the_key_store_follows_what_is_destroyed_and_catches_up_with_the_r
     assert_eq!((held(&path), held(&copy)), (vec![1, 3], vec![1, 3]));
     drop(keys);
     // Destroyed while nobody kept the copy.
-    let keys = KeyStore::open(&path, ring(), None).unwrap();
+    let keys = open(Founded::Before, None);
     keys.subject_key_destroy(&subjects[0]).unwrap();
     drop(keys);
-    let keys = KeyStore::open(&path, ring(), Some(&copy)).unwrap();
+    let keys = open(Founded::Before, Some(&*copy));
     keys.copy().unwrap().bring_up_to_date().unwrap();
     assert_eq!(held(&copy), [3]);
     let bytes = std::fs::read(&copy).unwrap();

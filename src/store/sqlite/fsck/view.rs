@@ -15,7 +15,8 @@ use crate::store::StoreError;
 use super::super::day_key;
 use super::super::keystore::{LOG_KEY, named_place, payload_place, payload_row, seed_name, subject_place};
 use super::super::{
-    BUSY_TIMEOUT, STATEMENT_CACHE, database, files, key_schema, newest_migration, schema, shown,
+    BUSY_TIMEOUT, STATEMENT_CACHE, database, files, key_check, key_schema, newest_migration, ring_keys,
+    schema, shown,
 };
 use super::disposals::Disposals;
 use super::report::{FaultPlace, FsckReport};
@@ -26,7 +27,7 @@ pub(super) struct View {
     pub(super) sql: Connection,
     /// The key store, likewise.
     pub(super) keys_sql: Connection,
-    /// The keys that are derived from the root.
+    /// The keys under the root.
     pub(super) ring: KeyRing,
     /// The keys of payloads.
     pub(super) payload: PayloadKeys,
@@ -106,13 +107,14 @@ impl View {
 
     /// Opens both databases for reading. What is wrong with keys is told to the report.
     pub(super) fn open(folder: &Path, root: RootKey, report: &mut FsckReport) -> Result<Self, StoreError> {
-        let ring = KeyRing::new(root);
         let [data, keys] = files(folder);
         // Keys are read before and after the view of the data is taken, so that none which a disposal destroys
         // meanwhile is missed, and none which a new day brought.
         let mut payload = PayloadKeys::default();
         let before = connect(&keys)?;
         check_form(&before, &key_schema::migrations::runner())?;
+        let ring = ring_keys::ring(ring_keys::load(&before, &root)?)?;
+        drop(root);
         PayloadKeys::read(&before, &ring, &mut payload)?;
         drop(before);
         let sql = connect(&data)?;
@@ -162,7 +164,7 @@ impl View {
 }
 
 /// A connection that can't write, whatever happens.
-pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
+pub(in crate::store::sqlite) fn connect(path: &Path) -> Result<Connection, StoreError> {
     if let Err(source) = std::fs::metadata(path) {
         return Err(StoreError::File { path: shown(path), source });
     }
@@ -181,17 +183,17 @@ fn begin(sql: &Connection) -> Result<(), StoreError> {
     database("beginning to read", sql.execute_batch("BEGIN; SELECT count(*) FROM sqlite_master;"))
 }
 
-fn check_form(sql: &Connection, runner: &refinery::Runner) -> Result<(), StoreError> {
+pub(in crate::store::sqlite) fn check_form(
+    sql: &Connection,
+    runner: &refinery::Runner,
+) -> Result<(), StoreError> {
     let known = runner.get_migrations().iter().map(|one| i64::from(one.version())).max().unwrap_or(0);
     let found = newest_migration(sql)?;
     if found > known { Err(StoreError::TooNew { found, known }) } else { Ok(()) }
 }
 
 fn check_root_key(sql: &Connection, ring: &KeyRing) -> Result<(), StoreError> {
-    let kept = sql
-        .query_row("SELECT value FROM holder WHERE name = 'key-check'", [], |row| row.get::<_, Vec<u8>>(0))
-        .optional();
-    match database("checking the root key", kept)? {
+    match key_check(sql)? {
         Some(kept) if kept == ring.key_check() => Ok(()),
         _ => Err(StoreError::WrongRootKey),
     }

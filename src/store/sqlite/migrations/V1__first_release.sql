@@ -72,6 +72,11 @@ CREATE TABLE journal_heads (
     PRIMARY KEY (journal, size)
 ) STRICT, WITHOUT ROWID;
 
+-- Notes of the key store that are in the log: a note that is there again makes no second entry.
+CREATE TABLE key_notes_entered (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16)
+) STRICT, WITHOUT ROWID;
+
 -- The public halves of the log's signing keys, in the order in which they signed. Empty as long as there is only
 -- the first one, whose seed stands in keys.sqlite.
 CREATE TABLE log_keys (

@@ -5,12 +5,13 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::sync::mpsc;
 
+use super::super::ring_keys::Founded;
 use super::super::tests::{founded_store, open_at};
 use super::super::{SqliteStore, files, journals_continue};
 use super::*;
 use crate::authz::{About, Action};
 use crate::clock::{ManualClock, Timestamp};
-use crate::keys::{DataKey, KeyRing, RootKey};
+use crate::keys::{DataKey, RootKey};
 use crate::secret::{Secret, SystemEntropy};
 use crate::store::conformance::{self, Bench};
 use crate::store::enrolment::RestrictionNew;
@@ -452,6 +453,13 @@ async fn nothing_readable_lies_in_a_snapshot() {
 }
 
 /// A file of its own, with its key store.
+/// A key store that was just founded.
+fn key_store(folder: &Path) -> KeyStore {
+    let root = RootKey::new(Secret::take(&mut [1; 32]));
+    let path = folder.join("keys.sqlite");
+    KeyStore::open((&path, None), &root, Founded::Now, NOW, &SystemEntropy::new()).unwrap()
+}
+
 struct Written {
     folder: tempfile::TempDir,
     keys: KeyStore,
@@ -461,8 +469,7 @@ struct Written {
 impl Written {
     fn new(count: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let ring = KeyRing::new(RootKey::new(Secret::take(&mut [1; 32])));
-        let keys = KeyStore::open(&folder.path().join("keys.sqlite"), Arc::new(ring), None).unwrap();
+        let keys = key_store(folder.path());
         let transform = synthetic::transform(8, 1);
         let mut rng = synthetic::rng(1);
         let templates: Vec<_> = (0..count)
@@ -550,8 +557,7 @@ proptest! {
 #[test]
 fn a_key_is_made_for_one_file_and_found_until_it_is_destroyed() {
     let folder = tempfile::tempdir().unwrap();
-    let ring = KeyRing::new(RootKey::new(Secret::take(&mut [1; 32])));
-    let keys = KeyStore::open(&folder.path().join("keys.sqlite"), Arc::new(ring), None).unwrap();
+    let keys = key_store(folder.path());
     let entropy = SystemEntropy::new();
     let made: DataKey = keys.snapshot_key_make(&[1; 16], &entropy).unwrap();
     let place = crate::keys::Place { table: "t", row: b"r", column: "c", version: 1 };

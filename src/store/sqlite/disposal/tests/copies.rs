@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::ids::{BatchId, RequestId};
-use crate::keys::{DataKey, KeyRing, Place, Purpose, RootKey, SealingKey};
+use crate::keys::{DataKey, Place, Purpose, RootKey};
 use crate::secret::{Secret, SystemEntropy, random_bytes};
 use crate::store::enrolment::{BatchNew, BatchStarted};
 use crate::store::sqlite::keystore::{payload_place, payload_row};
-use crate::store::sqlite::{change, disclosure_row, enrolment, release};
+use crate::store::sqlite::{change, disclosure_row, enrolment, release, ring_keys};
+
+/// Whether a key opens a value in a place.
+type Opener<'a> = Box<dyn Fn(Place<'_>, &[u8]) -> bool + 'a>;
 
 /// A kind of sealed value.
 #[derive(Debug, Clone, Copy)]
@@ -40,8 +43,8 @@ impl Kind {
         }
     }
 
-    fn opens(self, key: &SealingKey, row: [u8; 16], sequence: u64, value: &[u8]) -> bool {
-        let open = |place: Place<'_>| key.open(place, value).is_ok();
+    fn opens(self, key: &Opener<'_>, row: [u8; 16], sequence: u64, value: &[u8]) -> bool {
+        let open = |place: Place<'_>| key(place, value);
         let id = DisclosureId::from_bytes(row);
         match self {
             Self::Request => open(disclosure_row::body_place(&id)),
@@ -64,8 +67,9 @@ fn copied(folder: &Path, name: &str) -> PathBuf {
 /// How many values of a kind there are in a copy, and how many of them open with anything that whoever has the root
 /// key and the present `keys.sqlite` can come by.
 fn opened(folder: &Path, copy: &Path, kind: Kind) -> (usize, usize) {
-    let ring = KeyRing::new(RootKey::new(Secret::take(&mut [1; 32])));
     let keys = Connection::open(&files(folder)[1]).unwrap();
+    let root = RootKey::new(Secret::take(&mut [1; 32]));
+    let ring = ring_keys::ring(ring_keys::load(&keys, &root).unwrap()).unwrap();
     let mut statement = keys.prepare("SELECT class, day, wrapped FROM payload_keys").unwrap();
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, Vec<u8>>(2)?)));
     let payload: Vec<DataKey> = rows
@@ -76,8 +80,14 @@ fn opened(folder: &Path, copy: &Path, kind: Kind) -> (usize, usize) {
             DataKey::unwrap(ring.sealing(Purpose::PayloadKeys), payload_place(&row), &wrapped).unwrap()
         })
         .collect();
-    let derived = Purpose::ALL.map(|purpose| ring.sealing(purpose));
-    let all: Vec<&SealingKey> = payload.iter().map(DataKey::sealing).chain(derived).collect();
+    let of_ring = Purpose::ALL.into_iter().map(|purpose| -> Opener<'_> {
+        let keys = ring.sealing(purpose);
+        Box::new(move |place, value| keys.open(place, value).is_ok())
+    });
+    let of_days = payload
+        .iter()
+        .map(|key| -> Opener<'_> { Box::new(move |place, value| key.sealing().open(place, value).is_ok()) });
+    let all: Vec<Opener<'_>> = of_days.chain(of_ring).collect();
     let sql = Connection::open(copy).unwrap();
     let mut statement = sql.prepare(kind.values()).unwrap();
     let rows = statement.query_map([], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?, row.get(2)?)));

@@ -11,7 +11,6 @@ use super::{FaultPlace, checked};
 use crate::authz::PayloadClass;
 use crate::clock::{Clock, ManualClock, date_of, day_of};
 use crate::ids::{BatchId, ChangeId, DisclosureId, SubjectId};
-use crate::keys::KeyRing;
 use crate::secret::SystemEntropy;
 use crate::store::sqlite::day_key::{DayKey, split};
 use crate::store::sqlite::{Parts, SqliteStore, change, disclosure_row, enrolment, files, journals_continue};
@@ -204,7 +203,7 @@ async fn what_lies_under_the_key_of_an_earlier_day_is_told() {
         drop(story);
         let parts = Parts::open(
             folder.path(),
-            Arc::new(KeyRing::new(root())),
+            root(),
             None,
             Arc::new(ManualClock::at(NOW.after(DAY * 4))),
             Arc::new(SystemEntropy::new()),

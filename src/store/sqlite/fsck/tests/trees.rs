@@ -8,7 +8,6 @@ use super::story::{DAY, NOW, root};
 use super::{FaultPlace, FsckReport, checked, copy};
 use crate::audit::event::{Event, Fact, Kind};
 use crate::clock::ManualClock;
-use crate::keys::KeyRing;
 use crate::secret::SystemEntropy;
 use crate::store::Journal;
 use crate::store::sqlite::tx::{SYSTEM_ACTOR, Tx};
@@ -31,8 +30,7 @@ struct Continued {
 fn entered(folder: &Path, anew: Option<&Journal>, enter: impl FnOnce(&mut Tx<'_>, Event)) {
     let now = NOW.after(DAY * 30);
     let clock = Arc::new(ManualClock::at(now));
-    let ring = Arc::new(KeyRing::new(root()));
-    let mut parts = Parts::open(folder, ring, None, clock, Arc::new(SystemEntropy::new())).unwrap();
+    let mut parts = Parts::open(folder, root(), None, clock, Arc::new(SystemEntropy::new())).unwrap();
     let Parts { context, sql, journals, .. } = &mut parts;
     let step = sql.transaction().unwrap();
     if let Some(journal) = anew {
