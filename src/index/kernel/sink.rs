@@ -40,7 +40,13 @@ impl Sink {
 
 /// The score of the `kept`th nearest of these; none where there are fewer.
 pub(in crate::index) fn edge(hits: &[u64], kept: usize) -> Option<u64> {
-    // Scores are few, so counting them is quicker than any sort.
+    if hits.iter().any(|hit| hit >> 32 > u64::from(u16::MAX)) {
+        // Of another first stage, whose scores may be anything of 32 bits.
+        let mut hits = Zeroizing::new(hits.to_vec());
+        let nth = kept.checked_sub(1).filter(|nth| *nth < hits.len())?;
+        return Some(*hits.select_nth_unstable(nth).1 >> 32);
+    }
+    // Scores of sketches are few, so counting them is quicker than any sort.
     let mut counts: Zeroizing<Vec<usize>> = Zeroizing::new(Vec::new());
     for hit in hits {
         let score = usize::try_from(hit >> 32).ok()?;

@@ -71,10 +71,8 @@ impl Faiss {
         }
         let mut stage = Self { empty: Mutex::new(empty), frame, fineness: 0.0 };
         stage.fineness = stage.tried(&mut strangers).ok_or_else(failed)?;
+        // Which one, and for how many components, stands in the configuration and the rules.
         tracing::info!(
-            index = %factory,
-            components = dimension.get(),
-            fineness = stage.fineness,
             "Faiss chooses what is compared; its memory holds templates and is not wiped when it is freed"
         );
         Ok(stage)
