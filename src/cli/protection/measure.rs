@@ -144,7 +144,8 @@ impl<'a> Measurement<'a> {
         let population = &self.input.population;
         let resampling = Resampling { rounds: RESAMPLINGS, seed: self.seed };
         let scores = linkage_scores(population, self.pairs, Keys::Distinct, self.seed);
-        let shared = linkage_scores(population, self.pairs.min(SHARED_PAIRS), Keys::Shared, self.seed);
+        let enough = self.pairs.min(SHARED_SCORES.div_ceil(population.people()));
+        let shared = linkage_scores(population, enough, Keys::Shared, self.seed);
         let once = Resampling { rounds: 0, ..resampling };
         let mut unlinked = Unlinked { rows: Vec::new(), curve: Vec::new(), null_curve: Vec::new() };
         for (scores, shared) in scores.iter().zip(&shared) {
@@ -265,8 +266,8 @@ const SCHEMA: &str = "onebit/protection-report/v1";
 /// What the goal asks for: 1,000 people under 100 pairs of keys.
 const SCORES: usize = 100_000;
 const KEY_PAIRS: usize = 100;
-/// The same comparison over and over, whatever the pair: a few show it.
-const SHARED_PAIRS: usize = 10;
+/// The same comparison over and over, whatever the pair: as many as fill the bins.
+const SHARED_SCORES: usize = 10_000;
 const RESAMPLINGS: usize = 400;
 /// Where nothing can be linked, one of four comparisons is the rarest of so many once in 250 reports.
 const EXCHANGES: usize = 999;
