@@ -178,8 +178,8 @@ fn the_edge_is_the_score_of_the_last_that_stays_whatever_the_scores_are() {
     for scale in [1, 0xffff_0000_u64 / 100] {
         let hits: Vec<u64> = (0..100_u64).map(|nth| ((nth * 37 % 100 * scale) << 32) | nth).collect();
         for kept in [1, 2, 50, 100] {
-            assert_eq!(super::edge(&hits, kept), Some(u64::try_from(kept - 1).unwrap() * scale), "{scale}");
+            assert_eq!(edge(&hits, kept), Some(u64::try_from(kept - 1).unwrap() * scale), "{scale}");
         }
-        assert_eq!(super::edge(&hits, 101), None);
+        assert_eq!(edge(&hits, 101), None);
     }
 }
