@@ -49,7 +49,7 @@ use tempfile::TempDir;
 use tonic::transport::Channel;
 
 use holder::{Holder, HolderOptions, copy, free_address, repository, who};
-use shares::Shares;
+use shares::{Processor, Shares};
 use story::{SURE, ask, question};
 use times::{Compared, asked_often, times};
 
@@ -73,14 +73,15 @@ async fn main() {
     }
     let asked = Arc::new(AtomicU64::new(0));
     println!("| clients | p50, p99 | queries a second |\n| --- | --- | --- |");
-    let mut shares = Vec::new();
+    let (mut shares, mut log_shares) = (Vec::new(), Vec::new());
     for clients in CLIENTS {
         rounds(&connections, &asked, templates, clients, WARM_UP).await;
-        let before = Shares::read(&metrics);
+        let (before, processor) = (Shares::read(&metrics), Processor::read(holder.process()));
         let begun = Instant::now();
         let mut took = rounds(&connections, &asked, templates, clients, MEASURED).await;
         let rate = took.len() as f64 / begun.elapsed().as_secs_f64();
         let mean = took.iter().sum::<f64>() / took.len() as f64;
+        log_shares.push(Processor::read(holder.process()).log_share_since(&processor));
         shares.push((clients, Shares::read(&metrics).since(&before), mean));
         took.sort_by(f64::total_cmp);
         let at = |share: f64| took[(took.len() as f64 * share) as usize] * 1e3;
@@ -93,6 +94,8 @@ async fn main() {
     let health = begun.elapsed().as_secs_f64() * 1e3 / f64::from(HEALTH_CALLS);
     println!("\nbeside it: connecting and the health call of the same server, {health:.1} ms\n");
     shares::print(&shares);
+    let log_shares: Vec<String> = log_shares.iter().map(|share| format!("{:.1} %", share * 100.0)).collect();
+    println!("\nthe log's threads take of the server's processor time: {}", log_shares.join(", "));
     compare(&connections[0], templates, pairs).await;
 }
 
