@@ -62,6 +62,13 @@ pub(crate) struct Fault {
     pub(crate) when: u32,
 }
 
+impl Fault {
+    /// Whether it ends the driver, where the others fail a call.
+    pub(crate) fn is_kill(&self) -> bool {
+        self.what.starts_with("signal=")
+    }
+}
+
 /// How much of what is written a trace keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Strings {
@@ -97,20 +104,12 @@ pub(crate) fn record(work: &Work, fault: Option<&Fault>, strings: Strings) -> Tr
     // A driver that hangs is ended, and its exit says so.
     let mut command = Command::new("timeout");
     command
-        .args([
-            PATIENCE_SECONDS,
-            "strace",
-            "-f",
-            "--seccomp-bpf",
-            "-y",
-            "-xx",
-            "-s",
-            strings.bytes(),
-            "-e",
-            TRACED,
-            "-o",
-        ])
+        .args([PATIENCE_SECONDS, "strace", "-f", "-y", "-xx", "-s", strings.bytes(), "-e", TRACED, "-o"])
         .arg(&trace);
+    if !fault.is_some_and(Fault::is_kill) {
+        // Only calls that are traced stop the driver then. Signals are never delivered that way.
+        command.arg("--seccomp-bpf");
+    }
     if let Some(fault) = fault {
         command.arg("-e").arg(format!("inject={}:{}:when={}", fault.call, fault.what, fault.when));
         if fault.call == "write" {
