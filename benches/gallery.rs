@@ -34,7 +34,6 @@ use zeroize::Zeroizing;
 fn main() {
     let templates = std::env::var("ONEBIT_BENCH_TEMPLATES");
     let templates = templates.map_or(100_000, |text| text.parse().expect("a number of templates"));
-    let templates = MOST.min(templates);
     let warnings = LogSettings { format: LogFormat::Text, filter: "warn".to_owned() };
     telemetry::init(&warnings).expect("a log");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -44,7 +43,7 @@ fn main() {
 
 async fn run(folder: &Path, templates: u64) {
     let store = store(folder);
-    let _receipt = store.holder_found(founding()).await.expect("a founding");
+    let _receipt = store.holder_found(founding(templates)).await.expect("a founding");
     let gate = gate(store).await;
     let begun = Instant::now();
     enrol_all(&gate, templates).await;
@@ -263,7 +262,7 @@ async fn gate(store: SqliteStore) -> Arc<Gate> {
     Arc::new(Gate::open(parts).await.expect("a gate"))
 }
 
-fn founding() -> Founding {
+fn founding(templates: u64) -> Founding {
     let partner = Partner {
         name: "au-border".parse().expect("a name"),
         title: "A partner".to_owned(),
@@ -291,14 +290,15 @@ fn founding() -> Founding {
             person("border", Role::PartnerSystem, Some(&partner)),
         ],
         partners: vec![partner],
-        bundle: bundle(),
+        bundle: bundle(templates),
     }
 }
 
-/// The example policy with 512 components, and volumes that are not what is measured; one false hit in a thousand
-/// questions, as an agreement would have it.
-fn bundle() -> Bundle {
+/// The example policy with 512 components, and volumes that are not what is measured. Where there are more templates than
+/// the calibration of its scheme carries at its rate of false hits, that rate is higher.
+fn bundle(templates: u64) -> Bundle {
     let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("policy");
+    let fpir = FPIR * templates.saturating_add(2 * CHANGED).div_ceil(CARRIED) as f64;
     let files = Bundle::read_folder(&policy).expect("the policy folder");
     let files = files.files().map(|(path, content)| {
         let text = String::from_utf8_lossy(content);
@@ -309,7 +309,9 @@ fn bundle() -> Bundle {
             .replace("dimension = 256", "dimension = 512")
             .replace("per_day = 2_000", "per_day = 10_000_000")
             .replace("per_year = 400_000", "per_year = 10_000_000")
-            .replace("false_hits_per_year = 1.0", "false_hits_per_year = 10_000.0");
+            .replace("fpir = 1e-6", &format!("fpir = {fpir:e}"))
+            .replace("false_hits_per_year = 1.0", "false_hits_per_year = 10_000.0")
+            .replace("false_hits_per_year = 0.5", "false_hits_per_year = 10_000.0");
         (path.to_owned(), text.into_bytes())
     });
     Bundle::from_files(files).expect("a policy folder")
@@ -329,8 +331,9 @@ fn test_vector() -> String {
 const DIMENSION: u16 = 512;
 /// What a chunk of the interface has at most.
 const CHUNK: u64 = 256;
-/// With those who come meanwhile a million, which is as many as the calibration of the example scheme carries.
-const MOST: u64 = 978_000;
+/// The example agreement's, and how many templates the calibration of its scheme carries at that.
+const FPIR: f64 = 1e-6;
+const CARRIED: u64 = 1_000_000;
 /// How many are enrolled, and enrolled again, while questions are asked.
 const CHANGED: u64 = 10_000;
 /// How many are restricted, and erased, one by one.
