@@ -202,6 +202,8 @@ pub const JOBS: &str = "onebit_jobs_total";
 pub const PAYLOAD_DAYS_PAST: &str = "onebit_payload_days_past_retention";
 /// The share of all templates that the start took from search snapshots, from 0 to 1.
 pub const SNAPSHOTS_SHARE: &str = "onebit_snapshots_share";
+/// The share of a collection's templates that the renewal under way has renewed, from 0 to 1, by `collection`.
+pub const RENEWAL_SHARE: &str = "onebit_renewal_share";
 /// Search snapshots that were written.
 pub const SNAPSHOTS_WRITTEN: &str = "onebit_snapshots_written_total";
 /// Search snapshots that were not used, by `reason`.
@@ -292,6 +294,13 @@ pub fn snapshot_written() {
     metrics::counter!(SNAPSHOTS_WRITTEN).increment(1);
 }
 
+/// Sets which share of a collection's templates is renewed.
+pub fn renewal_share(collection: &str, renewed: u64, left: u64) {
+    let all = number(renewed.saturating_add(left));
+    let share = if left > 0 { number(renewed) / all } else { 1.0 };
+    metrics::gauge!(RENEWAL_SHARE, "collection" => collection.to_owned()).set(share);
+}
+
 /// Sets which share of all templates came from search snapshots; how many there are is nobody's business here.
 pub fn snapshots_share(from_snapshots: u64, from_rows: u64) {
     let all = number(from_snapshots.saturating_add(from_rows));
@@ -332,6 +341,10 @@ fn metrics_describe() {
     describe_histogram!(COMMIT_TRANSACTIONS, Unit::Count, "transactions in a commit");
     describe_counter!(JOBS, Unit::Count, "runs of background jobs");
     describe_gauge!(SNAPSHOTS_SHARE, "share of all templates that the start took from search snapshots");
+    describe_gauge!(
+        RENEWAL_SHARE,
+        "share of a collection's templates that the renewal under way has renewed"
+    );
     describe_counter!(SNAPSHOTS_WRITTEN, Unit::Count, "search snapshots that were written");
     describe_counter!(SNAPSHOTS_UNFIT, Unit::Count, "search snapshots that were not used");
     describe_gauge!(WITNESS_SIZE, Unit::Count, "size of the holder's journal that a witness cosigned last");

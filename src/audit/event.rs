@@ -116,6 +116,8 @@ kinds! {
     128 ServerStarted "server.started": "The server started.";
     129 KeyOperation "key.operation": "A key was made, changed or destroyed.";
     130 BackupMade "backup.made": "A backup was made.";
+    131 CollectionRenewing "collection.renewing": "The templates of a collection begin to move to another generation of its keys.";
+    132 CollectionRenewed "collection.renewed": "Every template of a collection is in the newer generation; the keys of the older one are destroyed.";
 }
 
 impl fmt::Display for Kind {
@@ -333,7 +335,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "979582f1cc1b33db4b9a31305fdcd0b7b6dee9cae3f9e34ca0b924c4f36f2e78";
+    const TABLES_DIGEST: &str = "33fb51190e5c56144b141d7cfeae610c77c34bc3d321ff737bcea0243fbcc653";
 
     #[test]
     fn facts_are_rendered_for_people() {

@@ -624,6 +624,7 @@ fn jobs(document: &mut Document<'_>) -> Option<Cadence> {
         tending: tending?,
         retention: retention?,
         snapshots: snapshots?,
+        ..default
     })
 }
 

@@ -121,6 +121,7 @@ impl Gate {
             Ended::Done(record, gallery) => {
                 self.gallery_apply(gallery).await?;
                 self.reload_in_order().await?;
+                self.renewal_due.notify_one();
                 Ok(*record)
             }
             Ended::EndedAlready => {
@@ -267,6 +268,7 @@ impl Gate {
             | Change::RestorePerson(_)
             | Change::Dispose { .. }
             | Change::ChangeLogKey => Ok(()),
+            Change::RenewCollection(collection) => self.check_renewal(collection),
         }
     }
 

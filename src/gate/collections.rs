@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 use crate::authz::{PolicyFault, Rules};
 use crate::ids::{CollectionName, Digest};
 use crate::index::{Compartment, Gallery, IndexError, Slot};
-use crate::matching::{Collection, Thresholds};
-use crate::store::enrolment::{CollectionNew, Loaded, RestrictionSet};
+use crate::matching::{Collection, Generation, Thresholds};
+use crate::store::enrolment::{CollectionGeneration, CollectionNew, Loaded, RestrictionSet};
 use crate::store::snapshot::{GalleryRead, Served, Snapshots};
 use crate::store::{GalleryChange, Store, StoreError};
 use crate::telemetry;
@@ -58,30 +58,47 @@ pub(super) async fn load(parts: &GateParts, before: Option<&Live>) -> Result<Liv
     let bundle = store.policy_get(holder.policy).await?.ok_or(OpenError::NoRules(holder.policy))?;
     let rules = Rules::load(bundle).map_err(OpenError::Rules)?;
     let registry = store.registry_load().await?;
-    let mut collections = BTreeMap::new();
-    let mut new = Vec::new();
+    let (mut wanted, mut schemes) = (Vec::new(), Vec::new());
     for file in rules.collections() {
         let Some(scheme) = rules.scheme(&file.scheme) else { continue };
         let scheme = scheme.scheme.clone();
-        if let Some(kept) = before.and_then(|live| live.collections.get(&file.name)) {
-            collections.insert(file.name.clone(), kept_under(&file.name, kept, scheme)?);
-            continue;
-        }
         let dimension = u16::try_from(scheme.dimension.len()).unwrap_or(u16::MAX);
-        new.push(CollectionNew { name: file.name.clone(), scheme: scheme.name.clone(), dimension });
-        let secret = parts.keys.transform_secret(&file.name, FIRST_GENERATION);
-        let transform = Arc::new(Transform::derive(&secret, scheme.dimension));
-        let gallery = gallery_new(parts, &file.name, scheme.dimension).await?;
-        let thresholds = Arc::new(Thresholds::new(file.name.clone()));
-        collections
-            .insert(file.name.clone(), Arc::new(Collection { scheme, transform, gallery, thresholds }));
+        wanted.push(CollectionNew { name: file.name.clone(), scheme: scheme.name.clone(), dimension });
+        schemes.push((file.name.clone(), scheme));
     }
-    let fresh: Vec<CollectionName> = new.iter().map(|one| one.name.clone()).collect();
-    store.collections_sync(new).await?;
+    let found = store.collections_sync(wanted).await?;
+    let (mut collections, mut fresh) = (BTreeMap::new(), Vec::new());
+    for ((name, scheme), found) in schemes.into_iter().zip(found) {
+        let kept = before.and_then(|live| live.collections.get(&name));
+        let mut generations = Vec::with_capacity(found.generations.len());
+        for (of, secret) in found.generations {
+            let known = kept.and_then(|kept| kept.generations().iter().find(|known| known.of == of));
+            generations.push(match known {
+                Some(known) => known.clone(),
+                None => {
+                    let transform = Arc::new(Transform::derive(&secret, scheme.dimension));
+                    let gallery = gallery_new(parts, &name, scheme.dimension).await?;
+                    let new = Generation { of, transform, gallery };
+                    fresh.push(new.clone());
+                    new
+                }
+            });
+        }
+        let collection = match kept {
+            Some(kept) => kept_under(&name, kept, scheme, generations)?,
+            None => {
+                let thresholds = Arc::new(Thresholds::new(name.clone()));
+                let none =
+                    OpenError::Store(StoreError::Damaged { what: "a collection without a generation" });
+                Arc::new(Collection::new(scheme, generations, thresholds).ok_or(none)?)
+            }
+        };
+        collections.insert(name, collection);
+    }
     if before.is_none() {
-        store.snapshots_keep(fresh.clone()).await?;
+        store.snapshots_keep(fresh.iter().map(|generation| generation.of.clone()).collect()).await?;
     }
-    galleries_fill(store, &fresh, &collections).await?;
+    galleries_fill(store, &fresh).await?;
     let sets = sets(store).await?;
     Ok(Live { holder, rules: Arc::new(rules), registry: Arc::new(registry), collections, sets })
 }
@@ -98,17 +115,13 @@ async fn gallery_new(
     made.map(Arc::new).map_err(|error| OpenError::Gallery(name.clone(), error))
 }
 
-async fn galleries_fill(
-    store: &dyn Store,
-    fresh: &[CollectionName],
-    collections: &BTreeMap<CollectionName, Arc<Collection>>,
-) -> Result<(), OpenError> {
+async fn galleries_fill(store: &dyn Store, fresh: &[Generation]) -> Result<(), OpenError> {
     let (mut from_snapshots, mut from_rows) = (0_u64, 0_u64);
-    for name in fresh {
-        let Some(collection) = collections.get(name) else { continue };
-        let read = fill(store, name, collection).await?;
+    for generation in fresh {
+        let read = fill(store, generation).await?;
         for (kind, count) in [("snapshot", read.from_snapshots), ("row", read.from_rows)] {
-            tracing::info!(collection = name.as_str(), kind, count, "templates read into a gallery");
+            let collection = generation.of.collection.as_str();
+            tracing::info!(collection, kind, count, "templates read into a gallery");
         }
         from_snapshots = from_snapshots.saturating_add(read.from_snapshots);
         from_rows = from_rows.saturating_add(read.from_rows);
@@ -119,53 +132,52 @@ async fn galleries_fill(
     Ok(())
 }
 
-/// A gallery under rules that changed: the same templates, another calibration perhaps.
+/// A collection under rules that changed, perhaps: the same templates, another calibration; or in other generations.
 fn kept_under(
     name: &CollectionName,
     kept: &Arc<Collection>,
     scheme: Scheme,
+    generations: Vec<Generation>,
 ) -> Result<Arc<Collection>, OpenError> {
-    if kept.scheme == scheme {
+    let same = generations.iter().map(|one| &one.of).eq(kept.generations().iter().map(|one| &one.of));
+    if same && kept.scheme == scheme {
         return Ok(Arc::clone(kept));
     }
     if kept.scheme.name != scheme.name || kept.scheme.dimension != scheme.dimension {
         return Err(OpenError::OtherScheme(name.clone()));
     }
-    let (transform, gallery) = (Arc::clone(&kept.transform), Arc::clone(&kept.gallery));
-    let thresholds = Arc::clone(&kept.thresholds);
-    Ok(Arc::new(Collection { scheme, transform, gallery, thresholds }))
+    let collection = Collection::new(scheme, generations, Arc::clone(&kept.thresholds));
+    let none = StoreError::Damaged { what: "a collection without a generation" };
+    collection.map(Arc::new).ok_or(OpenError::Store(none))
 }
 
 /// Fills an empty gallery and compares it with what the store counts; gives where its templates came from.
-async fn fill(
-    store: &dyn Store,
-    name: &CollectionName,
-    collection: &Collection,
-) -> Result<GalleryRead, OpenError> {
+async fn fill(store: &dyn Store, generation: &Generation) -> Result<GalleryRead, OpenError> {
+    let Generation { of, gallery, .. } = generation;
     for snapshots in [Snapshots::Used, Snapshots::Destroyed] {
-        let read = fill_by(store, name, &collection.gallery, snapshots).await?;
-        let found = collection.gallery.census();
+        let read = fill_by(store, of, gallery, snapshots).await?;
+        let found = gallery.census();
         if read.totals.iter().map(|(set, count)| (Compartment(*set), *count)).eq(found) {
             return Ok(read);
         }
         tracing::error!(
-            collection = name.as_str(),
+            collection = of.collection.as_str(),
             "a gallery is not what the store counts; it is filled again"
         );
-        collection.gallery.clear();
+        gallery.clear();
     }
-    Err(OpenError::Count(name.clone()))
+    Err(OpenError::Count(of.collection.clone()))
 }
 
 async fn fill_by(
     store: &dyn Store,
-    name: &CollectionName,
+    of: &CollectionGeneration,
     gallery: &Arc<Gallery>,
     snapshots: Snapshots,
 ) -> Result<GalleryRead, OpenError> {
     // One page is built while the next one is read.
     let (pages, mut read) = mpsc::channel(1);
-    let reading = store.gallery_read(name.clone(), snapshots, pages);
+    let reading = store.gallery_read(of.clone(), snapshots, pages);
     let building = async {
         while let Some(page) = read.recv().await {
             let gallery = Arc::clone(gallery);
@@ -225,34 +237,37 @@ impl Gate {
 }
 
 fn apply(live: &Live, change: GalleryChange) -> Result<(), IndexError> {
-    for (name, slot, set) in change.relabelled {
-        if let Some(collection) = live.collections.get(&name) {
-            collection.gallery.relabel(Slot(slot), Compartment(set))?;
+    let gallery = |of: &CollectionGeneration| {
+        let collection = live.collections.get(&of.collection)?;
+        collection.generations().iter().find(|generation| generation.of == *of).map(|found| &found.gallery)
+    };
+    for (of, slot, set) in change.relabelled {
+        if let Some(gallery) = gallery(&of) {
+            gallery.relabel(Slot(slot), Compartment(set))?;
         }
     }
-    // What is new is there before what is old goes, so that no query misses somebody who is enrolled again.
-    let mut added: BTreeMap<CollectionName, Vec<_>> = BTreeMap::new();
+    // What is new is there before what is old goes, so that no query misses somebody who is enrolled again, or moves to
+    // another generation.
+    let mut added: BTreeMap<CollectionGeneration, Vec<_>> = BTreeMap::new();
     for loaded in change.added {
-        added.entry(loaded.collection.clone()).or_default().push(placed(loaded));
+        added.entry(loaded.generation.clone()).or_default().push(placed(loaded));
     }
-    for (name, templates) in added {
-        if let Some(collection) = live.collections.get(&name) {
-            collection.gallery.insert(templates)?;
+    for (of, templates) in added {
+        if let Some(gallery) = gallery(&of) {
+            gallery.insert(templates)?;
         }
     }
-    let mut removed: BTreeMap<CollectionName, Vec<Slot>> = BTreeMap::new();
-    for (name, slot) in change.removed {
-        removed.entry(name).or_default().push(Slot(slot));
+    let mut removed: BTreeMap<CollectionGeneration, Vec<Slot>> = BTreeMap::new();
+    for (of, slot) in change.removed {
+        removed.entry(of).or_default().push(Slot(slot));
     }
-    for (name, slots) in removed {
-        if let Some(collection) = live.collections.get(&name) {
-            collection.gallery.remove(&slots);
+    for (of, slots) in removed {
+        if let Some(gallery) = gallery(&of) {
+            gallery.remove(&slots);
         }
     }
     Ok(())
 }
-/// Renewal of a transform will count on from here.
-const FIRST_GENERATION: u32 = 1;
 
 #[cfg(test)]
 mod tests {
@@ -282,16 +297,13 @@ mod tests {
         let first_stage = FirstStage::OneBit;
         let parts = GateParts { store: store.clone(), keys, clock, entropy, pool, first_stage };
         let gate = Gate::open(parts).await.unwrap();
-        let (name, collection) =
-            gate.live.load().collections.iter().next().map(|(name, it)| (name.clone(), it.clone())).unwrap();
+        let collection = gate.live.load().collections.values().next().cloned().unwrap();
         // Somebody whom no row names.
         let values = synthetic::unit(&mut synthetic::rng(1), collection.scheme.dimension.get());
-        let stranger = synthetic::protected(&values, &collection.transform);
-        collection.gallery.insert(vec![(Slot(9), Compartment(0), stranger)]).unwrap();
-        let read = fill(store.as_ref(), &name, &collection).await.unwrap();
-        assert!(
-            read.totals.is_empty() && collection.gallery.is_empty(),
-            "somebody is searched without a row"
-        );
+        let newest = collection.newest();
+        let stranger = synthetic::protected(&values, &newest.transform);
+        newest.gallery.insert(vec![(Slot(9), Compartment(0), stranger)]).unwrap();
+        let read = fill(store.as_ref(), newest).await.unwrap();
+        assert!(read.totals.is_empty() && collection.is_empty(), "somebody is searched without a row");
     }
 }

@@ -57,6 +57,8 @@ pub struct ChunkReady {
     chunk: Chunk,
     accepted: u32,
     rejected: Vec<(u64, String)>,
+    /// Held until the chunk is published: nothing is renewed before what was protected for it as it was is there.
+    protected_for: Arc<Collection>,
 }
 
 impl ChunkReady {
@@ -133,13 +135,15 @@ impl Gate {
             collection.ok_or(GateError::Internal { doing: "finding a collection of the rules" })?;
         let rows = u32::try_from(ask.rows.len()).unwrap_or(u32::MAX);
         let (first_row, keys) = (ask.first_row, self.parts.keys.clone());
+        let protected_for = Arc::clone(&collection);
         let prepared = tokio::task::spawn_blocking(move || prepare(&collection, &keys, first_row, ask.rows));
         let prepared = prepared.await.map_err(|_| GateError::Internal { doing: "preparing a chunk" })?;
         let (subjects, rejected) = prepared;
         let accepted = u32::try_from(subjects.len()).unwrap_or(u32::MAX);
+        let (batch, generation) = (ask.batch, protected_for.newest().of.clone());
         let chunk =
-            Chunk { batch: ask.batch, first_row, rows, content, subjects, rejected: rejected.clone() };
-        Ok(ChunkReady { permit, chunk, accepted, rejected })
+            Chunk { batch, generation, first_row, rows, content, subjects, rejected: rejected.clone() };
+        Ok(ChunkReady { permit, chunk, accepted, rejected, protected_for })
     }
 
     /// Enrols prepared chunks, one after the other: what is accepted of them is durable, logged and searchable before
@@ -152,9 +156,11 @@ impl Gate {
     ) -> Vec<Result<ChunkAnswer, GateError>> {
         let mut told = Vec::with_capacity(ready.len());
         let mut chunks = Vec::with_capacity(ready.len());
-        for ChunkReady { permit, chunk, accepted, rejected } in ready {
+        let mut held = Vec::with_capacity(ready.len());
+        for ChunkReady { permit, chunk, accepted, rejected, protected_for } in ready {
             told.push((chunk.rows, accepted, rejected));
             chunks.push((permit, chunk));
+            held.push(protected_for);
         }
         let done = match self.parts.store.chunks_enrol(chunks, line).await {
             Ok((ChunksDone { done, change, .. }, in_order)) => {
@@ -164,6 +170,7 @@ impl Gate {
             }
             Err(error) => Err(error.into()),
         };
+        drop(held);
         match done {
             Ok(done) => done.into_iter().zip(told).map(|(done, told)| chunk_answer(done, told)).collect(),
             // One transaction: what failed, failed for all.

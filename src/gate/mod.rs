@@ -14,6 +14,7 @@ mod error;
 mod log;
 mod query;
 mod ready;
+mod renewal;
 mod retention;
 mod snapshot;
 mod subject;
@@ -21,11 +22,11 @@ mod tiles;
 mod witness;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 
 use crate::authz::{About, Action, Actor, Ask, Permit, Rules};
 use crate::clock::{Clock, Timestamp};
@@ -73,6 +74,10 @@ pub struct Gate {
     /// Enrolment publishes to the live gallery in the order of its commits.
     publish: Arc<Mutex<()>>,
     changes: watch::Sender<u64>,
+    /// Collections as they were before they changed, as long as somebody may still use them.
+    leaving: std::sync::Mutex<Vec<Weak<Collection>>>,
+    /// Told when a collection may be to be renewed.
+    renewal_due: Arc<Notify>,
 }
 
 /// What decisions are made by at this moment.
@@ -92,7 +97,9 @@ impl Gate {
     pub async fn open(parts: GateParts) -> Result<Self, OpenError> {
         let live = collections::load(&parts, None).await?;
         let (changes, _) = watch::channel(0);
-        Ok(Self { parts, live: ArcSwap::from_pointee(live), publish: Arc::default(), changes })
+        let (live, publish) = (ArcSwap::from_pointee(live), Arc::default());
+        let (leaving, renewal_due) = (std::sync::Mutex::default(), Arc::default());
+        Ok(Self { parts, live, publish, changes, leaving, renewal_due })
     }
 
     /// Tells whenever people, partners or rules changed.
@@ -117,7 +124,7 @@ impl Gate {
     #[must_use]
     pub fn gallery_sizes(&self) -> Vec<(CollectionName, usize)> {
         let live = self.live.load();
-        live.collections.iter().map(|(name, collection)| (name.clone(), collection.gallery.len())).collect()
+        live.collections.iter().map(|(name, collection)| (name.clone(), collection.len())).collect()
     }
 
     /// Commits something and brings it into effect, in its order and to its end, also when whoever asked for it goes
@@ -138,6 +145,7 @@ impl Gate {
     async fn reload_in_order(&self) -> Result<(), GateError> {
         let before = self.live.load_full();
         let live = collections::load(&self.parts, Some(&before)).await.map_err(GateError::reload)?;
+        self.leaving_note(&before, &live);
         self.live.store(Arc::new(live));
         self.changes.send_modify(|version| *version = version.wrapping_add(1));
         Ok(())

@@ -6,11 +6,11 @@ use crate::audit::codec::RecordWriter;
 use crate::authz::{About, Action, Permit, Reason, Usage};
 use crate::clock::Timestamp;
 use crate::ids::{AgreementName, CollectionName, Digest, PurposeName, QueryId, RequestId};
-use crate::matching::{self, Collection, Question};
+use crate::matching::{self, Collection, Probe, Question};
 use crate::secret::random_bytes;
 use crate::store::{Answer, QueryNew, QueryRecorded, QuerySeen, StoredAnswer, Verdict};
 use crate::telemetry::Step;
-use crate::template::{Protected, Sample};
+use crate::template::Sample;
 
 use super::{Caller, Gate, GateError, text};
 
@@ -164,12 +164,12 @@ fn answered_before(seen: QuerySeen) -> Result<Option<Answered>, GateError> {
     }
 }
 
-fn protect(collection: &Arc<Collection>, samples: Vec<Sample>) -> Result<Vec<Protected>, GateError> {
+fn protect(collection: &Arc<Collection>, samples: Vec<Sample>) -> Result<Vec<Probe>, GateError> {
     samples
         .into_iter()
         .map(|sample| {
             collection
-                .protect(sample)
+                .probe(sample)
                 .map_err(|error| GateError::Invalid { field: "question.samples", what: error.to_string() })
         })
         .collect()

@@ -29,7 +29,7 @@ impl Gate {
         self.parts.store.collections_sync(Vec::new()).await?;
         let collections: Vec<Arc<Collection>> = self.live.load().collections.values().cloned().collect();
         for collection in collections {
-            let canary = collection.protect(self.canary(&collection)?);
+            let canary = collection.probe(self.canary(&collection)?);
             let canary = canary.map_err(|_| GateError::Internal { doing: "protecting the canary" })?;
             matching::try_search(&collection, canary).await.map_err(GateError::Matching)?;
         }

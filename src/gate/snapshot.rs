@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::ids::CollectionName;
-use crate::index::{Gallery, Slot};
+use crate::index::Slot;
+use crate::matching::Generation;
 use crate::store::snapshot::{SNAPSHOT_SLOTS, SnapshotNew};
 use crate::telemetry;
 
@@ -20,15 +20,16 @@ impl Gate {
     pub async fn snapshots_write(&self) -> Result<u32, GateError> {
         let mut written = 0_u32;
         let live = self.live.load_full();
-        for (name, collection) in &live.collections {
-            let gallery = Arc::clone(&collection.gallery);
+        // Of a generation that is being left, nothing is written any more.
+        for generation in live.collections.values().map(|collection| collection.newest()) {
+            let gallery = Arc::clone(&generation.gallery);
             let there = blocking(move || gallery.counts(SNAPSHOT_SLOTS)).await?;
-            let kept = self.parts.store.snapshot_counts(name.clone()).await?;
+            let kept = self.parts.store.snapshot_counts(generation.of.clone()).await?;
             for range in due(&there, &kept) {
                 if written >= RUN_SNAPSHOTS {
                     return Ok(written);
                 }
-                let Some(new) = self.snapshot_new(name, &collection.gallery, range).await? else { continue };
+                let Some(new) = self.snapshot_new(generation, range).await? else { continue };
                 self.parts.store.snapshot_write(new).await?;
                 telemetry::snapshot_written();
                 written = written.saturating_add(1);
@@ -43,19 +44,18 @@ impl Gate {
     /// Copies the templates of a range, with the leave to write them.
     async fn snapshot_new(
         &self,
-        name: &CollectionName,
-        gallery: &Arc<Gallery>,
+        generation: &Generation,
         range: u64,
     ) -> Result<Option<SnapshotNew>, GateError> {
         // INVARIANT: nothing is committed between the leave and the copies without being in the gallery yet, so that
         // no copy is taken of what an erasure is about: those that come later are told of the leave.
         let _order = self.publish.lock().await;
-        let Some(begun) = self.parts.store.snapshot_begin(name.clone(), range).await? else {
+        let Some(begun) = self.parts.store.snapshot_begin(generation.of.clone(), range).await? else {
             return Ok(None);
         };
         let first = range.saturating_mul(SNAPSHOT_SLOTS.get());
         let last = first.saturating_add(SNAPSHOT_SLOTS.get()).saturating_sub(1);
-        let gallery = Arc::clone(gallery);
+        let gallery = Arc::clone(&generation.gallery);
         let copies = blocking(move || gallery.copies(Slot(first)..=Slot(last))).await?;
         let templates = copies.into_iter().map(|(slot, template)| (slot.0, template)).collect();
         Ok(Some(SnapshotNew { templates, begun }))

@@ -2,6 +2,7 @@
 //! the client that signs them. Both compute the same digest of what comes out here.
 
 use crate::authz::{Bundle, PayloadClass, Role, Standing};
+use crate::grpc::parse::COLLECTIONS;
 use crate::grpc::pb::administration as pb;
 use crate::grpc::pb::administration::change::Change as Which;
 use crate::ids::{ActorName, IdError, PartnerName};
@@ -61,6 +62,10 @@ pub fn change_from_pb(change: pb::Change) -> Result<Change, FormFault> {
         }
         Which::Dispose(dispose) => put_dispose(&dispose),
         Which::ChangeLogKey(pb::ChangeLogKey {}) => Ok(Change::ChangeLogKey),
+        Which::RenewCollection(renew) => {
+            let named = of_collection("change.renew_collection.collection", &renew.collection, COLLECTIONS);
+            named.map(Change::RenewCollection)
+        }
     }
 }
 
@@ -105,6 +110,9 @@ pub fn change_to_pb(change: &Change) -> pb::Change {
             before: before.to_string(),
         }),
         Change::ChangeLogKey => Which::ChangeLogKey(pb::ChangeLogKey {}),
+        Change::RenewCollection(collection) => {
+            Which::RenewCollection(pb::RenewCollection { collection: format!("{COLLECTIONS}{collection}") })
+        }
     };
     pb::Change { change: Some(which) }
 }
@@ -376,6 +384,7 @@ mod tests {
             Change::RestorePerson("mere".parse().unwrap()),
             Change::Dispose { class: PayloadClass::Query, before: "2026-02-28".parse().unwrap() },
             Change::ChangeLogKey,
+            Change::RenewCollection("watch-face".parse().unwrap()),
         ]
     }
 

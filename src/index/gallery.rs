@@ -238,7 +238,7 @@ impl Gallery {
     /// is known about any of the probes then.
     pub fn ask(
         self: &Arc<Self>,
-        probes: &[Protected],
+        probes: &[&Protected],
         threshold: Threshold,
     ) -> Result<(Asked, Option<SearchTurn>), IndexError> {
         probes.iter().try_for_each(|probe| self.check(probe))?;

@@ -1,6 +1,6 @@
 //! What the server does by the clock, as an actor of its own: heads of partners' journals into the holder's, the
-//! holder's to its witnesses, cases whose time has come, a look at the payloads whose retention is over, search
-//! snapshots for the next start, and backups.
+//! holder's to its witnesses, cases whose time has come, a look at the payloads whose retention is over, renewals of
+//! collections, search snapshots for the next start, and backups.
 //!
 //! Each job runs once at the start and then after each pause. A run that fails is logged and counted, and the
 //! next one tries again: nothing here ends the server. A job that is told to stop finishes the run it is in.
@@ -29,6 +29,8 @@ pub struct Cadence {
     pub retention: Duration,
     /// Between two looks at the search snapshots that are due.
     pub snapshots: Duration,
+    /// Between two looks at the collections that are being renewed; a renewal that has begun goes on at once.
+    pub renewals: Duration,
 }
 
 impl Default for Cadence {
@@ -39,6 +41,7 @@ impl Default for Cadence {
             tending: TENDING_EVERY,
             retention: RETENTION_EVERY,
             snapshots: SNAPSHOTS_EVERY,
+            renewals: RENEWALS_EVERY,
         }
     }
 }
@@ -83,6 +86,11 @@ impl Jobs {
         jobs.spawn("retention", cadence.retention, Arc::default(), move || {
             let gate = Arc::clone(&retention);
             async move { gate.retention_watch().await }
+        });
+        let renewals = Arc::clone(gate);
+        jobs.spawn("renewals", cadence.renewals, gate.renewal_due(), move || {
+            let gate = Arc::clone(&renewals);
+            async move { gate.renewals_tend().await }
         });
         let snapshots = Arc::clone(gate);
         jobs.spawn("snapshots", cadence.snapshots, Arc::default(), move || {
@@ -157,6 +165,8 @@ const TENDING_EVERY: Duration = Duration::from_secs(30);
 const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
 /// Backups are made by the hour; five minutes late is not late.
 const BACKUPS_EVERY: Duration = Duration::from_secs(5 * 60);
+/// What failed, a backup for want of room perhaps, is tried again within a minute.
+const RENEWALS_EVERY: Duration = Duration::from_secs(60);
 /// What came in the last half minute is opened row by row at a start, which takes no longer for it.
 const SNAPSHOTS_EVERY: Duration = Duration::from_secs(30);
 

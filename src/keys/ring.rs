@@ -13,7 +13,6 @@ use super::generation::Generations;
 use super::root::RootKey;
 use super::seal::{Place, SealError, Sealed, SealingKey};
 use super::tag::{PseudonymKey, TagKey};
-use crate::ids::CollectionName;
 use crate::secret::{Entropy, EntropyError, Secret};
 
 /// What a sealing key is for. One key serves one purpose (NIST SP 800-57 part 1, section 5.2).
@@ -31,17 +30,20 @@ pub enum Purpose {
     SnapshotKeys,
     /// Wraps the keys of backups, one for each.
     BackupKeys,
+    /// Wraps the keys of collections, one for each generation.
+    CollectionKeys,
 }
 
 impl Purpose {
     /// Every purpose, in the order of their declaration.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::SubjectKeys,
         Self::PayloadKeys,
         Self::NamedKeys,
         Self::Registry,
         Self::SnapshotKeys,
         Self::BackupKeys,
+        Self::CollectionKeys,
     ];
 
     /// The name of its keys, in the key store and for people. Never change one: nothing sealed would open any more.
@@ -54,6 +56,7 @@ impl Purpose {
             Self::Registry => "registry",
             Self::SnapshotKeys => "snapshot-keys",
             Self::BackupKeys => "backup-keys",
+            Self::CollectionKeys => "collection-keys",
         }
     }
 }
@@ -67,8 +70,6 @@ pub enum RingClass {
     Tags,
     /// The key of the pseudonyms of source ids.
     Pseudonyms,
-    /// The secret of the collections' transforms.
-    Transforms,
     /// What the store is known by.
     Store,
 }
@@ -82,9 +83,9 @@ impl RingClass {
         Self::Sealing(Purpose::Registry),
         Self::Sealing(Purpose::SnapshotKeys),
         Self::Sealing(Purpose::BackupKeys),
+        Self::Sealing(Purpose::CollectionKeys),
         Self::Tags,
         Self::Pseudonyms,
-        Self::Transforms,
         Self::Store,
     ];
 
@@ -95,7 +96,6 @@ impl RingClass {
             Self::Sealing(purpose) => purpose.name(),
             Self::Tags => "tags",
             Self::Pseudonyms => "pseudonyms",
-            Self::Transforms => "transforms",
             Self::Store => "store",
         }
     }
@@ -177,10 +177,9 @@ pub struct RingError(pub RingClass);
 
 /// The keys of one store. Nothing in a ring can be printed.
 pub struct KeyRing {
-    sealing: [Generations; 6],
+    sealing: [Generations; 7],
     tags: TagKey,
     pseudonyms: PseudonymKey,
-    transforms: Secret<32>,
     key_check: [u8; KEY_CHECK_BYTES],
 }
 
@@ -190,7 +189,7 @@ impl KeyRing {
     /// # Errors
     /// [`RingError`] when a class has no key.
     pub fn new(keys: Vec<RingKey>) -> Result<Self, RingError> {
-        let mut sealing: [BTreeMap<u32, SealingKey>; 6] = Default::default();
+        let mut sealing: [BTreeMap<u32, SealingKey>; 7] = Default::default();
         let mut single: BTreeMap<RingClass, Secret<32>> = BTreeMap::new();
         for key in keys {
             match key.class {
@@ -206,7 +205,7 @@ impl KeyRing {
         let generations = |purpose: Purpose, keys: &mut BTreeMap<u32, SealingKey>| {
             Generations::new(std::mem::take(keys)).ok_or(RingError(RingClass::Sealing(purpose)))
         };
-        let [subjects, payloads, named, registry, snapshots, backups] = &mut sealing;
+        let [subjects, payloads, named, registry, snapshots, backups, collections] = &mut sealing;
         let sealing = [
             generations(Purpose::SubjectKeys, subjects)?,
             generations(Purpose::PayloadKeys, payloads)?,
@@ -214,6 +213,7 @@ impl KeyRing {
             generations(Purpose::Registry, registry)?,
             generations(Purpose::SnapshotKeys, snapshots)?,
             generations(Purpose::BackupKeys, backups)?,
+            generations(Purpose::CollectionKeys, collections)?,
         ];
         let mut take = |class: RingClass| single.remove(&class).ok_or(RingError(class));
         let store = take(RingClass::Store)?;
@@ -222,7 +222,6 @@ impl KeyRing {
             sealing,
             tags: TagKey::new(take(RingClass::Tags)?),
             pseudonyms: PseudonymKey::new(take(RingClass::Pseudonyms)?),
-            transforms: take(RingClass::Transforms)?,
             key_check: *derive(&store, &[INFO_PREFIX, b"key-check"]).expose(),
         })
     }
@@ -230,7 +229,7 @@ impl KeyRing {
     /// The sealing keys for a purpose.
     #[must_use]
     pub const fn sealing(&self, purpose: Purpose) -> &Generations {
-        let [subjects, payloads, named, registry, snapshots, backups] = &self.sealing;
+        let [subjects, payloads, named, registry, snapshots, backups, collections] = &self.sealing;
         match purpose {
             Purpose::SubjectKeys => subjects,
             Purpose::PayloadKeys => payloads,
@@ -238,6 +237,7 @@ impl KeyRing {
             Purpose::Registry => registry,
             Purpose::SnapshotKeys => snapshots,
             Purpose::BackupKeys => backups,
+            Purpose::CollectionKeys => collections,
         }
     }
 
@@ -253,17 +253,6 @@ impl KeyRing {
         &self.pseudonyms
     }
 
-    /// The secret of a collection's protecting transform in one of its generations. Raising the generation
-    /// renews every template of the collection (renewability, ISO/IEC 24745); templates of two collections
-    /// cannot be linked (unlinkability). The transform is not encryption: sealing is.
-    #[must_use]
-    pub fn transform_secret(&self, collection: &CollectionName, generation: u32) -> Secret<32> {
-        // A name holds no `/` and the number is the last part, so that no two pairs read alike.
-        let tail = format!("transform/{collection}/{generation}");
-        let key = hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, self.transforms.expose());
-        derive(&key, &[INFO_PREFIX, tail.as_bytes()])
-    }
-
     /// A public value that stands in the database, so that a start with the keys of another store is refused
     /// before anything is sealed under them. It tells nothing about them, and no rotation changes it.
     #[must_use]
@@ -273,7 +262,7 @@ impl KeyRing {
 }
 
 /// HKDF-Expand (RFC 5869, section 2.3) to `N` bytes.
-fn derive<const N: usize>(key: &hkdf::Prk, info: &[&[u8]]) -> Secret<N> {
+pub(super) fn derive<const N: usize>(key: &hkdf::Prk, info: &[&[u8]]) -> Secret<N> {
     let mut bytes = Zeroizing::new([0; N]);
     #[expect(
         clippy::expect_used,
@@ -291,13 +280,11 @@ impl hkdf::KeyType for Length {
     }
 }
 
-const INFO_PREFIX: &[u8] = b"onebit/v1/";
+pub(super) const INFO_PREFIX: &[u8] = b"onebit/v1/";
 const KEY_CHECK_BYTES: usize = 16;
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use data_encoding::{BASE64, HEXLOWER};
 
     use super::*;
@@ -368,33 +355,16 @@ mod tests {
     }
 
     #[test]
-    fn transforms_differ_by_collection_generation_and_store() {
-        let mut seen = HashSet::new();
-        for store in [1, 100] {
-            for name in ["faces", "faces1", "voices"] {
-                for generation in [1, 2, 11, 12] {
-                    let name = CollectionName::parse(name).unwrap();
-                    seen.insert(*ring(store).transform_secret(&name, generation).expose());
-                }
-            }
-        }
-        assert_eq!(seen.len(), 24);
-    }
-
-    #[test]
     fn what_was_made_with_a_ring_is_the_same_after_an_upgrade() {
         let byte = |class: RingClass| match class {
             RingClass::Sealing(_) => 9,
             RingClass::Tags => 14,
             RingClass::Pseudonyms => 15,
-            RingClass::Transforms => 16,
             RingClass::Store => 17,
         };
         let ring = KeyRing::new(RingClass::ALL.map(|class| key(class, 1, byte(class))).into()).unwrap();
-        let faces = CollectionName::parse("faces").unwrap();
         let found = [
             HEXLOWER.encode(&ring.key_check()),
-            HEXLOWER.encode(ring.transform_secret(&faces, 1).expose()),
             ring.tags().tag(Domain::Case, b"x").to_string(),
             HEXLOWER.encode(ring.pseudonyms().pseudonym("registry", b"x").as_bytes()),
             HEXLOWER.encode(
@@ -410,10 +380,9 @@ mod tests {
     /// A key of zeros, wrapped as the first key of tags under a root of zeros with the Python package `cryptography`.
     const WRAPPED: &str =
         "AQABAgMEBQYHCAkKC2sNOiv/rhXun3oR4OSY0g8awT3BurEOdSHaGRFgg20NcKUvUI+oN0JiS6LDb6L45g==";
-    /// The first two were computed with HMAC-SHA256 of the Python library as well.
-    const GOLDEN: [&str; 5] = [
+    /// The first was computed with HMAC-SHA256 of the Python library as well.
+    const GOLDEN: [&str; 4] = [
         "9bee4eec374caecf72222598d67186ad",
-        "db2bd3c0b64a75a53e2c2928b797a214c45b0052d926afe49aae0abc65a3fe5a",
         "b21e78ce0a534426eea3745e50f0d39e",
         "d6526a2d162a7ef93b60d371d16e58933a24d686b996e8d16a0b2db564659de2",
         "0000000000000000000000000000000000000000000000000000000000000000",

@@ -220,6 +220,11 @@ impl DataKey {
         kek.open_fixed(place, wrapped).map(Self::from_secret)
     }
 
+    /// The bytes, to derive from.
+    pub(super) const fn secret(&self) -> &Secret<KEY_BYTES> {
+        &self.bytes
+    }
+
     fn from_secret(bytes: Secret<KEY_BYTES>) -> Self {
         let sealing = SealingKey::new(&bytes);
         Self { bytes, sealing }

@@ -12,10 +12,11 @@ use std::sync::Arc;
 
 use crate::authz::{Agreement, Permit};
 use crate::index::{Compartment, Finding, Findings, Gallery, IndexError, Slot};
-use crate::store::enrolment::RestrictionSet;
+use crate::store::enrolment::{CollectionGeneration, RestrictionSet};
 use crate::store::{Answer, Store, StoreError, Verdict, Withheld};
 use crate::template::{
-    CalibrationError, Protected, Rate, Sample, Scheme, TemplateError, Threshold, Transform, fmr_for, protect,
+    CalibrationError, Protected, Rate, Sample, Scheme, TemplateError, Threshold, Transform, Turn, fmr_for,
+    protect,
 };
 
 pub use threshold::Thresholds;
@@ -24,30 +25,91 @@ pub use threshold::Thresholds;
 pub struct Collection {
     /// How its templates are made and compared.
     pub scheme: Scheme,
-    /// The keyed transform of its templates.
-    pub transform: Arc<Transform>,
-    /// Its live gallery.
-    pub gallery: Arc<Gallery>,
+    /// Its generations, the oldest first: one, or two while the collection is renewed. Every template is in one of them.
+    generations: Vec<Generation>,
     /// Which thresholds were said in the log.
     pub thresholds: Arc<Thresholds>,
 }
 
+/// A collection in one generation.
+#[derive(Clone)]
+pub struct Generation {
+    /// Which.
+    pub of: CollectionGeneration,
+    /// The keyed transform of its templates.
+    pub transform: Arc<Transform>,
+    /// Its live gallery.
+    pub gallery: Arc<Gallery>,
+}
+
 impl Collection {
-    /// Protects a sample for this collection; the sample is wiped.
+    /// A collection of these generations, the oldest first; `None` without one.
+    #[must_use]
+    pub fn new(scheme: Scheme, generations: Vec<Generation>, thresholds: Arc<Thresholds>) -> Option<Self> {
+        (!generations.is_empty()).then_some(Self { scheme, generations, thresholds })
+    }
+
+    /// Its generations, the oldest first.
+    #[must_use]
+    pub fn generations(&self) -> &[Generation] {
+        &self.generations
+    }
+
+    /// The generation that new templates get.
+    #[must_use]
+    pub fn newest(&self) -> &Generation {
+        #[expect(clippy::expect_used, reason = "`Collection::new` wants one")]
+        self.generations.last().expect("a collection has a generation")
+    }
+
+    /// The number of templates.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.generations.iter().map(|generation| generation.gallery.len()).sum()
+    }
+
+    /// Whether there is no template.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Protects a sample to be kept in this collection; the sample is wiped.
     ///
     /// # Errors
     /// [`TemplateError`] when the sample is not one of the scheme's.
     pub fn protect(&self, sample: Sample) -> Result<Protected, TemplateError> {
-        protect(sample, &self.scheme, &self.transform)
+        protect(sample, &self.scheme, &self.newest().transform)
+    }
+
+    /// Protects a sample to be searched for in this collection, in each of its generations; the sample is wiped.
+    ///
+    /// # Errors
+    /// [`TemplateError`] when the sample is not one of the scheme's.
+    pub fn probe(&self, sample: Sample) -> Result<Probe, TemplateError> {
+        let newest = self.protect(sample)?;
+        let older = self.generations.iter().rev().skip(1);
+        let mut forms = older
+            .map(|older| {
+                let back = (Arc::clone(&self.newest().transform), Arc::clone(&older.transform));
+                Turn::new(back.0, back.1)?.apply(&newest)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        forms.reverse();
+        forms.push(newest);
+        Ok(Probe(forms))
     }
 }
+
+/// A sample of a question, protected for each generation of a collection, the oldest first.
+pub struct Probe(Vec<Protected>);
 
 /// A question whose samples are protected.
 pub struct Question<'a> {
     /// The collection to search.
     pub collection: Arc<Collection>,
-    /// The samples of the one person, one at least.
-    pub probes: Vec<Protected>,
+    /// The samples of the one person, one at least, protected for this collection.
+    pub probes: Vec<Probe>,
     /// The sets of restrictions that compartments stand for.
     pub sets: &'a BTreeMap<u64, RestrictionSet>,
     /// Held by whoever changes rows and galleries, from the commit until both are the same again.
@@ -70,7 +132,7 @@ pub async fn decide(
             // Whoever was enrolled again or erased is so in the gallery, too, when the change under way is over.
             drop(question.changing.lock().await);
         }
-        let findings = search(&question.collection.gallery, &question.probes, threshold).await?;
+        let findings = search(&question.collection, &question.probes, threshold).await?;
         let best = best(&findings, question.sets, agreement);
         if let Some(verdict) = verdict(store, &best, threshold).await? {
             return Ok(Withheld::new(verdict));
@@ -84,9 +146,9 @@ pub async fn decide(
 ///
 /// # Errors
 /// [`MatchingError::Index`] when the gallery can't be searched.
-pub async fn try_search(collection: &Collection, canary: Protected) -> Result<(), MatchingError> {
+pub async fn try_search(collection: &Collection, canary: Probe) -> Result<(), MatchingError> {
     let threshold = Threshold::new(CANARY_THRESHOLD).map_err(MatchingError::Calibration)?;
-    search(&collection.gallery, &[canary], threshold).await.map(|_| ())
+    search(collection, &[canary], threshold).await.map(|_| ())
 }
 
 /// What went wrong; none of it tells who is enrolled.
@@ -114,7 +176,7 @@ pub enum MatchingError {
 /// The threshold that keeps to the agreement's FPIR: it follows the number of templates searched and the number
 /// of samples, each of which gets its share of the rate.
 fn threshold(question: &Question<'_>, agreement: &Agreement) -> Result<Threshold, MatchingError> {
-    let gallery = u64::try_from(question.collection.gallery.len()).unwrap_or(u64::MAX);
+    let gallery = u64::try_from(question.collection.len()).unwrap_or(u64::MAX);
     let gallery = NonZeroU64::new(gallery).unwrap_or(NonZeroU64::MIN);
     let samples = u32::try_from(question.probes.len()).unwrap_or(u32::MAX);
     let samples = NonZeroU32::new(samples).unwrap_or(NonZeroU32::MIN);
@@ -126,17 +188,27 @@ fn threshold(question: &Question<'_>, agreement: &Agreement) -> Result<Threshold
     Ok(threshold)
 }
 
+/// Searches every generation, one after the other.
+///
+/// INVARIANT: the older one first. A template that moves is in the newer one before it leaves the older one, so whoever is
+/// not found here any more is found there.
 async fn search(
-    gallery: &Arc<Gallery>,
-    probes: &[Protected],
+    collection: &Collection,
+    probes: &[Probe],
     threshold: Threshold,
 ) -> Result<Vec<Findings>, MatchingError> {
-    let (asked, turn) = gallery.ask(probes, threshold).map_err(MatchingError::Index)?;
-    if let Some(turn) = turn {
-        // Not waited for: it goes on as long as others ask, and what is asked here may be found before.
-        drop(tokio::task::spawn_blocking(move || turn.run()));
+    let mut findings = Vec::new();
+    for (nth, generation) in collection.generations.iter().enumerate() {
+        let forms = probes.iter().map(|Probe(forms)| forms.get(nth).ok_or(IndexError::Search));
+        let forms = forms.collect::<Result<Vec<_>, _>>().map_err(MatchingError::Index)?;
+        let (asked, turn) = generation.gallery.ask(&forms, threshold).map_err(MatchingError::Index)?;
+        if let Some(turn) = turn {
+            // Not waited for: it goes on as long as others ask, and what is asked here may be found before.
+            drop(tokio::task::spawn_blocking(move || turn.run()));
+        }
+        findings.append(&mut asked.await.map_err(MatchingError::Index)?);
     }
-    asked.await.map_err(MatchingError::Index)
+    Ok(findings)
 }
 
 /// The best finding on each side of what the partner may see.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::audit::backup::{BackupNote, BackupNoteError};
+use crate::ids::CollectionName;
 
 use super::{AuditReceipt, StoreError};
 
@@ -70,6 +71,12 @@ pub enum BackupError {
          backup that was not destroyed"
     )]
     NoKey,
+    /// The keys that its templates lie under were destroyed.
+    #[error(
+        "the backup was made before the collection `{0}` was renewed, and the keys of its templates are destroyed; use \
+         a later backup"
+    )]
+    Renewed(CollectionName),
     /// No copy of the key store.
     #[error("there is no copy of the key store at `{0}`; name the newest one with `--keys`")]
     NoKeyStore(String),

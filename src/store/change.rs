@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use crate::audit::codec::{RecordReader, RecordWriter};
 use crate::authz::{Bundle, Disposable, PayloadClass, Role, Standing};
 use crate::clock::Timestamp;
-use crate::ids::{ActorName, ChangeId, Digest, PartnerName, RestrictionName};
+use crate::ids::{ActorName, ChangeId, CollectionName, Digest, PartnerName, RestrictionName};
 
 use super::registry::{Partner, Person};
 use super::{GalleryChange, StoreError};
@@ -46,6 +46,8 @@ pub enum Change {
     },
     /// Has another key sign the log's checkpoints.
     ChangeLogKey,
+    /// Moves the templates of a collection to new keys and another transform.
+    RenewCollection(CollectionName),
 }
 
 impl Change {
@@ -62,6 +64,7 @@ impl Change {
             Self::RestorePerson(_) => "restore-person",
             Self::Dispose { .. } => "dispose",
             Self::ChangeLogKey => "log-key-change",
+            Self::RenewCollection(_) => "renew-collection",
         }
     }
 
@@ -102,6 +105,10 @@ impl Change {
             Self::ChangeLogKey => {
                 "have a new key sign the log's checkpoints, and destroy the present one".to_owned()
             }
+            Self::RenewCollection(collection) => format!(
+                "move the templates of `{collection}` to new keys and another transform, and destroy the present ones; \
+                 older backups give nobody's templates back then"
+            ),
         }
     }
 
@@ -132,6 +139,7 @@ impl Change {
             Self::RestorePerson(person) => record.text(2, person.as_str()),
             Self::Dispose { class, before } => record.text(2, class.as_str()).text(3, &before.to_string()),
             Self::ChangeLogKey => record,
+            Self::RenewCollection(collection) => record.text(2, collection.as_str()),
         };
         // INVARIANT: the tags above ascend, so the record is always well formed.
         record.finish().unwrap_or_default()
@@ -179,6 +187,7 @@ impl Change {
             "restore-partner" => Self::RestorePartner(fields.parsed(2)?),
             "restore-person" => Self::RestorePerson(fields.parsed(2)?),
             "log-key-change" => Self::ChangeLogKey,
+            "renew-collection" => Self::RenewCollection(fields.parsed(2)?),
             "dispose" => Self::Dispose { class: fields.parsed(2)?, before: fields.parsed(3)? },
             _ => return Err(DAMAGED),
         };

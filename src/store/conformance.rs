@@ -13,7 +13,9 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 
 use super::disclosure::{AskSignature, Decided, ReleaseTerms, Requested, Stepped};
-use super::enrolment::{BatchStarted, CollectionNew, FieldNew, Line, RestrictionNew, SubjectNew};
+use super::enrolment::{
+    BatchStarted, CollectionGeneration, CollectionNew, FieldNew, Line, RestrictionNew, SubjectNew,
+};
 use super::query::QueryRecorded;
 use super::*;
 use crate::approval::{
@@ -175,6 +177,7 @@ impl Bench {
         };
         let chunk = Chunk {
             batch: started.id,
+            generation: first_generation(),
             first_row: 0,
             rows: 1,
             content: self.keys.content_digest(source_id.as_bytes()),
@@ -515,6 +518,7 @@ pub(crate) async fn a_broken_off_batch_goes_on_where_it_was(bench: Bench) {
     let batch = start().await;
     let chunk = |first_row, content: &[u8]| Chunk {
         batch: batch.id,
+        generation: first_generation(),
         first_row,
         rows: 2,
         content: bench.keys.content_digest(content),
@@ -671,6 +675,11 @@ pub(crate) fn collection_new() -> CollectionNew {
 
 pub(super) fn collection() -> CollectionName {
     "watch-face".parse().unwrap()
+}
+
+/// The collection before any renewal.
+pub(crate) fn first_generation() -> CollectionGeneration {
+    CollectionGeneration { collection: collection(), number: 1 }
 }
 
 fn purpose() -> PurposeName {

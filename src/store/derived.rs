@@ -2,23 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::ids::{CollectionName, Digest};
+use crate::ids::Digest;
 use crate::keys::{Domain, KeyRing, Pseudonym};
-use crate::secret::Secret;
 
-/// The keyed functions that the gate needs: pseudonyms, content hashes, transforms.
+/// The keyed functions that the gate needs: pseudonyms and content hashes.
 #[derive(Clone)]
 pub struct StoreKeys(Arc<KeyRing>);
 
 impl StoreKeys {
     pub(super) const fn new(ring: Arc<KeyRing>) -> Self {
         Self(ring)
-    }
-
-    /// The secret of a collection's transform.
-    #[must_use]
-    pub fn transform_secret(&self, collection: &CollectionName, generation: u32) -> Secret<32> {
-        self.0.transform_secret(collection, generation)
     }
 
     /// The keyed pseudonym of a source system's id.

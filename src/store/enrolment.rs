@@ -1,5 +1,6 @@
 //! Subjects, their templates, records and restrictions, and what changes of them in the live gallery.
 
+use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
@@ -10,9 +11,32 @@ use crate::ids::{
     ActorName, BatchId, CollectionName, Digest, FieldName, RequestId, RestrictionName, SchemeName,
 };
 use crate::keys::Pseudonym;
+use crate::secret::Secret;
 use crate::template::Protected;
 
 use super::AuditReceipt;
+
+/// A collection in one generation of its keys.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CollectionGeneration {
+    /// The collection.
+    pub collection: CollectionName,
+    /// Counted from one: how often the collection was renewed, and once.
+    pub number: u32,
+}
+
+impl fmt::Display for CollectionGeneration {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}:{}", self.collection, self.number)
+    }
+}
+
+/// A collection as the store has it.
+pub struct CollectionFound {
+    /// The generations that there are templates of, or will be, the oldest first, with the secrets of their transforms.
+    /// Two while the collection is renewed: the second is the one that new templates get.
+    pub generations: Vec<(CollectionGeneration, Secret<32>)>,
+}
 
 /// A collection of the active rules.
 pub struct CollectionNew {
@@ -63,6 +87,8 @@ pub struct Batch {
 pub struct Chunk {
     /// The batch.
     pub batch: BatchId,
+    /// What its templates were protected for.
+    pub generation: CollectionGeneration,
     /// The number of rows of the batch before this chunk.
     pub first_row: u64,
     /// The number of rows that were sent, accepted or not.
@@ -165,12 +191,12 @@ pub enum ChunkDone {
 /// What changes in a live gallery.
 #[derive(Default)]
 pub struct GalleryChange {
-    /// The templates that are no longer searched, by collection and slot.
-    pub removed: Vec<(CollectionName, u64)>,
+    /// The templates that are no longer searched, by slot.
+    pub removed: Vec<(CollectionGeneration, u64)>,
     /// The templates that are searched from now on.
     pub added: Vec<Loaded>,
     /// The slots that moved to another set of restrictions.
-    pub relabelled: Vec<(CollectionName, u64, u64)>,
+    pub relabelled: Vec<(CollectionGeneration, u64, u64)>,
     /// Whether a subject was there at all.
     pub subject_known: bool,
 }
@@ -185,8 +211,8 @@ pub struct Erased {
 
 /// A template for a gallery.
 pub struct Loaded {
-    /// The collection.
-    pub collection: CollectionName,
+    /// The collection, in the generation of the template.
+    pub generation: CollectionGeneration,
     /// The slot.
     pub slot: u64,
     /// The label of the subject's set of restrictions.

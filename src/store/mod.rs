@@ -17,6 +17,7 @@ pub mod log;
 pub mod query;
 mod receipt;
 pub mod registry;
+pub mod renewal;
 pub mod snapshot;
 pub mod sqlite;
 pub mod witness;
@@ -132,8 +133,21 @@ pub trait Store: Send + Sync {
     async fn registry_load(&self) -> Result<Registry, StoreError>;
     /// The policy folder of this digest.
     async fn policy_get(&self, digest: Digest) -> Result<Option<Bundle>, StoreError>;
-    /// Makes the collections of the active rules known.
-    async fn collections_sync(&self, collections: Vec<enrolment::CollectionNew>) -> Result<(), StoreError>;
+    /// Makes the collections of the active rules known, and says what there is of each, in their order.
+    async fn collections_sync(
+        &self,
+        collections: Vec<enrolment::CollectionNew>,
+    ) -> Result<Vec<enrolment::CollectionFound>, StoreError>;
+
+    // Renewal of a collection, begun by a change ------------------------------------------------------------
+
+    /// Moves some templates of a collection to its next generation. The caller holds the order of changes, publishes
+    /// what moved before it lets go, and then has the snapshots of what is gone forgotten.
+    async fn renewal_step(&self, step: renewal::Renewal) -> Result<renewal::RenewalStep, StoreError>;
+    /// Enters that a collection is renewed; `false` where templates are left, or nothing is renewed.
+    async fn renewal_end(&self, collection: CollectionName) -> Result<bool, StoreError>;
+    /// Destroys the keys of generations that no collection uses any more; gives their number.
+    async fn renewals_finish(&self) -> Result<u32, StoreError>;
 
     // Changes that take two people --------------------------------------------------------------------------
 
@@ -219,30 +233,39 @@ pub trait Store: Send + Sync {
         after: u64,
         limit: u32,
     ) -> Result<Vec<enrolment::Loaded>, StoreError>;
-    /// Reads all templates of a collection as a gallery serves them, page by page in slot order, with the help of
+    /// Reads all templates of a generation as a gallery serves them, page by page in slot order, with the help of
     /// snapshots. Snapshots that are not fit, or hold what is gone, are destroyed.
     async fn gallery_read(
         &self,
-        collection: CollectionName,
+        generation: enrolment::CollectionGeneration,
         snapshots: snapshot::Snapshots,
         pages: tokio::sync::mpsc::Sender<Vec<snapshot::Served>>,
     ) -> Result<snapshot::GalleryRead, StoreError>;
-    /// How many templates each snapshot of a collection holds, by its range of slots.
-    async fn snapshot_counts(&self, collection: CollectionName) -> Result<BTreeMap<u64, u64>, StoreError>;
+    /// How many templates each snapshot of a generation holds, by its range of slots.
+    async fn snapshot_counts(
+        &self,
+        generation: enrolment::CollectionGeneration,
+    ) -> Result<BTreeMap<u64, u64>, StoreError>;
     /// The leave to write the snapshot of a range of slots; `None` while another is being written. From here on
     /// nothing that is erased stays in it, so take the copies of templates afterwards.
     async fn snapshot_begin(
         &self,
-        collection: CollectionName,
+        generation: enrolment::CollectionGeneration,
         range: u64,
     ) -> Result<Option<snapshot::SnapshotBegun>, StoreError>;
     /// Seals and writes a snapshot, in place of the one before. Not written when one of its templates was erased
     /// meanwhile.
     async fn snapshot_write(&self, new: snapshot::SnapshotNew) -> Result<(), StoreError>;
     /// Destroys the snapshots that hold templates of these slots, which are gone; an erasure does so by itself.
-    async fn snapshots_forget(&self, slots: Vec<(CollectionName, u64)>) -> Result<(), StoreError>;
-    /// Destroys the snapshots of all other collections.
-    async fn snapshots_keep(&self, collections: Vec<CollectionName>) -> Result<(), StoreError>;
+    async fn snapshots_forget(
+        &self,
+        slots: Vec<(enrolment::CollectionGeneration, u64)>,
+    ) -> Result<(), StoreError>;
+    /// Destroys the snapshots of all others.
+    async fn snapshots_keep(
+        &self,
+        generations: Vec<enrolment::CollectionGeneration>,
+    ) -> Result<(), StoreError>;
     /// The names of every set of restrictions, by its label.
     async fn restriction_sets(&self) -> Result<Vec<enrolment::RestrictionSet>, StoreError>;
     /// The subject behind a slot, `None` when it is gone; for an answer that is then recorded, since this may be ahead

@@ -8,8 +8,9 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
-use crate::ids::CollectionName;
 use crate::template::Compact;
+
+use super::enrolment::CollectionGeneration;
 
 /// A template as a gallery serves it.
 pub struct Served {
@@ -44,8 +45,8 @@ pub struct GalleryRead {
 /// The leave to write one snapshot. Whoever holds it may hold copies of templates; an erasure that concerns them
 /// waits until it is gone.
 pub struct SnapshotBegun {
-    /// The collection.
-    pub(super) collection: CollectionName,
+    /// The collection, in the generation of the templates.
+    pub(super) generation: CollectionGeneration,
     /// The range of slots.
     pub(super) range: u64,
     /// The store's own mark; dropping it ends the leave.

@@ -20,6 +20,7 @@ mod sample;
 mod scheme;
 mod similarity;
 mod transform;
+mod turn;
 
 #[cfg(test)]
 pub(crate) mod synthetic;
@@ -36,3 +37,4 @@ pub use scheme::{
 };
 pub use similarity::Similarity;
 pub use transform::Transform;
+pub use turn::Turn;

@@ -77,6 +77,31 @@ impl Transform {
         }
         values
     }
+
+    /// Turns a vector back, each step of [`Transform::apply`] undone in its turn.
+    pub(super) fn undo(&self, mut turned: Zeroizing<Vec<f32>>) -> Zeroizing<Vec<f32>> {
+        let components = self.dimension.len();
+        let mut values = Zeroizing::new(vec![0.0; components]);
+        for round in self.rounds.iter().rev() {
+            if let Some(back) = turned.get_mut(components.saturating_sub(self.block)..) {
+                hadamard(back);
+            }
+            for (value, sign) in turned.iter_mut().zip(round.back.iter()) {
+                *value *= sign;
+            }
+            if let Some(front) = turned.get_mut(..self.block) {
+                hadamard(front);
+            }
+            for ((from, &to), sign) in turned.iter().zip(round.order.iter()).zip(round.front.iter()) {
+                // INVARIANT: as in `apply`.
+                if let Some(value) = values.get_mut(usize::from(to)) {
+                    *value = from * sign;
+                }
+            }
+            std::mem::swap(&mut values, &mut turned);
+        }
+        turned
+    }
 }
 
 /// Undoes the last step of the last round as whoever does not know the secret can: the signs stay unknown, and the

@@ -10,6 +10,7 @@ use onebit::ids::CollectionName;
 use onebit::keys::RootFile;
 use onebit::secret::{SecretBytes, SystemEntropy};
 use onebit::store::Store;
+use onebit::store::enrolment::CollectionNew;
 use onebit::store::sqlite::SqliteStore;
 use onebit::template::{Scheme, Transform};
 
@@ -36,6 +37,10 @@ pub(crate) async fn protection(store: &SqliteStore, collection: &CollectionName)
     let facts = store.holder_get().await.unwrap().unwrap();
     let rules = Rules::load(store.policy_get(facts.policy).await.unwrap().unwrap()).unwrap();
     let scheme = rules.scheme(&rules.collection(collection).unwrap().scheme).unwrap().scheme.clone();
-    let transform = Transform::derive(&store.keys().transform_secret(collection, 1), scheme.dimension);
+    let dimension = u16::try_from(scheme.dimension.len()).unwrap();
+    let asked = CollectionNew { name: collection.clone(), scheme: scheme.name.clone(), dimension };
+    let mut found = store.collections_sync(vec![asked]).await.unwrap();
+    let (_, secret) = found.remove(0).generations.pop().unwrap();
+    let transform = Transform::derive(&secret, scheme.dimension);
     (scheme, transform)
 }

@@ -44,6 +44,11 @@ pub enum Proposal {
     /// The server makes the key and destroys the present one. Partners learn the new key from the hand-over that both
     /// keys sign, or from you on another way. When the present key was stolen, read docs/operating.md first.
     LogKey(LogKeyArgs),
+    /// Moves the templates of a collection to new keys and another transform
+    ///
+    /// The server does it beside its work and destroys the old keys at the end. Backups from before then give nobody's
+    /// templates back; where there is a place for backups, it makes one first.
+    RenewCollection(RenewArgs),
 }
 
 /// A person or a system.
@@ -159,6 +164,17 @@ pub struct LogKeyArgs {
     pub proposing: Proposing,
 }
 
+/// A collection to renew.
+#[derive(Debug, clap::Args)]
+pub struct RenewArgs {
+    /// The collection
+    #[arg(long, value_name = "NAME")]
+    pub collection: String,
+    /// The rest.
+    #[command(flatten)]
+    pub proposing: Proposing,
+}
+
 /// Somebody to restore.
 #[derive(Debug, clap::Args)]
 pub struct RestoreArgs {
@@ -192,6 +208,7 @@ impl Proposal {
             Self::RestorePerson(args) => Change::RestorePerson(name("NAME", &args.name)?),
             Self::Dispose(args) => Change::Dispose { class: args.class, before: args.before },
             Self::LogKey(_) => Change::ChangeLogKey,
+            Self::RenewCollection(args) => Change::RenewCollection(name("--collection", &args.collection)?),
         })
     }
 
@@ -207,6 +224,7 @@ impl Proposal {
             Self::RestorePartner(args) | Self::RestorePerson(args) => &args.proposing,
             Self::Dispose(args) => &args.proposing,
             Self::LogKey(args) => &args.proposing,
+            Self::RenewCollection(args) => &args.proposing,
         }
     }
 }
@@ -226,6 +244,7 @@ pub(super) fn details(change: &Change) -> String {
             .map(|(path, content)| format!("file      {path}  {}", Digest::sha256(content)))
             .collect(),
         Change::LiftRestriction { source_id, .. } => vec![format!("source id {source_id}")],
+        Change::RenewCollection(collection) => vec![format!("collection {collection}")],
         Change::RestorePartner(_) | Change::RestorePerson(_) | Change::ChangeLogKey => Vec::new(),
         Change::Dispose { class, before } => {
             vec![format!("payloads  {class}"), format!("before    {before}")]

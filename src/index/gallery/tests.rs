@@ -407,8 +407,8 @@ fn searches_at_the_same_time_find_what_they_find_alone() {
                 scope.spawn(move || {
                     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
                     for number in (first * 100..).take(30) {
-                        let probe = [person(number, transform)];
-                        let (asked, turn) = gallery.ask(&probe, half()).unwrap();
+                        let probe = person(number, transform);
+                        let (asked, turn) = gallery.ask(&[&probe], half()).unwrap();
                         if let Some(turn) = turn {
                             turn.run();
                         }

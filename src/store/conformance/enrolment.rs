@@ -11,6 +11,7 @@ async fn chunk(bench: &Bench, batch: BatchId, first_row: u64, people: &[&str]) -
     let accepted = u32::try_from(people.len()).unwrap();
     let chunk = Chunk {
         batch,
+        generation: first_generation(),
         first_row,
         rows: accepted + 1,
         content: bench.keys.content_digest(format!("{first_row} {people:?}").as_bytes()),

@@ -16,7 +16,7 @@ use crate::store::{GalleryChange, Journal, StoreError, StoreKeys};
 use super::day_key::{DayKey, mark};
 use super::disposal::{Span, Taken};
 use super::tx::Tx;
-use super::{Context, count, database, disposal, enrolment, holder, log_key, name};
+use super::{Context, count, database, disposal, enrolment, holder, log_key, name, renewal};
 
 /// Keeps a proposed change; the same id again gives the change that is there.
 pub(super) fn propose(tx: &mut Tx<'_>, permit: &Permit, new: ChangeNew) -> Result<ChangeRecord, StoreError> {
@@ -231,6 +231,9 @@ fn take_effect(
             return Ok(taken(disposal::take(tx, permit, record, leave)?));
         }
         Change::ChangeLogKey => return Ok(taken(log_key::take(tx, permit, record)?)),
+        Change::RenewCollection(collection) => {
+            return Ok(taken(renewal::begin(tx, permit, record, collection)?));
+        }
     };
     tx.enter_private(&event, &[])?;
     Ok(if changed == 0 { Effect::Nothing } else { Effect::Done(GalleryChange::default()) })

@@ -5,16 +5,19 @@ mod ahead;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, params};
 
 use crate::audit::event::{Fact, Kind};
 use crate::authz::Permit;
 use crate::ids::{ActorName, CollectionName, SubjectId};
-use crate::keys::{DataKey, Domain};
+use crate::keys::{CollectionKey, DataKey, Domain};
 use crate::secret::{Entropy, random_bytes};
 use crate::store::StoreError;
-use crate::store::enrolment::{Batch, Chunk, ChunkDone, FieldNew, GalleryChange, Loaded, SubjectNew};
+use crate::store::enrolment::{
+    Batch, Chunk, ChunkDone, CollectionGeneration, FieldNew, GalleryChange, Loaded, SubjectNew,
+};
 
 use super::enrolment::{
     Known, batch_get, chunk_again, chunk_keep, next_slot, restrictions_put, slots_of, subject_find,
@@ -137,13 +140,16 @@ impl Plan {
     fn seal(&mut self, context: &Context) -> Result<(), StoreError> {
         let mut slot = self.first_slot;
         let mut due = Vec::new();
-        for subject in self.chunks.iter_mut().flat_map(|chunk| &mut chunk.subjects) {
-            let own = slot;
-            slot = slot.saturating_add(subject.new.templates.len().try_into().unwrap_or(u64::MAX));
-            due.push((own, subject));
+        for planned in &mut self.chunks {
+            let collection = context.keys.collection_key_of(&planned.chunk.generation)?;
+            for subject in &mut planned.subjects {
+                let own = slot;
+                slot = slot.saturating_add(subject.new.templates.len().try_into().unwrap_or(u64::MAX));
+                due.push((own, Arc::clone(&collection), subject));
+            }
         }
         let (again, mut first): (Vec<_>, Vec<_>) =
-            due.into_iter().partition(|(_, subject)| subject.met == Met::Again);
+            due.into_iter().partition(|(_, _, subject)| subject.met == Met::Again);
         let share = first.len().div_ceil(threads()).max(SHARE_MIN);
         let made = std::thread::scope(|scope| {
             let working: Vec<_> = first
@@ -163,10 +169,10 @@ impl Plan {
             }
         }
         context.keys.subject_keys_keep(&wrapped)?;
-        for (slot, subject) in again {
+        for (slot, collection, subject) in again {
             let key =
                 keys.get(&subject.id).ok_or(StoreError::Damaged { what: "a subject without its key" })?;
-            subject.seal(context, key, slot)?;
+            subject.seal(context, (key, &collection), slot)?;
         }
         Ok(())
     }
@@ -218,7 +224,7 @@ impl Plan {
                 rows_accepted: batch.rows_accepted.saturating_add(accepted),
                 ..batch
             };
-            subjects_write(tx, &owner, &after.collection, planned.subjects, &mut slot, &mut change)?;
+            subjects_write(tx, &owner, &planned.chunk.generation, planned.subjects, &mut slot, &mut change)?;
             // Only the newest answer of a batch is kept.
             chunk_keep(tx, &planned.chunk, &after, last == Some(nth))?;
             chunk_enter(tx, &planned.permit, &planned.chunk, &after, accepted)?;
@@ -338,7 +344,7 @@ struct KeyMade {
 
 fn sealed_first(
     context: &Context,
-    (slot, subject): &mut (u64, &mut PlannedSubject),
+    (slot, collection, subject): &mut (u64, Arc<CollectionKey>, &mut PlannedSubject),
 ) -> Result<KeyMade, StoreError> {
     let id = subject.id;
     let (key, wrapped) = if subject.met == Met::New {
@@ -348,16 +354,22 @@ fn sealed_first(
         let damaged = StoreError::Damaged { what: "a subject without its key" };
         (context.keys.subject_key(&id)?.ok_or(damaged)?, None)
     };
-    subject.seal(context, &key, *slot)?;
+    subject.seal(context, (&key, collection), *slot)?;
     Ok(KeyMade { id, key, wrapped })
 }
 
 impl PlannedSubject {
-    fn seal(&mut self, context: &Context, key: &DataKey, first_slot: u64) -> Result<(), StoreError> {
+    fn seal(
+        &mut self,
+        context: &Context,
+        (key, collection): (&DataKey, &CollectionKey),
+        first_slot: u64,
+    ) -> Result<(), StoreError> {
         let entropy = context.entropy.as_ref();
+        let template_key = collection.template_key(key);
         for (template, slot) in self.new.templates.iter().zip(first_slot..) {
             let (bytes, row) = (template.to_bytes(), slot.to_be_bytes());
-            let value = key.sealing().seal(template_place(&row), bytes.expose(), entropy);
+            let value = template_key.seal(template_place(&row), bytes.expose(), entropy);
             self.templates.push(sealed("sealing a template", value)?);
         }
         for new in &self.new.fields {
@@ -372,7 +384,7 @@ impl PlannedSubject {
 fn subjects_write(
     tx: &Tx<'_>,
     owner: &ActorName,
-    collection: &CollectionName,
+    generation: &CollectionGeneration,
     subjects: Vec<PlannedSubject>,
     slot: &mut u64,
     change: &mut GalleryChange,
@@ -383,7 +395,7 @@ fn subjects_write(
     )?;
     let mut template_insert = prepared(
         tx.sql,
-        "INSERT INTO templates (slot, subject, collection, template) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO templates (slot, subject, collection, generation, template) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
     for subject in subjects {
         let PlannedSubject { new, id, met, templates, fields } = subject;
@@ -399,13 +411,14 @@ fn subjects_write(
         restrictions_put(tx, &mut known, &new.restrictions, change)?;
         fields_write(tx.sql, id, &new.fields, &fields)?;
         if met != Met::New && !templates.is_empty() {
-            templates_remove(tx.sql, id, collection, change)?;
+            templates_remove(tx.sql, id, &generation.collection, change)?;
         }
         for (template, value) in new.templates.into_iter().zip(templates) {
-            let values = params![*slot, id.as_bytes(), collection.as_str(), value];
+            let CollectionGeneration { collection, number } = generation;
+            let values = params![*slot, id.as_bytes(), collection.as_str(), number, value];
             database("writing a template", template_insert.execute(values))?;
-            let (collection, restriction_set) = (collection.clone(), known.restriction_set);
-            change.added.push(Loaded { collection, slot: *slot, restriction_set, template });
+            let (generation, restriction_set) = (generation.clone(), known.restriction_set);
+            change.added.push(Loaded { generation, slot: *slot, restriction_set, template });
             *slot = slot.saturating_add(1);
         }
     }

@@ -11,27 +11,14 @@ use crate::keys::{Domain, Place, Pseudonym};
 use crate::secret::random_bytes;
 use crate::store::StoreError;
 use crate::store::enrolment::{
-    Batch, BatchNew, BatchStarted, Chunk, ChunkDone, CollectionNew, GalleryChange, Loaded, RestrictionNew,
-    RestrictionSet, SubjectFacts,
+    Batch, BatchNew, BatchStarted, Chunk, ChunkDone, CollectionGeneration, GalleryChange, Loaded,
+    RestrictionNew, RestrictionSet, SubjectFacts,
 };
 use crate::template::Protected;
 
 use super::day_key::DayKey;
 use super::tx::Tx;
 use super::{Context, count, database, name, opened, record};
-
-/// Makes the collections of the active rules known.
-pub(super) fn collections_sync(tx: &Tx<'_>, collections: &[CollectionNew]) -> Result<(), StoreError> {
-    for new in collections {
-        let inserted = tx.sql.execute(
-            "INSERT INTO collections (name, scheme, dimension, generation) VALUES (?1, ?2, ?3, 1)
-             ON CONFLICT (name) DO NOTHING",
-            params![new.name.as_str(), new.scheme.as_str(), new.dimension],
-        );
-        database("writing a collection", inserted)?;
-    }
-    Ok(())
-}
 
 /// Starts a batch, or finds the one of the same request id.
 pub(super) fn batch_start(
@@ -223,10 +210,10 @@ fn restriction_set_put(
     );
     database("restricting a subject", updated)?;
     subject.restriction_set = set;
-    for (collection, slot) in slots_of(tx.sql, subject.id, None)? {
+    for (generation, slot) in slots_of(tx.sql, subject.id, None)? {
         match change.added.iter_mut().find(|added| added.slot == slot) {
             Some(added) => added.restriction_set = set,
-            None => change.relabelled.push((collection, slot, set)),
+            None => change.relabelled.push((generation, slot, set)),
         }
     }
     Ok(())
@@ -257,18 +244,23 @@ pub(super) fn slots_of(
     sql: &Connection,
     subject: SubjectId,
     collection: Option<&CollectionName>,
-) -> Result<Vec<(CollectionName, u64)>, StoreError> {
+) -> Result<Vec<(CollectionGeneration, u64)>, StoreError> {
     let rows = sql
-        .prepare_cached("SELECT collection, slot FROM templates WHERE subject = ?1 AND coalesce(?2, collection) = collection")
+        .prepare_cached(
+            "SELECT collection, generation, slot FROM templates
+             WHERE subject = ?1 AND coalesce(?2, collection) = collection",
+        )
         .and_then(|mut statement| {
             statement
                 .query_map(params![subject.as_bytes(), collection.map(CollectionName::as_str)], |row| {
-                    Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?))
+                    Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, u64>(2)?))
                 })?
                 .collect::<Result<Vec<_>, _>>()
         });
-    let rows = database("looking for templates", rows)?;
-    rows.into_iter().map(|(collection, slot)| Ok((name(&collection)?, slot))).collect()
+    let placed = |(collection, number, slot): (String, u32, u64)| {
+        Ok((CollectionGeneration { collection: name(&collection)?, number }, slot))
+    };
+    database("looking for templates", rows)?.into_iter().map(placed).collect()
 }
 
 /// Hides a subject for a reason. An unknown subject makes the same entry, with nobody in it.
@@ -403,7 +395,7 @@ pub(super) fn gallery_load(
 ) -> Result<Vec<Loaded>, StoreError> {
     let rows = sql
         .prepare_cached(
-            "SELECT t.slot, t.subject, t.template, s.restriction_set
+            "SELECT t.slot, t.subject, t.template, s.restriction_set, t.generation
              FROM templates t JOIN subjects s ON s.id = t.subject
              WHERE t.collection = ?1 AND t.slot > ?2 ORDER BY t.slot LIMIT ?3",
         )
@@ -411,23 +403,20 @@ pub(super) fn gallery_load(
             statement
                 .query_map(params![collection.as_str(), after, limit], |row| {
                     let subject = SubjectId::from_bytes(row.get(1)?);
-                    Ok((row.get::<_, u64>(0)?, subject, row.get::<_, Vec<u8>>(2)?, row.get::<_, u64>(3)?))
+                    let (slot, template) = (row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(2)?);
+                    Ok((slot, subject, template, row.get::<_, u64>(3)?, row.get::<_, u32>(4)?))
                 })?
                 .collect::<Result<Vec<_>, _>>()
         });
     let mut loaded = Vec::new();
-    for (slot, subject, sealed_template, restriction_set) in database("reading templates", rows)? {
+    for (slot, subject, sealed_template, restriction_set, number) in database("reading templates", rows)? {
+        let generation = CollectionGeneration { collection: collection.clone(), number };
         let key = context.keys.subject_key(&subject)?;
         let key = key.ok_or(StoreError::Damaged { what: "a template whose data key is missing" })?;
-        let place_row = slot.to_be_bytes();
-        let bytes =
-            opened("opening a template", key.sealing().open(template_place(&place_row), &sealed_template))?;
-        loaded.push(Loaded {
-            collection: collection.clone(),
-            slot,
-            restriction_set,
-            template: template_open(bytes.expose())?,
-        });
+        let key = context.keys.collection_key_of(&generation)?.template_key(&key);
+        let bytes = key.open(template_place(&slot.to_be_bytes()), &sealed_template);
+        let template = template_open(opened("opening a template", bytes)?.expose())?;
+        loaded.push(Loaded { generation, slot, restriction_set, template });
     }
     Ok(loaded)
 }

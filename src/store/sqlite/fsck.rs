@@ -5,6 +5,7 @@
 //! tells them all. What it covers, and what it can't, stands in `docs/audit-log.md`.
 
 mod changes;
+mod collections;
 mod disclosures;
 mod disposals;
 mod entries;
@@ -184,6 +185,7 @@ impl Check<'_> {
         changes.compare(&self.history, &self.view.disposals, &people, report);
         part("people", people::compare(self.view, &self.history, &changes, report), report);
         part("batches", gallery::batches(self.view, &self.history, report), report);
+        part("collections", collections::compare(self.view, &self.history, report), report);
         let [data, _] = files(self.folder);
         let all = self.view.sql.query_row("SELECT count(*) FROM subjects", [], |row| row.get(0));
         let all = database("counting subjects", all)?;

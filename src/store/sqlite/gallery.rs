@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, params};
 use tokio::sync::mpsc::Sender;
 
-use crate::ids::{CollectionName, SubjectId};
+use crate::ids::SubjectId;
+use crate::keys::CollectionKey;
 use crate::store::StoreError;
+use crate::store::enrolment::CollectionGeneration;
 use crate::store::snapshot::{GalleryRead, Served};
 use crate::template::{Compact, Dimension};
 
 use super::enrolment::{template_open, template_place};
-use super::snapshot::{Form, SnapshotFolder, SnapshotPlace, form, range_of, told};
+use super::snapshot::{SnapshotFolder, SnapshotPlace, dimension, range_of, told};
 use super::{Context, database, opened};
 
 /// What a reading found out.
@@ -21,7 +23,7 @@ pub(super) struct Reading {
     pub(super) unfit: BTreeSet<SnapshotPlace>,
 }
 
-/// Reads a collection in one view of the database.
+/// Reads a generation of a collection in one view of the database.
 ///
 /// The slots and the restrictions come from the rows, whatever a snapshot says. What it holds of a slot that is
 /// there is what the row holds: rows never change, and no slot is given twice.
@@ -29,19 +31,20 @@ pub(super) fn read(
     context: &Context,
     snapshots: &SnapshotFolder,
     sql: &Connection,
-    collection: &CollectionName,
+    generation: &CollectionGeneration,
     pages: &Sender<Vec<Served>>,
 ) -> Result<Reading, StoreError> {
     let mut reading = Reading { read: GalleryRead::default(), unfit: BTreeSet::new() };
-    let Some(form) = form(sql, collection)? else { return Ok(reading) };
-    let restricted = restricted(sql, collection)?;
-    reading.read.totals = totals(sql, collection, &restricted)?;
-    let mut unseen: BTreeSet<u64> = snapshots.counts(collection).into_keys().collect();
+    let Some(dimension) = dimension(sql, &generation.collection)? else { return Ok(reading) };
+    let restricted = restricted(sql, generation)?;
+    reading.read.totals = totals(sql, generation, &restricted)?;
+    let mut unseen: BTreeSet<u64> = snapshots.counts(generation).into_keys().collect();
     let mut statement = database(
         "listing templates",
-        sql.prepare("SELECT slot FROM templates WHERE collection = ?1 ORDER BY slot"),
+        sql.prepare("SELECT slot FROM templates WHERE collection = ?1 AND generation = ?2 ORDER BY slot"),
     )?;
-    let rows = statement.query_map(params![collection.as_str()], |row| row.get::<_, u64>(0));
+    let of = params![generation.collection.as_str(), generation.number];
+    let rows = statement.query_map(of, |row| row.get::<_, u64>(0));
     let mut rows = database("listing templates", rows)?.peekable();
     let mut slots = Vec::new();
     while let Some(slot) = rows.next() {
@@ -52,8 +55,8 @@ pub(super) fn read(
             continue;
         }
         unseen.remove(&range);
-        let place = (collection.clone(), range);
-        let page = page(context, snapshots, sql, (&place, form, &slots), &mut reading)?;
+        let place = (generation.clone(), range);
+        let page = page(context, snapshots, sql, (&place, dimension, &slots), &mut reading)?;
         slots.clear();
         let served = |(slot, template)| Served { slot, restriction_set: set_of(&restricted, slot), template };
         let page = page.into_iter().map(served).collect();
@@ -61,7 +64,7 @@ pub(super) fn read(
         pages.blocking_send(page).map_err(|_| StoreError::Closed)?;
     }
     // Of these ranges nothing is left.
-    reading.unfit.extend(unseen.into_iter().map(|range| (collection.clone(), range)));
+    reading.unfit.extend(unseen.into_iter().map(|range| (generation.clone(), range)));
     Ok(reading)
 }
 
@@ -70,15 +73,16 @@ fn page(
     context: &Context,
     snapshots: &SnapshotFolder,
     sql: &Connection,
-    (place, form, slots): (&SnapshotPlace, Form, &[u64]),
+    (place, dimension, slots): (&SnapshotPlace, Dimension, &[u64]),
     reading: &mut Reading,
 ) -> Result<Vec<(u64, Compact)>, StoreError> {
-    let kept = snapshots.read(context, sql, place, form).unwrap_or_else(|unfit| {
-        told(Some(&place.0), &unfit);
+    let kept = snapshots.read(context, sql, place, dimension).unwrap_or_else(|unfit| {
+        told(Some(&place.0.collection), &unfit);
         reading.unfit.insert(place.clone());
         None
     });
     let mut kept = kept.unwrap_or_default().into_iter().peekable();
+    let collection_key = context.keys.collection_key_of(&place.0)?;
     let mut page = Vec::with_capacity(slots.len());
     let (mut held, mut gone) = (0_u64, false);
     for &slot in slots {
@@ -90,7 +94,7 @@ fn page(
                 held = held.saturating_add(1);
                 page.push(template);
             }
-            None => page.push((slot, row(context, sql, slot, form.dimension)?)),
+            None => page.push((slot, row(context, sql, slot, (&collection_key, dimension))?)),
         }
     }
     if gone || kept.next().is_some() {
@@ -103,8 +107,13 @@ fn page(
     Ok(page)
 }
 
-/// The template of a row, opened under its subject's key.
-fn row(context: &Context, sql: &Connection, slot: u64, dimension: Dimension) -> Result<Compact, StoreError> {
+/// The template of a row, opened under its subject's key and its collection's.
+fn row(
+    context: &Context,
+    sql: &Connection,
+    slot: u64,
+    (collection_key, dimension): (&CollectionKey, Dimension),
+) -> Result<Compact, StoreError> {
     let row = sql.prepare_cached("SELECT subject, template FROM templates WHERE slot = ?1").and_then(
         |mut statement| {
             statement.query_row(params![slot], |row| {
@@ -116,7 +125,8 @@ fn row(context: &Context, sql: &Connection, slot: u64, dimension: Dimension) -> 
     let key = context.keys.subject_key(&subject)?;
     let key = key.ok_or(StoreError::Damaged { what: "a template whose data key is missing" })?;
     let place = slot.to_be_bytes();
-    let bytes = opened("opening a template", key.sealing().open(template_place(&place), &sealed))?;
+    let bytes = collection_key.template_key(&key).open(template_place(&place), &sealed);
+    let bytes = opened("opening a template", bytes)?;
     let template = template_open(bytes.expose())?;
     if template.dimension() != dimension {
         return Err(StoreError::Damaged { what: "a template of another dimension than its collection's" });
@@ -125,17 +135,18 @@ fn row(context: &Context, sql: &Connection, slot: u64, dimension: Dimension) -> 
 }
 
 /// The slots of restricted subjects, in order, each with the label of its set.
-fn restricted(sql: &Connection, collection: &CollectionName) -> Result<Vec<(u64, u64)>, StoreError> {
+fn restricted(sql: &Connection, of: &CollectionGeneration) -> Result<Vec<(u64, u64)>, StoreError> {
     // Subjects first, by the index of those who are restricted: the join never looks at all templates.
     let rows = sql
         .prepare(
             "SELECT t.slot, s.restriction_set
-             FROM subjects s CROSS JOIN templates t ON t.subject = s.id AND t.collection = ?1
+             FROM subjects s CROSS JOIN templates t
+               ON t.subject = s.id AND t.collection = ?1 AND t.generation = ?2
              WHERE s.restriction_set != 0",
         )
         .and_then(|mut statement| {
             statement
-                .query_map(params![collection.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .query_map(params![of.collection.as_str(), of.number], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<Result<Vec<(u64, u64)>, _>>()
         });
     let mut rows = database("listing restrictions", rows)?;
@@ -151,12 +162,12 @@ fn set_of(restricted: &[(u64, u64)], slot: u64) -> u64 {
 /// How many templates each set has, counted apart from what is read.
 fn totals(
     sql: &Connection,
-    collection: &CollectionName,
+    of: &CollectionGeneration,
     restricted: &[(u64, u64)],
 ) -> Result<BTreeMap<u64, u64>, StoreError> {
     let all = sql.query_row(
-        "SELECT count(*) FROM templates WHERE collection = ?1",
-        params![collection.as_str()],
+        "SELECT count(*) FROM templates WHERE collection = ?1 AND generation = ?2",
+        params![of.collection.as_str(), of.number],
         |row| row.get::<_, u64>(0),
     );
     let all = database("counting templates", all)?;

@@ -71,11 +71,12 @@ impl KeyCopy {
 
 /// What a backup needs: what tells that two rows are of one key, and what a row says of it. Keys of search snapshots,
 /// which are in no backup, stay out.
-const TABLES: [(&str, &str, &str); 6] = [
+const TABLES: [(&str, &str, &str); 7] = [
     ("roots", "a.id = b.id", "since_ms"),
     ("ring_keys", "a.root = b.root AND a.class = b.class AND a.generation = b.generation", "wrapped"),
     ("subject_keys", "a.subject = b.subject", "wrapped"),
     ("payload_keys", "a.class = b.class AND a.day = b.day", "wrapped"),
+    ("collection_keys", "a.collection = b.collection AND a.generation = b.generation", "wrapped"),
     ("named_keys", "a.name = b.name", "wrapped"),
     ("backup_keys", "a.id = b.id", "wrapped"),
 ];

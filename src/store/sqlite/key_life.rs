@@ -16,7 +16,9 @@ use crate::ids::SubjectId;
 use crate::keys::{Generations, KeyId, KeyRing, Place, Purpose, RingClass, RingKey, RootKey};
 use crate::secret::Entropy;
 use crate::store::StoreError;
+use crate::store::enrolment::CollectionGeneration;
 
+use super::collection_key::{collection_place, collection_row};
 use super::key_note::{self, Note};
 use super::keystore::{backup_place, named_place, payload_place, payload_row, snapshot_place, subject_place};
 use super::{SqliteStore, connect, count, database, files, ring_keys, sealed, truncate_log};
@@ -277,6 +279,7 @@ pub(super) fn lying_under(
         Purpose::Registry => vec![(data, "people", "contact"), (data, "partners", "contact")],
         Purpose::SnapshotKeys => vec![(keys, "snapshot_keys", "wrapped")],
         Purpose::BackupKeys => vec![(keys, "backup_keys", "wrapped")],
+        Purpose::CollectionKeys => vec![(keys, "collection_keys", "wrapped")],
     } {
         let counted = format!(
             "SELECT substr({column}, 1, 4), count(*) FROM {table} WHERE {column} IS NOT NULL GROUP BY 1"
@@ -329,6 +332,15 @@ fn reseal(
             "SELECT id, 0, wrapped FROM backup_keys",
             "UPDATE backup_keys SET wrapped = ?3 WHERE id = ?1 AND ?2 = 0",
             |id: [u8; 16], _: i64, seal| seal(backup_place(&id)),
+        ),
+        Purpose::CollectionKeys => work.all(
+            keys,
+            "SELECT collection, generation, wrapped FROM collection_keys",
+            "UPDATE collection_keys SET wrapped = ?3 WHERE collection = ?1 AND generation = ?2",
+            |collection: String, number: u32, seal| {
+                let of = CollectionGeneration { collection: super::name(&collection)?, number };
+                seal(collection_place(&collection_row(&of)))
+            },
         ),
         Purpose::Registry => {
             let people = work.all(

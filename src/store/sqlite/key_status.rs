@@ -133,9 +133,11 @@ const fn purpose_of(class: RingClass) -> &'static str {
         RingClass::Sealing(Purpose::Registry) => "seals contacts",
         RingClass::Sealing(Purpose::SnapshotKeys) => "wraps the keys of search snapshots",
         RingClass::Sealing(Purpose::BackupKeys) => "wraps the keys of backups",
+        RingClass::Sealing(Purpose::CollectionKeys) => {
+            "wraps the keys of collections, which protect templates and seal them"
+        }
         RingClass::Tags => "makes searchable tags",
         RingClass::Pseudonyms => "makes pseudonyms of source ids",
-        RingClass::Transforms => "protects templates",
         RingClass::Store => "ties the two databases together",
     }
 }

@@ -1,6 +1,6 @@
 //! Wrapped keys in a database of their own: see `key_migrations/`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,9 +9,10 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use crate::audit::backup::BackupId;
 use crate::clock::Timestamp;
 use crate::ids::SubjectId;
-use crate::keys::{DataKey, KeyRing, LogSigner, Place, Purpose, RootKey, SealingKey};
+use crate::keys::{CollectionKey, DataKey, KeyRing, LogSigner, Place, Purpose, RootKey, SealingKey};
 use crate::secret::Entropy;
 use crate::store::StoreError;
+use crate::store::enrolment::CollectionGeneration;
 
 use super::key_copy::KeyCopy;
 use super::ring_keys::{self, Founded};
@@ -23,6 +24,8 @@ pub(super) struct KeyStore {
     pub(super) ring: Arc<KeyRing>,
     pub(super) sql: Mutex<Connection>,
     payload_keys: Mutex<PayloadKeys>,
+    /// Those of collections are few, and used for every template.
+    pub(super) collection_keys: Mutex<BTreeMap<CollectionGeneration, Arc<CollectionKey>>>,
     /// Beside the backups, where there are any.
     copy: Option<KeyCopy>,
 }
@@ -41,7 +44,8 @@ impl KeyStore {
         super::migrate(&mut sql, &super::key_schema::migrations::runner().set_grouped(true))?;
         let ring = ring_keys::open(&mut sql, root, founded, now, entropy)?;
         let copy = copy.map(|copy| KeyCopy::open(copy, path)).transpose()?;
-        Ok(Self { ring: Arc::new(ring), sql: Mutex::new(sql), payload_keys: Mutex::default(), copy })
+        let (payload_keys, collection_keys) = (Mutex::default(), Mutex::default());
+        Ok(Self { ring: Arc::new(ring), sql: Mutex::new(sql), payload_keys, collection_keys, copy })
     }
 
     /// The copy beside the backups.
@@ -50,7 +54,7 @@ impl KeyStore {
     }
 
     /// Changes wrapped keys that are destroyed here and, after that, in the copy.
-    fn destroyed(
+    pub(super) fn destroyed(
         &self,
         sql: &Connection,
         doing: &'static str,

@@ -6,6 +6,7 @@
 mod backup;
 mod change;
 mod chunks;
+mod collection_key;
 mod day_key;
 mod disclosure;
 mod disclosure_row;
@@ -31,6 +32,7 @@ mod readers;
 mod record;
 mod recovery;
 mod release;
+mod renewal;
 mod rewrite;
 mod ring_keys;
 mod service;
@@ -52,11 +54,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::authz::Permit;
 use crate::clock::{Clock, Timestamp};
-use crate::ids::{CollectionName, SubjectId};
+use crate::ids::SubjectId;
 use crate::keys::{RootKey, SealError, Sealed};
 use crate::secret::{Entropy, EntropyAhead};
 
 use super::backup::BackupPlace;
+use super::enrolment::CollectionGeneration;
 use super::{Chunk, Store, StoreError, StoreKeys};
 use backup::Backups;
 pub use backup::{BackupRestored, Behind, backup_check, backup_restore};
@@ -153,7 +156,7 @@ impl SqliteStore {
     async fn erasure_finish(
         &self,
         subject: SubjectId,
-        slots: Vec<(CollectionName, u64)>,
+        slots: Vec<(CollectionGeneration, u64)>,
     ) -> Result<(), StoreError> {
         self.context.keys.subject_key_destroy(&subject)?;
         self.snapshots_forget(slots).await?;

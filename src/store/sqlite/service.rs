@@ -19,11 +19,13 @@ use crate::store::backup::{BackupBegun, BackupMade};
 use crate::store::change::{Ended, Found, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
 use crate::store::disclosure::{Decided, FieldValue, ReleaseTerms, Requested, Stepped};
 use crate::store::enrolment::{
-    BatchStarted, CollectionNew, Erased, InOrder, Line, Loaded, RestrictionNew, RestrictionSet,
+    BatchStarted, CollectionFound, CollectionGeneration, CollectionNew, Erased, InOrder, Line, Loaded,
+    RestrictionNew, RestrictionSet,
 };
 use crate::store::log::{Consistency, ExportPlan, Read};
 use crate::store::query::AskedUnder;
 use crate::store::receipt::Ticket;
+use crate::store::renewal::{Renewal, RenewalStep};
 use crate::store::snapshot::{GalleryRead, Served, SnapshotBegun, SnapshotNew, Snapshots};
 use crate::store::{
     AuditReceipt, Batch, BatchNew, Bundled, Case, CaseFilter, ChangeEnd, ChangeNew, ChangeRecord, Chunk,
@@ -39,7 +41,7 @@ use super::query::Recording;
 use super::writer::UNLOGGED;
 use super::{
     SqliteStore, backup, change, disclosure, disclosure_row, disposal, enrolment, export, gallery, holder,
-    log, query, snapshot, witness,
+    log, query, renewal, snapshot, witness,
 };
 
 #[async_trait]
@@ -105,8 +107,36 @@ impl Store for SqliteStore {
         self.readers.read(move |sql| holder::policy_get(sql, digest)).await
     }
 
-    async fn collections_sync(&self, collections: Vec<CollectionNew>) -> Result<(), StoreError> {
-        self.writer.unlogged(move |tx| enrolment::collections_sync(tx, &collections)).await
+    async fn collections_sync(
+        &self,
+        collections: Vec<CollectionNew>,
+    ) -> Result<Vec<CollectionFound>, StoreError> {
+        self.writer.unlogged(move |tx| renewal::collections_sync(tx, &collections)).await
+    }
+
+    async fn renewal_step(&self, step: Renewal) -> Result<RenewalStep, StoreError> {
+        self.renewal_move(step).await
+    }
+
+    async fn renewal_end(&self, collection: CollectionName) -> Result<bool, StoreError> {
+        // What a crash from here on leaves is done by the next call of `renewals_finish`.
+        self.writer.unlogged(move |tx| renewal::end(tx, &collection)).await
+    }
+
+    async fn renewals_finish(&self) -> Result<u32, StoreError> {
+        let used = self.readers.read(renewal::oldest_used).await?;
+        let context = std::sync::Arc::clone(&self.context);
+        let destroyed = tokio::task::spawn_blocking(move || {
+            used.into_iter().try_fold(0_usize, |sum, (collection, oldest)| {
+                let destroyed = context.keys.collection_keys_destroy(&collection, oldest)?;
+                Ok::<_, StoreError>(sum.saturating_add(destroyed))
+            })
+        });
+        let destroyed = destroyed.await.map_err(|_| StoreError::Closed)??;
+        if destroyed > 0 {
+            self.log_truncate().await?;
+        }
+        Ok(u32::try_from(destroyed).unwrap_or(u32::MAX))
     }
 
     async fn change_propose(
@@ -272,11 +302,11 @@ impl Store for SqliteStore {
 
     async fn gallery_read(
         &self,
-        collection: CollectionName,
+        generation: CollectionGeneration,
         snapshots: Snapshots,
         pages: Sender<Vec<Served>>,
     ) -> Result<GalleryRead, StoreError> {
-        let name = collection.clone();
+        let name = generation.clone();
         if snapshots == Snapshots::Destroyed {
             self.with_snapshots(move |context, folder| {
                 let ranges = folder.counts(&name).into_keys();
@@ -287,43 +317,48 @@ impl Store for SqliteStore {
         let (context, folder) =
             (std::sync::Arc::clone(&self.context), std::sync::Arc::clone(&self.snapshots));
         let reading =
-            self.readers.read(move |sql| gallery::read(&context, &folder, sql, &collection, &pages)).await?;
+            self.readers.read(move |sql| gallery::read(&context, &folder, sql, &generation, &pages)).await?;
         let gallery::Reading { read, unfit } = reading;
         self.with_snapshots(move |context, folder| folder.destroy(context, &unfit)).await?;
         Ok(read)
     }
 
-    async fn snapshot_counts(&self, collection: CollectionName) -> Result<BTreeMap<u64, u64>, StoreError> {
-        Ok(self.snapshots.counts(&collection))
+    async fn snapshot_counts(
+        &self,
+        generation: CollectionGeneration,
+    ) -> Result<BTreeMap<u64, u64>, StoreError> {
+        Ok(self.snapshots.counts(&generation))
     }
 
     async fn snapshot_begin(
         &self,
-        collection: CollectionName,
+        generation: CollectionGeneration,
         range: u64,
     ) -> Result<Option<SnapshotBegun>, StoreError> {
-        Ok(self.snapshots.begin((collection, range)))
+        Ok(self.snapshots.begin((generation, range)))
     }
 
     async fn snapshot_write(&self, new: SnapshotNew) -> Result<(), StoreError> {
-        let name = new.begun.collection.clone();
+        let name = new.begun.generation.collection.clone();
         // INVARIANT: after the copies were taken. Whatever they hold was committed before, and so is in the database
         // wherever this position is.
-        let (form, position) =
-            self.readers.read(move |sql| Ok((snapshot::form(sql, &name)?, snapshot::position(sql)?))).await?;
-        let form = form.ok_or(StoreError::Damaged { what: "a collection without its row" })?;
-        self.with_snapshots(move |context, folder| folder.write(context, new, form, position)).await
+        let (dimension, position) = self
+            .readers
+            .read(move |sql| Ok((snapshot::dimension(sql, &name)?, snapshot::position(sql)?)))
+            .await?;
+        let dimension = dimension.ok_or(StoreError::Damaged { what: "a collection without its row" })?;
+        self.with_snapshots(move |context, folder| folder.write(context, new, dimension, position)).await
     }
 
-    async fn snapshots_forget(&self, slots: Vec<(CollectionName, u64)>) -> Result<(), StoreError> {
+    async fn snapshots_forget(&self, slots: Vec<(CollectionGeneration, u64)>) -> Result<(), StoreError> {
         if slots.is_empty() {
             return Ok(());
         }
         self.with_snapshots(move |context, folder| folder.slots_gone(context, &slots)).await
     }
 
-    async fn snapshots_keep(&self, collections: Vec<CollectionName>) -> Result<(), StoreError> {
-        self.with_snapshots(move |context, folder| folder.keep_only(context, &collections)).await
+    async fn snapshots_keep(&self, generations: Vec<CollectionGeneration>) -> Result<(), StoreError> {
+        self.with_snapshots(move |context, folder| folder.keep_only(context, &generations)).await
     }
 
     async fn restriction_sets(&self) -> Result<Vec<RestrictionSet>, StoreError> {

@@ -18,6 +18,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::ids::{CollectionName, Digest};
 use crate::secret::random_bytes;
 use crate::store::StoreError;
+use crate::store::enrolment::CollectionGeneration;
 use crate::store::snapshot::{SNAPSHOT_SLOTS, SnapshotBegun, SnapshotNew};
 use crate::telemetry;
 use crate::template::{Compact, Dimension};
@@ -27,8 +28,8 @@ use file::{Head, Opened, Position, Unfit};
 use super::keystore::{KeyStore, SnapshotId};
 use super::{Context, database, private_folder, shown};
 
-/// A collection and a range of its slots: what one file is of.
-pub(super) type SnapshotPlace = (CollectionName, u64);
+/// A collection in one generation and a range of slots: what one file is of.
+pub(super) type SnapshotPlace = (CollectionGeneration, u64);
 
 /// All snapshots of a store.
 pub(super) struct SnapshotFolder {
@@ -54,13 +55,6 @@ struct Begun {
     place: SnapshotPlace,
     /// A template of it was erased since.
     is_spoiled: bool,
-}
-
-/// What a collection is in the database at this moment.
-#[derive(Clone, Copy)]
-pub(super) struct Form {
-    generation: u64,
-    pub(super) dimension: Dimension,
 }
 
 impl SnapshotFolder {
@@ -96,10 +90,10 @@ impl SnapshotFolder {
         Ok(Self { folder, state: Mutex::new(State { kept, begun: None }), over: Condvar::new() })
     }
 
-    /// How many templates each snapshot of a collection holds, by its range.
-    pub(super) fn counts(&self, collection: &CollectionName) -> BTreeMap<u64, u64> {
+    /// How many templates each snapshot of a generation holds, by its range.
+    pub(super) fn counts(&self, generation: &CollectionGeneration) -> BTreeMap<u64, u64> {
         let state = self.state();
-        let own = state.kept.iter().filter(|((name, _), _)| name == collection);
+        let own = state.kept.iter().filter(|((of, _), _)| of == generation);
         own.map(|((_, range), kept)| (*range, kept.count)).collect()
     }
 
@@ -109,16 +103,14 @@ impl SnapshotFolder {
         context: &Context,
         sql: &Connection,
         place: &SnapshotPlace,
-        form: Form,
+        dimension: Dimension,
     ) -> Result<Option<Vec<(u64, Compact)>>, Unfit> {
         if !self.state().kept.contains_key(place) {
             return Ok(None);
         }
         let opened = Opened::open(&self.path(place), &context.keys)?;
-        let Head { collection, generation, dimension, range, .. } = &opened.head;
-        if (collection, range) != (&place.0, &place.1)
-            || (*generation, *dimension) != (form.generation, form.dimension)
-        {
+        let Head { generation, dimension: found, range, .. } = &opened.head;
+        if (generation, *range) != (&place.0, place.1) || *found != dimension {
             return Err(Unfit::Moved);
         }
         if !was_at(sql, &opened.head.position).map_err(|error| Unfit::Keys(Box::new(error)))? {
@@ -133,9 +125,9 @@ impl SnapshotFolder {
         if state.begun.is_some() {
             return None;
         }
-        let (collection, range) = place.clone();
+        let (generation, range) = place.clone();
         state.begun = Some(Begun { place, is_spoiled: false });
-        Some(SnapshotBegun { collection, range, _mark: Box::new(Mark(Arc::clone(self))) })
+        Some(SnapshotBegun { generation, range, _mark: Box::new(Mark(Arc::clone(self))) })
     }
 
     /// Seals and writes a snapshot in place of the one before.
@@ -143,18 +135,17 @@ impl SnapshotFolder {
         &self,
         context: &Context,
         new: SnapshotNew,
-        form: Form,
+        dimension: Dimension,
         position: Position,
     ) -> Result<(), StoreError> {
         let SnapshotNew { templates, begun } = new;
-        let place = (begun.collection.clone(), begun.range);
+        let place = (begun.generation.clone(), begun.range);
         let count = u64::try_from(templates.len()).unwrap_or(u64::MAX);
         if templates.is_empty() {
             return Ok(());
         }
-        let (collection, range) = place.clone();
-        let Form { generation, dimension } = form;
-        let head = Head { collection, generation, dimension, range, count, position };
+        let (generation, range) = place.clone();
+        let head = Head { generation, dimension, range, count, position };
         let entropy = context.entropy.as_ref();
         let id: SnapshotId = random_bytes(entropy)?;
         let key = context.keys.snapshot_key_make(&id, entropy)?;
@@ -201,20 +192,19 @@ impl SnapshotFolder {
     pub(super) fn slots_gone(
         &self,
         context: &Context,
-        slots: &[(CollectionName, u64)],
+        slots: &[(CollectionGeneration, u64)],
     ) -> Result<(), StoreError> {
-        let places = slots.iter().map(|(name, slot)| (name.clone(), range_of(*slot)));
+        let places = slots.iter().map(|(of, slot)| (of.clone(), range_of(*slot)));
         self.destroy(context, &places.collect())
     }
 
-    /// Destroys the snapshots of other collections than these.
+    /// Destroys the snapshots of other generations than these.
     pub(super) fn keep_only(
         &self,
         context: &Context,
-        collections: &[CollectionName],
+        generations: &[CollectionGeneration],
     ) -> Result<(), StoreError> {
-        let others =
-            self.state().kept.keys().filter(|(name, _)| !collections.contains(name)).cloned().collect();
+        let others = self.state().kept.keys().filter(|(of, _)| !generations.contains(of)).cloned().collect();
         self.destroy(context, &others)
     }
 
@@ -246,8 +236,8 @@ impl SnapshotFolder {
         Ok(())
     }
 
-    fn path(&self, (collection, range): &SnapshotPlace) -> PathBuf {
-        self.folder.join(file_name(collection, *range))
+    fn path(&self, (generation, range): &SnapshotPlace) -> PathBuf {
+        self.folder.join(file_name(generation, *range))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -291,16 +281,16 @@ pub(super) const fn range_of(slot: u64) -> u64 {
     slot.wrapping_div(SNAPSHOT_SLOTS.get())
 }
 
-/// What a collection is; `None` when the store does not know it.
-pub(super) fn form(sql: &Connection, collection: &CollectionName) -> Result<Option<Form>, StoreError> {
-    let read = "SELECT generation, dimension FROM collections WHERE name = ?1";
-    let row = sql.query_row(read, params![collection.as_str()], |row| Ok((row.get(0)?, row.get(1)?)));
-    let Some((generation, dimension)) = database("reading a collection", row.optional())? else {
-        return Ok(None);
-    };
-    let dimension = Dimension::new(dimension);
-    let dimension = dimension.map_err(|_| StoreError::Damaged { what: "the dimension of a collection" })?;
-    Ok(Some(Form { generation, dimension }))
+/// The dimension of a collection; `None` when the store does not know it.
+pub(super) fn dimension(
+    sql: &Connection,
+    collection: &CollectionName,
+) -> Result<Option<Dimension>, StoreError> {
+    let read = "SELECT dimension FROM collections WHERE name = ?1";
+    let found = sql.query_row(read, params![collection.as_str()], |row| row.get(0)).optional();
+    let Some(found) = database("reading a collection", found)? else { return Ok(None) };
+    let dimension = Dimension::new(found);
+    dimension.map(Some).map_err(|_| StoreError::Damaged { what: "the dimension of a collection" })
 }
 
 /// Where the store stands.
@@ -333,15 +323,15 @@ fn was_at(sql: &Connection, position: &Position) -> Result<bool, StoreError> {
 }
 
 fn placed(opened: Opened, name: &str) -> Result<(SnapshotPlace, Kept), Unfit> {
-    let Head { collection, range, count, .. } = opened.head;
-    if file_name(&collection, range) != name {
+    let Head { generation, range, count, .. } = opened.head;
+    if file_name(&generation, range) != name {
         return Err(Unfit::Moved);
     }
-    Ok(((collection, range), Kept { id: opened.id, count }))
+    Ok(((generation, range), Kept { id: opened.id, count }))
 }
 
-fn file_name(collection: &CollectionName, range: u64) -> String {
-    format!("{}.{range:08}{SEALED_SUFFIX}", collection.as_str())
+fn file_name(of: &CollectionGeneration, range: u64) -> String {
+    format!("{}.{}.{range:08}{SEALED_SUFFIX}", of.collection, of.number)
 }
 
 /// Removes a file, if it is there.

@@ -14,6 +14,7 @@ use crate::store::{BackupError, StoreError};
 use super::super::heads::Heads;
 use super::super::keystore::KeyStore;
 use super::super::recovery::{self, JournalContinued};
+use super::super::renewal;
 use super::super::ring_keys::Founded;
 use super::super::{
     DATABASE_FILE, KEY_STORE_FILE, Parts, connect, durable_name, files, private_folder, shown,
@@ -110,7 +111,12 @@ fn unpack(
     drop(key_store);
     let sealed = folder.join(SEALED_FILE);
     sealed::open_file(&sealed, &staging.join(DATABASE_FILE), (&note.id, &key), note.bytes)?;
-    Ok(Parts::open(staging, root, None, clock, entropy)?)
+    let parts = Parts::open(staging, root, None, clock, entropy)?;
+    // Its templates lie under keys that were destroyed when the collection was renewed.
+    match renewal::keyless(&parts.context, &parts.sql)? {
+        Some(of) => Err(BackupError::Renewed(of.collection)),
+        None => Ok(parts),
+    }
 }
 
 /// The journals that are behind what was signed, and origins that are not known.

@@ -8,7 +8,7 @@ use crate::authz::{About, Action};
 use crate::clock::Clock;
 use crate::ids::{BatchId, RequestId};
 use crate::store::Store;
-use crate::store::conformance::{Bench, OFFICIAL, collection};
+use crate::store::conformance::{Bench, OFFICIAL, collection, first_generation};
 use crate::store::enrolment::{BatchNew, BatchStarted, ChunksDone, Line};
 use crate::store::receipt::Ticket;
 use crate::store::sqlite::SqliteStore;
@@ -41,6 +41,7 @@ async fn chunk(bench: &Bench, batch: BatchId, first_row: u64, people: &[&str]) -
     };
     let chunk = Chunk {
         batch,
+        generation: first_generation(),
         first_row,
         rows: u32::try_from(people.len()).unwrap(),
         content: bench.keys.content_digest(format!("{first_row} {people:?}").as_bytes()),

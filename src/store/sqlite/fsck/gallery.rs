@@ -1,13 +1,16 @@
 //! What is sealed of people and runs of enrolment: it opens in its place, and counters are those of the entries.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 use rusqlite::{OptionalExtension, params};
 
 use crate::authz::PayloadClass;
 use crate::clock::Timestamp;
 use crate::ids::{BatchId, FieldName, SubjectId};
-use crate::keys::DataKey;
+use crate::keys::{CollectionKey, DataKey};
 use crate::store::StoreError;
+use crate::store::enrolment::CollectionGeneration;
 use crate::template::Protected;
 
 use super::super::database;
@@ -22,8 +25,15 @@ struct Subject {
     number: u64,
     id: SubjectId,
     key: Option<DataKey>,
-    templates: Vec<(i64, Vec<u8>, i64)>,
+    templates: Vec<(Slot, Vec<u8>)>,
     fields: Vec<(String, Vec<u8>)>,
+}
+
+/// Where a template lies, and what it should be of.
+struct Slot {
+    number: i64,
+    generation: Option<CollectionGeneration>,
+    dimension: i64,
 }
 
 /// Opens every template and every field of a record.
@@ -35,6 +45,7 @@ pub(super) fn compare(
 ) -> Result<(), StoreError> {
     let mut after: Vec<u8> = Vec::new();
     let mut number = 0;
+    let collections = &view.collection_keys;
     loop {
         let subjects = read(view, &after, number)?;
         let Some(last) = subjects.last() else { break };
@@ -45,7 +56,8 @@ pub(super) fn compare(
             report.counts.templates += u64::try_from(templates).unwrap_or_default();
             report.counts.fields += u64::try_from(fields).unwrap_or_default();
         }
-        let faults: Vec<(FaultPlace, String)> = subjects.par_iter().flat_map_iter(faults_of).collect();
+        let faults = subjects.par_iter().flat_map_iter(|subject| faults_of(subject, collections));
+        let faults: Vec<(FaultPlace, String)> = faults.collect();
         for (place, what) in faults {
             report.fault(place, what);
         }
@@ -75,12 +87,19 @@ fn read(view: &View, after: &[u8], number: u64) -> Result<Vec<Subject>, StoreErr
             let templates = view
                 .sql
                 .prepare_cached(
-                    "SELECT t.slot, t.template, coalesce(c.dimension, 0)
+                    "SELECT t.slot, t.template, coalesce(c.dimension, 0), t.collection, t.generation
                      FROM templates t LEFT JOIN collections c ON c.name = t.collection WHERE t.subject = ?1",
                 )
                 .and_then(|mut statement| {
                     statement
-                        .query_map(params![id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+                        .query_map(params![id.as_bytes()], |row| {
+                            let (collection, number) = (row.get::<_, String>(3)?, row.get::<_, u32>(4)?);
+                            let collection = collection.parse().ok();
+                            let generation =
+                                collection.map(|collection| CollectionGeneration { collection, number });
+                            let (number, dimension) = (row.get(0)?, row.get(2)?);
+                            Ok((Slot { number, generation, dimension }, row.get(1)?))
+                        })?
                         .collect::<Result<Vec<_>, _>>()
                 });
             let fields = view
@@ -102,17 +121,24 @@ fn read(view: &View, after: &[u8], number: u64) -> Result<Vec<Subject>, StoreErr
         .collect()
 }
 
-fn faults_of(subject: &Subject) -> Vec<(FaultPlace, String)> {
+fn faults_of(
+    subject: &Subject,
+    collections: &BTreeMap<CollectionGeneration, CollectionKey>,
+) -> Vec<(FaultPlace, String)> {
     let Some(key) = &subject.key else { return Vec::new() };
     let mut faults = Vec::new();
-    for (slot, sealed, dimension) in &subject.templates {
-        let slot_bytes = u64::try_from(*slot).unwrap_or_default().to_be_bytes();
-        let place = || FaultPlace::Row { table: "templates", row: format!("slot {slot}") };
-        let plain = key.sealing().open(template_place(&slot_bytes), sealed);
+    for (slot, sealed) in &subject.templates {
+        let slot_bytes = u64::try_from(slot.number).unwrap_or_default().to_be_bytes();
+        let place = || FaultPlace::Row { table: "templates", row: format!("slot {}", slot.number) };
+        let Some(collection) = slot.generation.as_ref().and_then(|of| collections.get(of)) else {
+            faults.push((place(), "the key of its collection is not there or does not open".to_owned()));
+            continue;
+        };
+        let plain = collection.template_key(key).open(template_place(&slot_bytes), sealed);
         match plain.map(|plain| Protected::from_bytes(plain.expose())) {
             Err(error) => faults.push((place(), format!("it does not open in its place: {error}"))),
             Ok(Err(error)) => faults.push((place(), format!("it is none: {error}"))),
-            Ok(Ok(template)) if i64::from(template.dimension().get()) != *dimension => {
+            Ok(Ok(template)) if i64::from(template.dimension().get()) != slot.dimension => {
                 faults.push((place(), "it is not of the dimension of its collection".to_owned()));
             }
             Ok(Ok(_)) => {}
@@ -161,7 +187,7 @@ pub(super) fn batches(view: &View, history: &History, report: &mut FsckReport) -
                 FROM batches b LEFT JOIN batch_chunks c ON c.batch = b.id";
     let mut statement = database("reading batches", view.sql.prepare(read))?;
     let mut rows = database("reading batches", statement.query([]))?;
-    let mut seen = std::collections::BTreeMap::new();
+    let mut seen = BTreeMap::new();
     while let Some(row) = database("reading batches", rows.next())? {
         let read = || -> Result<_, rusqlite::Error> {
             let named: (Vec<u8>, String, String, Vec<u8>) =

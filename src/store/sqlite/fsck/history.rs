@@ -30,6 +30,8 @@ pub(super) struct History {
     /// By change, its entries.
     pub(super) changes: BTreeMap<ChangeId, Vec<Of>>,
     pub(super) batches: BTreeMap<BatchId, BatchSaid>,
+    /// By collection.
+    pub(super) renewals: BTreeMap<String, Renewals>,
     /// The heads that the holder's journal states, as long as nobody compared them.
     pub(super) heads: Vec<HeadStated>,
     /// All of them: partner, size and entry, and when.
@@ -53,6 +55,13 @@ pub(super) struct Added {
     pub(super) role: String,
     /// By which change; the founding had none.
     pub(super) change: Option<ChangeId>,
+}
+
+/// How often a collection began to be renewed, and was.
+#[derive(Default, Clone, Copy)]
+pub(super) struct Renewals {
+    pub(super) begun: i64,
+    pub(super) ended: i64,
 }
 
 /// An entry of a change.
@@ -101,6 +110,7 @@ impl History {
             | Kind::PartnerRestored
             | Kind::PayloadsDisposed
             | Kind::LogKeyChanged
+            | Kind::CollectionRenewing
             | Kind::PersonRestored => self.held = Some((confirmed, index, event.clone())),
             Kind::PersonSuspended if event.text_of(Fact::Detail).is_none() => {
                 self.people_suspended.extend(text(event, Fact::Person).map(|name| (name, true)));
@@ -116,6 +126,10 @@ impl History {
                 let head = stated_head(tree, index, event);
                 self.stated.insert((head.journal.clone(), head.size, index), event.at);
                 self.heads.push(head);
+            }
+            Kind::CollectionRenewed => {
+                let renewals = self.renewals.entry(text(event, Fact::Collection).unwrap_or_default());
+                renewals.or_default().ended += 1;
             }
             Kind::EnrolmentBatch | Kind::EnrolmentChunk => self.batch(event),
             Kind::FieldViewed if event.fact(Fact::Reason).is_none() => {
@@ -199,6 +213,10 @@ impl History {
             }
             Kind::PolicyActivated => {
                 self.policy_active = event.fact(Fact::ContentDigest).map(<[u8]>::to_vec);
+            }
+            Kind::CollectionRenewing => {
+                let renewals = self.renewals.entry(text(event, Fact::Collection).unwrap_or_default());
+                renewals.or_default().begun += 1;
             }
             Kind::PartnerRestored => {
                 self.partners_suspended.extend(text(event, Fact::Partner).map(|name| (name, false)));

@@ -27,7 +27,8 @@ pub(super) fn of_event(key: &TagKey, event: &Event) -> Option<Vec<Tag>> {
         | Kind::ChangeRejected
         | Kind::ReleaseKeyProven
         | Kind::PayloadsDisposed
-        | Kind::LogKeyChanged => {
+        | Kind::LogKeyChanged
+        | Kind::CollectionRenewing => {
             vec![fact(Domain::Change, Fact::Change)]
         }
         _ => Vec::new(),

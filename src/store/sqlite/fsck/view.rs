@@ -1,6 +1,6 @@
 //! One consistent view of both databases, for reading only.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,10 +8,12 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::authz::PayloadClass;
 use crate::ids::SubjectId;
-use crate::keys::{DataKey, KeyRing, LogSigner, Place, Purpose, RootKey};
+use crate::keys::{CollectionKey, DataKey, KeyRing, LogSigner, Place, Purpose, RootKey};
 use crate::secret::SecretBytes;
 use crate::store::StoreError;
+use crate::store::enrolment::CollectionGeneration;
 
+use super::super::collection_key::{collection_place, collection_row};
 use super::super::day_key;
 use super::super::keystore::{LOG_KEY, named_place, payload_place, payload_row, seed_name, subject_place};
 use super::super::{
@@ -31,6 +33,8 @@ pub(super) struct View {
     pub(super) ring: KeyRing,
     /// The keys of payloads.
     pub(super) payload: PayloadKeys,
+    /// Those of the keys of collections that open.
+    pub(super) collection_keys: BTreeMap<CollectionGeneration, CollectionKey>,
     /// What was disposed of.
     pub(super) disposals: Disposals,
     /// The log's public key; nothing when it does not open.
@@ -116,6 +120,8 @@ impl View {
         let ring = ring_keys::ring(ring_keys::load(&before, &root)?)?;
         drop(root);
         PayloadKeys::read(&before, &ring, &mut payload)?;
+        let mut collection_keys = BTreeMap::new();
+        collection_keys_read(&before, &ring, &mut collection_keys)?;
         drop(before);
         let sql = connect(&data)?;
         check_form(&sql, &schema::migrations::runner())?;
@@ -124,6 +130,7 @@ impl View {
         let keys_sql = connect(&keys)?;
         begin(&keys_sql)?;
         PayloadKeys::read(&keys_sql, &ring, &mut payload)?;
+        collection_keys_read(&keys_sql, &ring, &mut collection_keys)?;
         for (class, day) in &payload.broken {
             let place = FaultPlace::Key(format!("payloads of class {class}, day {day}"));
             report.fault(place, "it does not open; restore the key store from its backup");
@@ -134,7 +141,7 @@ impl View {
             report.fault(FaultPlace::Key(LOG_KEY.to_owned()), what);
         }
         let disposals = Disposals::read(&sql)?;
-        Ok(Self { sql, keys_sql, ring, payload, disposals, log_key })
+        Ok(Self { sql, keys_sql, ring, payload, collection_keys, disposals, log_key })
     }
 
     /// Whether the payload key of a class and a day is there at this moment, not at that of the view.
@@ -161,6 +168,29 @@ impl View {
             DataKey::unwrap(kek, subject_place(subject), &wrapped).ok()
         }))
     }
+}
+
+fn collection_keys_read(
+    sql: &Connection,
+    ring: &KeyRing,
+    into: &mut BTreeMap<CollectionGeneration, CollectionKey>,
+) -> Result<(), StoreError> {
+    let read = "SELECT collection, generation, wrapped FROM collection_keys";
+    let rows = sql.prepare(read).and_then(|mut statement| {
+        let row = |row: &rusqlite::Row<'_>| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?, row.get::<_, Vec<u8>>(2)?))
+        };
+        statement.query_map([], row)?.collect::<Result<Vec<_>, _>>()
+    });
+    for (collection, number, wrapped) in database("reading keys of collections", rows)? {
+        let Ok(collection) = collection.parse() else { continue };
+        let of = CollectionGeneration { collection, number };
+        let (row, kek) = (collection_row(&of), ring.sealing(Purpose::CollectionKeys));
+        if let Ok(key) = CollectionKey::unwrap(kek, collection_place(&row), &wrapped) {
+            into.insert(of, key);
+        }
+    }
+    Ok(())
 }
 
 /// A connection that can't write, whatever happens.

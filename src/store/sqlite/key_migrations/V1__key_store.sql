@@ -43,6 +43,16 @@ CREATE TABLE named_keys (
     wrapped  BLOB    NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- One secret for each collection and generation: of its transform, and a part of what seals its templates. An older one
+-- than is in use is destroyed, and with it all that lies in old copies.
+CREATE TABLE collection_keys (
+    collection TEXT    NOT NULL,
+    generation INTEGER NOT NULL CHECK (generation > 0),
+    since_ms   INTEGER NOT NULL,
+    wrapped    BLOB    NOT NULL,
+    PRIMARY KEY (collection, generation)
+) STRICT, WITHOUT ROWID;
+
 -- One key for each file of search snapshots: without it the file, and every copy of it, opens no more.
 CREATE TABLE snapshot_keys (
     id      BLOB PRIMARY KEY CHECK (length(id) = 16),

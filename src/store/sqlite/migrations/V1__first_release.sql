@@ -159,11 +159,14 @@ CREATE TABLE release_key_challenges (
 
 -- The gallery --------------------------------------------------------------------------------------------
 
+-- `generation`: of the transform that templates get. `renews`: the one that is being left; its templates move to the newer
+-- one, and what is new goes there at once.
 CREATE TABLE collections (
     name       TEXT PRIMARY KEY,
     scheme     TEXT    NOT NULL,
     dimension  INTEGER NOT NULL,
-    generation INTEGER NOT NULL
+    generation INTEGER NOT NULL,
+    renews     INTEGER CHECK (renews < generation)
 ) STRICT, WITHOUT ROWID;
 
 -- A set of restrictions is the unit that search keeps apart; 0 is the empty set.
@@ -187,11 +190,12 @@ CREATE TABLE templates (
     slot       INTEGER PRIMARY KEY AUTOINCREMENT,
     subject    BLOB NOT NULL REFERENCES subjects (id) ON DELETE CASCADE,
     collection TEXT NOT NULL REFERENCES collections (name),
+    generation INTEGER NOT NULL,
     template   BLOB NOT NULL
 ) STRICT;
-CREATE INDEX templates_by_subject ON templates (subject, collection);
+CREATE INDEX templates_by_subject ON templates (subject, collection, generation);
 -- A start lists the slots of a collection, and reads no row of those that a snapshot holds.
-CREATE INDEX templates_by_collection ON templates (collection);
+CREATE INDEX templates_by_collection ON templates (collection, generation);
 
 CREATE TABLE records (
     subject BLOB NOT NULL REFERENCES subjects (id) ON DELETE CASCADE,

@@ -23,6 +23,7 @@ use crate::ids::{CollectionName, Digest};
 use crate::keys::{DataKey, Place, SEAL_OVERHEAD_BYTES};
 use crate::secret::Entropy;
 use crate::store::StoreError;
+use crate::store::enrolment::CollectionGeneration;
 use crate::store::snapshot::SNAPSHOT_SLOTS;
 use crate::template::{Compact, Dimension};
 
@@ -32,10 +33,8 @@ use super::super::sealed;
 /// What a file is bound to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Head {
-    /// The collection.
-    pub(super) collection: CollectionName,
-    /// The generation of the transform that its templates were turned by.
-    pub(super) generation: u64,
+    /// The collection, and the generation of the transform that its templates were turned by.
+    pub(super) generation: CollectionGeneration,
     /// The components of a template.
     pub(super) dimension: Dimension,
     /// The range of slots.
@@ -215,8 +214,8 @@ fn whole(read: io::Result<()>) -> Result<(), Unfit> {
 
 fn head_encode(head: &Head) -> Result<Vec<u8>, StoreError> {
     let record = RecordWriter::new(HEAD_DOMAIN)
-        .text(1, head.collection.as_str())
-        .u64(2, head.generation)
+        .text(1, head.generation.collection.as_str())
+        .u64(2, u64::from(head.generation.number))
         .u64(3, u64::from(head.dimension.get()))
         .u64(4, head.range)
         .u64(5, head.count)
@@ -229,8 +228,10 @@ fn head_encode(head: &Head) -> Result<Vec<u8>, StoreError> {
 fn head_decode(bytes: &[u8]) -> Option<Head> {
     let mut record = RecordReader::parse(HEAD_DOMAIN, bytes).ok()?;
     let head = Head {
-        collection: CollectionName::parse(record.text(1).ok()??).ok()?,
-        generation: record.u64(2).ok()??,
+        generation: CollectionGeneration {
+            collection: CollectionName::parse(record.text(1).ok()??).ok()?,
+            number: record.u64(2).ok()??.try_into().ok()?,
+        },
         dimension: Dimension::new(record.u64(3).ok()??).ok()?,
         range: record.u64(4).ok()??,
         count: record.u64(5).ok()??,

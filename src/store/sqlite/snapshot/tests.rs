@@ -23,6 +23,10 @@ fn collection() -> CollectionName {
     "watch-face".parse().unwrap()
 }
 
+fn first() -> CollectionGeneration {
+    CollectionGeneration { collection: collection(), number: 1 }
+}
+
 /// A founded store and what is asked of it here.
 struct Site {
     folder: tempfile::TempDir,
@@ -87,8 +91,7 @@ impl Site {
         let context = Arc::clone(&self.store().context);
         let (pages, found) = mpsc::channel(100);
         let reading = self.store().readers.read(move |sql| {
-            super::super::gallery::read(&context, &empty, sql, &collection(), &pages)
-                .map(|reading| reading.read)
+            super::super::gallery::read(&context, &empty, sql, &first(), &pages).map(|reading| reading.read)
         });
         assert_eq!(reading.await.unwrap().from_snapshots, 0);
         gathered(found).await
@@ -96,7 +99,7 @@ impl Site {
 
     /// Writes the snapshot of the first range, with what the rows hold, as the gate does with the gallery's.
     async fn write(&self) {
-        let begun = self.store().snapshot_begin(collection(), 0).await.unwrap().unwrap();
+        let begun = self.store().snapshot_begin(first(), 0).await.unwrap().unwrap();
         let new = SnapshotNew { templates: self.copies().await, begun };
         self.store().snapshot_write(new).await.unwrap();
     }
@@ -107,7 +110,7 @@ impl Site {
     }
 
     fn file(&self) -> PathBuf {
-        self.folder.path().join(SNAPSHOTS_FOLDER).join("watch-face.00000000.sealed")
+        self.folder.path().join(SNAPSHOTS_FOLDER).join("watch-face.1.00000000.sealed")
     }
 
     fn keys(&self) -> usize {
@@ -135,7 +138,7 @@ impl Site {
 
 async fn read(store: &SqliteStore, snapshots: Snapshots) -> (GalleryRead, Found) {
     let (pages, found) = mpsc::channel(100);
-    let read = store.gallery_read(collection(), snapshots, pages).await.unwrap();
+    let read = store.gallery_read(first(), snapshots, pages).await.unwrap();
     (read, gathered(found).await)
 }
 
@@ -160,7 +163,7 @@ async fn a_gallery_read_from_its_snapshot_is_the_one_of_the_rows() {
     let (read, rows) = site.read().await;
     assert_eq!((read.from_snapshots, read.from_rows), (0, 5));
     site.write().await;
-    assert_eq!(site.store().snapshot_counts(collection()).await.unwrap(), BTreeMap::from([(0, 5)]));
+    assert_eq!(site.store().snapshot_counts(first()).await.unwrap(), BTreeMap::from([(0, 5)]));
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(site.file().parent().unwrap()), mode(&site.file())), (0o700, 0o600));
     for _ in 0..2 {
@@ -223,9 +226,9 @@ async fn a_template_that_was_enrolled_again_is_in_no_snapshot() {
     site.write().await;
     let (_, before) = site.read().await;
     site.enrol(2, 77).await;
-    site.store().snapshots_forget(vec![(collection(), 99_999)]).await.unwrap();
+    site.store().snapshots_forget(vec![(first(), 99_999)]).await.unwrap();
     assert!(site.file().exists(), "that slot is not of this range");
-    site.store().snapshots_forget(vec![(collection(), 2)]).await.unwrap();
+    site.store().snapshots_forget(vec![(first(), 2)]).await.unwrap();
     assert!(!site.file().exists() && site.keys() == 0, "it held the template from before");
     let (read, found) = site.read().await;
     assert_eq!((read.from_rows, found.keys().copied().collect::<Vec<_>>()), (3, vec![1, 3, 4]));
@@ -269,8 +272,8 @@ async fn a_snapshot_is_destroyed_when_nothing_of_it_is_left() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_erasure_waits_for_a_snapshot_that_is_being_written_and_lets_it_go() {
     let site = Site::with_people(3).await;
-    let begun = site.store().snapshot_begin(collection(), 0).await.unwrap().unwrap();
-    assert!(site.store().snapshot_begin(collection(), 0).await.unwrap().is_none(), "one at a time");
+    let begun = site.store().snapshot_begin(first(), 0).await.unwrap().unwrap();
+    assert!(site.store().snapshot_begin(first(), 0).await.unwrap().is_none(), "one at a time");
     let new = SnapshotNew { templates: site.copies().await, begun };
     let erasing = site.erase(2);
     tokio::pin!(erasing);
@@ -282,10 +285,10 @@ async fn an_erasure_waits_for_a_snapshot_that_is_being_written_and_lets_it_go() 
     let left = std::fs::read_dir(site.file().parent().unwrap()).unwrap().count();
     assert_eq!((left, site.keys()), (0, 0), "neither the file nor the unfinished one may be left");
     // Another range is nobody's business.
-    let other = site.store().snapshot_begin(collection(), 1).await.unwrap().unwrap();
+    let other = site.store().snapshot_begin(first(), 1).await.unwrap().unwrap();
     site.erase(1).await;
     drop(other);
-    assert!(site.store().snapshot_begin(collection(), 1).await.unwrap().is_some());
+    assert!(site.store().snapshot_begin(first(), 1).await.unwrap().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -352,16 +355,16 @@ async fn a_snapshot_of_another_store_or_range_is_not_read() {
     assert_eq!(found, rows);
     site.write().await;
     site.closed(|site| {
-        std::fs::rename(site.file(), site.file().with_file_name("watch-face.00000001.sealed")).unwrap();
+        std::fs::rename(site.file(), site.file().with_file_name("watch-face.1.00000001.sealed")).unwrap();
     });
     site.opened();
     assert_eq!(site.keys(), 0, "under another name it is nobody's");
     assert_eq!(site.read().await.1, rows);
     // And of a collection that is no longer searched.
     site.write().await;
-    site.store().snapshots_keep(vec![collection()]).await.unwrap();
+    site.store().snapshots_keep(vec![first()]).await.unwrap();
     assert!(site.file().exists());
-    site.store().snapshots_keep(vec!["voice".parse().unwrap()]).await.unwrap();
+    site.store().snapshots_keep(vec![CollectionGeneration { number: 2, ..first() }]).await.unwrap();
     assert!(!site.file().exists() && site.keys() == 0);
 }
 
@@ -407,13 +410,15 @@ async fn an_older_snapshot_serves_a_newer_store_and_a_newer_one_never_an_older_s
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_snapshot_of_another_form_of_its_collection_is_not_read() {
-    let site = Site::with_people(2).await;
+async fn a_snapshot_is_not_read_as_one_of_another_generation() {
+    let mut site = Site::with_people(2).await;
     site.write().await;
-    let sql = Connection::open(&files(site.folder.path())[0]).unwrap();
-    sql.execute("UPDATE collections SET generation = 2", []).unwrap();
-    let (read, found) = site.read().await;
-    assert_eq!((read.from_snapshots, read.from_rows, found.len()), (0, 2, 2));
+    let renamed = site.file().with_file_name("watch-face.2.00000000.sealed");
+    site.closed(|site| std::fs::rename(site.file(), &renamed).unwrap());
+    site.opened();
+    let next = CollectionGeneration { number: 2, ..first() };
+    assert!(site.store().snapshot_counts(next).await.unwrap().is_empty());
+    assert!(!renamed.exists() && site.keys() == 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -430,7 +435,7 @@ async fn a_reader_that_is_gone_ends_the_reading() {
     let site = Site::with_people(1).await;
     let (pages, found) = mpsc::channel(1);
     drop(found);
-    let read = site.store().gallery_read(collection(), Snapshots::Used, pages).await;
+    let read = site.store().gallery_read(first(), Snapshots::Used, pages).await;
     assert!(matches!(read.err(), Some(StoreError::Closed)));
 }
 
@@ -481,7 +486,7 @@ impl Written {
             .collect();
         let position = Position { origin: "a/b".to_owned(), size: 7, note: Digest::sha256(b"note") };
         let dimension = transform.dimension();
-        let head = Head { collection: collection(), generation: 1, dimension, range: 1, count, position };
+        let head = Head { generation: first(), dimension, range: 1, count, position };
         let (entropy, id) = (SystemEntropy::new(), [5; 16]);
         let key = keys.snapshot_key_make(&id, &entropy).unwrap();
         let path = folder.path().join("a.sealed");

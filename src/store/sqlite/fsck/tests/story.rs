@@ -24,6 +24,7 @@ use crate::ids::{BatchId, ChangeId, Digest, DisclosureId, FieldName, QueryId, Re
 use crate::keys::{ReleaseSecretKey, RootKey, SignatureDomain, SigningKey};
 use crate::secret::{Secret, SystemEntropy, random_bytes};
 use crate::store::change::{self, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
+use crate::store::conformance::first_generation;
 use crate::store::disclosure::{AskSignature, Decided, ReleaseTerms, Released, Requested};
 use crate::store::disposal::Unfinished;
 use crate::store::enrolment::{
@@ -344,6 +345,7 @@ impl Story {
         };
         let chunk = Chunk {
             batch,
+            generation: first_generation(),
             first_row,
             rows: 2,
             content: self.store.keys().content_digest(source.as_bytes()),
