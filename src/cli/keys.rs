@@ -154,8 +154,12 @@ impl Named {
                 Ok(Self::Class(purpose, generation))
             }
             (_, Some(_)) => Err(CliError::Usage(format!(
-                "`{class}` is in every row that was ever made with it, and changes only when a collection is renewed, which this version can't do yet"
+                "`{class}` is in every row that was ever made with it, and stays for the life of the store"
             ))),
+            ("collection", _) => Err(CliError::Usage(
+                "a collection's key takes two people: `onebit change propose renew-collection --collection NAME --reason \"…\"`, while the server runs"
+                    .to_owned(),
+            )),
             ("log" | "log-signing", _) => Err(CliError::Usage(
                 "the log's key takes two people: `onebit change propose log-key --reason \"…\"`, while the server runs"
                     .to_owned(),
@@ -221,8 +225,8 @@ mod tests {
         assert_eq!(Named::parse(&format!("root:{id}")).unwrap(), Named::Root(Some(id)));
         assert_eq!(Named::parse("subject-keys:2").unwrap(), Named::Class(Purpose::SubjectKeys, Some(2)));
         for (text, hint) in [
-            ("tags", "renewed"),
-            ("transforms:1", "renewed"),
+            ("tags", "for the life of the store"),
+            ("collection:watch-face:1", "onebit change propose renew-collection"),
             ("log:00", "onebit change propose log-key"),
             ("release:00", "onebit release-key"),
             ("keys", "onebit keys status"),

@@ -175,19 +175,19 @@ async fn only_an_administrator_makes_a_backup_and_only_where_there_is_a_place() 
     assert!(told.contains("set `backup.folder`"), "{told}");
 }
 
-fn with_backups(people: u64) -> HolderOptions {
+pub(crate) fn with_backups(people: u64) -> HolderOptions {
     HolderOptions::people(people).config("backup", "folder", "backups").config("jobs", "heads_every_s", 3_600)
 }
 
 /// Makes a backup and gives its name.
-fn make(holder: &Holder) -> String {
+pub(crate) fn make(holder: &Holder) -> String {
     let args = ["backup", "make", "--reason", "before the move", "--output", "json"];
     let made = holder.onebit(who::ADMIN, &args).json();
     assert!(made["receipt"].as_str().unwrap().starts_with("c2sp.org/tlog-proof@v1"), "{made:#}");
     made["backup"].as_str().unwrap().to_owned()
 }
 
-fn backups(holder: &Holder) -> Vec<String> {
+pub(crate) fn backups(holder: &Holder) -> Vec<String> {
     let entries = fs::read_dir(holder.path("backups")).unwrap();
     let mut names: Vec<String> = entries
         .map(|entry| entry.unwrap())
@@ -206,13 +206,13 @@ fn verify(holder: &Holder, backup: &Path) -> Output {
     command.output().unwrap()
 }
 
-fn restore(holder: &Holder, name: &str, more: &[&str]) -> Output {
+pub(crate) fn restore(holder: &Holder, name: &str, more: &[&str]) -> Output {
     let mut command = Command::new(ONEBIT);
     command.args(["backup", "restore"]).arg(holder.path("backups").join(name)).args(more);
     command.arg("--config").arg(holder.config()).output().unwrap()
 }
 
-fn words(ran: &Output) -> String {
+pub(crate) fn words(ran: &Output) -> String {
     String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr)
 }
 
@@ -255,7 +255,7 @@ fn subject_keys(path: &Path) -> u64 {
 }
 
 /// The files of the store and of the backups that hold these bytes.
-fn files_with(holder: &Holder, bytes: &[u8]) -> Vec<PathBuf> {
+pub(crate) fn files_with(holder: &Holder, bytes: &[u8]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![holder.store_folder(), holder.path("backups"), holder.heads_folder()];
     while let Some(folder) = folders.pop() {

@@ -231,7 +231,9 @@ async fn keys_of_a_class_are_rotated_and_retired_and_everybody_is_found_as_befor
     let run = |args: &[&str]| {
         output(&mut Command::new(ONEBIT), &[args, &["--config", at, "--because", "two years"]].concat())
     };
-    for class in ["subject-keys", "payload-keys", "named-keys", "registry", "snapshot-keys"] {
+    for class in
+        ["subject-keys", "payload-keys", "named-keys", "registry", "snapshot-keys", "collection-keys"]
+    {
         let ran = run(&["keys", "rotate", class]);
         assert!(ran.status.success(), "{class}: {}", String::from_utf8_lossy(&ran.stderr));
         let (first, second) = (format!("{class}:1"), format!("{class}:2"));
@@ -242,8 +244,9 @@ async fn keys_of_a_class_are_rotated_and_retired_and_everybody_is_found_as_befor
     for (key, hint) in [
         ("subject-keys:2", "is the key that seals"),
         ("subject-keys:1", "there is no key"),
-        ("tags:1", "renewed"),
+        ("tags:1", "for the life of the store"),
         ("log:first", "onebit change propose log-key"),
+        ("collection:watch-face:1", "onebit change propose renew-collection"),
     ] {
         let ran = run(&["keys", "retire", key]);
         let said = String::from_utf8_lossy(&ran.stderr);
@@ -253,7 +256,7 @@ async fn keys_of_a_class_are_rotated_and_retired_and_everybody_is_found_as_befor
     holder.serve().await;
     assert_eq!(answer_about(&holder.channel(who::AU).await, 2).await, Answer::Hit);
     let entries = holder.entries("holder").await;
-    assert_eq!(of_kind(&entries, "key.operation").len(), 10, "five rotations, five ends");
+    assert_eq!(of_kind(&entries, "key.operation").len(), 12, "six rotations, six ends");
     // Beside the running server, without the passphrase: names and numbers alone.
     let shown = status(&config);
     let beneath = |key: &str| {
@@ -261,7 +264,7 @@ async fn keys_of_a_class_are_rotated_and_retired_and_everybody_is_found_as_befor
         keys.iter().find(|one| one["key"] == key).unwrap()["beneath"].as_u64()
     };
     assert_eq!((beneath("subject-keys:2"), beneath("named-keys:2")), (Some(3), Some(1)));
-    assert_eq!(beneath("transforms:1"), None);
+    assert_eq!((beneath("collection:watch-face:1"), beneath("tags:1")), (Some(3), None));
 }
 
 #[tokio::test]

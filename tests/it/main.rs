@@ -39,6 +39,7 @@ mod python;
 mod query;
 mod readme;
 mod receipts;
+mod renewal;
 mod retention;
 mod roles;
 mod samples_gone;

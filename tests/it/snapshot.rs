@@ -135,5 +135,5 @@ fn message(line: &Value) -> &str {
 }
 
 fn file(holder: &Holder) -> PathBuf {
-    holder.store_folder().join("snapshots").join("watch-face.00000000.sealed")
+    holder.store_folder().join("snapshots").join("watch-face.1.00000000.sealed")
 }

@@ -66,6 +66,7 @@ pub fn keys_status(folder: &Path) -> Result<KeysStatus, StoreError> {
     }
     let roots = roots(&keys)?;
     let mut all = ring(&data, &keys, &roots)?;
+    all.extend(collections(&data, &keys)?);
     all.push(log_key(&data, &keys)?);
     all.extend(release_keys(&data)?);
     let unlogged = keys.query_row("SELECT count(*) FROM key_notes", [], |row| row.get(0));
@@ -140,6 +141,33 @@ const fn purpose_of(class: RingClass) -> &'static str {
         RingClass::Pseudonyms => "makes pseudonyms of source ids",
         RingClass::Store => "ties the two databases together",
     }
+}
+
+/// The keys of collections. While one is renewed there are two, and what lies under the older one is left to be done.
+fn collections(data: &Connection, keys: &Connection) -> Result<Vec<Standing>, StoreError> {
+    let read = "SELECT collection, generation, since_ms FROM collection_keys ORDER BY collection, generation";
+    let rows = keys.prepare(read).and_then(|mut statement| {
+        let row =
+            |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?, row.get(2)?));
+        statement.query_map([], row)?.collect::<Result<Vec<_>, _>>()
+    });
+    let standing = |(collection, generation, since): (String, u32, i64)| {
+        let counted = "SELECT (SELECT count(*) FROM templates WHERE collection = ?1 AND generation = ?2),
+                       coalesce((SELECT generation FROM collections WHERE name = ?1), ?2)";
+        let counted =
+            data.query_row(counted, params![collection, generation], |row| Ok((row.get(0)?, row.get(1)?)));
+        let (beneath, newest): (u64, u32) = database("counting templates", counted)?;
+        let (since, in_use) = (Timestamp::from_millis(since), newest == generation);
+        Ok(Standing {
+            key: format!("collection:{collection}:{generation}"),
+            purpose: format!("protects and seals the templates of {collection}"),
+            since: Some(since),
+            beneath: Some(beneath),
+            rank: if in_use { Rank::InUse } else { Rank::Older },
+            due: in_use.then(|| due(since)),
+        })
+    };
+    database("reading keys of collections", rows)?.into_iter().map(standing).collect()
 }
 
 /// The key that signs checkpoints, by the first bytes of its public half's digest, and how often it changed.
