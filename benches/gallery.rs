@@ -11,24 +11,27 @@
 
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use onebit::authz::{Bundle, Role, Standing};
 use onebit::clock::{Clock, SystemClock};
-use onebit::gate::{Caller, ChunkAsk, Credential, Gate, GateParts, QuestionAsk, SubjectAsk};
-use onebit::ids::{BatchId, Digest, RequestId};
+use onebit::gate::{Caller, ChangeAsk, ChunkAsk, Credential, Gate, GateParts, QuestionAsk, SubjectAsk};
+use onebit::ids::{BatchId, ChangeId, Digest, RequestId};
 use onebit::index::{FirstStage, pool};
-use onebit::keys::RootKey;
+use onebit::keys::{RootKey, SignatureDomain, SigningKey};
 use onebit::secret::{Secret, SystemEntropy, random_bytes};
+use onebit::store::change::Change;
 use onebit::store::sqlite::SqliteStore;
 use onebit::store::{Founding, Partner, Person, Store};
 use onebit::telemetry::{self, LogFormat, LogSettings};
 use onebit::template::{Quality, QualityScore, Sample};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use ring::rand::SystemRandom;
+use ring::signature::Ed25519KeyPair;
 use zeroize::Zeroizing;
 
 fn main() {
@@ -109,6 +112,27 @@ async fn change(gate: &Arc<Gate>, templates: u64) {
     .await;
     let written = waits(gate, "their snapshots are written again", async || write_all(gate).await).await;
     println!("{written} snapshots written again");
+    renew(gate).await;
+}
+
+/// Moves every template to another key and transform, as the job does.
+async fn renew(gate: &Arc<Gate>) {
+    let change = Change::RenewCollection("watch-face".parse().expect("a name"));
+    let (id, reason) =
+        (ChangeId::from_bytes(random_bytes(&SystemEntropy::new()).expect("randomness")), "a bench");
+    let digest = onebit::store::change::digest(id, &change, reason);
+    let signed = |who: &str| key_of(who).sign(SignatureDomain::Change, &digest).expect("a signature");
+    let ask = ChangeAsk { id, change, reason: reason.to_owned(), signature: signed(ADMINISTRATOR) };
+    gate.change_propose(&caller(gate, ADMINISTRATOR), ask).await.expect("a proposal");
+    gate.change_confirm(&caller(gate, PRIVACY_OFFICER), id, signed(PRIVACY_OFFICER))
+        .await
+        .expect("a change in effect");
+    waits(
+        gate,
+        "the collection is renewed",
+        async || while gate.renewals_tend().await.expect("steps") > 0 {},
+    )
+    .await;
 }
 
 /// Asks all the time while something is done, and says how long the answers took.
@@ -235,8 +259,27 @@ fn request() -> RequestId {
 }
 
 fn caller(gate: &Gate, name: &str) -> Caller {
-    let key_fingerprint = Digest::sha256(name.as_bytes());
+    let key_fingerprint = Digest::sha256(&public_key(name));
     gate.caller(Credential { spiffe_id: &spiffe_id(name), key_fingerprint }).expect("a caller")
+}
+
+/// Of those who sign, a key; of the others, bytes that nobody signs with.
+fn public_key(name: &str) -> Vec<u8> {
+    match name {
+        ADMINISTRATOR | PRIVACY_OFFICER => key_of(name).public_key().spki_der().to_vec(),
+        _ => name.as_bytes().to_vec(),
+    }
+}
+
+fn key_of(name: &str) -> &'static SigningKey {
+    static KEYS: LazyLock<[SigningKey; 2]> = LazyLock::new(|| {
+        [(); 2].map(|()| {
+            let pair = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("a key");
+            SigningKey::from_pkcs8_der(pair.as_ref()).expect("a key")
+        })
+    });
+    let [administrator, privacy_officer] = &*KEYS;
+    if name == ADMINISTRATOR { administrator } else { privacy_officer }
 }
 
 fn spiffe_id(name: &str) -> String {
@@ -276,7 +319,7 @@ fn founding(templates: u64) -> Founding {
         name: name.parse().expect("a name"),
         role,
         spiffe_id: spiffe_id(name),
-        public_key: name.as_bytes().to_vec(),
+        public_key: public_key(name),
         partner: partner.map(|partner| partner.name.clone()),
         standing: Standing::Active,
         contact: None,
@@ -288,6 +331,8 @@ fn founding(templates: u64) -> Founding {
         people: vec![
             person("intake", Role::EnrolmentSystem, None),
             person("border", Role::PartnerSystem, Some(&partner)),
+            person(ADMINISTRATOR, Role::Administrator, None),
+            person(PRIVACY_OFFICER, Role::PrivacyOfficer, None),
         ],
         partners: vec![partner],
         bundle: bundle(templates),
@@ -329,6 +374,8 @@ fn test_vector() -> String {
 }
 
 const DIMENSION: u16 = 512;
+const ADMINISTRATOR: &str = "ana";
+const PRIVACY_OFFICER: &str = "mere";
 /// What a chunk of the interface has at most.
 const CHUNK: u64 = 256;
 /// The example agreement's, and how many templates the calibration of its scheme carries at that.

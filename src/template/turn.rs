@@ -49,6 +49,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::template::protection::{Resampling, ScoreTable, exchange, unlinkability};
     use crate::template::synthetic;
 
     fn transforms(dimension: u16, first: u8) -> [Arc<Transform>; 2] {
@@ -77,6 +78,45 @@ mod tests {
             let first = synthetic::protected(&values, &turn.from);
             prop_assert!(long.similarity(&first).unwrap().for_calibration() > 1.0 - 1e-5);
         }
+    }
+
+    /// Scores between templates and what renewals make of them: of the same people, and of others.
+    fn scores(keys: impl Fn(u8) -> [Transform; 2]) -> [ScoreTable; 2] {
+        const PEOPLE: u64 = 300;
+        let pairs = 30;
+        let people: Vec<_> =
+            (0..PEOPLE).map(|seed| synthetic::unit(&mut synthetic::rng(seed), 192)).collect();
+        let (mut mated, mut others) = (Vec::new(), Vec::new());
+        for pair in 0..pairs {
+            let [old, new] = keys(pair).map(Arc::new);
+            let before: Vec<_> = people.iter().map(|person| synthetic::protected(person, &old)).collect();
+            let turn = Turn::new(old, new).unwrap();
+            let after: Vec<_> = before.iter().map(|template| turn.apply(template).unwrap()).collect();
+            let score = |a: usize, b: usize| before[a].similarity(&after[b]).unwrap().for_calibration();
+            mated.extend((0..people.len()).map(|nth| score(nth, nth)));
+            others.extend((0..people.len()).map(|nth| score(nth, (nth + 1) % people.len())));
+        }
+        // Person by person, as the tables want them.
+        let by_person = |scores: Vec<f64>| {
+            let people = people.len();
+            let of = |nth: usize| scores.iter().skip(nth).step_by(people).copied().collect::<Vec<_>>();
+            ScoreTable::new(pairs.into(), (0..people).flat_map(of).collect())
+        };
+        [by_person(mated), by_person(others)]
+    }
+
+    #[test]
+    fn a_template_and_its_renewal_are_not_linked_by_their_score() {
+        let resampling = Resampling { rounds: 500, seed: 1 };
+        let [mated, others] =
+            scores(|pair| [synthetic::transform(192, 2 * pair), synthetic::transform(192, 2 * pair + 1)]);
+        let chance = exchange(&mated, &others, resampling);
+        assert!(chance.share > 0.01, "as much by chance in only {} of all exchanges", chance.share);
+        // A renewal to the same key would be noticed.
+        let [mated, others] =
+            scores(|pair| [synthetic::transform(192, pair), synthetic::transform(192, pair)]);
+        let linked = unlinkability(&mated, &others, resampling).d_sys;
+        assert!(linked > 0.99, "{linked}");
     }
 
     #[test]
