@@ -118,6 +118,7 @@ kinds! {
     130 BackupMade "backup.made": "A backup was made.";
     131 CollectionRenewing "collection.renewing": "The templates of a collection begin to move to another generation of its keys.";
     132 CollectionRenewed "collection.renewed": "Every template of a collection is in the newer generation; the keys of the older one are destroyed.";
+    133 CollectionMeasured "collection.measured": "Templates of a collection were read to measure what their protection does.";
 }
 
 impl fmt::Display for Kind {

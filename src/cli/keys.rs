@@ -174,17 +174,17 @@ impl Named {
 }
 
 /// A store that nobody serves meanwhile, with its root key open.
-struct Stopped {
-    config: Config,
-    root: RootKey,
+pub(super) struct Stopped {
+    pub(super) config: Config,
+    pub(super) root: RootKey,
     _lock: std::fs::File,
 }
 
 impl Stopped {
-    fn open(config: &std::path::Path) -> Result<Self, CliError> {
+    pub(super) fn open(config: &std::path::Path) -> Result<Self, CliError> {
         let config = Config::read(config).map_err(unusable)?;
         let lock = server::store_lock(&config.store_folder)
-            .map_err(|error| CliError::because("keys are changed while the server is stopped", error))?;
+            .map_err(|error| CliError::because("this is done while the server is stopped", error))?;
         let root = config
             .root_key
             .open(&process_environment)

@@ -10,6 +10,7 @@ use super::print::OutputOption;
 use crate::clock::SystemClock;
 use crate::keys::SignatureDomain;
 
+mod collection;
 mod input;
 mod measure;
 mod page;
@@ -30,8 +31,8 @@ pub struct ProtectionArgs {
 pub enum ProtectionCommand {
     /// Measures unlinkability and accuracy, runs the attacks, and writes a signed report
     ///
-    /// Takes people who don't exist, or labelled templates, as `onebit calibrate` does. Makes keys of its own from the
-    /// seed; no key of a collection is touched. Works offline.
+    /// Takes people who don't exist, or labelled templates, as `onebit calibrate` does, or the people of a collection.
+    /// Makes keys of its own from the seed; the key of a collection only gives its samples back. Works offline.
     ///
     /// Writes to the folder: `report.json`, `report.html` and `report.sig`, all or none. Files that are there are not
     /// replaced. `docs/protection.md` says how to read them.
@@ -47,7 +48,7 @@ pub struct ReportArgs {
     /// So many people who don't exist, each with two samples
     #[arg(
         long, value_name = "PEOPLE", value_parser = clap::value_parser!(u64).range(4..=20_000),
-        required_unless_present_any = ["templates", "npy", "ark"]
+        required_unless_present_any = ["templates", "npy", "ark", "collection"]
     )]
     pub synthetic: Option<u64>,
     /// How many components the embeddings of `--synthetic` have
@@ -71,6 +72,18 @@ pub struct ReportArgs {
     /// The person is what stands before this character in a source id, as in `speaker-utterance`
     #[arg(long, value_name = "CHARACTER", requires = "scheme")]
     pub source_id_separator: Option<char>,
+    /// The people of a collection of a store whose server is stopped; the log says that they were read
+    #[arg(long, value_name = "NAME", requires = "config", requires = "because", conflicts_with_all = ["synthetic", "templates", "npy", "ark", "scheme"])]
+    pub collection: Option<String>,
+    /// How many of them, in the order of their enrolment
+    #[arg(long, value_name = "PEOPLE", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(4..=20_000), requires = "collection")]
+    pub people: u64,
+    /// The configuration of the store of `--collection`
+    #[arg(long, value_name = "FILE", env = "ONEBIT_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Why the collection is measured, for the log
+    #[arg(long, value_name = "REASON")]
+    pub because: Option<String>,
     /// The scheme of the templates
     #[arg(long, value_name = "NAME", conflicts_with = "synthetic")]
     pub scheme: Option<String>,
@@ -166,4 +179,5 @@ const EXAMPLES: &str = "\
 Examples:
   onebit protection report --synthetic 1000 --key privacy-officer.key.pem --out protection
   onebit protection report --ark segments.ark --labels speakers.csv --scheme voice-256 --key k.pem --out protection
+  onebit protection report --collection watch-face --config onebit.toml --because \"yearly\" --key k.pem --out protection
   onebit protection verify protection --signer privacy-officer.pem";

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::holder::{Holder, HolderOptions, ONEBIT, Who, repository, who};
+use crate::story::{fact, of_kind};
 use crate::voice;
 
 #[test]
@@ -189,6 +190,38 @@ struct Made {
     _folder: TempDir,
     out: std::path::PathBuf,
     said: Output,
+}
+
+#[tokio::test]
+async fn a_collection_is_measured_while_its_server_is_stopped_and_the_log_says_so() {
+    let mut holder = Holder::start(HolderOptions::people(40)).await;
+    let (folder, config) = (TempDir::new().unwrap(), holder.config());
+    let of = ["--collection", "watch-face", "--people", "30", "--key-pairs", "20", "--config"];
+    let of = [&of[..], &[config.to_str().unwrap()]].concat();
+    let run = |holder: &Holder, more: &[&str]| {
+        report(holder, &folder.path().join("out"), &[&of[..], more].concat())
+    };
+    let because = ["--because", "yearly"];
+    assert!(words(&run(&holder, &because)).contains("while the server is stopped"));
+    holder.stop().await;
+    assert!(words(&run(&holder, &[])).contains("--because"));
+    let said = run(&holder, &because);
+    assert!(said.status.success(), "{}", words(&said));
+    let made = fs::read(folder.path().join("out/report.json")).unwrap();
+    let made: Value = serde_json::from_slice(&made).unwrap();
+    let input = &made["input"];
+    assert_eq!((&input["kind"], &input["people"]), (&"collection".into(), &30.into()), "{input}");
+    assert!(input["description"].as_str().unwrap().contains("made up"), "{input}");
+    for row in made["unlinkability"].as_array().unwrap() {
+        assert_eq!(row["mated_scores"], 30 * 20, "{row}");
+        assert!(row["shared_key_d_sys"].as_f64().unwrap() > 0.9, "{row}");
+    }
+    // A template gives its sample back: nothing of the decisions differs from the made-up mates' own.
+    assert_eq!(made["verdict"]["decisions_kept"], true, "{}", made["search"]);
+    holder.serve().await;
+    let entries = holder.entries("holder").await;
+    let [measured] = of_kind(&entries, "collection.measured")[..] else { panic!("one entry") };
+    assert_eq!((fact(measured, "collection"), fact(measured, "reason")), ("watch-face", "yearly"));
 }
 
 impl Made {

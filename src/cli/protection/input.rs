@@ -9,7 +9,7 @@ use ring::digest;
 use super::super::fault::CliError;
 use super::super::labelled::{self, Labelled};
 use super::super::synth::People;
-use super::ReportArgs;
+use super::{ReportArgs, collection};
 use crate::ids::Digest;
 use crate::template::protection::Population;
 use crate::template::{Dimension, TemplateError, Threshold};
@@ -26,13 +26,16 @@ pub(super) enum Origin {
     Synthetic(People),
     /// A file, with its digest, and a scheme; so many samples were left out.
     Samples { name: String, digest: Digest, scheme: String, left_out: u64 },
+    /// A collection of a store, with its generation; made-up second samples where nobody has two.
+    Collection { name: String, scheme: String, made_up_mates: bool },
 }
 
 /// Reads the samples, or makes the people up.
 pub(super) fn read(args: &ReportArgs) -> Result<Input, CliError> {
-    let input = match args.synthetic {
-        Some(people) => synthetic(args, people)?,
-        None => samples(args)?,
+    let input = match (args.synthetic, &args.collection) {
+        (Some(people), _) => synthetic(args, people)?,
+        (None, Some(name)) => collection::read(args, name)?,
+        (None, None) => samples(args)?,
     };
     let left_out = match &input.origin {
         Origin::Samples { left_out, .. } if *left_out > 0 => {

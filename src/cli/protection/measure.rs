@@ -124,6 +124,22 @@ impl<'a> Measurement<'a> {
                 Some(digest.to_string()),
                 *left_out,
             ),
+            Origin::Collection { name, scheme, made_up_mates } => (
+                "collection",
+                format!(
+                    "{samples} samples of {people} people of the collection `{name}`, scheme `{scheme}`, {dimension} \
+                     components, as their templates give them back{}",
+                    if *made_up_mates {
+                        format!(
+                            "; nobody has two, so that everybody has a second one at a cosine of {MATE_COSINE}, made up"
+                        )
+                    } else {
+                        String::new()
+                    }
+                ),
+                None,
+                0,
+            ),
         };
         About {
             kind,

@@ -19,6 +19,7 @@ use crate::template::Turn;
 use super::disposal::Taken;
 use super::enrolment::{next_slot, template_open, template_place};
 use super::tx::Tx;
+use super::writer::UNLOGGED;
 use super::{Context, SqliteStore, database, holder, name, opened, sealed};
 
 /// Makes the collections of the active rules known, and says what there is of each.
@@ -253,6 +254,28 @@ impl Move {
 }
 
 impl SqliteStore {
+    /// Enters that templates of a collection are read by whoever holds the store, to measure what protects them.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing may be read.
+    pub async fn collection_measured(
+        &self,
+        collection: &CollectionName,
+        because: &str,
+    ) -> Result<(), StoreError> {
+        self.key_notes_enter().await?;
+        let (collection, because) = (collection.clone(), because.to_owned());
+        let entered = self.writer.logged(move |tx| {
+            let policy = holder::policy_active(tx.sql)?;
+            let event = tx
+                .system_event(Kind::CollectionMeasured, policy)
+                .text(Fact::Collection, collection.as_str())
+                .text(Fact::Reason, &because);
+            tx.enter_private(&event, &[]).map(|_| ())
+        });
+        entered.await?.open().map(|_| ()).map_err(|_| UNLOGGED)
+    }
+
     /// Moves some templates; see [`crate::store::Store::renewal_step`].
     pub(super) async fn renewal_move(&self, step: Renewal) -> Result<RenewalStep, StoreError> {
         let context = Arc::clone(&self.context);

@@ -57,6 +57,44 @@ impl Population {
         Ok(())
     }
 
+    /// Adds what a template of the person with this number was made of, as near as 16 bits a component tell it: whoever
+    /// has a collection's transform can turn its templates back.
+    ///
+    /// # Errors
+    /// [`TemplateError::Transform`] when the transform has another dimension than the population, and
+    /// [`TemplateError::Incomparable`] when the template has.
+    pub fn add_protected(
+        &mut self,
+        person: usize,
+        template: &Protected,
+        transform: &Transform,
+    ) -> Result<(), TemplateError> {
+        if transform.dimension() != self.dimension {
+            return Err(TemplateError::Transform { expected: self.dimension, given: transform.dimension() });
+        }
+        if template.dimension() != self.dimension {
+            return Err(TemplateError::Incomparable(self.dimension, template.dimension()));
+        }
+        let turned = Zeroizing::new(template.unit_components().collect());
+        self.put(person, transform.undo(turned));
+        Ok(())
+    }
+
+    /// Whether somebody has two samples.
+    #[must_use]
+    pub fn has_mates(&self) -> bool {
+        self.people.iter().any(|samples| samples.len() > 1)
+    }
+
+    /// Gives each person a second sample at this cosine to the first, otherwise in a made-up direction of the person's.
+    pub fn add_mates(&mut self, cosine: f64, direction: impl Fn(usize) -> Vec<f32>) {
+        for (person, samples) in self.people.iter_mut().enumerate() {
+            let Some(first) = samples.first() else { continue };
+            let mate = mate(first, Zeroizing::new(direction(person)), cosine);
+            samples.push(mate);
+        }
+    }
+
     /// Adds a unit vector of the population's dimension, made up.
     pub fn add_synthetic(&mut self, person: usize, values: Vec<f32>) {
         self.put(person, Zeroizing::new(values));
@@ -88,7 +126,7 @@ impl Population {
         if self.people() < PEOPLE_MIN {
             return Err(PopulationError::People { found: self.people() });
         }
-        if self.people.iter().any(|samples| samples.len() > 1) { Ok(()) } else { Err(PopulationError::Mates) }
+        if self.has_mates() { Ok(()) } else { Err(PopulationError::Mates) }
     }
 
     /// Every second sample of each person, and the others: what is enrolled and what is asked with.
@@ -141,6 +179,25 @@ impl Population {
             samples.push(values);
         }
     }
+}
+
+/// A unit vector at this cosine to another one, in the plane of that and a direction.
+fn mate(first: &[f32], mut direction: Zeroizing<Vec<f32>>, cosine: f64) -> Zeroizing<Vec<f32>> {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let along = dot(first, &direction);
+    for (value, first) in direction.iter_mut().zip(first) {
+        *value = narrow(f64::from(*value) - along * f64::from(*first));
+    }
+    let (length, sine) = (dot(&direction, &direction).sqrt(), (1.0 - cosine * cosine).sqrt());
+    let mixed = first.iter().zip(direction.iter());
+    let mixed =
+        mixed.map(|(first, other)| narrow(cosine * f64::from(*first) + sine * f64::from(*other) / length));
+    Zeroizing::new(mixed.collect())
+}
+
+#[expect(clippy::as_conversions, reason = "the nearest 32-bit float is meant")]
+fn narrow(value: f64) -> f32 {
+    value as f32
 }
 
 impl Capture<'_> {
