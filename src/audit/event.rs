@@ -336,7 +336,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "33fb51190e5c56144b141d7cfeae610c77c34bc3d321ff737bcea0243fbcc653";
+    const TABLES_DIGEST: &str = "cad01cace9c659849f08fb5467fd196c65273d0cd8a202eca0beb8cb3263c689";
 
     #[test]
     fn facts_are_rendered_for_people() {
