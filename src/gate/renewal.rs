@@ -166,3 +166,74 @@ const STEP_TEMPLATES: u32 = 512;
 /// Questions and chunks are over after some seconds; if they are not, the job looks again later.
 const LEAVING_LOOKS: u32 = 500;
 const LEAVING_PAUSE: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::clock::{Clock, ManualClock, Timestamp};
+    use crate::gate::GateParts;
+    use crate::index::{FirstStage, pool};
+    use crate::keys::{ReleaseSecretKey, RootKey};
+    use crate::secret::{Secret, SystemEntropy};
+    use crate::store::Store;
+    use crate::store::change::Change;
+    use crate::store::conformance::Bench;
+    use crate::store::sqlite::SqliteStore;
+    use crate::template::synthetic;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nothing_moves_while_somebody_uses_the_collection_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_790_000_000_000)));
+        let (entropy, root) = (Arc::new(SystemEntropy::new()), RootKey::new(Secret::take(&mut [1; 32])));
+        let heads = folder.path().join("heads");
+        let shown: Arc<dyn Clock> = clock.clone();
+        let store = SqliteStore::open(folder.path(), &heads, root, shown.clone(), entropy.clone()).unwrap();
+        let release_key = ReleaseSecretKey::random(&SystemEntropy::new()).unwrap();
+        let _receipt = store.holder_found(Bench::founding(&release_key)).await.unwrap();
+        let (keys, store) = (store.keys(), Arc::new(store));
+        let (pool, first_stage) = (pool(NonZeroUsize::MIN).unwrap(), FirstStage::OneBit);
+        let parts =
+            GateParts { store: store.clone(), keys: keys.clone(), clock: shown, entropy, pool, first_stage };
+        let gate = Arc::new(Gate::open(parts).await.unwrap());
+        let bench = Bench { store, keys, clock, rules: Bench::rules(), release_key };
+        let subject = bench.enrol(&mut synthetic::rng(1), "P-1", &[]).await;
+
+        let name: CollectionName = "watch-face".parse().unwrap();
+        let asked_before = gate.live.load().collections.get(&name).cloned().unwrap();
+        bench.confirmed(Change::RenewCollection(name.clone())).await;
+        gate.to_its_end({
+            let gate = Arc::clone(&gate);
+            async move { gate.reload_in_order().await }
+        })
+        .await
+        .unwrap();
+        let renewing = tokio::spawn({
+            let gate = Arc::clone(&gate);
+            async move {
+                while gate.renewal_next().is_some() {
+                    gate.renewals_tend().await.unwrap();
+                }
+            }
+        });
+        let generations = || {
+            let live = gate.live.load();
+            live.collections
+                .get(&name)
+                .unwrap()
+                .generations()
+                .iter()
+                .map(|one| one.of.number)
+                .collect::<Vec<_>>()
+        };
+        sleep(Duration::from_millis(200)).await;
+        assert_eq!(generations(), [1, 2], "templates moved under a question");
+        assert_eq!(bench.store.slot_subject(vec![1, 2]).await.unwrap(), [Some(subject), None]);
+        drop(asked_before);
+        renewing.await.unwrap();
+        assert_eq!(generations(), [2]);
+        assert_eq!(bench.store.slot_subject(vec![1, 2]).await.unwrap(), [None, Some(subject)]);
+    }
+}

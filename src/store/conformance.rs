@@ -193,6 +193,20 @@ impl Bench {
         self.store.slot_subject(vec![slot]).await.unwrap().pop().flatten().expect("the slot has a subject")
     }
 
+    /// Has one person propose a change and another confirm it.
+    pub(crate) async fn confirmed(&self, change: Change) {
+        let (id, kind) = (ChangeId::from_bytes(random_bytes(&SystemEntropy::new()).unwrap()), change.kind());
+        let new = ChangeNew { id, change, reason: "a test".to_owned(), signature: vec![1; 64] };
+        let permit = self.permit("ana", Action::ProposeChange, About::Service).await;
+        let _ = self.store.change_propose(permit, new).await.unwrap();
+        let proposed_by: ActorName = "ana".parse().unwrap();
+        let about = About::Change { kind, proposed_by: &proposed_by, proposer_role: Role::Administrator };
+        let permit = self.permit("mere", Action::ConfirmChange, about).await;
+        let end = ChangeEnd::Confirm { id, signature: vec![2; 64], leave: None };
+        let (ended, _) = self.store.change_end(permit, end).await.unwrap().open().ok().unwrap();
+        assert!(matches!(ended, change::Ended::Done(..)), "the change found nothing to change");
+    }
+
     /// Enrols chunks that nothing else is in line with.
     pub(crate) async fn chunks_enrol(&self, chunks: Vec<(Permit, Chunk)>) -> Result<ChunksDone, StoreError> {
         let (line, _) = Line::new(Arc::default());
