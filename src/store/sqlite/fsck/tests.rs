@@ -183,12 +183,29 @@ fn a_key_that_is_gone_or_changed_is_told() {
         ("subject_keys", "UPDATE subject_keys SET wrapped = zeroblob(length(wrapped))"),
         ("named_keys", "UPDATE named_keys SET wrapped = zeroblob(length(wrapped))"),
         ("named_keys", "DELETE FROM named_keys"),
+        ("collection_keys", "DELETE FROM collection_keys WHERE collection = 'watch-face'"),
+        ("collection_keys", "UPDATE collection_keys SET wrapped = zeroblob(length(wrapped))"),
+        ("collection_keys", "UPDATE collection_keys SET generation = generation + 1"),
     ] {
         let folder = copy();
         let [_, keys] = files(folder.path());
         assert!(Connection::open(keys).unwrap().execute(damage, []).unwrap() > 0);
         let report = checked(folder.path()).unwrap();
         assert!(!report.is_whole(), "`{damage}` of `{table}` went unnoticed");
+    }
+}
+
+#[test]
+fn a_generation_that_no_entry_tells_of_is_told() {
+    for damage in [
+        "UPDATE collections SET generation = generation + 1 WHERE name = 'watch-face'",
+        "UPDATE collections SET generation = 2, renews = 1 WHERE name = 'watch-face'",
+        "UPDATE templates SET generation = 2 WHERE slot = (SELECT min(slot) FROM templates)",
+    ] {
+        let folder = copy();
+        let sql = Connection::open(&files(folder.path())[0]).unwrap();
+        assert!(sql.execute(damage, []).unwrap() > 0, "`{damage}` must change something");
+        assert!(!checked(folder.path()).unwrap().is_whole(), "`{damage}` went unnoticed");
     }
 }
 
