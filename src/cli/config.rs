@@ -184,6 +184,10 @@ impl Findings {
             Some(listen) => format!("log over HTTPS: at https://{listen}"),
             None => "log over HTTPS: not served".to_owned(),
         });
+        self.good.push(match &config.console {
+            Some(console) => format!("console: {} at {}", console.settings.origin, console.listen),
+            None => "console: none".to_owned(),
+        });
         self.good.push(match config.metrics_listen {
             Some(listen) => format!("metrics: at http://{listen}/metrics"),
             None => "metrics: not served".to_owned(),

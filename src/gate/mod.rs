@@ -15,6 +15,7 @@ mod log;
 mod query;
 mod ready;
 mod retention;
+mod session;
 mod snapshot;
 mod subject;
 mod tiles;
@@ -47,6 +48,7 @@ pub use error::GateError;
 pub use log::{LogPage, ReadAsk};
 pub use query::{Answered, QuestionAsk};
 pub use retention::RetentionView;
+pub use session::{SessionHeld, SessionTimes};
 pub use witness::WitnessRefusal;
 
 /// What the gate is made of.

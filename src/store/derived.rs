@@ -32,6 +32,12 @@ impl StoreKeys {
     pub fn content_digest(&self, content: &[u8]) -> Digest {
         self.0.tags().digest(Domain::Request, content)
     }
+
+    /// The keyed hash of a session's secret, by which the store knows the session.
+    #[must_use]
+    pub fn session_digest(&self, secret: &Secret<32>) -> Digest {
+        self.0.tags().digest(Domain::Session, secret.expose())
+    }
 }
 
 /// One source system a holder; a second one would get a name of its own.

@@ -17,6 +17,7 @@ pub mod log;
 pub mod query;
 mod receipt;
 pub mod registry;
+pub mod session;
 pub mod snapshot;
 pub mod sqlite;
 pub mod witness;
@@ -47,6 +48,7 @@ pub use log::{Bundled, ExportFile, JournalHead, LoggedEntry, ProvenEntry};
 pub use query::{Answer, QueryNew, QueryRecorded, QuerySeen, StoredAnswer, Usage, Verdict};
 pub use receipt::{AuditReceipt, Withheld, WrongReceipt};
 pub use registry::{Partner, Person, Registry};
+pub use session::Session;
 pub use witness::{Given, Quorum, ReleaseSeen, Unwitnessed, Witnessed, WitnessedHead};
 
 /// A value with the receipt that opens it.
@@ -180,6 +182,15 @@ pub trait Store: Send + Sync {
         permit: Permit,
         proof: change::ReleaseKeyProof,
     ) -> Result<Committed<change::ReleaseKeyProven>, StoreError>;
+
+    // Sessions ----------------------------------------------------------------------------------------------
+
+    /// The session with this keyed hash.
+    async fn session_get(&self, id: Digest) -> Result<Option<Session>, StoreError>;
+    /// Notes that a session was used.
+    async fn session_seen(&self, id: Digest, seen: Timestamp) -> Result<(), StoreError>;
+    /// Ends a session.
+    async fn session_end(&self, id: Digest) -> Result<(), StoreError>;
 
     // Enrolment ---------------------------------------------------------------------------------------------
 

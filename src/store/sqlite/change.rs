@@ -16,7 +16,7 @@ use crate::store::{GalleryChange, Journal, StoreError, StoreKeys};
 use super::day_key::{DayKey, mark};
 use super::disposal::{Span, Taken};
 use super::tx::Tx;
-use super::{Context, count, database, disposal, enrolment, holder, log_key, name};
+use super::{Context, count, database, disposal, enrolment, holder, log_key, name, session};
 
 /// Keeps a proposed change; the same id again gives the change that is there.
 pub(super) fn propose(tx: &mut Tx<'_>, permit: &Permit, new: ChangeNew) -> Result<ChangeRecord, StoreError> {
@@ -279,6 +279,7 @@ pub(super) fn person_suspend(
     why: &str,
 ) -> Result<Found, StoreError> {
     let changed = standing_set(tx.sql, "people", person.as_str(), Standing::Suspended)?;
+    session::end_all_of(tx, person)?;
     let event =
         tx.event(Kind::PersonSuspended, permit).text(Fact::Person, person.as_str()).text(Fact::Reason, why);
     suspended(tx, changed, &event)

@@ -34,6 +34,7 @@ mod release;
 mod rewrite;
 mod ring_keys;
 mod service;
+mod session;
 mod settled;
 mod snapshot;
 #[cfg(test)]

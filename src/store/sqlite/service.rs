@@ -24,6 +24,7 @@ use crate::store::enrolment::{
 use crate::store::log::{Consistency, ExportPlan, Read};
 use crate::store::query::AskedUnder;
 use crate::store::receipt::Ticket;
+use crate::store::session::Session;
 use crate::store::snapshot::{GalleryRead, Served, SnapshotBegun, SnapshotNew, Snapshots};
 use crate::store::{
     AuditReceipt, Batch, BatchNew, Bundled, Case, CaseFilter, ChangeEnd, ChangeNew, ChangeRecord, Chunk,
@@ -39,7 +40,7 @@ use super::query::Recording;
 use super::writer::UNLOGGED;
 use super::{
     SqliteStore, backup, change, disclosure, disclosure_row, disposal, enrolment, export, gallery, holder,
-    log, query, snapshot, witness,
+    log, query, session, snapshot, witness,
 };
 
 #[async_trait]
@@ -184,6 +185,18 @@ impl Store for SqliteStore {
         proof: ReleaseKeyProof,
     ) -> Result<Committed<ReleaseKeyProven>, StoreError> {
         self.writer.logged(move |tx| change::release_key_prove(tx, &permit, &proof)).await
+    }
+
+    async fn session_get(&self, id: Digest) -> Result<Option<Session>, StoreError> {
+        self.readers.read(move |sql| session::get(sql, id)).await
+    }
+
+    async fn session_seen(&self, id: Digest, seen: Timestamp) -> Result<(), StoreError> {
+        self.writer.unlogged(move |tx| session::seen(tx, id, seen)).await
+    }
+
+    async fn session_end(&self, id: Digest) -> Result<(), StoreError> {
+        self.writer.unlogged(move |tx| session::end(tx, id)).await
     }
 
     async fn batch_start(&self, permit: Permit, new: BatchNew) -> Result<BatchStarted, StoreError> {

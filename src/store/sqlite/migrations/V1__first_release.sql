@@ -130,6 +130,15 @@ CREATE TABLE people (
     CHECK ((role = 'partner-system') = (partner IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 
+-- Sessions at the console, by the keyed hash of the secret in the cookie.
+CREATE TABLE sessions (
+    id         BLOB    PRIMARY KEY CHECK (length(id) = 32),
+    person     TEXT    NOT NULL REFERENCES people (name),
+    started_ms INTEGER NOT NULL,
+    seen_ms    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_by_person ON sessions (person);
+
 CREATE TABLE policies (
     digest BLOB PRIMARY KEY CHECK (length(digest) = 32),
     bundle BLOB NOT NULL
