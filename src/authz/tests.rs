@@ -486,7 +486,7 @@ fn well_formed_calls_are_permitted_exactly_as_the_table_says() {
 #[test]
 fn powers_stay_apart() {
     let table = who_may_call_what(&SHIPPED);
-    let powers = ["officer", "oversight", "administration", "partner", "tiles"];
+    let powers = ["officer", "oversight", "administration", "partner", "tiles", "console"];
     let packages = |role| -> Vec<&str> {
         let may = |package: &str| {
             let mut own = Action::ALL.iter().filter(|action| action.package() == package);
@@ -497,9 +497,9 @@ fn powers_stay_apart() {
     assert_eq!(packages(Role::PartnerSystem), ["partner", "tiles"]);
     assert_eq!(packages(Role::Witness), ["tiles"]);
     assert_eq!(packages(Role::EnrolmentSystem), [""; 0]);
-    assert_eq!(packages(Role::ApprovingOfficer), ["officer"]);
-    assert_eq!(packages(Role::Examiner), ["officer"]);
-    assert_eq!(packages(Role::PrivacyOfficer), ["oversight", "administration", "tiles"]);
+    assert_eq!(packages(Role::ApprovingOfficer), ["officer", "console"]);
+    assert_eq!(packages(Role::Examiner), ["officer", "console"]);
+    assert_eq!(packages(Role::PrivacyOfficer), ["oversight", "administration", "tiles", "console"]);
     assert_eq!(packages(Role::Administrator), ["administration"]);
     for role in Role::ALL {
         assert_eq!(

@@ -6,11 +6,16 @@
 //! session ([`session`]), and, where it changes something, the session's token ([`form`]). Every reply, refusals too,
 //! gets the same headers ([`headers`]).
 
+mod decision;
 mod form;
 mod guard;
 mod headers;
 mod origin;
 mod page;
+mod passkey;
+mod pending;
+mod register;
+mod script;
 mod serving;
 mod session;
 mod sign_in;
@@ -27,10 +32,14 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::gate::{Gate, SessionTimes};
 
+use pending::Pending;
+
+pub use decision::{DecisionAsked, DecisionSigned, decision_ask, decision_sign};
 pub use form::{Fields, SignedForm};
 pub use headers::PasskeyPage;
 pub use origin::{Origin, OriginError};
 pub use page::{Fault, page};
+pub use passkey::PasskeyData;
 pub use session::{SignedIn, led_to};
 
 /// What the console is told by the configuration.
@@ -52,13 +61,15 @@ struct Parts {
     /// Whether the server serves, as its health says.
     serving: watch::Receiver<bool>,
     room: Arc<Semaphore>,
+    pending: Pending,
 }
 
 impl Console {
     /// The console before this gate.
     #[must_use]
     pub fn new(gate: Arc<Gate>, settings: ConsoleSettings, serving: watch::Receiver<bool>) -> Self {
-        Self(Arc::new(Parts { gate, settings, serving, room: Arc::new(Semaphore::new(REQUESTS)) }))
+        let room = Arc::new(Semaphore::new(REQUESTS));
+        Self(Arc::new(Parts { gate, settings, serving, room, pending: Pending::default() }))
     }
 
     /// The gate that everything goes through.
@@ -73,10 +84,17 @@ impl Console {
         &self.0.settings
     }
 
+    /// What passkeys were asked for.
+    fn pending(&self) -> &Pending {
+        &self.0.pending
+    }
+
     /// Every page, with all that stands before it.
     fn router(&self) -> Router {
         Router::new()
             .merge(sign_in::routes())
+            .merge(register::routes())
+            .route("/passkey.js", get(script::script))
             .route("/", get(sign_in::home))
             .route("/health", get(health))
             .fallback(missing)

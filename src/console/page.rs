@@ -70,6 +70,7 @@ impl Fault {
                 | GateError::RequestIdUsed
                 | GateError::RequestIdOver
                 | GateError::Signature
+                | GateError::Passkey(_)
                 | GateError::NotNow(_)
                 | GateError::Unwitnessed
                 | GateError::NoHit

@@ -162,6 +162,8 @@ pub(super) fn next_page(asked: Option<&str>) -> &str {
 
 /// `__Host-`: sent to this very host alone, over TLS, whatever another page of the domain sets.
 pub(super) const SESSION_COOKIE: &str = "__Host-onebit";
+/// Of somebody who is not signed in, for the forms by which they do.
+pub(super) const VISIT_COOKIE: &str = "__Host-onebit-visit";
 const COOKIE_ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Strict";
 const TOKEN_TEXT: &[u8] = b"onebit/form-token/v1";
 /// Where people sign in.

@@ -9,6 +9,7 @@
 //! Not protected: whoever reads this process's memory reads its keys. Ours are wiped when dropped; the
 //! expanded forms inside ring (AES schedules, Ed25519 scalars) are not.
 
+mod cbor;
 mod generation;
 mod release;
 mod ring;
@@ -19,6 +20,7 @@ mod signer;
 mod tag;
 mod token;
 mod token_file;
+pub mod webauthn;
 
 pub use self::generation::Generations;
 pub use self::release::{

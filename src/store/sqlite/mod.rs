@@ -26,6 +26,7 @@ mod keystore;
 mod log;
 mod log_key;
 mod pages;
+mod passkey;
 mod query;
 mod readers;
 mod record;

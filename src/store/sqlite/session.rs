@@ -2,11 +2,14 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::audit::event::{Fact, Kind};
+use crate::authz::Permit;
 use crate::clock::Timestamp;
 use crate::ids::{ActorName, Digest};
 use crate::store::StoreError;
-use crate::store::session::Session;
+use crate::store::session::{Session, SessionNew, SignIn};
 
+use super::passkey;
 use super::tx::Tx;
 use super::{count, database, name};
 
@@ -25,6 +28,31 @@ pub(super) fn get(sql: &Connection, id: Digest) -> Result<Option<Session>, Store
         started: Timestamp::from_millis(started),
         seen: Timestamp::from_millis(seen),
     }))
+}
+
+/// Begins a session; that somebody signed in, or could not, is an entry.
+pub(super) fn start(tx: &mut Tx<'_>, permit: &Permit, new: &SessionNew) -> Result<SignIn, StoreError> {
+    let person = permit.actor().name.clone();
+    let event = tx
+        .event(Kind::SignedIn, permit)
+        .text(Fact::Person, person.as_str())
+        .text(Fact::Role, permit.actor().role.as_str());
+    if !passkey::signed(tx, &person, &new.signed)? {
+        tx.enter_private(&event.text(Fact::Detail, "REFUSED"), &[])?;
+        return Ok(SignIn::Refused);
+    }
+    if let Some(before) = new.before {
+        end(tx, before)?;
+    }
+    let over = tx.sql.execute("DELETE FROM sessions WHERE started_ms < ?1", params![new.ended.as_millis()]);
+    database("ending sessions", over)?;
+    let begun = tx.sql.execute(
+        "INSERT INTO sessions (id, person, started_ms, seen_ms) VALUES (?1, ?2, ?3, ?3)",
+        params![new.id.as_bytes(), person.as_str(), tx.now.as_millis()],
+    );
+    database("beginning a session", begun)?;
+    tx.enter_private(&event, &[])?;
+    Ok(SignIn::Begun)
 }
 
 /// Notes that a session was used.

@@ -14,6 +14,10 @@ use super::tree::HeadStated;
 pub(super) struct History {
     /// By name, each time that the person was added or given another key.
     pub(super) people: BTreeMap<String, Vec<Added>>,
+    /// By name, the first time that the person was invited to register a passkey.
+    pub(super) invited: BTreeMap<String, Added>,
+    /// By name, each passkey that was confirmed.
+    pub(super) passkeys: BTreeMap<String, Vec<Added>>,
     /// By name, the newest time that the partner was added or changed.
     pub(super) partners: BTreeMap<String, Added>,
     /// By name, whether the person was suspended at last.
@@ -93,7 +97,12 @@ impl History {
                 }
                 self.change(FaultPlace::Entry { journal: tree.to_owned(), index }, event);
             }
+            Kind::PasskeyRegistered => {
+                self.change(FaultPlace::Entry { journal: tree.to_owned(), index }, event);
+            }
             Kind::PersonAdded
+            | Kind::PersonInvited
+            | Kind::PasskeyConfirmed
             | Kind::PartnerAdded
             | Kind::ReleaseKeyConfirmed
             | Kind::PolicyActivated
@@ -187,6 +196,14 @@ impl History {
             Kind::PersonAdded => {
                 let name = text(event, Fact::Person).unwrap_or_default();
                 self.people.entry(name).or_default().push(added(Fact::PublicKey));
+            }
+            Kind::PersonInvited => {
+                let name = text(event, Fact::Person).unwrap_or_default();
+                self.invited.entry(name).or_insert(added(Fact::ContentDigest));
+            }
+            Kind::PasskeyConfirmed => {
+                let name = text(event, Fact::Person).unwrap_or_default();
+                self.passkeys.entry(name).or_default().push(added(Fact::PublicKey));
             }
             Kind::PartnerAdded => {
                 let name = text(event, Fact::Partner).unwrap_or_default();
