@@ -97,7 +97,7 @@ impl History {
                 }
                 self.change(FaultPlace::Entry { journal: tree.to_owned(), index }, event);
             }
-            Kind::PasskeyRegistered => {
+            Kind::PasskeyRegistered if event.fact(Fact::Change).is_some() => {
                 self.change(FaultPlace::Entry { journal: tree.to_owned(), index }, event);
             }
             Kind::PersonAdded

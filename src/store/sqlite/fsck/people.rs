@@ -167,6 +167,7 @@ pub(super) fn compare(
     partners(view, history, changes, report)?;
     policies(view, history, report)?;
     challenges(view, history, report)?;
+    passkeys(view, history, report)?;
     holder(view, history, report)
 }
 
@@ -360,6 +361,32 @@ fn challenges(view: &View, history: &History, report: &mut FsckReport) -> Result
         if !history.offers.contains(&offer) && !history.forgotten {
             let place = FaultPlace::Row { table: "release_key_challenges", row: offer.0 };
             report.fault(place, "no entry says that this key was offered");
+        }
+    }
+    Ok(())
+}
+
+fn passkeys(view: &View, history: &History, report: &mut FsckReport) -> Result<(), StoreError> {
+    let read = "SELECT person, public_key FROM passkeys WHERE state = 'confirmed' ORDER BY credential";
+    let mut statement = database("reading passkeys", view.sql.prepare(read))?;
+    let mut rows = database("reading passkeys", statement.query([]))?;
+    let mut kept = BTreeSet::new();
+    while let Some(row) = database("reading passkeys", rows.next())? {
+        let read = row.get::<_, String>(0).and_then(|person| Ok((person, row.get::<_, Vec<u8>>(1)?)));
+        let (person, key) = database("reading passkeys", read)?;
+        let key = Digest::sha256(&key).as_bytes().to_vec();
+        let confirmed =
+            history.passkeys.get(&person).is_some_and(|had| had.iter().any(|added| added.key == key));
+        if !confirmed && !history.forgotten {
+            let place = FaultPlace::Row { table: "passkeys", row: person.clone() };
+            report.fault(place, "no entry says that this passkey was confirmed for this person");
+        }
+        kept.insert((person, key));
+    }
+    for (person, had) in &history.passkeys {
+        for added in had.iter().filter(|added| !kept.contains(&(person.clone(), added.key.clone()))) {
+            let place = FaultPlace::Entry { journal: "holder".to_owned(), index: added.entry };
+            report.fault(place, "the passkey that was confirmed is not kept");
         }
     }
     Ok(())
