@@ -192,9 +192,19 @@ async fn a_session_ends_by_signing_out_by_suspension_and_by_another_sign_in() {
     assert_eq!(visitor.get("/").await.status, 303);
     let refused = visitor.sign_in(&passkey).await;
     assert!(refused.status == 200 && refused.body.contains("suspended"), "{}", refused.body);
+    let invited = invite(&holder, &origin, who::OFFICER.name(), "approving-officer");
+    holder.onebit(who::OTHER_ADMIN, &["change", "confirm", &invited.0]).ok();
+    assert!(
+        visitor.invited(&invited.1).await.body.contains("Ask an administrator"),
+        "an invitation while suspended"
+    );
     holder.change(who::ADMIN, who::PRIVACY, &["restore-person", who::OFFICER.name()]);
     assert_eq!(visitor.get("/").await.status, 303, "a session does not come back");
-    assert_eq!(visitor.sign_in(&passkey).await.status, 303);
+    let ended = visitor.sign_in(&passkey).await;
+    assert!(ended.status == 200 && ended.body.contains("ended when you were suspended"), "{}", ended.body);
+    let another = passkey_of(&holder, &origin, who::OFFICER).await;
+    assert_eq!(visitor.sign_in(&another).await.status, 303);
+    whole(holder).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
