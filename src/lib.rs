@@ -21,6 +21,8 @@ pub mod cli;
 #[cfg(feature = "service")]
 pub mod config;
 #[cfg(feature = "service")]
+pub mod console;
+#[cfg(feature = "service")]
 pub mod door;
 #[cfg(feature = "service")]
 pub mod gate;

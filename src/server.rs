@@ -24,7 +24,8 @@ use tonic::transport::Server;
 use crate::clock::SystemClock;
 use crate::config::material::{MaterialError, process_environment};
 use crate::config::{Config, ConfigError, LimitsConfig};
-use crate::door::{Door, RpcSlots, SettingsError, Speaks, TlsHandle};
+use crate::console::{Console, ConsoleSettings};
+use crate::door::{Door, GuestDoor, RpcSlots, SettingsError, Speaks, TlsHandle};
 use crate::gate::{Gate, GateError, GateParts, OpenError, WitnessRefusal};
 use crate::grpc::{self, AnswerTime, Reflection, ReflectionError, ServiceSettings, Services};
 use crate::index::{self, IndexError};
@@ -76,6 +77,11 @@ pub enum ServerError {
     /// TLS.
     #[error("the door can't be opened with this certificate and trust")]
     Tls(#[from] SettingsError),
+    /// TLS of the console.
+    #[error(
+        "the console can't be opened with its certificate and key; see the section `[console]` of the configuration"
+    )]
+    ConsoleTls(#[source] SettingsError),
     /// The address.
     #[error("`{address}` can't be listened at; check that it is this machine's and free")]
     Listen {
@@ -120,10 +126,13 @@ pub async fn serve(
         opened = Opened::open(&config) => opened?.start(&config).await?,
         () = stop(&mut told) => return Ok(()),
     };
-    let Listening { calls, tiles } = started.listening;
+    let Listening { calls, tiles, console } = started.listening;
     tracing::info!(port = calls.port(), version = env!("CARGO_PKG_VERSION"), "listening");
     if let Some(tiles) = tiles {
         tracing::info!(port = tiles.port(), "the log is served over HTTPS");
+    }
+    if let Some(console) = console {
+        tracing::info!(port = console.port(), "the console is open");
     }
     ready(started.listening);
     started.run(told).await
@@ -136,6 +145,8 @@ pub struct Listening {
     pub calls: SocketAddr,
     /// For reads of the log over HTTPS, where it is served.
     pub tiles: Option<SocketAddr>,
+    /// For browsers, where there is a console.
+    pub console: Option<SocketAddr>,
 }
 
 /// Everything that a server is made of, before its doors open.
@@ -144,6 +155,7 @@ struct Opened {
     trust: TrustKeeper,
     calls: TcpListener,
     tiles: Option<TcpListener>,
+    console: Option<(TcpListener, ConsoleSettings)>,
     listening: Listening,
     _lock: File,
 }
@@ -151,11 +163,16 @@ struct Opened {
 impl Opened {
     async fn open(config: &Config) -> Result<Self, ServerError> {
         let (calls, at) = listen(config.server.listen).await?;
-        let mut listening = Listening { calls: at, tiles: None };
+        let mut listening = Listening { calls: at, tiles: None, console: None };
         let mut tiles = None;
         if let Some(address) = config.tiles_listen {
             let (listener, at) = listen(address).await?;
             (tiles, listening.tiles) = (Some(listener), Some(at));
+        }
+        let mut console = None;
+        if let Some(of_console) = &config.console {
+            let (listener, at) = listen(of_console.listen).await?;
+            (console, listening.console) = (Some((listener, of_console.settings.clone())), Some(at));
         }
         if let Some(listen) = config.metrics_listen {
             telemetry::metrics_init(Some(listen))?;
@@ -173,12 +190,12 @@ impl Opened {
         };
         let gate = Arc::new(Gate::open(parts).await?);
         let trust = TrustKeeper::open(&gate, config)?;
-        Ok(Self { gate, trust, calls, tiles, listening, _lock: lock })
+        Ok(Self { gate, trust, calls, tiles, console, listening, _lock: lock })
     }
 
     /// Notes the start, asks the canary, and opens the doors.
     async fn start(self, config: &Config) -> Result<Started, ServerError> {
-        let Self { gate, trust, calls, tiles, listening, _lock } = self;
+        let Self { gate, trust, calls, tiles, console, listening, _lock } = self;
         gate.witnesses_claim();
         gate.witnesses_compare(&config.server.disbelieved_witnesses).await?;
         let _receipt = gate.server_started().await.map_err(ServerError::Started)?;
@@ -196,9 +213,18 @@ impl Opened {
         if let Some(tiles) = tiles {
             let incoming = Door::new(tiles, Arc::clone(&tls), Speaks::Http2OrHttp1, config.limits.door)
                 .open(gone(closed.clone()));
-            let tiles = Tiles::new(Arc::clone(&gate));
+            let (tiles, closed) = (Tiles::new(Arc::clone(&gate)), closed.clone());
             serving.spawn(async move {
                 tiles.serve(incoming, gone(closed)).await;
+                Ok(())
+            });
+        }
+        if let (Some((listener, settings)), Some(tls)) = (console, trust.console()) {
+            let door = GuestDoor::new(listener, Arc::clone(tls), config.limits.door);
+            let incoming = door.open(gone(closed.clone()));
+            let console = Console::new(Arc::clone(&gate), settings, health.serving());
+            serving.spawn(async move {
+                console.serve(incoming, gone(closed)).await;
                 Ok(())
             });
         }

@@ -190,6 +190,8 @@ pub const RPC_SECONDS: &str = "onebit_rpc_seconds";
 pub const RPCS_OPEN: &str = "onebit_rpcs_open";
 /// Requests for files of the log that were answered, by the HTTP status `code`.
 pub const TILE_READS: &str = "onebit_tile_reads_total";
+/// Sign-ins at the console that were refused, by `reason`.
+pub const SIGN_INS_REFUSED: &str = "onebit_sign_ins_refused_total";
 /// Seconds that steps of calls take, by `step`.
 pub const STEP_SECONDS: &str = "onebit_step_seconds";
 /// Seconds that a commit takes, all its transactions together.
@@ -332,6 +334,7 @@ fn metrics_describe() {
     describe_histogram!(RPC_SECONDS, Unit::Seconds, "time from an RPC's arrival to its answer");
     describe_gauge!(RPCS_OPEN, Unit::Count, "RPCs under way");
     describe_counter!(TILE_READS, Unit::Count, "requests for files of the log that were answered");
+    describe_counter!(SIGN_INS_REFUSED, Unit::Count, "sign-ins at the console that were refused");
     describe_histogram!(
         STEP_SECONDS,
         Unit::Seconds,

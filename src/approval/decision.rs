@@ -178,6 +178,89 @@ impl Decision {
 pub enum DecisionSignature {
     /// By the key of the officer's certificate, over [`Decision::signed_bytes`].
     Certificate(Vec<u8>),
+    /// By a passkey of the officer.
+    Passkey(Box<PasskeySignature>),
+}
+
+/// What a passkey said to the challenge of a decision: SHA-256 of `onebit/passkey-decision/v1`, a zero byte, the decision's
+/// digest and the nonce (Web Authentication Level 2, section 7.2).
+///
+/// The canonical record has the domain `onebit/passkey-signature/v1` and, in the form of [`Decision`]'s, 1: the passkey's
+/// id, 2: the nonce, 32 bytes, 3: `clientDataJSON`, 4: `authenticatorData`, 5: the signature. With the officer's public key
+/// anybody can verify it again.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasskeySignature {
+    /// The authenticator's name for the passkey.
+    pub credential: Vec<u8>,
+    /// The random part of the challenge.
+    pub nonce: [u8; 32],
+    /// The bytes of `clientDataJSON`.
+    pub client_data: Vec<u8>,
+    /// The bytes of `authenticatorData`.
+    pub authenticator_data: Vec<u8>,
+    /// The signature.
+    pub signature: Vec<u8>,
+}
+
+impl PasskeySignature {
+    /// The canonical record above.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        Writer::new(PASSKEY_DOMAIN)
+            .field(1, &self.credential)
+            .field(2, &self.nonce)
+            .field(3, &self.client_data)
+            .field(4, &self.authenticator_data)
+            .field(5, &self.signature)
+            .bytes()
+    }
+
+    /// Reads the canonical record above.
+    ///
+    /// # Errors
+    /// [`FormError::Record`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormError> {
+        let mut record = Reader::open(PASSKEY_DOMAIN, "a passkey's signature", bytes)?;
+        let signature = Self {
+            credential: record.field(1)?.to_vec(),
+            nonce: record.array(2)?,
+            client_data: record.field(3)?.to_vec(),
+            authenticator_data: record.field(4)?.to_vec(),
+            signature: record.field(5)?.to_vec(),
+        };
+        record.end()?;
+        Ok(signature)
+    }
+}
+
+impl DecisionSignature {
+    /// How it is signed, as a step's record says it.
+    pub(super) const fn kind(&self) -> &'static [u8] {
+        match self {
+            Self::Certificate(_) => CERTIFICATE,
+            Self::Passkey(_) => PASSKEY,
+        }
+    }
+
+    /// The signature as a step and the log keep it: of a certificate as it is, of a passkey its canonical record.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Certificate(signature) => signature.clone(),
+            Self::Passkey(signature) => signature.to_bytes(),
+        }
+    }
+
+    /// Reads what [`Self::kind`] and [`Self::to_bytes`] gave.
+    pub(super) fn read(kind: &[u8], bytes: &[u8]) -> Option<Self> {
+        match kind {
+            CERTIFICATE => Some(Self::Certificate(bytes.to_vec())),
+            PASSKEY => {
+                PasskeySignature::from_bytes(bytes).ok().map(|signature| Self::Passkey(Box::new(signature)))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A decision with the officer's signature. INVARIANT: the caller has verified the signature before it hands
@@ -191,6 +274,9 @@ pub struct SignedDecision {
 }
 
 const DECISION_DOMAIN: &str = "onebit/decision/v1";
+const PASSKEY_DOMAIN: &str = "onebit/passkey-signature/v1";
+const CERTIFICATE: &[u8] = b"certificate";
+const PASSKEY: &[u8] = b"passkey";
 const GRANT: &[u8] = b"grant";
 const DENY: &[u8] = b"deny";
 /// A page of text; 8,000 bytes at most, an eighth of the largest message (64 KiB).
@@ -243,6 +329,23 @@ mod tests {
         denial.extend(DENY);
         denial.extend(&bytes[at + GRANT.len()..]);
         assert!(Decision::from_bytes(&denial).is_err(), "a denial that carries fields must be refused");
+    }
+
+    #[test]
+    fn signatures_go_there_and_back_and_are_never_taken_for_another_kind() {
+        let passkey = DecisionSignature::Passkey(Box::new(PasskeySignature {
+            credential: vec![1; 16],
+            nonce: [2; 32],
+            client_data: b"{}".to_vec(),
+            authenticator_data: vec![3; 37],
+            signature: vec![4; 70],
+        }));
+        for signature in [passkey, DecisionSignature::Certificate(vec![5; 70])] {
+            let bytes = signature.to_bytes();
+            assert!(DecisionSignature::read(signature.kind(), &bytes).unwrap() == signature);
+            assert!(DecisionSignature::read(b"word", &bytes).is_none());
+        }
+        assert!(DecisionSignature::read(PASSKEY, &[5; 70]).is_none());
     }
 
     #[test]

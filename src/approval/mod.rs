@@ -30,7 +30,7 @@ mod request;
 mod state;
 mod step;
 
-pub use decision::{Choice, Decision, DecisionParts, DecisionSignature, SignedDecision};
+pub use decision::{Choice, Decision, DecisionParts, DecisionSignature, PasskeySignature, SignedDecision};
 pub use disclosure::{Approval, Decider, Disclosure, Transition};
 pub use factors::{DeciderRole, Factor, Factors};
 pub use refused::{Missing, Refused, ReplayError};

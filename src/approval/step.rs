@@ -42,10 +42,10 @@ impl Step {
     pub fn to_bytes(&self) -> Vec<u8> {
         let record = Writer::new(STEP_DOMAIN).field(1, self.event.kind()).time(2, self.at);
         match &self.event {
-            Event::Decided(SignedDecision {
-                decision,
-                signature: DecisionSignature::Certificate(signature),
-            }) => record.field(3, &decision.to_bytes()).field(4, CERTIFICATE).field(5, signature),
+            Event::Decided(SignedDecision { decision, signature }) => record
+                .field(3, &decision.to_bytes())
+                .field(4, signature.kind())
+                .field(5, &signature.to_bytes()),
             Event::Released { fetch_by } => record.time(6, *fetch_by),
             Event::Withdrawn | Event::Withheld | Event::Expired | Event::Acknowledged => record,
         }
@@ -63,10 +63,8 @@ impl Step {
         let event = match kind {
             DECIDED => {
                 let decision = Decision::from_bytes(record.field(3)?)?;
-                if record.field(4)? != CERTIFICATE {
-                    return Err(record.refused());
-                }
-                let signature = DecisionSignature::Certificate(record.field(5)?.to_vec());
+                let (kind, bytes) = (record.field(4)?, record.field(5)?);
+                let signature = DecisionSignature::read(kind, bytes).ok_or_else(|| record.refused())?;
                 Event::Decided(SignedDecision { decision, signature })
             }
             WITHDRAWN => Event::Withdrawn,
@@ -101,7 +99,6 @@ const WITHHELD: &[u8] = b"withheld";
 const EXPIRED: &[u8] = b"expired";
 const RELEASED: &[u8] = b"released";
 const ACKNOWLEDGED: &[u8] = b"acknowledged";
-const CERTIFICATE: &[u8] = b"certificate";
 
 #[cfg(test)]
 mod tests {

@@ -103,6 +103,10 @@ kinds! {
     87 PersonSuspended "person.suspended": "A person or a system was suspended.";
     88 PersonRestored "person.restored": "The suspension of a person or a system was lifted.";
     89 PolicyActivated "policy.activated": "Other rules came into force.";
+    90 PersonInvited "person.invited": "A person was invited to register a passkey.";
+    91 PasskeyRegistered "passkey.registered": "An invited person registered a passkey, which waits for a privacy officer.";
+    92 PasskeyConfirmed "passkey.confirmed": "A privacy officer confirmed a passkey; its person signs in and decides with it.";
+    93 SignedIn "person.signed-in": "A person signed in at the console.";
     96 ReleaseKeyStarted "release-key.started": "A partner offered a key for releases.";
     97 ReleaseKeyProven "release-key.proven": "The partner proved that it holds the offered key.";
     98 ReleaseKeyConfirmed "release-key.confirmed": "The holder confirmed the key; releases are sealed to it.";

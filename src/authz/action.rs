@@ -96,6 +96,10 @@ actions! {
         ReadTile = "ReadTile",
         ReadBundle = "ReadBundle",
     }
+    https "console", "Session" {
+        SignIn = "SignIn",
+        RegisterPasskey = "RegisterPasskey",
+    }
     rpc "enrolment", "EnrolmentService" {
         StartBatch = "StartBatch",
         EnrolSubjects = "EnrolSubjects",

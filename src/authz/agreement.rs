@@ -1,6 +1,8 @@
 //! Agreements: the legal instrument between holder and partner, as a file that the rules read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::civil::Date;
@@ -35,6 +37,8 @@ pub struct Agreement {
     pub accuracy: Accuracy,
     /// Who must approve a disclosure: all of these, by distinct people, two at least.
     pub approval: Vec<Factor>,
+    /// What decisions may be signed by; without the key, by either.
+    pub decisions_signed_by: BTreeSet<SignedBy>,
     /// How long things may take.
     pub clocks: Clocks,
     /// How long things are kept.
@@ -123,6 +127,43 @@ pub struct Factor {
     pub role: Role,
     /// How many of them.
     pub number: u32,
+}
+
+/// What a decision is signed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SignedBy {
+    /// A passkey of the officer's, at the console.
+    Passkey,
+    /// The key of the officer's certificate.
+    Certificate,
+}
+
+impl SignedBy {
+    /// Every way, in the order of the documents.
+    pub const ALL: [Self; 2] = [Self::Passkey, Self::Certificate];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passkey => "passkey",
+            Self::Certificate => "certificate",
+        }
+    }
+}
+
+impl fmt::Display for SignedBy {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
+
+impl FromStr for SignedBy {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|by| by.as_str() == text)
+            .ok_or_else(|| format!("`{text}` signs no decision; write `passkey` or `certificate`"))
+    }
 }
 
 /// How long things may take.
@@ -222,6 +263,11 @@ fn agreement(top: &Section<'_>) -> Option<Agreement> {
     let volumes = top.inside("volumes", volumes);
     let accuracy = top.inside("accuracy", |part| accuracy(part, volumes));
     let approval = approval(top);
+    let decisions_signed_by = if top.has("decisions_signed_by") {
+        top.names("decisions_signed_by", 1)
+    } else {
+        Some(SignedBy::ALL.into_iter().collect())
+    };
     let clocks = top.inside("clocks", clocks);
     let retention = top.inside("retention", |part| {
         let queries = part.mentioned::<String>("queries", Mentioned::Retention);
@@ -245,6 +291,7 @@ fn agreement(top: &Section<'_>) -> Option<Agreement> {
         volumes: volumes?,
         accuracy: accuracy?,
         approval: approval?,
+        decisions_signed_by: decisions_signed_by?,
         clocks: clocks?,
         retention: retention?,
         hit_confirmation: hit_confirmation?,

@@ -31,7 +31,7 @@ pub use action::Action;
 pub use actor::{Actor, ActorError, Role, Standing};
 pub use agreement::{
     Accuracy, Agreement, Clocks, Factor, Force, HitConfirmation, Instrument, Privacy, Proportionality,
-    Purpose, Retention, Term, Volumes,
+    Purpose, Retention, SignedBy, Term, Volumes,
 };
 pub use bundle::{Bundle, BundleError};
 pub use fault::PolicyFault;

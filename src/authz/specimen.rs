@@ -88,7 +88,9 @@ impl Specimen {
             | A::ListPartners
             | A::GetPolicy
             | A::ListRetention
-            | A::MakeBackup => About::Service,
+            | A::MakeBackup
+            | A::SignIn
+            | A::RegisterPasskey => About::Service,
         }
     }
 

@@ -13,7 +13,7 @@ use super::print;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::material::{TlsFiles, process_environment};
 use crate::config::{Config, RootGuard, SecretSource};
-use crate::door::{SettingsError, TlsSettings, TrustDomain, TrustError};
+use crate::door::{GuestTls, SettingsError, TlsSettings, TrustDomain, TrustError};
 use crate::grpc::AnswerTime;
 use crate::store::sqlite;
 
@@ -133,6 +133,12 @@ impl Findings {
             Ok(files) => files,
             Err(error) => return self.bad("certificate, key and revocation lists", error),
         };
+        if let Some((certificate, key)) = files.console() {
+            match GuestTls::new(certificate, key, std::sync::Arc::clone(clock)) {
+                Ok(_) => self.good.push("console's certificate: it serves, with its key".to_owned()),
+                Err(error) => self.bad("console's certificate", error),
+            }
+        }
         match certificate(&files, clock) {
             Ok(facts) => self.good.push(format!(
                 "certificate: for {}, valid until {}, and the key is its own",
@@ -183,6 +189,10 @@ impl Findings {
         self.good.push(match config.tiles_listen {
             Some(listen) => format!("log over HTTPS: at https://{listen}"),
             None => "log over HTTPS: not served".to_owned(),
+        });
+        self.good.push(match &config.console {
+            Some(console) => format!("console: {} at {}", console.settings.origin, console.listen),
+            None => "console: none".to_owned(),
         });
         self.good.push(match config.metrics_listen {
             Some(listen) => format!("metrics: at http://{listen}/metrics"),

@@ -35,11 +35,14 @@ pub fn run(args: &ServeArgs) -> Result<(), CliError> {
         let told = signals::of_the_process()
             .map_err(|error| CliError::because("signals can't be listened to", error))?;
         let mut told_ready = Ok(());
-        let served = server::serve(config, told, |Listening { calls, tiles }| {
+        let served = server::serve(config, told, |Listening { calls, tiles, console }| {
             let of_the_log =
                 tiles.map_or(Ok(()), |at| print::line(&format!("serving the log at https://{at}")));
+            let of_the_console =
+                console.map_or(Ok(()), |at| print::line(&format!("serving the console at https://{at}")));
             // Last: who waits for it finds all doors open.
-            told_ready = of_the_log.and_then(|()| print::line(&format!("listening on {calls}")));
+            told_ready =
+                of_the_log.and(of_the_console).and_then(|()| print::line(&format!("listening on {calls}")));
         });
         served.await.map_err(|error| CliError::because("the server does not run", error))?;
         told_ready

@@ -240,6 +240,7 @@ pub struct TlsFiles {
     certificate_pem: Vec<u8>,
     key_pem: SecretBytes,
     lists: BTreeMap<TrustDomainName, Vec<u8>>,
+    console: Option<(Vec<u8>, SecretBytes)>,
 }
 
 impl TlsFiles {
@@ -258,11 +259,22 @@ impl TlsFiles {
             }
             lists.insert(domain.clone(), pem);
         }
+        let console = config.console.as_ref().map(|console| {
+            let certificate = read("the console's certificate", &console.certificate)?;
+            Ok((certificate, read_secret("the console's private key", &console.key)?))
+        });
         Ok(Self {
             certificate_pem: read("the server's certificate", &config.server.certificate)?,
             key_pem: read_secret("the server's private key", &config.server.key)?,
             lists,
+            console: console.transpose()?,
         })
+    }
+
+    /// The console's certificate with its intermediates and its private key, both PEM, where there is a console.
+    #[must_use]
+    pub fn console(&self) -> Option<(&[u8], &SecretBytes)> {
+        self.console.as_ref().map(|(certificate, key)| (certificate.as_slice(), key))
     }
 
     /// With these files, a server for the holder's own people and systems and every partner's.

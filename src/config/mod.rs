@@ -18,7 +18,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::console::{ConsoleSettings, Origin};
 use crate::door::{DoorLimits, TrustDomainName, limits};
+use crate::gate::SessionTimes;
 use crate::grpc::{AnswerTime, Reflection};
 use crate::ids::WitnessName;
 use crate::index::FirstStage;
@@ -62,6 +64,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// Where the log is served over HTTPS; nowhere without.
     pub tiles_listen: Option<SocketAddr>,
+    /// The console; none without.
+    pub console: Option<ConsoleConfig>,
     /// What may be under way.
     pub limits: LimitsConfig,
     /// How is searched.
@@ -133,6 +137,19 @@ pub struct ServerConfig {
     pub disbelieved_witnesses: Vec<WitnessName>,
 }
 
+/// How people reach the console.
+#[derive(Debug, Clone)]
+pub struct ConsoleConfig {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its certificate with intermediates, PEM: one that browsers trust.
+    pub certificate: PathBuf,
+    /// The private key of the certificate, PEM.
+    pub key: PathBuf,
+    /// Its address for browsers, and how long sessions last.
+    pub settings: ConsoleSettings,
+}
+
 /// How is searched.
 #[derive(Debug, Clone)]
 pub struct SearchConfig {
@@ -183,6 +200,7 @@ fn config(document: &mut Document<'_>, file: &Path) -> Option<Config> {
     let root_key = root_key(document, folder, store_folder.as_deref());
     let server = server(document, folder);
     let tiles_listen = tiles(document);
+    let console = console(document, folder);
     let limits = limits_of(document);
     let search = search(document);
     let metrics_listen = metrics(document);
@@ -197,6 +215,7 @@ fn config(document: &mut Document<'_>, file: &Path) -> Option<Config> {
         root_key: root_key?,
         server: server?,
         tiles_listen: tiles_listen?,
+        console: console?,
         limits: limits?,
         search: search?,
         metrics_listen: metrics_listen?,
@@ -471,6 +490,53 @@ fn tiles(document: &mut Document<'_>) -> Option<Option<SocketAddr>> {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+struct ConsoleKeys {
+    listen: Option<Spanned<String>>,
+    origin: Option<Spanned<String>>,
+    certificate: Option<Spanned<PathBuf>>,
+    key: Option<Spanned<PathBuf>>,
+    idle_minutes: Option<Spanned<u64>>,
+    longest_hours: Option<Spanned<u64>>,
+}
+
+fn console(document: &mut Document<'_>, folder: &Path) -> Option<Option<ConsoleConfig>> {
+    let (place, keys): (Place, ConsoleKeys) = document.section("console");
+    let Some(listen) = keys.listen else {
+        let stray = keys.origin.is_some() || keys.certificate.is_some() || keys.key.is_some();
+        let stray = stray || keys.idle_minutes.is_some() || keys.longest_hours.is_some();
+        return if stray {
+            document.fault_of(&place, "nothing is said of where the console listens; add `listen`")
+        } else {
+            Some(None)
+        };
+    };
+    let listen = address(document, &place, &listen);
+    let origin = document.required(&place, "origin", keys.origin).and_then(|origin| {
+        match origin.get_ref().parse::<Origin>() {
+            Ok(parsed) => Some(parsed),
+            Err(error) => document.fault(&place, "origin", &origin, error.to_string()),
+        }
+    });
+    let certificate = document.required(&place, "certificate", keys.certificate);
+    let key = document.required(&place, "key", keys.key);
+    let range = Range { key: "idle_minutes", least: 2, most: IDLE_MAX_M, default: IDLE_M };
+    let idle = number(document, &place, keys.idle_minutes.as_ref(), &range);
+    let range = Range { key: "longest_hours", least: 1, most: LONGEST_MAX_H, default: LONGEST_H };
+    let longest = number(document, &place, keys.longest_hours.as_ref(), &range);
+    let sessions = SessionTimes {
+        idle: Duration::from_secs(idle?.saturating_mul(60)),
+        longest: Duration::from_secs(longest?.saturating_mul(3_600)),
+    };
+    Some(Some(ConsoleConfig {
+        listen: listen?,
+        certificate: folder.join(certificate?.get_ref()),
+        key: folder.join(key?.get_ref()),
+        settings: ConsoleSettings { origin: origin?, sessions },
+    }))
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
 struct LimitKeys {
     connections: Option<Spanned<u64>>,
     connections_per_domain: Option<Spanned<u64>>,
@@ -698,6 +764,11 @@ const BACKUPS_KEPT: u64 = 7;
 const BACKUPS_MAX: u64 = 10_000;
 /// A month.
 const BACKUP_EVERY_MAX_H: u64 = 31 * 24;
+/// NIST SP 800-63B-4, section 2.3.3: inactivity of 15 minutes at most and 12 hours in all, at its highest level.
+const IDLE_M: u64 = 15;
+const IDLE_MAX_M: u64 = 60;
+const LONGEST_H: u64 = 8;
+const LONGEST_MAX_H: u64 = 12;
 /// What the token's key is called unless the configuration says otherwise.
 const TOKEN_KEY: &str = "onebit-root";
 const LISTEN: &str = "127.0.0.1:7443";

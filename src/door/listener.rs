@@ -58,7 +58,15 @@ impl Door {
             limits: self.limits,
             accepted,
         });
-        tokio::spawn(accept_loop(self.listener, handshakes, welcome, shutdown));
+        let all_gone = Arc::clone(&welcome);
+        let welcoming = move |tcp, address, turn| welcome_one(Arc::clone(&welcome), tcp, address, turn);
+        let end = async move {
+            tokio::select! {
+                () = all_gone.accepted.closed() => {}
+                () = shutdown => {}
+            }
+        };
+        tokio::spawn(accept_loop(self.listener, handshakes, welcoming, end));
         Incoming { ready }
     }
 }
@@ -87,8 +95,15 @@ struct Welcome {
     accepted: mpsc::Sender<Connection>,
 }
 
-async fn accept_loop<F>(listener: TcpListener, handshakes: Arc<Semaphore>, welcome: Arc<Welcome>, shutdown: F)
-where
+/// Accepts until the end, and has each connection welcomed beside the others.
+pub(super) async fn accept_loop<W, H, F>(
+    listener: TcpListener,
+    handshakes: Arc<Semaphore>,
+    welcome: W,
+    end: F,
+) where
+    W: Fn(TcpStream, SocketAddr, OwnedSemaphorePermit) -> H + Send,
+    H: Future<Output = ()> + Send + 'static,
     F: Future<Output = ()> + Send,
 {
     // INVARIANT: dropping the set gives up the handshakes under way.
@@ -102,7 +117,7 @@ where
             match listener.accept().await {
                 Ok((tcp, address)) => {
                     wait = BACKOFF_FIRST;
-                    under_way.spawn(welcome_one(Arc::clone(&welcome), tcp, address, turn));
+                    under_way.spawn(welcome(tcp, address, turn));
                 }
                 Err(error) if concerns_one_client(&error) => {}
                 Err(_) => {
@@ -117,8 +132,7 @@ where
     };
     tokio::select! {
         () = accepting => {}
-        () = welcome.accepted.closed() => {}
-        () = shutdown => {}
+        () = end => {}
     }
 }
 
@@ -179,10 +193,10 @@ fn concerns_one_client(error: &io::Error) -> bool {
 
 /// Handshakes under way by address, so that one address can't keep all of them waiting.
 #[derive(Default)]
-struct AddressCounts(Mutex<HashMap<IpAddr, usize>>);
+pub(super) struct AddressCounts(Mutex<HashMap<IpAddr, usize>>);
 
 impl AddressCounts {
-    fn take(counts: &Arc<Self>, address: IpAddr, most: usize) -> Result<AddressTurn, Refusal> {
+    pub(super) fn take(counts: &Arc<Self>, address: IpAddr, most: usize) -> Result<AddressTurn, Refusal> {
         let address = network(address);
         let mut map = counts.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = map.entry(address).or_insert(0);
@@ -194,7 +208,7 @@ impl AddressCounts {
     }
 }
 
-struct AddressTurn {
+pub(super) struct AddressTurn {
     address: IpAddr,
     counts: Arc<AddressCounts>,
 }
@@ -220,7 +234,7 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 /// Handshakes that end while the server is busy wait here; more than that keep their task.
-const ACCEPTED_WAITING: usize = 16;
+pub(super) const ACCEPTED_WAITING: usize = 16;
 const BACKOFF_FIRST: Duration = Duration::from_millis(20);
 /// Short enough that the server is back within a second of the shortage's end.
 const BACKOFF_LONGEST: Duration = Duration::from_secs(1);

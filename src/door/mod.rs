@@ -5,13 +5,15 @@
 //! ([`identity`]), a place among the live connections ([`live`]), and from then on the frame budget
 //! ([`frames`]) and the limits of HTTP ([`limits`]).
 //!
-//! Two rooms stand behind a door each: `grpc` with the calls, and `tiles` with the log as files.
+//! Two rooms stand behind a door each: `grpc` with the calls, and `tiles` with the log as files. Browsers come in
+//! by a door of their own without certificates ([`guest`]), behind which `console` has people sign in.
 //!
 //! What is not protected here: whether the peer may do anything at all. The door says who calls; standing and
 //! agreement are checked at every request.
 
 pub mod connection;
 pub mod frames;
+pub mod guest;
 pub mod identity;
 pub mod limits;
 pub mod listener;
@@ -23,6 +25,7 @@ pub mod trust;
 
 pub use connection::{Connection, Ended, Peer};
 pub use frames::{FrameBudget, FrameWatch};
+pub use guest::{Guest, GuestDoor, GuestTls};
 pub use identity::{IdentityError, KeyType, PeerIdentity, SpiffeError, SpiffeId, TrustDomainName};
 pub use limits::DoorLimits;
 pub use listener::{Door, Incoming};

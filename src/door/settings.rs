@@ -195,7 +195,7 @@ impl TlsHandle {
 }
 
 /// Our clock, as rustls asks for it.
-struct DoorTime(Arc<dyn Clock>);
+pub(super) struct DoorTime(pub(super) Arc<dyn Clock>);
 
 impl fmt::Debug for DoorTime {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -209,7 +209,8 @@ impl TimeProvider for DoorTime {
     }
 }
 
-fn certified_key(
+/// The certificate with its key, once both are fit for a server.
+pub(super) fn certified_key(
     certificate_pem: &[u8],
     key_pem: &SecretBytes,
     now: Timestamp,
@@ -246,4 +247,4 @@ fn check_is_server(der: &CertificateDer<'_>, now: Timestamp) -> Result<(), Setti
 /// RFC 9113, section 3.1.
 const ALPN_H2: &[u8] = b"h2";
 /// RFC 7301, section 6.
-const ALPN_HTTP1: &[u8] = b"http/1.1";
+pub(super) const ALPN_HTTP1: &[u8] = b"http/1.1";

@@ -19,7 +19,7 @@ pub struct Credential<'a> {
 /// A registered caller.
 pub struct Caller {
     pub(super) actor: Actor,
-    person: Person,
+    pub(super) person: Person,
 }
 
 impl Gate {

@@ -1,16 +1,16 @@
 //! What officers see and decide, and the release that follows an approval.
 
 use crate::approval::{
-    Choice, DeciderRole, DeciderStanding, Decision, DecisionParts, DecisionSignature, Eligible, Fields,
-    SignedDecision, State,
+    Choice, DeciderRole, DeciderStanding, Decision, DecisionParts, Eligible, Fields, SignedDecision, State,
 };
 use crate::authz::{About, Action, Agreement, Force, Standing};
 use crate::clock::Timestamp;
 use crate::ids::{ActorName, Digest, DisclosureId, FieldName};
-use crate::keys::SignatureDomain;
+use crate::keys::webauthn::WebAuthnError;
 use crate::store::disclosure::{CaseOrder, Decided, FieldValue, ReleaseTerms};
 use crate::store::{Case, CaseFilter, FieldFacts, Registry, Released};
 
+use super::decision::DecisionProof;
 use super::disclosure::decider_role;
 use super::{Caller, Gate, GateError};
 
@@ -49,8 +49,8 @@ pub struct DecideAsk {
     pub reason: String,
     /// When, by the officer's clock.
     pub at: Timestamp,
-    /// The officer's signature over the digest of the decision.
-    pub signature: Vec<u8>,
+    /// How the officer signed it.
+    pub proof: DecisionProof,
 }
 
 impl Gate {
@@ -114,19 +114,23 @@ impl Gate {
         let granted = ask.granted.clone().unwrap_or_default();
         let permit = self.case_permit(caller, Action::DecideCase, &case, &granted).await?;
         let decision = decision(caller, &ask)?;
-        caller.check_signature(SignatureDomain::Decision, &decision.digest(), &ask.signature)?;
+        let live = self.live.load_full();
+        let agreement = live.rules.agreement(case.disclosure.request().agreement());
+        let agreement = agreement.map(AsRef::as_ref);
+        let signature = self.decision_signed(caller, &decision, agreement, ask.proof).await?;
         if decider_role(caller.actor.role) != Some(ask.role) {
             let what = format!("you act as {}; decide in that role", caller.actor.role);
             return Err(GateError::Invalid { field: "role", what });
         }
-        let signed = SignedDecision { decision, signature: DecisionSignature::Certificate(ask.signature) };
-        let eligible = eligible(&self.live.load().registry, &case);
+        let signed = SignedDecision { decision, signature };
+        let eligible = eligible(&live.registry, &case);
         let (decided, receipt) =
             self.parts.store.disclosure_decide(permit, signed, eligible).await?.open()?;
         let case = match decided {
             Decided::Kept(case) => *case,
             Decided::Refused(refused) => return Err(GateError::NotNow(refused.to_string())),
             Decided::NoCase => return Err(GateError::NotFound("case")),
+            Decided::NotSigned => return Err(GateError::Passkey(WebAuthnError::Counter)),
         };
         let case = if case.disclosure.state() == State::Approved { self.release(case).await? } else { case };
         Ok((case, receipt.index()))
@@ -226,7 +230,7 @@ impl Gate {
     }
 }
 
-fn decision(caller: &Caller, ask: &DecideAsk) -> Result<Decision, GateError> {
+pub(super) fn decision(caller: &Caller, ask: &DecideAsk) -> Result<Decision, GateError> {
     let invalid =
         |error: crate::approval::FormError| GateError::Invalid { field: "decision", what: error.to_string() };
     let choice = match &ask.granted {

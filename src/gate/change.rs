@@ -7,11 +7,12 @@ use crate::ids::{ActorName, ChangeId, Digest, PartnerName};
 use crate::keys::{PublicKey, ReleasePublicKey, SignatureDomain, seal_challenge};
 use crate::secret::{Secret, random_bytes};
 use crate::store::change::{
-    self, Change, ChangeRecord, Ended, Found, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven,
+    self, Change, ChangeRecord, Ended, Found, Invitation, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven,
 };
 use crate::store::{ChangeEnd, ChangeNew, Partner, Person};
 
 use super::retention::still_needed;
+use super::session::may_sign_in;
 use super::{Caller, Gate, GateError, text};
 
 /// A change as it arrived, in its form.
@@ -261,6 +262,11 @@ impl Gate {
                     invalid("change.activate_policy", told.join("; "))
                 }
             },
+            Change::InvitePerson(invitation) => self.check_invitation(invitation),
+            Change::PutPasskey { .. } => {
+                let what = "a passkey is proposed by whoever registers it, at the console".to_owned();
+                invalid("change.put_passkey", what)
+            }
             Change::PutPartner(_)
             | Change::PutReleaseKey { .. }
             | Change::LiftRestriction { .. }
@@ -270,6 +276,28 @@ impl Gate {
             | Change::ChangeLogKey => Ok(()),
             Change::RenewCollection(collection) => self.check_renewal(collection),
         }
+    }
+
+    /// A person whose work is at the console, and an end that is near.
+    fn check_invitation(&self, invitation: &Invitation) -> Result<(), GateError> {
+        let invalid = |field, what: String| Err(GateError::Invalid { field, what });
+        if !may_sign_in(invitation.role) {
+            let what =
+                "only approving officers, examiners and privacy officers sign in at the console".to_owned();
+            return invalid("change.invite_person.role", what);
+        }
+        let live = self.live.load();
+        let known = live.registry.person(&invitation.person);
+        if let Some(known) = known.filter(|known| known.role != invitation.role) {
+            let what = format!("`{}` is {}; nobody has two roles", known.name, known.role);
+            return invalid("change.invite_person.role", what);
+        }
+        let now = self.now();
+        if invitation.ends <= now || invitation.ends > now.after(INVITATION_LONGEST) {
+            let what = "it is not within the next 31 days".to_owned();
+            return invalid("change.invite_person.ends_millis", what);
+        }
+        Ok(())
     }
 
     /// A key that can sign, and an id in the trust domain of whoever the person belongs to.
@@ -360,6 +388,8 @@ fn is_of_domain(spiffe_id: &str, trust_domain: &str) -> bool {
     rest.is_some_and(|path| path.starts_with('/') && path.len() > 1)
 }
 
+/// A month: long enough for leave, short enough that a link in an old mailbox opens nothing.
+const INVITATION_LONGEST: std::time::Duration = std::time::Duration::from_secs(31 * 24 * 3_600);
 const REASON_MAX_CHARS: usize = 512;
 const HOLDER_JOURNAL: &str = "holder";
 /// Enough to mend a folder by; `onebit policy check` tells them all.

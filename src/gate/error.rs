@@ -2,6 +2,7 @@
 
 use crate::authz::Reason;
 use crate::clock::Timestamp;
+use crate::keys::webauthn::WebAuthnError;
 use crate::matching::MatchingError;
 use crate::store::StoreError;
 
@@ -45,6 +46,9 @@ pub enum GateError {
         "the signature does not hold; sign the digest of exactly this request with the key of your certificate"
     )]
     Signature,
+    /// What a passkey said is not what was asked for.
+    #[error(transparent)]
+    Passkey(#[from] WebAuthnError),
     /// There is no such thing of the caller's.
     #[error("there is no such {0} of yours; check the name")]
     NotFound(&'static str),

@@ -239,7 +239,11 @@ fn person(person: &Person) -> pb::Person {
         spiffe_id: person.spiffe_id.clone(),
         partner: person.partner.as_ref().map(partner_resource).unwrap_or_default(),
         standing: standing_to_pb(person.standing).into(),
-        key_fingerprint: Digest::sha256(&person.public_key).as_bytes().to_vec(),
+        key_fingerprint: if person.has_certificate() {
+            Digest::sha256(&person.public_key).as_bytes().to_vec()
+        } else {
+            Vec::new()
+        },
         contact: person.contact.clone().unwrap_or_default(),
     }
 }

@@ -12,7 +12,7 @@ use super::pb::officer::decide_case_request::Signature;
 use super::timestamp::timestamp_to_pb;
 use crate::approval::{Choice, DeciderRole, SignedDecision, State};
 use crate::authz::Action;
-use crate::gate::{CaseAsk, CaseDetail, DecideAsk};
+use crate::gate::{CaseAsk, CaseDetail, DecideAsk, DecisionProof};
 use crate::ids::DisclosureId;
 use crate::store::{Case, FieldFacts};
 
@@ -95,7 +95,7 @@ fn ask(sent: pb::DecideCaseRequest) -> Result<DecideAsk, FormFault> {
         request: parse::digest("request_digest", &sent.request_digest)?,
         role: parse::choice("role", sent.role, role_asked)?,
         at: parse::moment("decide_time", sent.decide_time.as_ref())?,
-        signature: parse::signature(SIGNATURE, signature)?,
+        proof: DecisionProof::Certificate(parse::signature(SIGNATURE, signature)?),
         granted,
         reason: sent.reason,
     })

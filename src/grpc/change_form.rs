@@ -2,11 +2,13 @@
 //! the client that signs them. Both compute the same digest of what comes out here.
 
 use crate::authz::{Bundle, PayloadClass, Role, Standing};
+use crate::clock::Timestamp;
 use crate::grpc::parse::COLLECTIONS;
 use crate::grpc::pb::administration as pb;
 use crate::grpc::pb::administration::change::Change as Which;
-use crate::ids::{ActorName, IdError, PartnerName};
-use crate::store::change::{Change, ChangeState};
+use crate::ids::{ActorName, Digest, IdError, PartnerName};
+use crate::keys::webauthn::CREDENTIAL_MAX_BYTES;
+use crate::store::change::{Change, ChangeState, Invitation};
 use crate::store::registry::{Partner, Person};
 
 /// A field of a message that is not in its form.
@@ -66,6 +68,12 @@ pub fn change_from_pb(change: pb::Change) -> Result<Change, FormFault> {
             let named = of_collection("change.renew_collection.collection", &renew.collection, COLLECTIONS);
             named.map(Change::RenewCollection)
         }
+        Which::InvitePerson(invite) => invite_person(&invite).map(Change::InvitePerson),
+        Which::PutPasskey(put) => Ok(Change::PutPasskey {
+            person: person_name("change.put_passkey.person", &put.person)?,
+            credential: bytes("change.put_passkey.credential", put.credential, CREDENTIAL_MAX_BYTES)?,
+            public_key: bytes("change.put_passkey.public_key", put.public_key, PUBLIC_KEY_MAX_BYTES)?,
+        }),
     }
 }
 
@@ -113,6 +121,17 @@ pub fn change_to_pb(change: &Change) -> pb::Change {
         Change::RenewCollection(collection) => {
             Which::RenewCollection(pb::RenewCollection { collection: format!("{COLLECTIONS}{collection}") })
         }
+        Change::InvitePerson(invitation) => Which::InvitePerson(pb::InvitePerson {
+            person: person_resource(&invitation.person),
+            role: role_to_pb(invitation.role).into(),
+            secret_sha256: invitation.secret.as_bytes().to_vec(),
+            ends_millis: invitation.ends.as_millis(),
+        }),
+        Change::PutPasskey { person, credential, public_key } => Which::PutPasskey(pb::PutPasskey {
+            person: person_resource(person),
+            credential: credential.clone(),
+            public_key: public_key.clone(),
+        }),
     };
     pb::Change { change: Some(which) }
 }
@@ -238,6 +257,21 @@ fn put_dispose(dispose: &pb::Dispose) -> Result<Change, FormFault> {
         FormFault::new("change.dispose.before", "is not a date of the calendar, as `2026-07-01`")
     })?;
     Ok(Change::Dispose { class, before })
+}
+
+fn invite_person(invite: &pb::InvitePerson) -> Result<Invitation, FormFault> {
+    let role = pb::Role::try_from(invite.role).ok().and_then(role_from_pb);
+    let role =
+        role.ok_or_else(|| FormFault::new("change.invite_person.role", "is missing or unknown; say which"))?;
+    let secret = invite.secret_sha256.as_slice().try_into().map_err(|_| {
+        FormFault::new("change.invite_person.secret_sha256", "is not the 32 bytes of a SHA-256")
+    })?;
+    Ok(Invitation {
+        person: person_name("change.invite_person.person", &invite.person)?,
+        role,
+        secret: Digest::from_bytes(secret),
+        ends: Timestamp::from_millis(invite.ends_millis),
+    })
 }
 
 fn put_person(put: pb::PutPerson) -> Result<Person, FormFault> {
@@ -385,6 +419,17 @@ mod tests {
             Change::Dispose { class: PayloadClass::Query, before: "2026-02-28".parse().unwrap() },
             Change::ChangeLogKey,
             Change::RenewCollection("watch-face".parse().unwrap()),
+            Change::InvitePerson(Invitation {
+                person: "mere".parse().unwrap(),
+                role: Role::Examiner,
+                secret: Digest::from_bytes([3; 32]),
+                ends: Timestamp::from_millis(1_767_225_600_000),
+            }),
+            Change::PutPasskey {
+                person: "mere".parse().unwrap(),
+                credential: vec![4; 16],
+                public_key: vec![5; 91],
+            },
         ]
     }
 

@@ -129,7 +129,7 @@ impl CallError {
             Self::Gate(GateError::ClockSkew { .. }) => Told::ClockSkew,
             Self::Gate(GateError::RequestIdUsed) => Told::RequestIdUsed,
             Self::Gate(GateError::RequestIdOver) => Told::RequestIdOver,
-            Self::Gate(GateError::Signature) => Told::SignatureInvalid,
+            Self::Gate(GateError::Signature | GateError::Passkey(_)) => Told::SignatureInvalid,
             Self::Gate(GateError::NotNow(_)) => Told::NotNow,
             Self::Gate(GateError::Unwitnessed) => Told::Unwitnessed,
             Self::Gate(GateError::NoHit) => Told::NoHitOfYourOwn,

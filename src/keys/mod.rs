@@ -9,6 +9,7 @@
 //! Not protected: whoever reads this process's memory reads its keys. Ours are wiped when dropped; the
 //! expanded forms inside ring (AES schedules, Ed25519 scalars) are not.
 
+mod cbor;
 mod collection_key;
 mod generation;
 mod release;
@@ -20,6 +21,7 @@ mod signer;
 mod tag;
 mod token;
 mod token_file;
+pub mod webauthn;
 
 pub use self::collection_key::CollectionKey;
 pub use self::generation::Generations;

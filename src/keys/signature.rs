@@ -198,15 +198,24 @@ impl PublicKey {
         digest: &Digest,
         signature: &[u8],
     ) -> Result<(), SignatureError> {
+        self.verify_message(&domain.message(digest), signature)
+    }
+
+    /// Checks a signature over a message whose form says what it is for.
+    pub(super) fn verify_message(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
         let key = self.spki.strip_prefix(self.algorithm.spki_prefix()).unwrap_or_default();
-        let message = domain.message(digest);
         let verified = match self.algorithm {
             SignatureAlgorithm::EcdsaP256 => {
-                UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key).verify(&message, signature)
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key).verify(message, signature)
             }
-            SignatureAlgorithm::Ed25519 => UnparsedPublicKey::new(&ED25519, key).verify(&message, signature),
+            SignatureAlgorithm::Ed25519 => UnparsedPublicKey::new(&ED25519, key).verify(message, signature),
         };
         verified.map_err(|_| SignatureError::Mismatch)
+    }
+
+    /// The key with these bytes of its own: an uncompressed point of P-256, or the 32 bytes of an Ed25519 key.
+    pub(super) fn from_raw(algorithm: SignatureAlgorithm, key: &[u8]) -> Result<Self, SignatureError> {
+        Self::from_spki_der(&[algorithm.spki_prefix(), key].concat())
     }
 }
 

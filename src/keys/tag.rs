@@ -48,11 +48,13 @@ pub enum Domain {
     Batch,
     /// A change that two people make.
     Change,
+    /// A session of somebody who signed in.
+    Session,
 }
 
 impl Domain {
     /// Every domain, in the order of their declaration.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Case,
         Self::Official,
         Self::RequestId,
@@ -70,6 +72,7 @@ impl Domain {
         Self::Restriction,
         Self::Batch,
         Self::Change,
+        Self::Session,
     ];
 
     /// The name that is hashed. Never change one: stored tags would not be found any more.
@@ -92,6 +95,7 @@ impl Domain {
             Self::Restriction => "restriction",
             Self::Batch => "batch",
             Self::Change => "change",
+            Self::Session => "session",
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, interval_at, timeout};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -13,12 +14,19 @@ use crate::telemetry;
 /// Says whether the server serves.
 pub(super) struct Health {
     reporter: HealthReporter,
+    /// The same for whoever asks within the server.
+    serving: watch::Sender<bool>,
 }
 
 impl Health {
     /// Says yes from the start: the first canary came back before the door was opened.
-    pub(super) const fn new(reporter: HealthReporter) -> Self {
-        Self { reporter }
+    pub(super) fn new(reporter: HealthReporter) -> Self {
+        Self { reporter, serving: watch::Sender::new(true) }
+    }
+
+    /// Whether the server serves, as it was said last.
+    pub(super) fn serving(&self) -> watch::Receiver<bool> {
+        self.serving.subscribe()
     }
 
     /// Says what the canaries find out, one after each pause, until dropped.
@@ -49,6 +57,7 @@ impl Health {
 
     /// Every service shares one fate, so only the server as a whole has a status.
     async fn say(&self, status: ServingStatus) {
+        self.serving.send_replace(status == ServingStatus::Serving);
         self.reporter.set_service_status("", status).await;
     }
 }

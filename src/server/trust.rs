@@ -9,7 +9,7 @@ use crate::authz::Standing;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::config::material::TlsFiles;
-use crate::door::{PeerIdentity, TlsHandle};
+use crate::door::{GuestTls, PeerIdentity, TlsHandle};
 use crate::gate::Gate;
 use crate::ids::Digest;
 use crate::store::Registry;
@@ -21,6 +21,7 @@ use super::ServerError;
 pub(super) struct TrustKeeper {
     gate: Arc<Gate>,
     tls: Arc<TlsHandle>,
+    console: Option<Arc<GuestTls>>,
     changes: watch::Receiver<u64>,
     /// As they were last read whole and found good.
     files: TlsFiles,
@@ -34,8 +35,18 @@ impl TrustKeeper {
         let changes = gate.changes();
         let (holder, registry) = (gate.holder(), gate.registry());
         let tls = TlsHandle::new(files.material(&holder, &registry)?, Arc::new(SystemClock))?;
+        let console = files.console().map(|(certificate, key)| {
+            GuestTls::new(certificate, key, Arc::new(SystemClock))
+                .map(Arc::new)
+                .map_err(ServerError::ConsoleTls)
+        });
         warn_of_strangers(&files, gate);
-        Ok(Self { gate: Arc::clone(gate), tls: Arc::new(tls), changes, files })
+        Ok(Self { gate: Arc::clone(gate), tls: Arc::new(tls), console: console.transpose()?, changes, files })
+    }
+
+    /// The settings that the console's door opens with.
+    pub(super) const fn console(&self) -> Option<&Arc<GuestTls>> {
+        self.console.as_ref()
     }
 
     /// The settings that the door opens with.
@@ -83,6 +94,9 @@ impl TrustKeeper {
     fn read_again(&mut self, config: &Path) -> Result<usize, ServerError> {
         let files = TlsFiles::read(&Config::read(config)?)?;
         let cut = self.replace(&files)?;
+        if let (Some(tls), Some((certificate, key))) = (&self.console, files.console()) {
+            tls.replace(certificate, key).map_err(ServerError::ConsoleTls)?;
+        }
         self.files = files;
         warn_of_strangers(&self.files, &self.gate);
         Ok(cut)

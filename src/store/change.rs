@@ -48,6 +48,30 @@ pub enum Change {
     ChangeLogKey,
     /// Moves the templates of a collection to new keys and another transform.
     RenewCollection(CollectionName),
+    /// Invites a person of the holder to register a passkey, and adds them where they are not there yet.
+    InvitePerson(Invitation),
+    /// Has a passkey that an invited person registered stand for that person.
+    PutPasskey {
+        /// Whose.
+        person: ActorName,
+        /// The authenticator's name for it.
+        credential: Vec<u8>,
+        /// Its public key, DER SubjectPublicKeyInfo.
+        public_key: Vec<u8>,
+    },
+}
+
+/// An invitation to register a passkey, for one use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invitation {
+    /// Whom.
+    pub person: ActorName,
+    /// As what; a person that is there already keeps its role.
+    pub role: Role,
+    /// SHA-256 of the secret in the link.
+    pub secret: Digest,
+    /// When it ends.
+    pub ends: Timestamp,
 }
 
 impl Change {
@@ -65,6 +89,8 @@ impl Change {
             Self::Dispose { .. } => "dispose",
             Self::ChangeLogKey => "log-key-change",
             Self::RenewCollection(_) => "renew-collection",
+            Self::InvitePerson(_) => "invite-person",
+            Self::PutPasskey { .. } => "put-passkey",
         }
     }
 
@@ -109,6 +135,13 @@ impl Change {
                 "move the templates of `{collection}` to new keys and another transform, and destroy the present ones; \
                  older backups give nobody's templates back then"
             ),
+            Self::InvitePerson(invitation) => format!(
+                "invite `{}` as {} to register a passkey, until {}",
+                invitation.person, invitation.role, invitation.ends
+            ),
+            Self::PutPasskey { person, public_key, .. } => {
+                format!("have the passkey with the key {} stand for `{person}`", Digest::sha256(public_key))
+            }
         }
     }
 
@@ -140,6 +173,14 @@ impl Change {
             Self::Dispose { class, before } => record.text(2, class.as_str()).text(3, &before.to_string()),
             Self::ChangeLogKey => record,
             Self::RenewCollection(collection) => record.text(2, collection.as_str()),
+            Self::InvitePerson(invitation) => record
+                .text(2, invitation.person.as_str())
+                .text(3, invitation.role.as_str())
+                .bytes(4, invitation.secret.as_bytes())
+                .bytes(5, &invitation.ends.as_millis().to_be_bytes()),
+            Self::PutPasskey { person, credential, public_key } => {
+                record.text(2, person.as_str()).bytes(3, credential).bytes(4, public_key)
+            }
         };
         // INVARIANT: the tags above ascend, so the record is always well formed.
         record.finish().unwrap_or_default()
@@ -188,6 +229,19 @@ impl Change {
             "restore-person" => Self::RestorePerson(fields.parsed(2)?),
             "log-key-change" => Self::ChangeLogKey,
             "renew-collection" => Self::RenewCollection(fields.parsed(2)?),
+            "invite-person" => Self::InvitePerson(Invitation {
+                person: fields.parsed(2)?,
+                role: fields.parsed(3)?,
+                secret: Digest::from_bytes(fields.bytes(4)?.try_into().map_err(|_| DAMAGED)?),
+                ends: Timestamp::from_millis(i64::from_be_bytes(
+                    fields.bytes(5)?.try_into().map_err(|_| DAMAGED)?,
+                )),
+            }),
+            "put-passkey" => Self::PutPasskey {
+                person: fields.parsed(2)?,
+                credential: fields.bytes(3)?.to_vec(),
+                public_key: fields.bytes(4)?.to_vec(),
+            },
             "dispose" => Self::Dispose { class: fields.parsed(2)?, before: fields.parsed(3)? },
             _ => return Err(DAMAGED),
         };

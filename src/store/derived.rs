@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::ids::Digest;
 use crate::keys::{Domain, KeyRing, Pseudonym};
+use crate::secret::Secret;
 
 /// The keyed functions that the gate needs: pseudonyms and content hashes.
 #[derive(Clone)]
@@ -24,6 +25,12 @@ impl StoreKeys {
     #[must_use]
     pub fn content_digest(&self, content: &[u8]) -> Digest {
         self.0.tags().digest(Domain::Request, content)
+    }
+
+    /// The keyed hash of a session's secret, by which the store knows the session.
+    #[must_use]
+    pub fn session_digest(&self, secret: &Secret<32>) -> Digest {
+        self.0.tags().digest(Domain::Session, secret.expose())
     }
 }
 

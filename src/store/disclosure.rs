@@ -110,6 +110,8 @@ pub enum Decided {
     Refused(crate::approval::Refused),
     /// There is no such case.
     NoCase,
+    /// The passkey that signed it does not stand for the officer any more, or its count has gone on.
+    NotSigned,
 }
 
 /// The terms of a release.

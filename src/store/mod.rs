@@ -18,6 +18,7 @@ pub mod query;
 mod receipt;
 pub mod registry;
 pub mod renewal;
+pub mod session;
 pub mod snapshot;
 pub mod sqlite;
 pub mod witness;
@@ -48,6 +49,7 @@ pub use log::{Bundled, ExportFile, JournalHead, LoggedEntry, ProvenEntry};
 pub use query::{Answer, QueryNew, QueryRecorded, QuerySeen, StoredAnswer, Usage, Verdict};
 pub use receipt::{AuditReceipt, Withheld, WrongReceipt};
 pub use registry::{Partner, Person, Registry};
+pub use session::{Passkey, PasskeyNew, PasskeyRegistered, PasskeySigned, Session, SessionNew, SignIn};
 pub use witness::{Given, Quorum, ReleaseSeen, Unwitnessed, Witnessed, WitnessedHead};
 
 /// A value with the receipt that opens it.
@@ -194,6 +196,33 @@ pub trait Store: Send + Sync {
         permit: Permit,
         proof: change::ReleaseKeyProof,
     ) -> Result<Committed<change::ReleaseKeyProven>, StoreError>;
+
+    // Sessions ----------------------------------------------------------------------------------------------
+
+    /// The person whom the secret with this SHA-256 invites to register a passkey, as long as it does.
+    async fn invitation_get(
+        &self,
+        secret: Digest,
+        now: Timestamp,
+    ) -> Result<Option<crate::ids::ActorName>, StoreError>;
+    /// Keeps the passkey that an invited person registered, and proposes it.
+    async fn passkey_register(
+        &self,
+        permit: Permit,
+        new: PasskeyNew,
+    ) -> Result<Committed<PasskeyRegistered>, StoreError>;
+    /// The passkey of this name.
+    async fn passkey_get(&self, credential: Vec<u8>) -> Result<Option<Passkey>, StoreError>;
+    /// The passkeys that stand for a person.
+    async fn passkey_list(&self, person: crate::ids::ActorName) -> Result<Vec<Passkey>, StoreError>;
+    /// Begins the session of somebody who signed in.
+    async fn session_start(&self, permit: Permit, new: SessionNew) -> Result<Committed<SignIn>, StoreError>;
+    /// The session with this keyed hash.
+    async fn session_get(&self, id: Digest) -> Result<Option<Session>, StoreError>;
+    /// Notes that a session was used.
+    async fn session_seen(&self, id: Digest, seen: Timestamp) -> Result<(), StoreError>;
+    /// Ends a session.
+    async fn session_end(&self, id: Digest) -> Result<(), StoreError>;
 
     // Enrolment ---------------------------------------------------------------------------------------------
 

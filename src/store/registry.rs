@@ -12,9 +12,9 @@ pub struct Person {
     pub name: ActorName,
     /// What the credential may be used as.
     pub role: Role,
-    /// The SPIFFE id in its certificates.
+    /// The SPIFFE id in its certificates; empty for a person who has none and signs in by passkey.
     pub spiffe_id: String,
-    /// The public key of its certificates, DER SubjectPublicKeyInfo.
+    /// The public key of its certificates, DER SubjectPublicKeyInfo; empty without certificates.
     pub public_key: Vec<u8>,
     /// The partner of a partner system.
     pub partner: Option<PartnerName>,
@@ -22,6 +22,14 @@ pub struct Person {
     pub standing: Standing,
     /// How to reach them; sealed at rest.
     pub contact: Option<String>,
+}
+
+impl Person {
+    /// Whether they have certificates, and not passkeys alone.
+    #[must_use]
+    pub const fn has_certificate(&self) -> bool {
+        !self.spiffe_id.is_empty() && !self.public_key.is_empty()
+    }
 }
 
 /// An agency that asks.
@@ -56,7 +64,10 @@ impl Registry {
     /// The person or system whose certificates carry this SPIFFE id.
     #[must_use]
     pub fn person_by_spiffe(&self, spiffe_id: &str) -> Option<&Person> {
-        self.people.iter().find(|person| person.spiffe_id == spiffe_id)
+        self.people
+            .iter()
+            .filter(|person| person.has_certificate())
+            .find(|person| person.spiffe_id == spiffe_id)
     }
 
     /// The person or system of this name.

@@ -13,10 +13,12 @@
 )]
 
 mod administration;
+mod authenticator;
 mod backup;
 mod bad_input;
 mod calibrate;
 mod canary;
+mod console;
 mod demo;
 mod disclosure;
 mod door;

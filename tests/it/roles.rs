@@ -75,7 +75,8 @@ async fn a_role_is_refused_exactly_where_the_table_says_no() {
     let mut entries_due: BTreeMap<Who, usize> = BTreeMap::new();
     for (role, who) in ROLES {
         let channel = holder.channel(who).await;
-        for action in Action::ALL {
+        // Who signs in has shown a passkey by then, and nobody gets one without such a role: `console.rs` tests it.
+        for action in Action::ALL.iter().filter(|action| action.package() != "console") {
             let refused = match message(*action, &holder, who, &known) {
                 Request::Call(message) => match call(&channel, *action, message).await {
                     Err(status) => {
@@ -242,7 +243,11 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
         Action::ListPeople => administration::ListPeopleRequest {}.encode_to_vec(),
         Action::ListPartners => administration::ListPartnersRequest {}.encode_to_vec(),
         Action::GetPolicy => administration::GetPolicyRequest {}.encode_to_vec(),
-        Action::ReadCheckpoint | Action::ReadTile | Action::ReadBundle => {
+        Action::ReadCheckpoint
+        | Action::ReadTile
+        | Action::ReadBundle
+        | Action::SignIn
+        | Action::RegisterPasskey => {
             panic!("{action} is no call")
         }
         Action::ListRetention => administration::ListRetentionRequest {}.encode_to_vec(),

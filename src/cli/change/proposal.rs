@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use data_encoding::BASE64URL_NOPAD;
 use jiff::civil::Date;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -9,10 +10,13 @@ use rustls_pki_types::pem::PemObject;
 use super::Proposing;
 use crate::authz::{Bundle, PayloadClass, Role, Rules, Standing};
 use crate::cli::fault::CliError;
-use crate::cli::{certs, files, wire};
+use crate::cli::{certs, files, print, wire};
+use crate::clock::{Clock, SystemClock};
+use crate::console::Origin;
 use crate::ids::Digest;
 use crate::keys::PublicKey;
-use crate::store::change::Change;
+use crate::secret::{Secret, SystemEntropy};
+use crate::store::change::{Change, Invitation};
 use crate::store::registry::{Partner, Person};
 
 /// A change to propose.
@@ -39,6 +43,11 @@ pub enum Proposal {
     ///
     /// `onebit retention` shows what may go. One of the two people is a privacy officer.
     Dispose(DisposeArgs),
+    /// Invites a person to register a passkey for the console, and adds them where they are not there yet
+    ///
+    /// Prints the link for the person, once. It works after somebody else has confirmed the invitation, another
+    /// administrator for example, and until it was used or ends. What comes of it waits for a privacy officer.
+    Invite(InviteArgs),
     /// Has a new key sign the log's checkpoints
     ///
     /// The server makes the key and destroys the present one. Partners learn the new key from the hand-over that both
@@ -156,6 +165,26 @@ pub struct DisposeArgs {
     pub proposing: Proposing,
 }
 
+/// Somebody to invite.
+#[derive(Debug, clap::Args)]
+pub struct InviteArgs {
+    /// The name in the registry and the log
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+    /// The role: `approving-officer`, `examiner` or `privacy-officer`
+    #[arg(long, value_name = "ROLE")]
+    pub role: Role,
+    /// The address of the console, as browsers show it
+    #[arg(long, value_name = "URL")]
+    pub console: Origin,
+    /// How many days the invitation lasts
+    #[arg(long, value_name = "NUMBER", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=30))]
+    pub days: u64,
+    /// The rest.
+    #[command(flatten)]
+    pub proposing: Proposing,
+}
+
 /// Another key of the log.
 #[derive(Debug, clap::Args)]
 pub struct LogKeyArgs {
@@ -209,6 +238,7 @@ impl Proposal {
             Self::Dispose(args) => Change::Dispose { class: args.class, before: args.before },
             Self::LogKey(_) => Change::ChangeLogKey,
             Self::RenewCollection(args) => Change::RenewCollection(name("--collection", &args.collection)?),
+            Self::Invite(args) => Change::InvitePerson(invitation(args)?),
         })
     }
 
@@ -225,6 +255,7 @@ impl Proposal {
             Self::Dispose(args) => &args.proposing,
             Self::LogKey(args) => &args.proposing,
             Self::RenewCollection(args) => &args.proposing,
+            Self::Invite(args) => &args.proposing,
         }
     }
 }
@@ -249,8 +280,27 @@ pub(super) fn details(change: &Change) -> String {
         Change::Dispose { class, before } => {
             vec![format!("payloads  {class}"), format!("before    {before}")]
         }
+        Change::InvitePerson(invitation) => vec![format!("secret    {}", invitation.secret)],
+        Change::PutPasskey { public_key, .. } => vec![format!("key       {}", Digest::sha256(public_key))],
     };
     lines.join("\n")
+}
+
+/// Draws the secret of the link and shows the link; nothing but its hash is sent or kept.
+fn invitation(args: &InviteArgs) -> Result<Invitation, CliError> {
+    let person = name("--name", &args.name)?;
+    let secret = Secret::<32>::random(&SystemEntropy::new());
+    let secret = secret.map_err(|error| CliError::because("no invitation was made", error))?;
+    // Behind `#`, so that browsers send it to nobody.
+    let link = format!("{}/register#{}", args.console, BASE64URL_NOPAD.encode(secret.expose()));
+    print::note(&format!("the link for `{person}`, shown this once: {link}"));
+    let days = std::time::Duration::from_secs(args.days.saturating_mul(24 * 3_600));
+    Ok(Invitation {
+        person,
+        role: args.role,
+        secret: Digest::sha256(secret.expose()),
+        ends: SystemClock.now().after(days),
+    })
 }
 
 fn person(args: &PersonArgs) -> Result<Person, CliError> {

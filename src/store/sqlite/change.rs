@@ -16,7 +16,9 @@ use crate::store::{GalleryChange, Journal, StoreError, StoreKeys};
 use super::day_key::{DayKey, mark};
 use super::disposal::{Span, Taken};
 use super::tx::Tx;
-use super::{Context, count, database, disposal, enrolment, holder, log_key, name, renewal};
+use super::{
+    Context, count, database, disposal, enrolment, holder, log_key, name, passkey, renewal, session,
+};
 
 /// Keeps a proposed change; the same id again gives the change that is there.
 pub(super) fn propose(tx: &mut Tx<'_>, permit: &Permit, new: ChangeNew) -> Result<ChangeRecord, StoreError> {
@@ -50,7 +52,7 @@ fn proposed_event(tx: &Tx<'_>, permit: &Permit, record: &ChangeRecord) -> Event 
         .text(Fact::Reason, &record.reason)
 }
 
-fn insert(tx: &Tx<'_>, record: &ChangeRecord, signature: Option<&[u8]>) -> Result<(), StoreError> {
+pub(super) fn insert(tx: &Tx<'_>, record: &ChangeRecord, signature: Option<&[u8]>) -> Result<(), StoreError> {
     let bytes = record.change.to_bytes();
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes();
     let plain = [length.as_slice(), &bytes, record.reason.as_bytes()].concat();
@@ -117,6 +119,9 @@ pub(super) fn end(tx: &mut Tx<'_>, permit: &Permit, end: &ChangeEnd) -> Result<E
         }
         ChangeEnd::Reject { .. } => {
             state_set(tx.sql, *id, ChangeState::Rejected, &me, None)?;
+            if let Change::PutPasskey { credential, .. } = &record.change {
+                passkey::forget(tx, credential)?;
+            }
             let ended = ChangeRecord { state: ChangeState::Rejected, decider: Some(me), ..record };
             Ok(Ended::Done(Box::new(ended), GalleryChange::default()))
         }
@@ -230,6 +235,21 @@ fn take_effect(
             let leave = leave.ok_or(StoreError::Damaged { what: "a disposal without the rules' leave" })?;
             return Ok(taken(disposal::take(tx, permit, record, leave)?));
         }
+        Change::InvitePerson(invitation) => {
+            let event = tx
+                .event(Kind::PersonInvited, permit)
+                .text(Fact::Role, invitation.role.as_str())
+                .text(Fact::Person, invitation.person.as_str())
+                .with(Fact::ContentDigest, invitation.secret.as_bytes());
+            (event, passkey::invite(tx, invitation)?)
+        }
+        Change::PutPasskey { person, credential, public_key } => {
+            let event = tx
+                .event(Kind::PasskeyConfirmed, permit)
+                .text(Fact::Person, person.as_str())
+                .with(Fact::PublicKey, Digest::sha256(public_key).as_bytes());
+            (event, passkey::confirm(tx, person, credential)?)
+        }
         Change::ChangeLogKey => return Ok(taken(log_key::take(tx, permit, record)?)),
         Change::RenewCollection(collection) => {
             return Ok(taken(renewal::begin(tx, permit, record, collection)?));
@@ -282,6 +302,8 @@ pub(super) fn person_suspend(
     why: &str,
 ) -> Result<Found, StoreError> {
     let changed = standing_set(tx.sql, "people", person.as_str(), Standing::Suspended)?;
+    session::end_all_of(tx, person)?;
+    passkey::end_all_of(tx, person)?;
     let event =
         tx.event(Kind::PersonSuspended, permit).text(Fact::Person, person.as_str()).text(Fact::Reason, why);
     suspended(tx, changed, &event)

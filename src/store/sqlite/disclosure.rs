@@ -2,24 +2,25 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::approval::{Approval, Disclosure, Eligible, SignedDecision, State, Transition};
+use crate::approval::{Approval, DecisionSignature, Disclosure, Eligible, SignedDecision, State, Transition};
 use crate::audit::event::{Event, Fact, Kind};
 use crate::authz::{PayloadClass, Permit};
 use crate::clock::Timestamp;
 use crate::ids::{Digest, DisclosureId, FieldName, PartnerName, QueryId, RequestId, SubjectId};
+use crate::keys::webauthn::Assertion;
 use crate::keys::{Domain, ReleaseInfo, ReleasePublicKey, Tag};
 use crate::store::disclosure::{
     Case, CaseFilter, CaseOrder, Decided, DisclosureNew, DisclosureSeen, FieldFacts, FieldValue, Release,
     ReleaseTerms, Released, Requested, Stepped,
 };
 use crate::store::query::{Answer, Verdict};
-use crate::store::{Journal, StoreError};
+use crate::store::{Journal, PasskeySigned, StoreError};
 
 use super::day_key::{DayKey, mark};
 use super::disclosure_row::{Row, case, get, insert, seal_today, step_keep};
 use super::disposal::disposed_before;
 use super::tx::Tx;
-use super::{Context, database, enrolment, log, query, release};
+use super::{Context, database, enrolment, log, passkey, query, release};
 
 /// Whether a request id of this partner was seen before.
 pub(super) fn seen(
@@ -125,8 +126,15 @@ pub(super) fn decide(
         return Ok(Decided::NoCase);
     };
     let digest = signed.decision.digest();
-    let crate::approval::DecisionSignature::Certificate(signature) = &signed.signature;
-    let signature = signature.clone();
+    if !passkey_signed(tx, &signed)? {
+        let event = tx
+            .event(Kind::RequestRefused, permit)
+            .with(Fact::Disclosure, id.as_bytes())
+            .text(Fact::Reason, "PASSKEY_COUNTER");
+        tx.enter_private(&event, &[])?;
+        return Ok(Decided::NotSigned);
+    }
+    let signature = signed.signature.to_bytes();
     let role = signed.decision.role();
     let (after, transition) = match row.case.disclosure.decide(signed, eligible, tx.now) {
         Ok(taken) => taken,
@@ -157,6 +165,19 @@ pub(super) fn decide(
         denied_enter(tx, &after, permit.policy(), row.subject, "by decision")?;
     }
     Ok(Decided::Kept(Box::new(step_keep(tx, &mut row, after, &transition)?)))
+}
+
+/// Whether the passkey that signed a decision, if one did, still stands for the officer and was not used twice.
+fn passkey_signed(tx: &Tx<'_>, signed: &SignedDecision) -> Result<bool, StoreError> {
+    let DecisionSignature::Passkey(signature) = &signed.signature else { return Ok(true) };
+    let assertion = Assertion {
+        client_data: Vec::new(),
+        authenticator_data: signature.authenticator_data.clone(),
+        signature: Vec::new(),
+    };
+    let Ok(sign_count) = assertion.sign_count() else { return Ok(false) };
+    let noted = PasskeySigned { credential: signature.credential.clone(), sign_count };
+    passkey::signed(tx, signed.decision.officer(), &noted)
 }
 
 /// Opens the approved fields, seals them to the partner's key, and keeps the one ciphertext; or ends the

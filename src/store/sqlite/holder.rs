@@ -99,7 +99,7 @@ pub(super) fn person_put(tx: &Tx<'_>, person: &Person) -> Result<usize, StoreErr
     let contact = contact_seal(tx.context, "people", person.name.as_str(), person.contact.as_deref())?;
     let put = tx.sql.execute(
         "INSERT INTO people (name, role, spiffe_id, public_key, partner, standing, contact)
-         VALUES (?1, ?2, ?3, ?4, ?5, 'active', ?6)
+         VALUES (?1, ?2, nullif(?3, ''), nullif(?4, x''), ?5, 'active', ?6)
          ON CONFLICT (name) DO UPDATE SET
            spiffe_id = excluded.spiffe_id, public_key = excluded.public_key, contact = excluded.contact
          WHERE role = excluded.role AND partner IS excluded.partner",
@@ -164,8 +164,8 @@ fn people(context: &Context, sql: &Connection) -> Result<Vec<Person>, StoreError
                     Ok((
                         row.get::<_, String>(0)?,
                         row.get::<_, String>(1)?,
-                        row.get(2)?,
-                        row.get(3)?,
+                        row.get::<_, Option<String>>(2)?.unwrap_or_default(),
+                        row.get::<_, Option<Vec<u8>>>(3)?.unwrap_or_default(),
                         row.get::<_, Option<String>>(4)?,
                         row.get::<_, String>(5)?,
                         row.get::<_, Option<Vec<u8>>>(6)?,

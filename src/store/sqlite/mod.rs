@@ -27,6 +27,7 @@ mod keystore;
 mod log;
 mod log_key;
 mod pages;
+mod passkey;
 mod query;
 mod readers;
 mod record;
@@ -36,6 +37,7 @@ mod renewal;
 mod rewrite;
 mod ring_keys;
 mod service;
+mod session;
 mod settled;
 mod snapshot;
 #[cfg(test)]

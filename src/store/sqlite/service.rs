@@ -26,6 +26,7 @@ use crate::store::log::{Consistency, ExportPlan, Read};
 use crate::store::query::AskedUnder;
 use crate::store::receipt::Ticket;
 use crate::store::renewal::{Renewal, RenewalStep};
+use crate::store::session::{Passkey, PasskeyNew, PasskeyRegistered, Session, SessionNew, SignIn};
 use crate::store::snapshot::{GalleryRead, Served, SnapshotBegun, SnapshotNew, Snapshots};
 use crate::store::{
     AuditReceipt, Batch, BatchNew, Bundled, Case, CaseFilter, ChangeEnd, ChangeNew, ChangeRecord, Chunk,
@@ -41,7 +42,7 @@ use super::query::Recording;
 use super::writer::UNLOGGED;
 use super::{
     SqliteStore, backup, change, disclosure, disclosure_row, disposal, enrolment, export, gallery, holder,
-    log, query, renewal, snapshot, witness,
+    log, passkey, query, renewal, session, snapshot, witness,
 };
 
 #[async_trait]
@@ -214,6 +215,42 @@ impl Store for SqliteStore {
         proof: ReleaseKeyProof,
     ) -> Result<Committed<ReleaseKeyProven>, StoreError> {
         self.writer.logged(move |tx| change::release_key_prove(tx, &permit, &proof)).await
+    }
+
+    async fn invitation_get(&self, secret: Digest, now: Timestamp) -> Result<Option<ActorName>, StoreError> {
+        self.readers.read(move |sql| passkey::invited(sql, secret, now)).await
+    }
+
+    async fn passkey_register(
+        &self,
+        permit: Permit,
+        new: PasskeyNew,
+    ) -> Result<Committed<PasskeyRegistered>, StoreError> {
+        self.writer.logged(move |tx| passkey::register(tx, &permit, new)).await
+    }
+
+    async fn passkey_get(&self, credential: Vec<u8>) -> Result<Option<Passkey>, StoreError> {
+        self.readers.read(move |sql| passkey::get(sql, &credential)).await
+    }
+
+    async fn passkey_list(&self, person: ActorName) -> Result<Vec<Passkey>, StoreError> {
+        self.readers.read(move |sql| passkey::of_person(sql, &person)).await
+    }
+
+    async fn session_start(&self, permit: Permit, new: SessionNew) -> Result<Committed<SignIn>, StoreError> {
+        self.writer.logged(move |tx| session::start(tx, &permit, &new)).await
+    }
+
+    async fn session_get(&self, id: Digest) -> Result<Option<Session>, StoreError> {
+        self.readers.read(move |sql| session::get(sql, id)).await
+    }
+
+    async fn session_seen(&self, id: Digest, seen: Timestamp) -> Result<(), StoreError> {
+        self.writer.unlogged(move |tx| session::seen(tx, id, seen)).await
+    }
+
+    async fn session_end(&self, id: Digest) -> Result<(), StoreError> {
+        self.writer.unlogged(move |tx| session::end(tx, id)).await
     }
 
     async fn batch_start(&self, permit: Permit, new: BatchNew) -> Result<BatchStarted, StoreError> {

@@ -167,7 +167,7 @@ impl Row {
                 report.fault(place.clone(), format!("its kind is not that of {entry}"));
             }
             let follows = match event.kind {
-                Kind::ReleaseKeyProven => number == 0,
+                Kind::ReleaseKeyProven | Kind::PasskeyRegistered => number == 0,
                 Kind::ChangeProposed => state == "proposed",
                 _ => (number > 0 || begin_is_gone) && state == "proposed",
             };

@@ -459,13 +459,14 @@ impl<'a> Follow<'a, '_> {
     }
 
     fn decided(&mut self, named: &str, signed: &SignedDecision, after: &Disclosure, event: &Event) {
-        let SignedDecision { decision, signature: DecisionSignature::Certificate(signature) } = signed;
+        let SignedDecision { decision, signature } = signed;
+        let bytes = signature.to_bytes();
         let same = event.actor == decision.officer().as_str()
             && event.text_of(Fact::Role) == Some(decision.role().as_str())
             && event.text_of(Fact::State) == Some(after.state().as_str())
             && event.fact(Fact::RequestDigest) == Some(after.digest().as_bytes())
             && event.fact(Fact::DecisionDigest) == Some(decision.digest().as_bytes())
-            && event.fact(Fact::Signature) == Some(signature);
+            && event.fact(Fact::Signature) == Some(&bytes);
         self.must(same, &format!("the decision of its {named} is not the one that its entry states"));
         let checked = Signed {
             by: decision.officer().as_str(),
@@ -473,10 +474,16 @@ impl<'a> Follow<'a, '_> {
             at: event.at,
             domain: SignatureDomain::Decision,
             digest: decision.digest(),
-            signature,
+            signature: &bytes,
         };
         let (what, place) = (format!("the signature of its {named}"), FaultPlace::Disclosure(self.id));
-        self.against.keys.check(self.against.history, &checked, &what, place, self.report);
+        let (keys, history) = (self.against.keys, self.against.history);
+        match signature {
+            DecisionSignature::Certificate(_) => keys.check(history, &checked, &what, place, self.report),
+            DecisionSignature::Passkey(signature) => {
+                keys.check_passkey(history, &checked, signature, (&what, place), self.report);
+            }
+        }
         if after.state() == State::Denied
             && let Some(said) = self.next(Kind::DisclosureDenied, named, event.at)
         {

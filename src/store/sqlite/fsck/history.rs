@@ -14,6 +14,12 @@ use super::tree::HeadStated;
 pub(super) struct History {
     /// By name, each time that the person was added or given another key.
     pub(super) people: BTreeMap<String, Vec<Added>>,
+    /// By name, the first time that the person was invited to register a passkey.
+    pub(super) invited: BTreeMap<String, Added>,
+    /// By name, each passkey that was confirmed.
+    pub(super) passkeys: BTreeMap<String, Vec<Added>>,
+    /// Passkeys that stand at last: name and SHA-256 of the key.
+    pub(super) passkeys_standing: BTreeSet<(String, Vec<u8>)>,
     /// By name, the newest time that the partner was added or changed.
     pub(super) partners: BTreeMap<String, Added>,
     /// By name, whether the person was suspended at last.
@@ -102,7 +108,12 @@ impl History {
                 }
                 self.change(FaultPlace::Entry { journal: tree.to_owned(), index }, event);
             }
+            Kind::PasskeyRegistered if event.fact(Fact::Change).is_some() => {
+                self.change(FaultPlace::Entry { journal: tree.to_owned(), index }, event);
+            }
             Kind::PersonAdded
+            | Kind::PersonInvited
+            | Kind::PasskeyConfirmed
             | Kind::PartnerAdded
             | Kind::ReleaseKeyConfirmed
             | Kind::PolicyActivated
@@ -113,7 +124,9 @@ impl History {
             | Kind::CollectionRenewing
             | Kind::PersonRestored => self.held = Some((confirmed, index, event.clone())),
             Kind::PersonSuspended if event.text_of(Fact::Detail).is_none() => {
-                self.people_suspended.extend(text(event, Fact::Person).map(|name| (name, true)));
+                let name = text(event, Fact::Person).unwrap_or_default();
+                self.passkeys_standing.retain(|(person, _)| *person != name);
+                self.people_suspended.insert(name, true);
             }
             Kind::PartnerSuspended if event.text_of(Fact::Detail).is_none() => {
                 self.partners_suspended.extend(text(event, Fact::Partner).map(|name| (name, true)));
@@ -201,6 +214,16 @@ impl History {
             Kind::PersonAdded => {
                 let name = text(event, Fact::Person).unwrap_or_default();
                 self.people.entry(name).or_default().push(added(Fact::PublicKey));
+            }
+            Kind::PersonInvited => {
+                let name = text(event, Fact::Person).unwrap_or_default();
+                self.invited.entry(name).or_insert(added(Fact::ContentDigest));
+            }
+            Kind::PasskeyConfirmed => {
+                let name = text(event, Fact::Person).unwrap_or_default();
+                let confirmed = added(Fact::PublicKey);
+                self.passkeys_standing.insert((name.clone(), confirmed.key.clone()));
+                self.passkeys.entry(name).or_default().push(confirmed);
             }
             Kind::PartnerAdded => {
                 let name = text(event, Fact::Partner).unwrap_or_default();

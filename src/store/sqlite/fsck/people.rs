@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::params;
 
+use crate::approval::PasskeySignature;
 use crate::authz::{Bundle, Standing};
 use crate::clock::Timestamp;
 use crate::ids::Digest;
+use crate::keys::webauthn::{Assertion, decision_challenge};
 use crate::keys::{Place, PublicKey, Purpose, SignatureDomain};
 use crate::store::StoreError;
 use crate::store::change::{Change, authorities_decode, authorities_encode};
@@ -19,7 +21,10 @@ use super::view::View;
 
 /// The keys of people and systems, as far as they are kept: those in the registry, and those in changes.
 #[derive(Default)]
-pub(super) struct PeopleKeys(BTreeMap<String, Vec<PublicKey>>);
+pub(super) struct PeopleKeys {
+    of_certificates: BTreeMap<String, Vec<PublicKey>>,
+    of_passkeys: BTreeMap<String, Vec<PublicKey>>,
+}
 
 /// Something that somebody signed.
 pub(super) struct Signed<'a> {
@@ -36,25 +41,76 @@ impl PeopleKeys {
     /// Reads the keys of the registry.
     pub(super) fn read(view: &View, changes: &Changes) -> Result<Self, StoreError> {
         let mut keys = Self::default();
-        let mut statement =
-            database("reading people", view.sql.prepare("SELECT name, public_key FROM people"))?;
+        let mut statement = database(
+            "reading people",
+            view.sql.prepare("SELECT name, coalesce(public_key, x'') FROM people"),
+        )?;
         let mut rows = database("reading people", statement.query([]))?;
         while let Some(row) = database("reading people", rows.next())? {
             let read = row.get::<_, String>(0).and_then(|name| Ok((name, row.get::<_, Vec<u8>>(1)?)));
             let (name, key) = database("reading people", read)?;
-            keys.add(&name, &key);
+            add(&mut keys.of_certificates, &name, &key);
+        }
+        let read = "SELECT person, public_key FROM passkeys WHERE state != 'registered'";
+        let mut statement = database("reading passkeys", view.sql.prepare(read))?;
+        let mut rows = database("reading passkeys", statement.query([]))?;
+        while let Some(row) = database("reading passkeys", rows.next())? {
+            let read = row.get::<_, String>(0).and_then(|name| Ok((name, row.get::<_, Vec<u8>>(1)?)));
+            let (name, key) = database("reading passkeys", read)?;
+            add(&mut keys.of_passkeys, &name, &key);
         }
         for change in changes.bodies() {
-            if let Change::PutPerson(person) = change {
-                keys.add(person.name.as_str(), &person.public_key);
+            match change {
+                Change::PutPerson(person) => {
+                    add(&mut keys.of_certificates, person.name.as_str(), &person.public_key);
+                }
+                Change::PutPasskey { person, public_key, .. } => {
+                    add(&mut keys.of_passkeys, person.as_str(), public_key);
+                }
+                _ => {}
             }
         }
         Ok(keys)
     }
 
-    fn add(&mut self, name: &str, key: &[u8]) {
-        if let Ok(key) = PublicKey::from_spki_der(key) {
-            self.0.entry(name.to_owned()).or_default().push(key);
+    /// Holds a passkey's signature of a decision against the passkeys that stood for its person at the time.
+    pub(super) fn check_passkey(
+        &self,
+        history: &History,
+        signed: &Signed<'_>,
+        signature: &PasskeySignature,
+        (what, place): (&str, FaultPlace),
+        report: &mut FsckReport,
+    ) {
+        let had = history.passkeys.get(signed.by).map(Vec::as_slice).unwrap_or_default();
+        let due: Vec<&[u8]> =
+            had.iter().filter(|added| added.at <= signed.at).map(|added| added.key.as_slice()).collect();
+        if due.is_empty() {
+            let what = format!("{what} is of somebody for whom no entry had confirmed a passkey by then");
+            return if history.forgotten { report.unchecked(place, what) } else { report.fault(place, what) };
+        }
+        let added = history.people.get(signed.by).and_then(|added| added.last());
+        let role = added.or_else(|| history.invited.get(signed.by)).map(|added| added.role.as_str());
+        if let (Some(due), Some(role)) = (signed.role, role)
+            && due != role
+        {
+            return report.fault(place, format!("{what} is of somebody who had another role"));
+        }
+        let kept = self.of_passkeys.get(signed.by).map(Vec::as_slice).unwrap_or_default();
+        let mut fitting =
+            kept.iter().filter(|key| due.contains(&key.fingerprint().as_bytes().as_slice())).peekable();
+        if fitting.peek().is_none() {
+            return report.unchecked(place, format!("{what} is of a passkey whose key is not kept"));
+        }
+        report.counts.signatures = report.counts.signatures.saturating_add(1);
+        let challenge = decision_challenge(&signed.digest, &signature.nonce);
+        let assertion = Assertion {
+            client_data: signature.client_data.clone(),
+            authenticator_data: signature.authenticator_data.clone(),
+            signature: signature.signature.clone(),
+        };
+        if !fitting.any(|key| assertion.verify_again(challenge.as_bytes(), key).is_ok()) {
+            report.fault(place, format!("{what} does not fit"));
         }
     }
 
@@ -80,7 +136,7 @@ impl PeopleKeys {
         let due =
             before.iter().rev().enumerate().take_while(|(back, _)| *back == 0 || newest.at == signed.at);
         let due: Vec<&[u8]> = due.take(2).map(|(_, added)| added.key.as_slice()).collect();
-        let kept = self.0.get(signed.by).map(Vec::as_slice).unwrap_or_default();
+        let kept = self.of_certificates.get(signed.by).map(Vec::as_slice).unwrap_or_default();
         let mut fitting =
             kept.iter().filter(|key| due.contains(&key.fingerprint().as_bytes().as_slice())).peekable();
         if fitting.peek().is_none() {
@@ -91,6 +147,12 @@ impl PeopleKeys {
         if !fitting.any(|key| key.verify(signed.domain, &signed.digest, signed.signature).is_ok()) {
             report.fault(place, format!("{what} does not fit"));
         }
+    }
+}
+
+fn add(keys: &mut BTreeMap<String, Vec<PublicKey>>, name: &str, key: &[u8]) {
+    if let Ok(key) = PublicKey::from_spki_der(key) {
+        keys.entry(name.to_owned()).or_default().push(key);
     }
 }
 
@@ -105,6 +167,7 @@ pub(super) fn compare(
     partners(view, history, changes, report)?;
     policies(view, history, report)?;
     challenges(view, history, report)?;
+    passkeys(view, history, report)?;
     holder(view, history, report)
 }
 
@@ -116,7 +179,8 @@ fn people(
 ) -> Result<(), StoreError> {
     let mut seen = BTreeSet::new();
     let read =
-        "SELECT name, role, spiffe_id, public_key, partner, standing, contact FROM people ORDER BY name";
+        "SELECT name, role, coalesce(spiffe_id, ''), coalesce(public_key, x''), partner, standing, contact
+                FROM people ORDER BY name";
     let mut statement = database("reading people", view.sql.prepare(read))?;
     let mut rows = database("reading people", statement.query([]))?;
     let mut number = 0_u32;
@@ -133,13 +197,17 @@ fn people(
         };
         let ((name, role, spiffe), key, partner, standing, contact) = database("reading people", read())?;
         let contact = contact_open(view, "people", &name, contact, place, report);
-        let Some(newest) = history.people.get(&name).and_then(|added| added.last()) else {
+        let with_key = history.people.get(&name).and_then(|added| added.last());
+        let Some(newest) = with_key.or_else(|| history.invited.get(&name)) else {
             if !history.forgotten {
                 report.fault(place(), "no entry says that somebody of this name was added");
             }
             continue;
         };
-        if Digest::sha256(&key).as_bytes().as_slice() != newest.key {
+        if with_key.is_none() && !(key.is_empty() && spiffe.is_empty()) {
+            report.fault(place(), "it has a certificate, and no entry gave it one");
+        }
+        if with_key.is_some() && Digest::sha256(&key).as_bytes().as_slice() != newest.key {
             report.fault(place(), "the key is not the one that the log names");
         }
         if role != newest.role {
@@ -293,6 +361,34 @@ fn challenges(view: &View, history: &History, report: &mut FsckReport) -> Result
         if !history.offers.contains(&offer) && !history.forgotten {
             let place = FaultPlace::Row { table: "release_key_challenges", row: offer.0 };
             report.fault(place, "no entry says that this key was offered");
+        }
+    }
+    Ok(())
+}
+
+fn passkeys(view: &View, history: &History, report: &mut FsckReport) -> Result<(), StoreError> {
+    let read =
+        "SELECT person, public_key, state FROM passkeys WHERE state != 'registered' ORDER BY credential";
+    let mut statement = database("reading passkeys", view.sql.prepare(read))?;
+    let mut rows = database("reading passkeys", statement.query([]))?;
+    let mut kept = BTreeSet::new();
+    while let Some(row) = database("reading passkeys", rows.next())? {
+        let read = || Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, String>(2)?));
+        let (person, key, state) = database("reading passkeys", read())?;
+        let passkey = (person, Digest::sha256(&key).as_bytes().to_vec());
+        let had =
+            history.passkeys.get(&passkey.0).is_some_and(|had| had.iter().any(|had| had.key == passkey.1));
+        let stands = history.passkeys_standing.contains(&passkey);
+        if (!had || stands != (state == "confirmed")) && !history.forgotten {
+            let place = FaultPlace::Row { table: "passkeys", row: passkey.0.clone() };
+            report.fault(place, "it does not stand for this person as the log says");
+        }
+        kept.insert(passkey);
+    }
+    for (person, had) in &history.passkeys {
+        for added in had.iter().filter(|added| !kept.contains(&(person.clone(), added.key.clone()))) {
+            let place = FaultPlace::Entry { journal: "holder".to_owned(), index: added.entry };
+            report.fault(place, "the passkey that was confirmed is not kept");
         }
     }
     Ok(())

@@ -122,13 +122,40 @@ CREATE TABLE partners (
 CREATE TABLE people (
     name       TEXT PRIMARY KEY,
     role       TEXT NOT NULL,
-    spiffe_id  TEXT NOT NULL UNIQUE,
-    public_key BLOB NOT NULL UNIQUE,
+    spiffe_id  TEXT UNIQUE,
+    public_key BLOB UNIQUE,
     partner    TEXT REFERENCES partners (name),
     standing   TEXT NOT NULL CHECK (standing IN ('active', 'suspended')),
     contact    BLOB,
-    CHECK ((role = 'partner-system') = (partner IS NOT NULL))
+    CHECK ((role = 'partner-system') = (partner IS NOT NULL)),
+    CHECK ((spiffe_id IS NULL) = (public_key IS NULL))
 ) STRICT, WITHOUT ROWID;
+
+-- Invitations to register a passkey, by SHA-256 of the secret in the link: 256 random bits, which nobody guesses.
+CREATE TABLE invitations (
+    secret  BLOB    PRIMARY KEY CHECK (length(secret) = 32),
+    person  TEXT    NOT NULL REFERENCES people (name),
+    ends_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Passkeys of people. One that stood for its person is kept: decisions that it signed are verified by it.
+CREATE TABLE passkeys (
+    credential BLOB    PRIMARY KEY CHECK (length(credential) BETWEEN 16 AND 1023),
+    person     TEXT    NOT NULL REFERENCES people (name),
+    public_key BLOB    NOT NULL UNIQUE,
+    sign_count INTEGER NOT NULL,
+    state      TEXT    NOT NULL CHECK (state IN ('registered', 'confirmed', 'ended'))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX passkeys_by_person ON passkeys (person);
+
+-- Sessions at the console, by the keyed hash of the secret in the cookie.
+CREATE TABLE sessions (
+    id         BLOB    PRIMARY KEY CHECK (length(id) = 32),
+    person     TEXT    NOT NULL REFERENCES people (name),
+    started_ms INTEGER NOT NULL,
+    seen_ms    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_by_person ON sessions (person);
 
 CREATE TABLE policies (
     digest BLOB PRIMARY KEY CHECK (length(digest) = 32),

@@ -1,0 +1,154 @@
+//! Passkeys: an invited person registers one, a privacy officer confirms it, and then it signs them in.
+
+use crate::authz::{About, Action, Role, Standing};
+use crate::ids::{ActorName, ChangeId, Digest};
+use crate::keys::PublicKey;
+use crate::keys::webauthn::{Assertion, Registration, RelyingParty, WebAuthnError};
+use crate::secret::{Secret, random_bytes};
+use crate::store::session::PasskeyState;
+use crate::store::{PasskeyNew, PasskeyRegistered, PasskeySigned, SessionNew, SignIn};
+
+use super::session::SessionTimes;
+use super::{Gate, GateError};
+
+/// Somebody who is invited to register a passkey.
+#[derive(Debug, Clone)]
+pub struct Invited {
+    /// Who.
+    pub person: ActorName,
+    /// As what.
+    pub role: Role,
+    /// What authenticators know the person by: a keyed hash that tells nothing.
+    pub user: Digest,
+}
+
+/// A sign-in as it arrived, in its form.
+pub struct SignInAsk {
+    /// Which passkey signed.
+    pub credential: Vec<u8>,
+    /// Whom the authenticator takes it for, where it says so.
+    pub user: Option<Vec<u8>>,
+    /// What it said.
+    pub assertion: Assertion,
+    /// The session in whose place the new one begins.
+    pub before: Option<Secret<32>>,
+}
+
+impl Gate {
+    /// The person whom a secret invites, as long as it does and they may act.
+    ///
+    /// # Errors
+    /// [`GateError::Store`].
+    pub async fn invitation_find(&self, secret: &Secret<32>) -> Result<Option<Invited>, GateError> {
+        let digest = Digest::sha256(secret.expose());
+        let Some(person) = self.parts.store.invitation_get(digest, self.now()).await? else {
+            return Ok(None);
+        };
+        let live = self.live.load();
+        let found = live.registry.person(&person).filter(|found| found.standing == Standing::Active);
+        Ok(found.map(|found| Invited {
+            person: person.clone(),
+            role: found.role,
+            user: self.passkey_user(&person),
+        }))
+    }
+
+    /// Registers the passkey of an invited person; it waits for a privacy officer from then on.
+    ///
+    /// # Errors
+    /// [`GateError::Passkey`], [`GateError::NotNow`] when the invitation is over, and the others.
+    pub async fn passkey_register(
+        &self,
+        secret: &Secret<32>,
+        (party, challenge): (&RelyingParty, &[u8]),
+        registration: &Registration,
+    ) -> Result<ChangeId, GateError> {
+        let over = || {
+            GateError::NotNow(
+                "the invitation is over or was used already; ask an administrator for another".to_owned(),
+            )
+        };
+        let invited = self.invitation_find(secret).await?.ok_or_else(over)?;
+        let registered = registration.verify(party, challenge)?;
+        let actor = {
+            let live = self.live.load();
+            let person = live.registry.person(&invited.person).ok_or_else(over)?;
+            live.registry.actor(person)
+        };
+        let content = self.content(&registered.credential);
+        let permit = self.permit(&actor, Action::RegisterPasskey, About::Service, content).await?;
+        let new = PasskeyNew {
+            invitation: Digest::sha256(secret.expose()),
+            credential: registered.credential,
+            public_key: registered.public_key.spki_der().to_vec(),
+            sign_count: registered.sign_count,
+            change: ChangeId::from_bytes(random_bytes(self.parts.entropy.as_ref())?),
+        };
+        let (done, _receipt) = self.parts.store.passkey_register(permit, new).await?.open()?;
+        match done {
+            PasskeyRegistered::Proposed(change) => Ok(change),
+            PasskeyRegistered::Refused => Err(over()),
+        }
+    }
+
+    /// Signs somebody in by their passkey and gives the secret of their new session.
+    ///
+    /// # Errors
+    /// [`GateError::Passkey`], [`GateError::NotNow`] while nobody confirmed the passkey, and the others.
+    pub async fn sign_in(
+        &self,
+        ask: SignInAsk,
+        (party, challenge): (&RelyingParty, &[u8]),
+        times: SessionTimes,
+    ) -> Result<Secret<32>, GateError> {
+        // A passkey that nobody knows is told as one whose signature does not fit.
+        let refused = GateError::Passkey(WebAuthnError::Signature);
+        let Some(passkey) = self.parts.store.passkey_get(ask.credential).await? else { return Err(refused) };
+        if ask.user.is_some_and(|user| user != self.passkey_user(&passkey.person).as_bytes()) {
+            return Err(refused);
+        }
+        let key = PublicKey::from_spki_der(&passkey.public_key)
+            .map_err(|_| GateError::Internal { doing: "reading a passkey" })?;
+        let sign_count = ask.assertion.verify(party, challenge, &key, passkey.sign_count)?;
+        match passkey.state {
+            PasskeyState::Confirmed => {}
+            PasskeyState::Registered => {
+                return Err(GateError::NotNow(
+                    "your passkey waits for a privacy officer to confirm it; tell them that you registered it"
+                        .to_owned(),
+                ));
+            }
+            PasskeyState::Ended => {
+                return Err(GateError::NotNow(
+                    "this passkey ended when you were suspended; ask an administrator for an invitation"
+                        .to_owned(),
+                ));
+            }
+        }
+        let actor = {
+            let live = self.live.load();
+            let person = live.registry.person(&passkey.person).ok_or(GateError::Unknown)?;
+            live.registry.actor(person)
+        };
+        let content = self.content(&passkey.credential);
+        let permit = self.permit(&actor, Action::SignIn, About::Service, content).await?;
+        let secret = Secret::<32>::random(self.parts.entropy.as_ref())?;
+        let new = SessionNew {
+            id: self.parts.keys.session_digest(&secret),
+            before: ask.before.map(|before| self.parts.keys.session_digest(&before)),
+            signed: PasskeySigned { credential: passkey.credential, sign_count },
+            ended: self.now().before(times.longest),
+        };
+        let (begun, _receipt) = self.parts.store.session_start(permit, new).await?.open()?;
+        match begun {
+            SignIn::Begun => Ok(secret),
+            SignIn::Refused => Err(GateError::Passkey(WebAuthnError::Counter)),
+        }
+    }
+
+    fn passkey_user(&self, person: &ActorName) -> Digest {
+        self.content(&[PASSKEY_USER, person.as_str().as_bytes()].concat())
+    }
+}
+
+const PASSKEY_USER: &[u8] = b"passkey-user\0";

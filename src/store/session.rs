@@ -1,0 +1,112 @@
+//! Invitations, passkeys, and sessions of people who signed in at the console. Of secrets only hashes are known here.
+
+use crate::clock::Timestamp;
+use crate::ids::{ActorName, ChangeId, Digest};
+
+/// A session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// The keyed hash of its secret.
+    pub id: Digest,
+    /// Whose it is.
+    pub person: ActorName,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it was used last, to the minute.
+    pub seen: Timestamp,
+}
+
+/// A session that begins.
+pub struct SessionNew {
+    /// The keyed hash of its secret.
+    pub id: Digest,
+    /// The session in whose place it begins.
+    pub before: Option<Digest>,
+    /// Which passkey signed, and how often it has.
+    pub signed: PasskeySigned,
+    /// Sessions that began before this have ended, and go.
+    pub ended: Timestamp,
+}
+
+/// A passkey that signed something, once its signature was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PasskeySigned {
+    /// Which.
+    pub credential: Vec<u8>,
+    /// How often it has signed, as it says.
+    pub sign_count: u32,
+}
+
+/// What came of a sign-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignIn {
+    /// The session has begun.
+    Begun,
+    /// The passkey is not confirmed, or its count has gone on since.
+    Refused,
+}
+
+/// A passkey.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passkey {
+    /// The authenticator's name for it.
+    pub credential: Vec<u8>,
+    /// Whose it is.
+    pub person: ActorName,
+    /// Its public key, DER SubjectPublicKeyInfo.
+    pub public_key: Vec<u8>,
+    /// How often it has signed, as it said last.
+    pub sign_count: u32,
+    /// Whether it stands for its person.
+    pub state: PasskeyState,
+}
+
+/// Whether a passkey stands for its person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasskeyState {
+    /// It waits for a privacy officer.
+    Registered,
+    /// It does.
+    Confirmed,
+    /// It did, until its person was suspended. Decisions that it signed are still verified by it.
+    Ended,
+}
+
+impl PasskeyState {
+    /// The word in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Registered => "registered",
+            Self::Confirmed => "confirmed",
+            Self::Ended => "ended",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        [Self::Registered, Self::Confirmed, Self::Ended].into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// A passkey that an invited person registers.
+pub struct PasskeyNew {
+    /// SHA-256 of the invitation's secret.
+    pub invitation: Digest,
+    /// The authenticator's name for it.
+    pub credential: Vec<u8>,
+    /// Its public key, DER SubjectPublicKeyInfo.
+    pub public_key: Vec<u8>,
+    /// How often it has signed, as it says.
+    pub sign_count: u32,
+    /// The change that proposes it.
+    pub change: ChangeId,
+}
+
+/// What came of a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasskeyRegistered {
+    /// It is there, and a change proposes it.
+    Proposed(ChangeId),
+    /// The invitation is over or of somebody else, or the passkey is there already.
+    Refused,
+}

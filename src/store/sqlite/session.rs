@@ -1,0 +1,77 @@
+//! Sessions in SQLite.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::audit::event::{Fact, Kind};
+use crate::authz::Permit;
+use crate::clock::Timestamp;
+use crate::ids::{ActorName, Digest};
+use crate::store::StoreError;
+use crate::store::session::{Session, SessionNew, SignIn};
+
+use super::passkey;
+use super::tx::Tx;
+use super::{count, database, name};
+
+/// The session with this keyed hash.
+pub(super) fn get(sql: &Connection, id: Digest) -> Result<Option<Session>, StoreError> {
+    let row = sql.prepare_cached("SELECT person, started_ms, seen_ms FROM sessions WHERE id = ?1").and_then(
+        |mut statement| {
+            let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?));
+            statement.query_row(params![id.as_bytes()], read).optional()
+        },
+    );
+    let Some((person, started, seen)) = database("reading a session", row)? else { return Ok(None) };
+    Ok(Some(Session {
+        id,
+        person: name(&person)?,
+        started: Timestamp::from_millis(started),
+        seen: Timestamp::from_millis(seen),
+    }))
+}
+
+/// Begins a session; that somebody signed in, or could not, is an entry.
+pub(super) fn start(tx: &mut Tx<'_>, permit: &Permit, new: &SessionNew) -> Result<SignIn, StoreError> {
+    let person = permit.actor().name.clone();
+    let event = tx
+        .event(Kind::SignedIn, permit)
+        .text(Fact::Person, person.as_str())
+        .text(Fact::Role, permit.actor().role.as_str());
+    if !passkey::signed(tx, &person, &new.signed)? {
+        tx.enter_private(&event.text(Fact::Detail, "REFUSED"), &[])?;
+        return Ok(SignIn::Refused);
+    }
+    if let Some(before) = new.before {
+        end(tx, before)?;
+    }
+    let over = tx.sql.execute("DELETE FROM sessions WHERE started_ms < ?1", params![new.ended.as_millis()]);
+    database("ending sessions", over)?;
+    let begun = tx.sql.execute(
+        "INSERT INTO sessions (id, person, started_ms, seen_ms) VALUES (?1, ?2, ?3, ?3)",
+        params![new.id.as_bytes(), person.as_str(), tx.now.as_millis()],
+    );
+    database("beginning a session", begun)?;
+    tx.enter_private(&event, &[])?;
+    Ok(SignIn::Begun)
+}
+
+/// Notes that a session was used.
+pub(super) fn seen(tx: &Tx<'_>, id: Digest, seen: Timestamp) -> Result<(), StoreError> {
+    let noted = tx.sql.execute(
+        "UPDATE sessions SET seen_ms = max(seen_ms, ?2) WHERE id = ?1",
+        params![id.as_bytes(), seen.as_millis()],
+    );
+    database("noting a session", noted).map(count)
+}
+
+/// Ends a session.
+pub(super) fn end(tx: &Tx<'_>, id: Digest) -> Result<(), StoreError> {
+    let ended = tx.sql.execute("DELETE FROM sessions WHERE id = ?1", params![id.as_bytes()]);
+    database("ending a session", ended).map(count)
+}
+
+/// Ends every session of a person.
+pub(super) fn end_all_of(tx: &Tx<'_>, person: &ActorName) -> Result<(), StoreError> {
+    let ended = tx.sql.execute("DELETE FROM sessions WHERE person = ?1", params![person.as_str()]);
+    database("ending sessions", ended).map(count)
+}
