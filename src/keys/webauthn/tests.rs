@@ -256,3 +256,42 @@ proptest! {
         prop_assert!(asserted(&pair, bytes.clone(), bytes).verify(&party(), b"challenge", &key(&pair), 0).is_err());
     }
 }
+
+#[test]
+fn what_python_and_openssl_made_is_taken() {
+    let hex = |text: &str| data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap();
+    for [key, attestation, data, signature] in VECTORS {
+        let registration =
+            Registration { client_data: REGISTERING.as_bytes().to_vec(), attestation: hex(attestation) };
+        let challenge = *Digest::sha256(b"register").as_bytes();
+        let registered = registration.verify(&party(), &challenge).unwrap();
+        assert_eq!(registered.public_key.spki_der(), hex(key));
+        let assertion = Assertion {
+            client_data: ASSERTING.as_bytes().to_vec(),
+            authenticator_data: hex(data),
+            signature: hex(signature),
+        };
+        let challenge = *Digest::sha256(b"assert").as_bytes();
+        assert_eq!(assertion.verify(&party(), &challenge, &registered.public_key, 0), Ok(0));
+        assert_eq!(registration.verify(&party(), &challenge), Err(WebAuthnError::Challenge));
+    }
+}
+
+/// Registrations and assertions that Python put together and OpenSSL signed; the keys are forgotten. In hexadecimal: the key
+/// (SubjectPublicKeyInfo), the attestation object, the data and the signature of the assertion.
+const VECTORS: [[&str; 4]; 2] = [
+    [
+        "3059301306072a8648ce3d020106082a8648ce3d03010703420004a5142252ec935aff2a428325bc0f1e916ff2380c0e8bd8e31048b12e5cd23207a1531f189983d0f8c881983f1bdb1febccaf1875bd32459e5331d18d9f166beb",
+        "a363666d74646e6f6e656761747453746d74a068617574684461746158a4453ffbeaf6f740ba6614a888b747b71ad3e3e67cf553a9df087008fab91557085d00000000000000000000000000000000000000000020d27185cdbe110dd74a7ceed3b6a91d60123059d42e13d37a1d9a1fb63f0611bda5010203262001215820a5142252ec935aff2a428325bc0f1e916ff2380c0e8bd8e31048b12e5cd23207225820a1531f189983d0f8c881983f1bdb1febccaf1875bd32459e5331d18d9f166beb",
+        "453ffbeaf6f740ba6614a888b747b71ad3e3e67cf553a9df087008fab91557081d00000000",
+        "3045022100c669c0c7c809d212080dd99b5540c133b39b5b6db62907484d6d6f54d521648c0220762bdb23f8282c02f41e9504a26090b3892fa784d58cb0afa355e6490273b024",
+    ],
+    [
+        "302a300506032b6570032100f26110f880c77cc179e45f3d55c790c86ad047632cbfb5f265d140bcc5729ab1",
+        "a363666d74646e6f6e656761747453746d74a06861757468446174615881453ffbeaf6f740ba6614a888b747b71ad3e3e67cf553a9df087008fab91557085d00000000000000000000000000000000000000000020852a5ae9afef3da68a8cb2519e89bb4e1278f26ca0a72f3bedb84de1795fbd86a4010103272006215820f26110f880c77cc179e45f3d55c790c86ad047632cbfb5f265d140bcc5729ab1",
+        "453ffbeaf6f740ba6614a888b747b71ad3e3e67cf553a9df087008fab91557081d00000000",
+        "5d36a59d4e21e8c8aed60cefeb731d979d825565a2b9501a84116c4d49e55cc7b62b9333badda6853d57f00178b8a65584df20eea9b905cd35611f674aff2907",
+    ],
+];
+const REGISTERING: &str = r#"{"type": "webauthn.create", "challenge": "h3gPpd5oTofLkrJ58LwHsU9XKFHnO4lDoJfBdwpfOOY", "origin": "https://console.example:8443", "crossOrigin": false}"#;
+const ASSERTING: &str = r#"{"type": "webauthn.get", "challenge": "JUUGib3UTQFAILI4AhsxNDHLH3qG8k4pzsvR5ELtrgo", "origin": "https://console.example:8443", "crossOrigin": false}"#;
