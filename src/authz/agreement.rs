@@ -123,6 +123,10 @@ pub struct Factor {
     pub role: Role,
     /// How many of them.
     pub number: u32,
+    /// From how many units of the holder at least.
+    pub units: u32,
+    /// Whether each of them names the reference of a comparison that was made outside.
+    pub comparison: bool,
 }
 
 /// How long things may take.
@@ -337,7 +341,13 @@ fn approval(top: &Section<'_>) -> Option<Vec<Factor>> {
     let factors = top.each("approval", |part| {
         let role = part.mentioned("role", Mentioned::Decider);
         let number = part.number("number", 1..=PEOPLE_MAX);
-        let factor = Factor { role: role?, number: number? };
+        let units = part.number_or("units", 1, 1..=PEOPLE_MAX);
+        let comparison = part.word_or("comparison", "off", &["off", "required"]);
+        let comparison = comparison? == "required";
+        let factor = Factor { role: role?, number: number?, units: units?, comparison };
+        if factor.units > factor.number {
+            return part.fault_at("units", "`units` is more than `number`; nobody is of two units, lower it");
+        }
         if !seen.borrow_mut().insert(factor.role) {
             return part
                 .fault_at("role", format!("the role `{}` stands twice; add the numbers", factor.role));
@@ -450,7 +460,10 @@ mod tests {
         let agreement = parse(GOOD).unwrap();
         assert_eq!(agreement.name.as_str(), "au-border-identity");
         assert_eq!(agreement.volumes.per_year, 400_000);
-        assert_eq!(agreement.approval, [Factor { role: Role::ApprovingOfficer, number: 2 }]);
+        assert_eq!(
+            agreement.approval,
+            [Factor { role: Role::ApprovingOfficer, number: 2, units: 1, comparison: false }]
+        );
         let purpose = PurposeName::parse("border-identity").unwrap();
         assert!(agreement.covers(None, &purpose));
         assert!(!agreement.covers(Some(&CollectionName::parse("elsewhere").unwrap()), &purpose));
@@ -491,6 +504,17 @@ mod tests {
         let (text, _) = with("number = 2", "number = 1");
         let faults = parse(&text).unwrap_err();
         assert!(faults.len() == 1 && faults[0].contains("two people at least"), "{faults:#?}");
+    }
+
+    #[test]
+    fn a_factor_may_ask_for_units_and_for_a_comparison_outside() {
+        let (text, _) = with("number = 2", "number = 2\nunits = 2\ncomparison = \"required\"");
+        let factor = parse(&text).unwrap().approval[0];
+        assert!(factor.units == 2 && factor.comparison);
+        let (text, _) = with("number = 2", "number = 2\nunits = 3");
+        assert!(parse(&text).unwrap_err()[0].contains("nobody is of two units"));
+        let (text, _) = with("number = 2", "number = 2\ncomparison = \"maybe\"");
+        assert!(parse(&text).unwrap_err()[0].contains("write `off` or `required`"));
     }
 
     #[test]

@@ -133,6 +133,11 @@ impl<'a> Section<'a> {
         self.fault(value.span().start, format!("`{text}` is not a {key} here; write {}", words.join(" or ")))
     }
 
+    /// One of these words, or `default` when the key is missing.
+    pub(super) fn word_or(&self, key: &'static str, default: &str, words: &[&str]) -> Option<String> {
+        self.value(key).map_or_else(|| Some(default.to_owned()), |_| self.word(key, words))
+    }
+
     /// A whole number in the range.
     pub(super) fn number(&self, key: &'static str, range: RangeInclusive<u32>) -> Option<u32> {
         let value = self.required(key)?;

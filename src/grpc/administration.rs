@@ -241,6 +241,7 @@ fn person(person: &Person) -> pb::Person {
         standing: standing_to_pb(person.standing).into(),
         key_fingerprint: Digest::sha256(&person.public_key).as_bytes().to_vec(),
         contact: person.contact.clone().unwrap_or_default(),
+        unit: person.unit.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }
 

@@ -425,11 +425,8 @@ impl Story {
             requester: name("border"),
             agreement: name("au-border-identity"),
             ask,
-            factors: Factors::new([Factor {
-                role: DeciderRole::ApprovingOfficer,
-                number: NonZeroU8::new(2).unwrap(),
-            }])
-            .unwrap(),
+            factors: Factors::new([Factor::of(DeciderRole::ApprovingOfficer, NonZeroU8::new(2).unwrap())])
+                .unwrap(),
             received: now,
             decide_by: now.after(Duration::from_secs(48 * 3_600)),
         })
@@ -479,6 +476,7 @@ impl Story {
             choice: if grant { Choice::Grant(fields) } else { Choice::Deny },
             reason: "the documents agree".to_owned(),
             at: self.clock.now(),
+            comparison: None,
         })
         .unwrap();
         let signature = self.keys[officer].sign(SignatureDomain::Decision, &decision.digest()).unwrap();
@@ -533,6 +531,7 @@ fn person(name_of: &str, role: Role, key: &SigningKey) -> Person {
         partner: (role == Role::PartnerSystem).then(|| name("au-border")),
         standing: Standing::Active,
         contact: Some("desk@holder.example".to_owned()),
+        unit: None,
     }
 }
 
@@ -553,6 +552,7 @@ fn eligible() -> Vec<Eligible> {
         officer: name(officer),
         role: DeciderRole::ApprovingOfficer,
         standing: DeciderStanding::Active,
+        unit: None,
     };
     ["sione", "grace"].map(officer).to_vec()
 }
