@@ -340,7 +340,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "979582f1cc1b33db4b9a31305fdcd0b7b6dee9cae3f9e34ca0b924c4f36f2e78";
+    const TABLES_DIGEST: &str = "19e416007626d1cbd8bcd53e4d7feb6ca97dee52783ea4b9d34a1a01e3ff1ee6";
 
     #[test]
     fn facts_are_rendered_for_people() {

@@ -154,6 +154,15 @@ impl<'a> Section<'a> {
         self.value(key).map_or(Some(default), |value| self.number_of(key, value, &range))
     }
 
+    /// A whole number in the range, if the key is there.
+    pub(super) fn optional_number(
+        &self,
+        key: &'static str,
+        range: RangeInclusive<u32>,
+    ) -> Option<Option<u32>> {
+        self.value(key).map_or(Some(None), |value| self.number_of(key, value, &range).map(Some))
+    }
+
     /// A number in the range, written as a decimal or whole number.
     pub(super) fn real(&self, key: &'static str, range: RangeInclusive<f64>) -> Option<f64> {
         let value = self.required(key)?;

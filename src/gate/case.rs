@@ -229,6 +229,15 @@ impl Gate {
         Ok(moved)
     }
 
+    /// When a case is shown as late, where its agreement says so and people can still decide it.
+    #[must_use]
+    pub fn case_escalates(&self, case: &Case) -> Option<Timestamp> {
+        let request = case.disclosure.request();
+        let live = self.live.load();
+        let after = live.rules.agreement(request.agreement())?.clocks.escalate_after?;
+        case.disclosure.state().is_open().then(|| after.after(request.received()))
+    }
+
     async fn case_find(&self, caller: &Caller, id: DisclosureId) -> Result<Case, GateError> {
         match self.parts.store.disclosure_get(id).await? {
             Some(case) => Ok(case),

@@ -106,7 +106,7 @@ impl Gate {
             ask,
             factors: factors(agreement)?,
             received,
-            decide_by: received.after(agreement.clocks.decide_within),
+            decide_by: agreement.clocks.decide_within.after(received),
         };
         Request::new(parts).map_err(|_| GateError::Internal { doing: "making a request of an agreement" })
     }

@@ -13,7 +13,7 @@ use super::timestamp::timestamp_to_pb;
 use crate::approval::{Choice, DeciderRole, Deed, DeedKind, Factor, Question, SignedDecision, State};
 use crate::authz::Action;
 use crate::clock::Timestamp;
-use crate::gate::{CaseAsk, CaseDetail, DecideAsk};
+use crate::gate::{CaseAsk, CaseDetail, DecideAsk, Gate};
 use crate::ids::{ActorName, DisclosureId};
 use crate::store::{Case, FieldFacts};
 
@@ -39,7 +39,10 @@ impl CaseService for Cases {
             };
             let mut cases = self.desk.gate().case_list(&caller, ask).await?;
             let next_page_token = page::cut(&mut cases, size, id_bytes);
-            Ok(pb::ListCasesResponse { cases: cases.iter().map(summary).collect(), next_page_token })
+            Ok(pb::ListCasesResponse {
+                cases: cases.iter().map(|case| summary(self.desk.gate(), case)).collect(),
+                next_page_token,
+            })
         })
         .await
     }
@@ -49,7 +52,8 @@ impl CaseService for Cases {
         call.reply(async {
             let caller = call.caller()?;
             let id = parse::disclosure("disclosure", &request.get_ref().disclosure)?;
-            Ok(detail(self.desk.gate().case_get(&caller, id).await?))
+            let gate = self.desk.gate();
+            Ok(detail(gate, gate.case_get(&caller, id).await?))
         })
         .await
     }
@@ -72,7 +76,7 @@ impl CaseService for Cases {
             let caller = call.caller()?;
             let (case, entry_index) =
                 self.desk.gate().case_decide(&caller, ask(request.into_inner())?).await?;
-            Ok(pb::DecideCaseResponse { summary: Some(summary(&case)), entry_index })
+            Ok(pb::DecideCaseResponse { summary: Some(summary(self.desk.gate(), &case)), entry_index })
         })
         .await
     }
@@ -162,7 +166,7 @@ impl Cases {
             let caller = call.caller()?;
             let id = parse::disclosure("disclosure", disclosure)?;
             let case = self.desk.gate().case_tend(&caller, id, kind, words.to_owned()).await?;
-            Ok(Some(summary(&case)))
+            Ok(Some(summary(self.desk.gate(), &case)))
         })
         .await
     }
@@ -198,7 +202,7 @@ enum Chosen {
     Deny,
 }
 
-fn summary(case: &Case) -> pb::CaseSummary {
+fn summary(gate: &Gate, case: &Case) -> pb::CaseSummary {
     let request = case.disclosure.request();
     pb::CaseSummary {
         disclosure: request.disclosure().resource(),
@@ -207,15 +211,16 @@ fn summary(case: &Case) -> pb::CaseSummary {
         state: state(case.disclosure.state()).into(),
         create_time: Some(timestamp_to_pb(request.received())),
         decide_by: Some(timestamp_to_pb(request.decide_by())),
+        escalate_time: gate.case_escalates(case).map(timestamp_to_pb),
         claimed_by: case.disclosure.claims().iter().map(|(officer, _)| person_resource(officer)).collect(),
     }
 }
 
-fn detail(detail: CaseDetail) -> pb::GetCaseResponse {
+fn detail(gate: &Gate, detail: CaseDetail) -> pb::GetCaseResponse {
     let disclosure = &detail.case.disclosure;
     let request = disclosure.request();
     pb::GetCaseResponse {
-        summary: Some(summary(&detail.case)),
+        summary: Some(summary(gate, &detail.case)),
         justification: request.ask().justification().to_owned(),
         legal_basis: request.ask().legal_basis().to_owned(),
         official: request.ask().official().to_owned(),

@@ -3,17 +3,26 @@
 use serde_json::{Value, json};
 
 use super::super::{print, wire};
+use crate::clock::{Clock, SystemClock};
 use crate::grpc::pb::officer as pb;
+use crate::grpc::timestamp::timestamp_from_pb;
 
 pub(super) fn row(case: &pb::CaseSummary) -> [String; 6] {
+    let late = if is_late(case) { " (late)" } else { "" };
     [
         case.disclosure.clone(),
-        state(case.state()).to_owned(),
+        format!("{}{late}", state(case.state())),
         case.partner.clone(),
         case.purpose.clone(),
         wire::moment(case.create_time.as_ref()),
         wire::moment(case.decide_by.as_ref()),
     ]
+}
+
+/// Whether the agreement's time for it to be decided comfortably is over.
+fn is_late(case: &pb::CaseSummary) -> bool {
+    let late = case.escalate_time.as_ref().and_then(timestamp_from_pb);
+    late.is_some_and(|late| late <= SystemClock.now())
 }
 
 pub(super) fn case_text(summary: &pb::CaseSummary, case: &pb::GetCaseResponse) -> String {
@@ -98,9 +107,10 @@ fn listed(lines: impl Iterator<Item = String>) -> String {
 }
 
 pub(super) fn summary_json(case: &pb::CaseSummary) -> Value {
-    let [disclosure, state, partner, purpose, asked, decide_by] = row(case);
+    let [disclosure, _, partner, purpose, asked, decide_by] = row(case);
     json!({
-        "disclosure": disclosure, "state": state, "partner": partner, "purpose": purpose,
+        "disclosure": disclosure, "state": state(case.state()), "late": is_late(case),
+        "escalate_time": wire::moment(case.escalate_time.as_ref()), "partner": partner, "purpose": purpose,
         "create_time": asked, "decide_by": decide_by, "claimed_by": case.claimed_by,
     })
 }
