@@ -595,8 +595,10 @@ impl<'a> Follow<'a, '_> {
     fn rest(&mut self) {
         let own = self.against.history.tended.get(&self.id).map(Vec::as_slice).unwrap_or_default();
         for of in own.iter().skip(self.tended) {
-            let what = format!("it says `{}`, and no step is recorded for it", of.event.kind);
-            self.report.fault(of.place.clone(), what);
+            let kind = of.event.kind;
+            self.fault(format!(
+                "an entry of the holder's journal says `{kind}`, and no step is recorded for it"
+            ));
         }
         while let Some(said) = self.entries.get(self.at) {
             self.at += 1;
