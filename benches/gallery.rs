@@ -281,6 +281,7 @@ fn founding() -> Founding {
         partner: partner.map(|partner| partner.name.clone()),
         standing: Standing::Active,
         contact: None,
+        unit: None,
     };
     Founding {
         host: "holder.example".to_owned(),
