@@ -323,6 +323,7 @@ fn founding(templates: u64) -> Founding {
         partner: partner.map(|partner| partner.name.clone()),
         standing: Standing::Active,
         contact: None,
+        unit: None,
     };
     Founding {
         host: "holder.example".to_owned(),

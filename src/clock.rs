@@ -1,8 +1,12 @@
 //! Time as an argument: the server reads the system's clock, tests hold one in their hand.
 
+mod working_days;
+
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+pub use working_days::{Within, is_working_day};
 
 /// Milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -139,6 +139,10 @@ name!(
     ActorName
 );
 name!(
+    /// A unit of the holder, such as an office or a branch.
+    UnitName
+);
+name!(
     /// A witness of the holder's journal, as the policy folder names it.
     WitnessName
 );

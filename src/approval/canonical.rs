@@ -81,6 +81,12 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.field(tag)?).map_err(|_| self.refused())
     }
 
+    /// The next field as text, if it has this tag.
+    pub(super) fn maybe_text(&mut self, tag: u8) -> Result<Option<&'a str>, FormError> {
+        let value = self.maybe(tag)?;
+        value.map(std::str::from_utf8).transpose().map_err(|_| self.refused())
+    }
+
     /// The next field as a name or another value with one text form.
     pub(super) fn parsed<T: std::str::FromStr>(&mut self, tag: u8) -> Result<T, FormError> {
         self.text(tag)?.parse().map_err(|_| self.refused())

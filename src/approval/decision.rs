@@ -34,6 +34,8 @@ pub struct DecisionParts {
     pub reason: String,
     /// When, by the officer's own clock.
     pub at: Timestamp,
+    /// The reference of the comparison outside that it rests on, 1 to 128 characters, if it does on one.
+    pub comparison: Option<String>,
 }
 
 /// One officer's decision about one request.
@@ -46,13 +48,14 @@ pub struct DecisionParts {
 /// | tag | value |
 /// | --- | --- |
 /// | 1 | the disclosure's identifier, 16 bytes |
-/// | 2 | digest of the request, 32 bytes |
+/// | 2 | digest of what is decided about, 32 bytes: of the request, and after an answer of that too |
 /// | 3 | the officer's name, ASCII |
 /// | 4 | `approving-officer`, `examiner` or `privacy-officer` |
 /// | 5 | `grant` or `deny` |
 /// | 6 | with `grant`: names of the granted fields, sorted by their bytes, joined with `\n`; with `deny`: absent |
 /// | 7 | reason, UTF-8 |
 /// | 8 | time of the decision: milliseconds since 1970, 8 bytes, big-endian, signed |
+/// | 9 | reference of the comparison outside that it rests on, UTF-8; absent without one |
 ///
 /// The digest is SHA-256 of that record; the signature is over the domain, a zero byte and the 32 bytes of the
 /// digest ([`Self::signed_bytes`]). The officer's client makes both, so that nothing is signed that it did not
@@ -66,6 +69,7 @@ pub struct Decision {
     choice: Choice,
     reason: String,
     at: Timestamp,
+    comparison: Option<String>,
 }
 
 impl Decision {
@@ -74,9 +78,11 @@ impl Decision {
     /// # Errors
     /// [`FormError::Text`] when it is empty, too long or holds control characters.
     pub fn new(parts: DecisionParts) -> Result<Self, FormError> {
-        let DecisionParts { disclosure, request, officer, role, choice, reason, at } = parts;
+        let DecisionParts { disclosure, request, officer, role, choice, reason, at, comparison } = parts;
         let reason = checked_text("reason", reason, REASON_CHARS)?;
-        Ok(Self { disclosure, request, officer, role, choice, reason, at })
+        let reference = |text| checked_text("reference of the comparison", text, COMPARISON_CHARS);
+        let comparison = comparison.map(reference).transpose()?;
+        Ok(Self { disclosure, request, officer, role, choice, reason, at, comparison })
     }
 
     /// SHA-256 of the canonical record above.
@@ -103,7 +109,11 @@ impl Decision {
             Choice::Grant(fields) => record.field(5, GRANT).field(6, fields.to_text().as_bytes()),
             Choice::Deny => record.field(5, DENY),
         };
-        record.field(7, self.reason.as_bytes()).time(8, self.at).bytes()
+        let record = record.field(7, self.reason.as_bytes()).time(8, self.at);
+        match &self.comparison {
+            Some(reference) => record.field(9, reference.as_bytes()).bytes(),
+            None => record.bytes(),
+        }
     }
 
     /// Reads the canonical record above; nothing but its one form is accepted.
@@ -125,6 +135,7 @@ impl Decision {
             },
             reason: record.text(7)?.to_owned(),
             at: record.time(8)?,
+            comparison: record.maybe_text(9)?.map(str::to_owned),
         })?;
         record.end()?;
         if decision.to_bytes() == bytes { Ok(decision) } else { Err(refused) }
@@ -170,6 +181,12 @@ impl Decision {
     #[must_use]
     pub const fn at(&self) -> Timestamp {
         self.at
+    }
+
+    /// The reference of the comparison outside that it rests on.
+    #[must_use]
+    pub fn comparison(&self) -> Option<&str> {
+        self.comparison.as_deref()
     }
 }
 
@@ -281,6 +298,8 @@ const GRANT: &[u8] = b"grant";
 const DENY: &[u8] = b"deny";
 /// A page of text; 8,000 bytes at most, an eighth of the largest message (64 KiB).
 const REASON_CHARS: RangeInclusive<usize> = 1..=2_000;
+/// A number in somebody else's register, with room for its prefix.
+const COMPARISON_CHARS: RangeInclusive<usize> = 1..=128;
 
 #[cfg(test)]
 mod tests {
@@ -297,6 +316,7 @@ mod tests {
             choice,
             reason: "Needed for the case.".to_owned(),
             at: Timestamp::from_millis(1_767_225_660_000),
+            comparison: None,
         })
         .unwrap()
     }
@@ -322,6 +342,9 @@ mod tests {
             let decision = decision(choice);
             assert!(Decision::from_bytes(&decision.to_bytes()).unwrap() == decision);
         }
+        let compared = Decision { comparison: Some("FR-2026/113".to_owned()), ..decision(Choice::Deny) };
+        let read = Decision::from_bytes(&compared.to_bytes()).unwrap();
+        assert!(read == compared && read.digest() != decision(Choice::Deny).digest());
         let bytes = decision(Choice::Grant(fields(&["case-number"]))).to_bytes();
         let at = bytes.windows(GRANT.len()).position(|part| part == GRANT).unwrap();
         let mut denial = bytes[..at - 4].to_vec();
@@ -360,6 +383,7 @@ mod tests {
                 choice: Choice::Deny,
                 reason: reason.to_owned(),
                 at: other.at,
+                comparison: None,
             })
         };
         assert!(made(" ").is_err() && made(&"ā".repeat(2_001)).is_err());

@@ -52,6 +52,39 @@ pub struct Factor {
     pub role: DeciderRole,
     /// How many of them it takes.
     pub number: NonZeroU8,
+    /// From how many units at least; people without a unit count for none. One asks for no unit at all.
+    pub units: NonZeroU8,
+    /// Whether each of them names the reference of a comparison that was made outside.
+    pub comparison: bool,
+}
+
+impl Factor {
+    /// So many people in this role, of any units, without a comparison.
+    #[must_use]
+    pub const fn of(role: DeciderRole, number: NonZeroU8) -> Self {
+        Self { role, number, units: NonZeroU8::MIN, comparison: false }
+    }
+
+    fn to_text(self) -> String {
+        let units =
+            if self.units > NonZeroU8::MIN { format!(" units={}", self.units) } else { String::new() };
+        let comparison = if self.comparison { " comparison" } else { "" };
+        format!("{}={}{units}{comparison}", self.role, self.number)
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split(' ');
+        let (role, number) = words.next()?.split_once('=')?;
+        let mut factor = Self::of(role.parse().ok()?, number.parse().ok()?);
+        for word in words {
+            match word.split_once('=') {
+                Some(("units", units)) => factor.units = units.parse().ok()?,
+                None if word == "comparison" => factor.comparison = true,
+                _ => return None,
+            }
+        }
+        (factor.to_text() == line).then_some(factor)
+    }
 }
 
 /// All that an approval takes: every factor, by distinct people. At least one, each role once.
@@ -62,7 +95,7 @@ impl Factors {
     /// Takes the factors of an agreement, in any order.
     ///
     /// # Errors
-    /// [`FormError::NoFactor`] and [`FormError::FactorTwice`].
+    /// [`FormError::NoFactor`], [`FormError::FactorTwice`] and [`FormError::Units`].
     pub fn new(factors: impl IntoIterator<Item = Factor>) -> Result<Self, FormError> {
         let mut factors: Vec<Factor> = factors.into_iter().collect();
         factors.sort_by_key(|factor| factor.role);
@@ -71,7 +104,10 @@ impl Factors {
         }
         match factors.iter().zip(factors.iter().skip(1)).find(|(one, next)| one.role == next.role) {
             Some((twice, _)) => Err(FormError::FactorTwice(twice.role)),
-            None => Ok(Self(factors)),
+            None => match factors.iter().find(|factor| factor.units > factor.number) {
+                Some(few) => Err(FormError::Units(few.role)),
+                None => Ok(Self(factors)),
+            },
         }
     }
 
@@ -86,19 +122,20 @@ impl Factors {
         self.iter().any(|factor| factor.role == role)
     }
 
-    /// `role=number` in lines.
+    /// Whether an approval in this role names the reference of a comparison.
+    #[must_use]
+    pub fn ask_for_comparison(&self, role: DeciderRole) -> bool {
+        self.iter().any(|factor| factor.role == role && factor.comparison)
+    }
+
+    /// One line a factor: `role=number`, then ` units=number` if more than one, then ` comparison` if it takes one.
     pub(super) fn to_text(&self) -> String {
-        let lines: Vec<String> =
-            self.iter().map(|factor| format!("{}={}", factor.role, factor.number)).collect();
+        let lines: Vec<String> = self.iter().map(Factor::to_text).collect();
         lines.join("\n")
     }
 
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let factor = |line: &str| {
-            let (role, number) = line.split_once('=')?;
-            Some(Factor { role: role.parse().ok()?, number: number.parse().ok()? })
-        };
-        Self::new(text.split('\n').map(factor).collect::<Option<Vec<_>>>()?).ok()
+        Self::new(text.split('\n').map(Factor::parse).collect::<Option<Vec<_>>>()?).ok()
     }
 }
 
@@ -111,8 +148,23 @@ mod tests {
     #[test]
     fn factors_name_each_role_once_and_at_least_one() {
         assert_eq!(Factors::new([]), Err(FormError::NoFactor));
-        let one = Factor { role: DeciderRole::Examiner, number: NonZeroU8::MIN };
+        let one = Factor::of(DeciderRole::Examiner, NonZeroU8::MIN);
         assert_eq!(Factors::new([one, one]), Err(FormError::FactorTwice(DeciderRole::Examiner)));
         assert!("administrator".parse::<DeciderRole>().is_err());
+        let units = NonZeroU8::new(2).unwrap();
+        assert_eq!(Factors::new([Factor { units, ..one }]), Err(FormError::Units(DeciderRole::Examiner)));
+    }
+
+    #[test]
+    fn a_factor_has_one_text() {
+        let two = NonZeroU8::new(2).unwrap();
+        let whole = Factor { units: two, comparison: true, ..Factor::of(DeciderRole::Examiner, two) };
+        let factors = Factors::new([whole, Factor::of(DeciderRole::ApprovingOfficer, two)]).unwrap();
+        let text = "approving-officer=2\nexaminer=2 units=2 comparison";
+        assert_eq!((factors.to_text().as_str(), Factors::parse(text)), (text, Some(factors.clone())));
+        for other in ["examiner=02", "examiner=2 units=1", "examiner=2 comparison units=2", "examiner=2 more"]
+        {
+            assert_eq!(Factors::parse(other), None, "`{other}` is another text of the same, or of nothing");
+        }
     }
 }

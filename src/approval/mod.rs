@@ -2,17 +2,23 @@
 //! demands (promise 8).
 //!
 //! ```text
-//! pending ──> partially-approved ──> approved ──> released ──> acknowledged
-//!    │                │                 │             └──────> expired
-//!    └────────────────┴─────────────────┴──> denied, withdrawn, expired
+//! pending <──> needs-information
+//!    │  ^─────────────┐ (an approval is set aside)
+//!    v                │
+//! partially-approved ─┴> approved ──> released ──> acknowledged, lapsed, revoked, locked
+//!
+//! any of the first four ──> denied, withdrawn, expired, locked
 //! ```
 //!
-//! Nothing leaves a final state. The rules, each held by the model in this room's tests:
+//! Nothing leaves a final state; notes may be added to a case that has ended, unless it is locked. The rules, each
+//! held by the model in this room's tests:
 //!
-//! - a release needs every factor (a role and a number) of the agreement at once, by distinct people;
+//! - a release needs every factor (a role, a number, units, a comparison) of the agreement at once, by distinct people;
 //! - a person decides once, in one role, so that nobody counts for two factors;
 //! - neither the requesting system nor the official behind the request decides;
-//! - every decision carries the digest of exactly this request;
+//! - every decision carries the digest of exactly this request, with every question and answer since: an approval from
+//!   before a question counts no longer;
+//! - who has stepped back does nothing more, and what they granted counts no longer;
 //! - one denial ends the request, also after it was approved and before it is released;
 //! - the fields that leave are those that every approval grants.
 //!
@@ -21,22 +27,26 @@
 
 mod canonical;
 mod decision;
+mod deed;
 mod disclosure;
 mod factors;
 #[cfg(test)]
 mod model;
+mod proof;
 mod refused;
 mod request;
 mod state;
 mod step;
 
 pub use decision::{Choice, Decision, DecisionParts, DecisionSignature, PasskeySignature, SignedDecision};
-pub use disclosure::{Approval, Decider, Disclosure, Transition};
+pub use deed::{Answer, Deed, DeedKind, DeedParts, Question, SignedAnswer};
+pub use disclosure::{Disclosure, Transition};
 pub use factors::{DeciderRole, Factor, Factors};
+pub use proof::{Approval, Decider};
 pub use refused::{Missing, Refused, ReplayError};
 pub use request::{AskParts, Fields, PartnerAsk, Request, RequestParts};
 pub use state::{DeciderStanding, Denial, Eligible, State};
-pub use step::{Event, Step};
+pub use step::{Decided, Event, Step};
 
 /// A part of a request or a decision that is not in its form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +80,12 @@ pub enum FormError {
     /// The same role in two factors.
     #[error("the role `{0}` stands in two approval factors; write one factor with the sum")]
     FactorTwice(DeciderRole),
+    /// A factor that asks for more units than people.
+    #[error("the factor of `{0}` asks for more units than people; lower the units or raise the number")]
+    Units(DeciderRole),
+    /// Words where none belong.
+    #[error("`{0}` is said without words; leave them out, or leave a note")]
+    Words(DeedKind),
     /// A role that does not decide about disclosures.
     #[error(
         "`{0}` does not decide about disclosures; use `approving-officer`, `examiner` or `privacy-officer`"

@@ -1,24 +1,44 @@
 //! The state machine against a naive model: random operations, the same outcome, and the promises after each.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::request::tests::{fields, request};
+use super::request::tests::{fields, request_of};
 use super::*;
 use crate::clock::Timestamp;
-use crate::ids::{ActorName, Digest, FieldName};
+use crate::ids::{ActorName, Digest, FieldName, UnitName};
 
-/// Five people and a clock that counts minutes from when the request was received; it is to be decided by
-/// minute 100.
+/// Five people of two units, the last of none, and a clock that counts minutes from when the request was received; it
+/// is to be decided by minute 100.
 pub(super) struct Office {
     request: Request,
 }
 
 impl Office {
     pub(super) fn new(factors: &[(DeciderRole, u8)]) -> Self {
-        let given = request(factors);
+        Self::with(factors, 1, false)
+    }
+
+    /// Every factor asks for so many units.
+    pub(super) fn of_units(factors: &[(DeciderRole, u8)], units: u8) -> Self {
+        Self::with(factors, units, false)
+    }
+
+    /// Examiners rest on a comparison.
+    pub(super) fn comparing(factors: &[(DeciderRole, u8)]) -> Self {
+        Self::with(factors, 1, true)
+    }
+
+    fn with(factors: &[(DeciderRole, u8)], units: u8, comparison: bool) -> Self {
+        let factor = |(role, number): &(DeciderRole, u8)| {
+            let (number, units) = (NonZeroU8::new(*number).unwrap(), NonZeroU8::new(units).unwrap());
+            let comparison = comparison && *role == DeciderRole::Examiner;
+            Factor { role: *role, number, units: units.min(number), comparison }
+        };
+        let given = request_of(Factors::new(factors.iter().map(factor)).unwrap());
         let request = Request::new(RequestParts {
             disclosure: given.disclosure(),
             partner: given.partner().clone(),
@@ -50,7 +70,18 @@ impl Office {
     }
 
     pub(super) fn all_but(&self, suspended: usize) -> Vec<Eligible> {
-        eligible(&BTreeSet::from([suspended]))
+        eligible(&BTreeSet::from([suspended]), &BTreeSet::new())
+    }
+
+    /// A grant of all by an officer who rests on a comparison.
+    pub(super) fn compared(
+        about: &Disclosure,
+        person: usize,
+        role: DeciderRole,
+        minute: u64,
+    ) -> SignedDecision {
+        let at = minute_of(about.request(), minute);
+        Self::decision(about, &Self::officer(person), role, (Some(0b111), true), at)
     }
 
     pub(super) fn signed(
@@ -58,6 +89,16 @@ impl Office {
         officer: &ActorName,
         role: DeciderRole,
         mask: Option<u8>,
+        at: Timestamp,
+    ) -> SignedDecision {
+        Self::decision(about, officer, role, (mask, false), at)
+    }
+
+    fn decision(
+        about: &Disclosure,
+        officer: &ActorName,
+        role: DeciderRole,
+        (mask, compared): (Option<u8>, bool),
         at: Timestamp,
     ) -> SignedDecision {
         let decision = Decision::new(DecisionParts {
@@ -68,6 +109,7 @@ impl Office {
             choice: mask.map_or(Choice::Deny, |mask| Choice::Grant(masked(mask))),
             reason: "as the model says".to_owned(),
             at,
+            comparison: compared.then(|| "FR-2026/113".to_owned()),
         });
         SignedDecision {
             decision: decision.unwrap(),
@@ -88,6 +130,16 @@ pub(super) fn grant(
     Office::signed(about, &Office::officer(person), role, Some(mask), at)
 }
 
+/// What one of the people does beside deciding, as an approving officer.
+pub(super) fn deed(kind: DeedKind, person: usize) -> Deed {
+    deed_as(kind, person, DeciderRole::ApprovingOfficer)
+}
+
+fn deed_as(kind: DeedKind, person: usize, role: DeciderRole) -> Deed {
+    let words = if kind.has_words() { "as the model says" } else { "" };
+    Deed::new(DeedParts { kind, officer: Office::officer(person), role, words: words.to_owned() }).unwrap()
+}
+
 fn minute_of(request: &Request, minute: u64) -> Timestamp {
     request.received().after(Duration::from_secs(60 * minute))
 }
@@ -104,23 +156,36 @@ fn masked(mask: u8) -> Fields {
     fields(&chosen)
 }
 
-fn eligible(suspended: &BTreeSet<usize>) -> Vec<Eligible> {
+fn eligible(suspended: &BTreeSet<usize>, moved: &BTreeSet<usize>) -> Vec<Eligible> {
     let mut all = Vec::new();
     for person in 0..PEOPLE {
         for role in ROLES {
             let standing =
                 if suspended.contains(&person) { DeciderStanding::Inactive } else { DeciderStanding::Active };
-            all.push(Eligible { officer: Office::officer(person), role, standing });
+            let unit = unit_of(person, moved).map(|unit| UnitName::parse(unit).unwrap());
+            all.push(Eligible { officer: Office::officer(person), role, standing, unit });
         }
     }
     all
 }
 
+fn unit_of(person: usize, moved: &BTreeSet<usize>) -> Option<&'static str> {
+    match person {
+        _ if moved.contains(&person) => Some("auckland"),
+        4 => None,
+        even if even % 2 == 0 => Some("wellington"),
+        _ => Some("auckland"),
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Op {
-    Decide { person: usize, role: usize, mask: Option<u8>, other_request: bool },
+    Decide { person: usize, role: usize, mask: Option<u8>, other_request: bool, compared: bool },
+    Tend { kind: DeedKind, person: usize, role: usize },
+    Answer { other_question: bool },
     Suspend(usize),
     Restore(usize),
+    Move(usize),
     Wait(u64),
     Withdraw,
     Withhold,
@@ -129,19 +194,42 @@ enum Op {
     Acknowledge,
 }
 
+impl Op {
+    /// What happens in the world and not to the disclosure.
+    fn is_outside(&self) -> bool {
+        matches!(self, Self::Suspend(_) | Self::Restore(_) | Self::Move(_) | Self::Wait(_))
+    }
+}
+
+/// A decision in the notebook.
+struct Said {
+    person: usize,
+    role: usize,
+    mask: Option<u8>,
+    unit: Option<&'static str>,
+}
+
 /// What a clerk with a notebook would keep.
 struct Model {
     state: &'static str,
     need: [usize; 3],
-    said: Vec<(usize, usize, Option<u8>)>,
+    units: usize,
+    comparison: bool,
+    /// Since the last question.
+    said: Vec<Said>,
+    recused: BTreeSet<usize>,
+    claims: BTreeSet<usize>,
+    notes: usize,
     suspended: BTreeSet<usize>,
+    moved: BTreeSet<usize>,
     minute: u64,
     fetch_by: u64,
 }
 
 impl Model {
     fn ended(&self) -> bool {
-        ["denied", "withdrawn", "expired", "acknowledged"].contains(&self.state)
+        ["denied", "withdrawn", "expired", "lapsed", "revoked", "locked", "acknowledged"]
+            .contains(&self.state)
     }
 
     fn open(&self) -> bool {
@@ -149,44 +237,67 @@ impl Model {
     }
 
     fn granted(&self) -> u8 {
-        self.said.iter().filter_map(|(_, _, mask)| *mask).fold(0b111, |all, mask| all & mask)
+        self.said.iter().filter_map(|said| said.mask).fold(0b111, |all, mask| all & mask)
     }
 
-    fn filled(&self, counts: impl Fn(usize) -> bool) -> bool {
+    fn grants(&self) -> impl Iterator<Item = &Said> {
+        self.said.iter().filter(|said| said.mask.is_some() && !self.recused.contains(&said.person))
+    }
+
+    fn filled(&self, unit: impl Fn(&Said) -> Option<&'static str>, counts: impl Fn(usize) -> bool) -> bool {
         (0..3).all(|role| {
-            let have = self
-                .said
-                .iter()
-                .filter(|(person, as_role, mask)| *as_role == role && mask.is_some() && counts(*person));
-            have.count() >= self.need[role]
+            let of_role: Vec<&Said> =
+                self.grants().filter(|said| said.role == role && counts(said.person)).collect();
+            let units: BTreeSet<&str> = of_role.iter().filter_map(|said| unit(said)).collect();
+            let due = self.units.min(self.need[role]);
+            of_role.len() >= self.need[role] && (due < 2 || units.len() >= due)
         })
+    }
+
+    fn count(&mut self) {
+        self.state = if self.said.iter().any(|said| said.mask.is_none())
+            || !self.said.is_empty() && self.granted() == 0
+        {
+            "denied"
+        } else if self.grants().next().is_none() {
+            "pending"
+        } else if self.filled(|said| said.unit, |_| true) {
+            "approved"
+        } else {
+            "partially-approved"
+        };
     }
 
     /// Does what the operation says if it is allowed; whether it was.
     fn run(&mut self, op: &Op) -> bool {
         match op {
-            Op::Decide { person, role, mask, other_request } => {
+            Op::Decide { person, role, mask, other_request, compared } => {
                 let allowed = self.open()
+                    && self.state != "needs-information"
                     && self.minute < DECIDE_MINUTES
                     && !other_request
                     && !self.suspended.contains(person)
+                    && !self.recused.contains(person)
                     && self.need[*role] > 0
-                    && self.said.iter().all(|(other, ..)| other != person)
-                    && mask.is_none_or(|mask| mask & 0b1000 == 0);
+                    && self.said.iter().all(|said| said.person != *person)
+                    && mask.is_none_or(|mask| mask & 0b1000 == 0)
+                    && (mask.is_none() || *compared || !(self.comparison && *role == 1));
                 if allowed {
-                    self.said.push((*person, *role, *mask));
-                    self.state = if mask.is_none() || self.granted() == 0 {
-                        "denied"
-                    } else if self.filled(|_| true) {
-                        "approved"
-                    } else {
-                        "partially-approved"
-                    };
+                    let unit = unit_of(*person, &self.moved);
+                    self.said.push(Said { person: *person, role: *role, mask: *mask, unit });
+                    self.claims.remove(person);
+                    self.count();
                 }
                 allowed
             }
+            Op::Tend { kind, person, role } => self.tend(*kind, *person, *role),
+            Op::Answer { other_question } => {
+                let allowed = self.state == "needs-information" && !other_question;
+                self.end(allowed && self.minute < DECIDE_MINUTES, "pending")
+            }
             Op::Suspend(person) => self.suspended.insert(*person),
             Op::Restore(person) => self.suspended.remove(person),
+            Op::Move(person) => self.moved.insert(*person),
             Op::Wait(minutes) => {
                 self.minute += minutes;
                 true
@@ -194,18 +305,62 @@ impl Model {
             Op::Withdraw => self.end(self.open(), "withdrawn"),
             Op::Withhold => self.end(self.open(), "denied"),
             Op::Expire => {
-                let until = if self.state == "released" { self.fetch_by } else { DECIDE_MINUTES };
-                self.end(!self.ended() && self.minute >= until, "expired")
+                let (until, state) = match self.state {
+                    "released" => (self.fetch_by, "lapsed"),
+                    _ => (DECIDE_MINUTES, "expired"),
+                };
+                self.end(!self.ended() && self.minute >= until, state)
             }
             Op::Release => {
-                let suspended = self.suspended.clone();
+                let now = |said: &Said| unit_of(said.person, &self.moved);
                 let allowed = self.state == "approved"
                     && self.minute < DECIDE_MINUTES
-                    && self.filled(|person| !suspended.contains(&person));
+                    && self.filled(now, |person| !self.suspended.contains(&person));
                 self.fetch_by = if allowed { self.minute + FETCH_MINUTES } else { self.fetch_by };
                 self.end(allowed, "released")
             }
             Op::Acknowledge => self.end(self.state == "released", "acknowledged"),
+        }
+    }
+
+    fn tend(&mut self, kind: DeedKind, person: usize, role: usize) -> bool {
+        let may = !self.suspended.contains(&person);
+        if self.recused.contains(&person) || self.state == "locked" {
+            return false;
+        }
+        match kind {
+            DeedKind::Question => {
+                let allowed = self.open()
+                    && self.state != "needs-information"
+                    && may
+                    && self.need[role] > 0
+                    && self.minute < DECIDE_MINUTES;
+                if allowed {
+                    self.said.clear();
+                }
+                self.end(allowed, "needs-information")
+            }
+            DeedKind::Claim => self.open() && may && self.need[role] > 0 && self.claims.insert(person),
+            DeedKind::PutBack => !self.ended() && self.claims.remove(&person),
+            DeedKind::Recuse => {
+                let allowed = self.open();
+                if allowed {
+                    self.recused.insert(person);
+                    self.claims.remove(&person);
+                    self.notes += 1;
+                    if self.state != "needs-information" {
+                        self.count();
+                    }
+                }
+                allowed
+            }
+            DeedKind::Note => {
+                self.notes += 1;
+                true
+            }
+            DeedKind::HitErroneous => self.end(self.open() && may, "denied"),
+            DeedKind::Revoke => self.end(self.state == "released", "revoked"),
+            DeedKind::Lock => self.end(!self.ended(), "locked"),
         }
     }
 
@@ -220,11 +375,11 @@ impl Model {
 /// Runs the operation on the real thing; the step it took, if it was allowed.
 fn run(real: &mut Disclosure, model: &Model, op: &Op) -> Option<Step> {
     let now = minute_of(real.request(), model.minute);
-    let who = eligible(&model.suspended);
+    let who = eligible(&model.suspended, &model.moved);
     let (after, transition) = match op {
-        Op::Decide { person, role, mask, other_request } => {
+        Op::Decide { person, role, mask, other_request, compared } => {
             let officer = Office::officer(*person);
-            let mut signed = Office::signed(real, &officer, ROLES[*role], *mask, now);
+            let mut signed = Office::decision(real, &officer, ROLES[*role], (*mask, *compared), now);
             if *other_request {
                 let other = DecisionParts {
                     disclosure: signed.decision.disclosure(),
@@ -234,42 +389,66 @@ fn run(real: &mut Disclosure, model: &Model, op: &Op) -> Option<Step> {
                     choice: signed.decision.choice().clone(),
                     reason: "another request".to_owned(),
                     at: now,
+                    comparison: None,
                 };
                 signed.decision = Decision::new(other).unwrap();
             }
             real.decide(signed, &who, now).ok()
         }
+        Op::Tend { kind, person, role } => real.tend(deed_as(*kind, *person, ROLES[*role]), &who, now).ok(),
+        Op::Answer { other_question } => real.answer(answer(real, *other_question), now).ok(),
         Op::Withdraw => real.withdraw(now).ok(),
         Op::Withhold => real.withhold(now).ok(),
         Op::Expire => real.expire(now).ok(),
         Op::Release => real.approval(&who, now).ok().and_then(|approval| {
-            assert_promises_of(&approval, real, &model.suspended);
+            assert_promises_of(&approval, real, model);
             real.release(approval, minute_of(real.request(), model.minute + FETCH_MINUTES)).ok()
         }),
         Op::Acknowledge => real.acknowledge(now).ok(),
-        Op::Suspend(_) | Op::Restore(_) | Op::Wait(_) => None,
+        Op::Suspend(_) | Op::Restore(_) | Op::Move(_) | Op::Wait(_) => None,
     }?;
-    assert!(!transition.from.is_final(), "something left the final state `{}`", transition.from);
+    let note = matches!(op, Op::Tend { kind: DeedKind::Note, .. });
+    assert!(
+        !transition.from.is_final() || note && transition.from == transition.to,
+        "something left the final state `{}`",
+        transition.from
+    );
     assert_eq!((transition.from, transition.to), (real.state(), after.state()));
     *real = after;
     Some(transition.step)
 }
 
+fn answer(real: &Disclosure, other_question: bool) -> SignedAnswer {
+    let open = real.open_question().map(|question| question.digest).filter(|_| !other_question);
+    let question = open.unwrap_or(Digest::from_bytes([8; 32]));
+    let id = real.request().disclosure();
+    SignedAnswer {
+        answer: Answer::new(id, question, "as asked".to_owned(), "o-1".to_owned()).unwrap(),
+        signature: vec![4, 5, 6],
+        by: "au-border-gateway".parse().unwrap(),
+    }
+}
+
 /// Promise 8, counted without the code under test: all factors, distinct people, this very request.
-fn assert_promises_of(approval: &Approval, real: &Disclosure, suspended: &BTreeSet<usize>) {
+fn assert_promises_of(approval: &Approval, real: &Disclosure, model: &Model) {
     let people: BTreeSet<&str> = approval.deciders().iter().map(|decider| decider.officer.as_str()).collect();
     assert_eq!(people.len(), approval.deciders().len(), "somebody counted twice");
-    assert!(suspended.iter().all(|person| !people.contains(Office::officer(*person).as_str())));
-    assert_eq!(approval.request(), real.request().digest());
+    let mut out = model.suspended.iter().chain(&model.recused);
+    assert!(out.all(|person| !people.contains(Office::officer(*person).as_str())));
+    assert_eq!(approval.request(), real.digest());
+    assert_eq!(real.questions().is_empty(), real.digest() == real.request().digest());
+    assert!(real.open_question().is_none(), "nothing leaves while the partner is asked");
     for factor in real.request().factors().iter() {
         let have = approval.deciders().iter().filter(|decider| decider.role == factor.role).count();
         assert!(have >= usize::from(factor.number.get()), "a factor is not filled");
     }
     for decider in approval.deciders() {
-        let theirs = real.decisions().iter().find(|signed| signed.decision.digest() == decider.decision);
+        let theirs = real.decisions().find(|signed| signed.decision.digest() == decider.decision);
         let decision = &theirs.expect("an approval names a decision that nobody made").decision;
         assert_eq!((decision.request(), decision.officer()), (real.digest(), &decider.officer));
         let Choice::Grant(granted) = decision.choice() else { panic!("a denial counted as an approval") };
+        let asked = real.request().factors().ask_for_comparison(decider.role);
+        assert!(!asked || decision.comparison().is_some(), "an approval rests on nothing");
         assert!(
             approval.fields().iter().all(|name| granted.contains(name)),
             "a field was not granted by all"
@@ -279,15 +458,31 @@ fn assert_promises_of(approval: &Approval, real: &Disclosure, suspended: &BTreeS
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     let mask = prop_oneof![1 => Just(None), 14 => (1_u8..=7).prop_map(Some), 8 => Just(Some(7)), 1 => Just(Some(15))];
-    let decide = (0..PEOPLE, 0..3_usize, mask, prop::bool::weighted(0.05))
-        .prop_map(|(person, role, mask, other_request)| Op::Decide { person, role, mask, other_request });
+    let decide = (0..PEOPLE, 0..3_usize, mask, prop::bool::weighted(0.05), prop::bool::weighted(0.8))
+        .prop_map(|(person, role, mask, other_request, compared)| Op::Decide {
+            person,
+            role,
+            mask,
+            other_request,
+            compared,
+        });
+    let kind = prop_oneof![
+        2 => Just(DeedKind::Question),
+        2 => prop_oneof![Just(DeedKind::Claim), Just(DeedKind::PutBack), Just(DeedKind::Note)],
+        2 => Just(DeedKind::Recuse),
+        1 => prop_oneof![Just(DeedKind::HitErroneous), Just(DeedKind::Revoke), Just(DeedKind::Lock)],
+    ];
+    let tend = (kind, 0..PEOPLE, 0..3_usize).prop_map(|(kind, person, role)| Op::Tend { kind, person, role });
     let op = prop_oneof![
-        12 => decide,
+        18 => decide,
+        4 => tend,
+        3 => prop::bool::weighted(0.1).prop_map(|other_question| Op::Answer { other_question }),
         1 => (0..PEOPLE).prop_map(Op::Suspend),
         1 => (0..PEOPLE).prop_map(Op::Restore),
+        1 => (0..PEOPLE).prop_map(Op::Move),
         2 => (0..60_u64).prop_map(Op::Wait),
         1 => Just(Op::Expire),
-        4 => Just(Op::Release),
+        5 => Just(Op::Release),
         1 => Just(Op::Acknowledge),
         1 => prop_oneof![Just(Op::Withdraw), Just(Op::Withhold)],
     ];
@@ -295,23 +490,31 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
     fn every_sequence_ends_where_the_model_says_and_can_be_replayed(
         need in prop_oneof![
             Just([2, 0, 0]), Just([1, 1, 0]), Just([1, 0, 1]), Just([2, 1, 0]), Just([1, 1, 1]), Just([1, 0, 0])
         ],
+        units in 1..=2_u8,
+        comparison: bool,
         ops in ops(),
     ) {
         let factors: Vec<(DeciderRole, u8)> =
             ROLES.into_iter().zip(need).filter(|(_, number)| *number > 0).collect();
-        let mut real = Office::new(&factors).disclosure();
+        let mut real = Office::with(&factors, units, comparison).disclosure();
         let mut model = Model {
             state: "pending",
             need: need.map(usize::from),
+            units: usize::from(units),
+            comparison,
             said: Vec::new(),
+            recused: BTreeSet::new(),
+            claims: BTreeSet::new(),
+            notes: 0,
             suspended: BTreeSet::new(),
+            moved: BTreeSet::new(),
             minute: 0,
             fetch_by: 0,
         };
@@ -319,32 +522,49 @@ proptest! {
         for op in &ops {
             let step = run(&mut real, &model, op);
             let allowed = model.run(op);
-            if !matches!(op, Op::Suspend(_) | Op::Restore(_) | Op::Wait(_)) {
+            if !op.is_outside() {
                 prop_assert_eq!(step.is_some(), allowed, "the model and the code disagree about {:?}", op);
             }
             steps.extend(step);
             prop_assert_eq!(real.state().as_str(), model.state);
             prop_assert_eq!(real.state().is_final(), model.ended());
             prop_assert_eq!(real.denial().is_some(), real.state() == State::Denied);
+            prop_assert_eq!((real.claims().len(), real.notes().len()), (model.claims.len(), model.notes));
             let granted: Vec<FieldName> = real.granted().iter().flat_map(Fields::iter).cloned().collect();
-            let expected = if model.said.iter().all(|(.., mask)| mask.is_none()) || model.granted() == 0 {
+            let expected = if model.said.iter().all(|said| said.mask.is_none()) || model.granted() == 0 {
                 Vec::new()
             } else {
                 masked(model.granted()).iter().cloned().collect()
             };
             prop_assert_eq!(granted, expected);
         }
-        let recorded: Vec<Step> = steps.iter().map(|step| Step::from_bytes(&step.to_bytes()).unwrap()).collect();
-        let rebuilt = Disclosure::replay(Request::from_bytes(&real.request().to_bytes()).unwrap(), &recorded);
-        prop_assert!(rebuilt.is_ok_and(|rebuilt| rebuilt == real), "replaying the steps must rebuild the disclosure");
-        if let Some((_, rest)) = recorded.split_first()
-            && matches!(recorded.first(), Some(Step { event: Event::Decided(_), .. }))
-            && rest.iter().any(|step| matches!(step.event, Event::Released { .. }))
-            && real.decisions().len() == need.iter().map(|number| usize::from(*number)).sum::<usize>()
-        {
-            let short = Disclosure::replay(real.request().clone(), rest);
-            prop_assert!(short.is_err(), "a release whose approvals are not all recorded must not replay");
+        assert_log(&real, &steps, need);
+    }
+}
+
+/// The recorded steps rebuild the disclosure; none of them can be taken twice, and none that a release needs left out.
+fn assert_log(real: &Disclosure, steps: &[Step], need: [u8; 3]) {
+    let recorded: Vec<Step> = steps.iter().map(|step| Step::from_bytes(&step.to_bytes()).unwrap()).collect();
+    let request = || Request::from_bytes(&real.request().to_bytes()).unwrap();
+    let rebuilt = Disclosure::replay(request(), &recorded);
+    assert!(rebuilt.is_ok_and(|rebuilt| rebuilt == *real), "replaying the steps must rebuild the disclosure");
+    let is_release = |step: &Step| matches!(step.event, Event::Released { .. });
+    assert!(recorded.iter().filter(|step| is_release(step)).count() <= 1, "there are two ciphertexts");
+    for (number, step) in recorded.iter().enumerate() {
+        if matches!(&step.event, Event::Done(deed) if deed.kind() == DeedKind::Note) {
+            continue;
         }
+        let twice = recorded.iter().take(number + 1).chain([step]);
+        assert!(Disclosure::replay(request(), twice).is_err(), "step {number} was taken twice");
+    }
+    if let Some((_, rest)) = recorded.split_first()
+        && matches!(recorded.first(), Some(Step { event: Event::Decided(_), .. }))
+        && rest.iter().any(is_release)
+        && real.set_aside().count() == 0
+        && real.decisions().len() == need.iter().map(|number| usize::from(*number)).sum::<usize>()
+    {
+        let short = Disclosure::replay(request(), rest);
+        assert!(short.is_err(), "a release whose approvals are not all recorded must not replay");
     }
 }
 

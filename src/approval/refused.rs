@@ -1,5 +1,6 @@
 //! Why an operation on a disclosure was refused, and what an approval lacks.
 
+use super::deed::DeedKind;
 use super::factors::DeciderRole;
 use super::state::State;
 use crate::ids::{ActorName, DisclosureId, FieldName};
@@ -41,6 +42,26 @@ pub enum Refused {
     /// The person has decided already.
     #[error("`{0}` has decided already; another officer must decide")]
     DecidedAlready(ActorName),
+    /// The person has stepped back from it.
+    #[error("`{0}` has stepped back from this case for good; another officer must")]
+    Recused(ActorName),
+    /// The same officer would do the same again.
+    #[error("`{officer}` has done this already (`{deed}`); look at the case again")]
+    DoneAlready {
+        /// Who.
+        officer: ActorName,
+        /// What.
+        deed: DeedKind,
+    },
+    /// A claim that is taken back and was not made.
+    #[error("`{0}` has not claimed this case; claim it first")]
+    NotClaimed(ActorName),
+    /// An answer to another question than the open one.
+    #[error("this answers another question than the open one; fetch the disclosure again and answer that")]
+    OtherQuestion,
+    /// The approval of this role rests on a comparison outside, and none is named.
+    #[error("an approval as {0} names the reference of the comparison that it rests on; give it")]
+    ComparisonMissing(DeciderRole),
     /// The person may not decide in this role, now.
     #[error("`{officer}` may not decide about this as {role} now; another officer must")]
     NotEligible {
@@ -77,6 +98,18 @@ pub enum Missing {
         /// How many of its approvals count at this moment.
         have: usize,
         /// How many it takes.
+        need: usize,
+    },
+    /// The people who granted are of too few units.
+    #[error(
+        "the approvals by {role} come from {have} of {need} units; an officer of another unit must decide"
+    )]
+    Units {
+        /// The role that falls short.
+        role: DeciderRole,
+        /// From how many units its approvals come at this moment.
+        have: usize,
+        /// From how many they must.
         need: usize,
     },
 }

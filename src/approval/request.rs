@@ -268,7 +268,7 @@ pub struct RequestParts {
 /// | 3 | requester, ASCII |
 /// | 4 | agreement, ASCII |
 /// | 5 | the whole record of [`PartnerAsk`] |
-/// | 6 | factors as `role=number`, in the order of [`super::DeciderRole`], joined with `\n` |
+/// | 6 | factors as `role=number`, ` units=number` if more than one, ` comparison` if it takes one, in the order of [`super::DeciderRole`], joined with `\n` |
 /// | 7 | received: milliseconds since 1970, 8 bytes, big-endian, signed |
 /// | 8 | decide by: the same |
 #[derive(Clone, PartialEq, Eq)]
@@ -446,17 +446,18 @@ pub(super) mod tests {
     }
 
     pub(in crate::approval) fn request(factors: &[(DeciderRole, u8)]) -> Request {
-        let factor = |(role, number): &(DeciderRole, u8)| Factor {
-            role: *role,
-            number: NonZeroU8::new(*number).unwrap(),
-        };
+        let factor = |(role, number): &(DeciderRole, u8)| Factor::of(*role, NonZeroU8::new(*number).unwrap());
+        request_of(Factors::new(factors.iter().map(factor)).unwrap())
+    }
+
+    pub(in crate::approval) fn request_of(factors: Factors) -> Request {
         Request::new(RequestParts {
             disclosure: DisclosureId::from_bytes([0x22; 16]),
             partner: "au-border".parse().unwrap(),
             requester: "au-border-gateway".parse().unwrap(),
             agreement: "nz-au-2026".parse().unwrap(),
             ask: ask(),
-            factors: Factors::new(factors.iter().map(factor)).unwrap(),
+            factors,
             received: Timestamp::from_millis(1_767_225_600_000),
             decide_by: Timestamp::from_millis(1_767_484_800_000),
         })

@@ -5,13 +5,15 @@ use std::str::FromStr;
 
 use super::FormError;
 use super::factors::DeciderRole;
-use crate::ids::ActorName;
+use crate::ids::{ActorName, UnitName};
 
 /// Where a disclosure stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
     /// Nobody has decided.
     Pending,
+    /// An officer asked the partner for information; approvals so far no longer count.
+    NeedsInformation,
     /// Somebody has granted, and more is needed.
     PartiallyApproved,
     /// Every factor has granted; nothing has left.
@@ -24,8 +26,14 @@ pub enum State {
     Denied,
     /// The partner took it back. Final.
     Withdrawn,
-    /// Its time ran out. Final.
+    /// Not decided in time. Final.
     Expired,
+    /// Approved and released, and not acknowledged in time. Final.
+    Lapsed,
+    /// The holder took the release back before it was acknowledged. Final.
+    Revoked,
+    /// A person of the holder ended it, and nothing is added any more, not even a note. Final.
+    Locked,
 }
 
 impl State {
@@ -34,6 +42,7 @@ impl State {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
+            Self::NeedsInformation => "needs-information",
             Self::PartiallyApproved => "partially-approved",
             Self::Approved => "approved",
             Self::Released => "released",
@@ -41,6 +50,9 @@ impl State {
             Self::Denied => "denied",
             Self::Withdrawn => "withdrawn",
             Self::Expired => "expired",
+            Self::Lapsed => "lapsed",
+            Self::Revoked => "revoked",
+            Self::Locked => "locked",
         }
     }
 
@@ -48,14 +60,30 @@ impl State {
     #[must_use]
     pub const fn is_final(self) -> bool {
         match self {
-            Self::Pending | Self::PartiallyApproved | Self::Approved | Self::Released => false,
-            Self::Acknowledged | Self::Denied | Self::Withdrawn | Self::Expired => true,
+            Self::Pending
+            | Self::NeedsInformation
+            | Self::PartiallyApproved
+            | Self::Approved
+            | Self::Released => false,
+            Self::Acknowledged
+            | Self::Denied
+            | Self::Withdrawn
+            | Self::Expired
+            | Self::Lapsed
+            | Self::Revoked
+            | Self::Locked => true,
         }
     }
 
-    /// Whether people may still decide, and the partner withdraw.
+    /// Whether it is before release and end: officers ask and step back, and the partner withdraws.
     #[must_use]
     pub const fn is_open(self) -> bool {
+        matches!(self, Self::Pending | Self::NeedsInformation | Self::PartiallyApproved | Self::Approved)
+    }
+
+    /// Whether people may decide: not while the partner is being asked.
+    #[must_use]
+    pub const fn is_decidable(self) -> bool {
         matches!(self, Self::Pending | Self::PartiallyApproved | Self::Approved)
     }
 }
@@ -76,7 +104,7 @@ impl FromStr for State {
     }
 }
 
-/// Why a disclosure ended as denied. For the holder's side only: a partner sees one word for all three.
+/// Why a disclosure ended as denied. For the holder's side only: a partner sees one word for all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denial {
     /// An officer said no.
@@ -87,6 +115,8 @@ pub enum Denial {
     NothingInCommon,
     /// The subject was hidden or erased after the hit; it ends as a refusal by people does.
     Withheld,
+    /// An officer found that the hit is not that person.
+    HitErroneous,
 }
 
 /// Whether a person may decide in a role at this moment.
@@ -109,6 +139,8 @@ pub struct Eligible {
     pub role: DeciderRole,
     /// Whether that person may decide in it.
     pub standing: DeciderStanding,
+    /// The unit that the person belongs to, if the registry names one.
+    pub unit: Option<UnitName>,
 }
 
 /// Who stands twice in a role, once active and once not, may not decide: no means no.
@@ -117,8 +149,16 @@ pub(super) fn may_decide(officer: &ActorName, role: DeciderRole, eligible: &[Eli
     standings.peek().is_some() && standings.all(|one| one.standing == DeciderStanding::Active)
 }
 
-const STATES: [State; 8] = [
+/// The unit in which somebody decides; none when entries name different ones.
+pub(super) fn unit_of(officer: &ActorName, role: DeciderRole, eligible: &[Eligible]) -> Option<UnitName> {
+    let mut units = eligible.iter().filter(|one| one.officer == *officer && one.role == role);
+    let first = units.next()?.unit.clone()?;
+    units.all(|one| one.unit.as_ref() == Some(&first)).then_some(first)
+}
+
+const STATES: [State; 12] = [
     State::Pending,
+    State::NeedsInformation,
     State::PartiallyApproved,
     State::Approved,
     State::Released,
@@ -126,6 +166,9 @@ const STATES: [State; 8] = [
     State::Denied,
     State::Withdrawn,
     State::Expired,
+    State::Lapsed,
+    State::Revoked,
+    State::Locked,
 ];
 const STATE_SHOWN_CHARS: usize = 63;
 

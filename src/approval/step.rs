@@ -4,7 +4,9 @@
 use super::FormError;
 use super::canonical::{Reader, Writer};
 use super::decision::{Decision, DecisionSignature, SignedDecision};
+use super::deed::{Answer, Deed, DeedKind, DeedParts, SignedAnswer};
 use crate::clock::Timestamp;
+use crate::ids::UnitName;
 
 /// One thing that happened to a disclosure.
 #[derive(Clone, PartialEq, Eq)]
@@ -19,7 +21,11 @@ pub struct Step {
 #[derive(Clone, PartialEq, Eq)]
 pub enum Event {
     /// An officer decided.
-    Decided(SignedDecision),
+    Decided(Decided),
+    /// An officer did something else with it.
+    Done(Deed),
+    /// The partner answered the open question.
+    Answered(SignedAnswer),
     /// The partner took its request back.
     Withdrawn,
     /// Nothing can leave any more, since the subject was hidden or erased after the hit.
@@ -35,17 +41,40 @@ pub enum Event {
     Acknowledged,
 }
 
+/// A decision as it was counted.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// The decision.
+    pub signed: SignedDecision,
+    /// The officer's unit at that moment.
+    pub unit: Option<UnitName>,
+}
+
 impl Step {
     /// The canonical record of the step: domain `onebit/disclosure-step/v1`, a zero byte, then 1: kind,
-    /// 2: time, and by kind 3: the record of the decision, 4: how it is signed, 5: signature, 6: fetch by.
+    /// 2: time, and by kind 3: the record of the decision, 4: how it is signed, 5: signature, 6: fetch by, 7: unit,
+    /// 8: officer, 9: role, 10: words, 11: the record of the answer, 12: its signature, 13: the system that answered.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let record = Writer::new(STEP_DOMAIN).field(1, self.event.kind()).time(2, self.at);
         match &self.event {
-            Event::Decided(SignedDecision { decision, signature }) => record
-                .field(3, &decision.to_bytes())
-                .field(4, signature.kind())
-                .field(5, &signature.to_bytes()),
+            Event::Decided(Decided { signed, unit }) => {
+                let record = record
+                    .field(3, &signed.decision.to_bytes())
+                    .field(4, signed.signature.kind())
+                    .field(5, &signed.signature.to_bytes());
+                match unit {
+                    Some(unit) => record.field(7, unit.as_str().as_bytes()),
+                    None => record,
+                }
+            }
+            Event::Done(deed) => record
+                .field(8, deed.officer().as_str().as_bytes())
+                .field(9, deed.role().as_str().as_bytes())
+                .field(10, deed.words().as_bytes()),
+            Event::Answered(SignedAnswer { answer, signature, by }) => {
+                record.field(11, &answer.to_bytes()).field(12, signature).field(13, by.as_str().as_bytes())
+            }
             Event::Released { fetch_by } => record.time(6, *fetch_by),
             Event::Withdrawn | Event::Withheld | Event::Expired | Event::Acknowledged => record,
         }
@@ -55,34 +84,51 @@ impl Step {
     /// Reads the canonical record of a step; nothing but its one form is accepted.
     ///
     /// # Errors
-    /// [`FormError::Record`], or what [`Decision::from_bytes`] refuses.
+    /// [`FormError::Record`], or what [`Decision::from_bytes`] and [`Deed::new`] refuse.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormError> {
         let mut record = Reader::open(STEP_DOMAIN, "a step of a disclosure", bytes)?;
         let kind = record.field(1)?;
         let at = record.time(2)?;
         let event = match kind {
-            DECIDED => {
-                let decision = Decision::from_bytes(record.field(3)?)?;
-                let (kind, bytes) = (record.field(4)?, record.field(5)?);
-                let signature = DecisionSignature::read(kind, bytes).ok_or_else(|| record.refused())?;
-                Event::Decided(SignedDecision { decision, signature })
-            }
+            DECIDED => decided(&mut record)?,
+            ANSWERED => Event::Answered(SignedAnswer {
+                answer: Answer::from_bytes(record.field(11)?)?,
+                signature: record.field(12)?.to_vec(),
+                by: record.parsed(13)?,
+            }),
             WITHDRAWN => Event::Withdrawn,
             WITHHELD => Event::Withheld,
             EXPIRED => Event::Expired,
             RELEASED => Event::Released { fetch_by: record.time(6)? },
             ACKNOWLEDGED => Event::Acknowledged,
-            _ => return Err(record.refused()),
+            other => done(other, &mut record)?,
         };
         record.end()?;
         Ok(Self { at, event })
     }
 }
 
+fn decided(record: &mut Reader<'_>) -> Result<Event, FormError> {
+    let decision = Decision::from_bytes(record.field(3)?)?;
+    let (kind, bytes) = (record.field(4)?, record.field(5)?);
+    let signature = DecisionSignature::read(kind, bytes).ok_or_else(|| record.refused())?;
+    let unit = record.maybe_text(7)?.map(str::parse).transpose().map_err(|_| record.refused())?;
+    Ok(Event::Decided(Decided { signed: SignedDecision { decision, signature }, unit }))
+}
+
+fn done(kind: &[u8], record: &mut Reader<'_>) -> Result<Event, FormError> {
+    let kind: DeedKind = std::str::from_utf8(kind).map_err(|_| record.refused())?.parse()?;
+    let (officer, role) = (record.parsed(8)?, record.parsed(9)?);
+    let words = record.text(10)?.to_owned();
+    Ok(Event::Done(Deed::new(DeedParts { kind, officer, role, words })?))
+}
+
 impl Event {
     const fn kind(&self) -> &'static [u8] {
         match self {
             Self::Decided(_) => DECIDED,
+            Self::Done(deed) => deed.kind().as_str().as_bytes(),
+            Self::Answered(_) => ANSWERED,
             Self::Withdrawn => WITHDRAWN,
             Self::Withheld => WITHHELD,
             Self::Expired => EXPIRED,
@@ -94,6 +140,7 @@ impl Event {
 
 const STEP_DOMAIN: &str = "onebit/disclosure-step/v1";
 const DECIDED: &[u8] = b"decided";
+const ANSWERED: &[u8] = b"answered";
 const WITHDRAWN: &[u8] = b"withdrawn";
 const WITHHELD: &[u8] = b"withheld";
 const EXPIRED: &[u8] = b"expired";
@@ -102,6 +149,7 @@ const ACKNOWLEDGED: &[u8] = b"acknowledged";
 
 #[cfg(test)]
 mod tests {
+    use super::super::factors::DeciderRole;
     use super::*;
 
     #[test]
@@ -113,5 +161,17 @@ mod tests {
         assert!(Step::from_bytes(&[bytes.as_slice(), &[7, 0, 0, 0, 0]].concat()).is_err());
         let unknown = Writer::new(STEP_DOMAIN).field(1, b"forgotten").time(2, at).bytes();
         assert!(Step::from_bytes(&unknown).is_err());
+    }
+
+    #[test]
+    fn deeds_go_there_and_back() {
+        for kind in DeedKind::ALL {
+            let words = if kind.has_words() { "two lines\nof it" } else { "" };
+            let (officer, words) = ("mere".parse().unwrap(), words.to_owned());
+            let deed =
+                Deed::new(DeedParts { kind, officer, role: DeciderRole::PrivacyOfficer, words }).unwrap();
+            let step = Step { at: Timestamp::from_millis(5), event: Event::Done(deed) };
+            assert!(Step::from_bytes(&step.to_bytes()).unwrap() == step, "{kind}");
+        }
     }
 }

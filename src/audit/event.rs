@@ -87,7 +87,14 @@ kinds! {
     38 DisclosureDenied "disclosure.denied": "A disclosure was denied.";
     39 DisclosureWithdrawn "disclosure.withdrawn": "The partner took its request back.";
     40 DisclosureExpired "disclosure.expired": "The time of a disclosure or its release ran out.";
+    41 DisclosureQuestioned "disclosure.questioned": "Officers asked the partner for information; approvals before no longer count.";
+    42 DisclosureAnswered "disclosure.answered": "The partner answered.";
+    43 DisclosureRevoked "disclosure.revoked": "A release was taken back before it was acknowledged; it was deleted.";
     48 FieldViewed "field.viewed": "A person looked at a field of a record.";
+    49 DisclosureClaimed "disclosure.claimed": "A person said that they work on a disclosure.";
+    50 DisclosurePutBack "disclosure.put-back": "A person took such a claim back.";
+    51 DisclosureRecused "disclosure.recused": "A person stepped back from a disclosure for good.";
+    52 DisclosureNoted "disclosure.noted": "A person left a note about a disclosure.";
     64 EnrolmentBatch "enrolment.batch": "A run of enrolment began or ended.";
     65 EnrolmentChunk "enrolment.chunk": "Rows of a run of enrolment were taken over.";
     66 SubjectRestricted "subject.restricted": "A subject was given a restriction.";

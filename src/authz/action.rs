@@ -63,6 +63,7 @@ actions! {
         ListDisclosures = "ListDisclosures",
         FetchRelease = "FetchRelease",
         AcknowledgeRelease = "AcknowledgeRelease",
+        AnswerQuestion = "AnswerQuestion",
         WithdrawDisclosure = "WithdrawDisclosure",
     }
     rpc "partner", "AgreementService" {
@@ -82,6 +83,14 @@ actions! {
         GetCase = "GetCase",
         ViewField = "ViewField",
         DecideCase = "DecideCase",
+        AskInformation = "AskInformation",
+        ClaimCase = "ClaimCase",
+        PutBackCase = "PutBackCase",
+        RecuseFromCase = "RecuseFromCase",
+        AddNote = "AddNote",
+        MarkHitErroneous = "MarkHitErroneous",
+        RevokeRelease = "RevokeRelease",
+        LockCase = "LockCase",
     }
     rpc "oversight", "LogService" {
         ListJournals = "ListJournals",

@@ -10,6 +10,7 @@ use jiff::civil::Date;
 use super::actor::Role;
 use super::fault::PolicyFault;
 use super::reader::{Mention, Mentioned, Section, read_document};
+use crate::clock::Within;
 use crate::ids::{AgreementName, CollectionName, FieldName, PartnerName, PurposeName, RestrictionName};
 
 /// What holder and partner agreed on: a file of `policy/agreements/`.
@@ -127,6 +128,10 @@ pub struct Factor {
     pub role: Role,
     /// How many of them.
     pub number: u32,
+    /// From how many units of the holder at least.
+    pub units: u32,
+    /// Whether each of them names the reference of a comparison that was made outside.
+    pub comparison: bool,
 }
 
 /// What a decision is signed by.
@@ -170,7 +175,9 @@ impl FromStr for SignedBy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Clocks {
     /// An undecided disclosure expires after it.
-    pub decide_within: Duration,
+    pub decide_within: Within,
+    /// An undecided disclosure is shown as late after it; none is before its end.
+    pub escalate_after: Option<Within>,
     /// A release that nobody acknowledged is deleted after it.
     pub release_kept: Duration,
     /// A repeated request gets the first answer within it, and is refused after it.
@@ -384,7 +391,13 @@ fn approval(top: &Section<'_>) -> Option<Vec<Factor>> {
     let factors = top.each("approval", |part| {
         let role = part.mentioned("role", Mentioned::Decider);
         let number = part.number("number", 1..=PEOPLE_MAX);
-        let factor = Factor { role: role?, number: number? };
+        let units = part.number_or("units", 1, 1..=PEOPLE_MAX);
+        let comparison = part.word_or("comparison", "off", &["off", "required"]);
+        let comparison = comparison? == "required";
+        let factor = Factor { role: role?, number: number?, units: units?, comparison };
+        if factor.units > factor.number {
+            return part.fault_at("units", "`units` is more than `number`; nobody is of two units, lower it");
+        }
         if !seen.borrow_mut().insert(factor.role) {
             return part
                 .fault_at("role", format!("the role `{}` stands twice; add the numbers", factor.role));
@@ -399,15 +412,44 @@ fn approval(top: &Section<'_>) -> Option<Vec<Factor>> {
 }
 
 fn clocks(part: &Section<'_>) -> Option<Clocks> {
-    let decide = part.number_or("decide_within_hours", DECIDE_WITHIN_HOURS, 1..=HOURS_MAX);
+    let decide = within(part, "decide_within_hours", "decide_within_working_days");
+    let escalate = within(part, "escalate_after_hours", "escalate_after_working_days");
     let kept = part.number("release_kept_hours", 1..=HOURS_MAX);
     let window = part.number("request_id_window_hours", 1..=HOURS_MAX);
     let hours = |hours: u32| Duration::from_secs(u64::from(hours) * SECONDS_PER_HOUR);
+    let (decide_within, escalate_after) = (decide?.unwrap_or(DECIDE_WITHIN), escalate?);
+    // Days of work may lie days apart: of two kinds of terms neither is sure to come first.
+    let alike = |one: Within| std::mem::discriminant(&one) == std::mem::discriminant(&decide_within);
+    if escalate_after.is_some_and(|late| !alike(late) || late.at_least() >= decide_within.at_least()) {
+        let key = match decide_within {
+            Within::Time(_) => "escalate_after_hours",
+            Within::WorkingDays(_) => "escalate_after_working_days",
+        };
+        return part.fault_at(
+            "clocks",
+            format!("a case must be late before it is over; write `{key}`, smaller than the time to decide"),
+        );
+    }
     Some(Clocks {
-        decide_within: hours(decide?),
+        decide_within,
+        escalate_after,
         release_kept: hours(kept?),
         request_id_window: hours(window?),
     })
+}
+
+/// A term in hours or in working days, not in both.
+fn within(part: &Section<'_>, hours: &'static str, days: &'static str) -> Option<Option<Within>> {
+    let given = part.optional_number(hours, 1..=HOURS_MAX);
+    let working = part.optional_number(days, 1..=WORKING_DAYS_MAX);
+    match (given?, working?) {
+        (None, None) => Some(None),
+        (Some(given), None) => {
+            Some(Some(Within::Time(Duration::from_secs(u64::from(given) * SECONDS_PER_HOUR))))
+        }
+        (None, Some(working)) => Some(u16::try_from(working).ok().map(Within::WorkingDays)),
+        (Some(_), Some(_)) => part.fault_at(days, format!("`{hours}` and `{days}` are both there; keep one")),
+    }
 }
 
 fn hit_confirmation(part: &Section<'_>) -> Option<HitConfirmation> {
@@ -468,9 +510,11 @@ const ROUNDING: f64 = 1.0 + 1e-9;
 /// Nobody decides alone.
 const PEOPLE_MIN: u32 = 2;
 const PEOPLE_MAX: u32 = 10;
-const DECIDE_WITHIN_HOURS: u32 = 48;
+const DECIDE_WITHIN: Within = Within::Time(Duration::from_secs(48 * SECONDS_PER_HOUR));
 /// Ninety days.
 const HOURS_MAX: u32 = 2_160;
+/// A quarter of a year.
+const WORKING_DAYS_MAX: u32 = 65;
 const SECONDS_PER_HOUR: u64 = 3_600;
 
 #[cfg(test)]
@@ -497,7 +541,10 @@ mod tests {
         let agreement = parse(GOOD).unwrap();
         assert_eq!(agreement.name.as_str(), "au-border-identity");
         assert_eq!(agreement.volumes.per_year, 400_000);
-        assert_eq!(agreement.approval, [Factor { role: Role::ApprovingOfficer, number: 2 }]);
+        assert_eq!(
+            agreement.approval,
+            [Factor { role: Role::ApprovingOfficer, number: 2, units: 1, comparison: false }]
+        );
         let purpose = PurposeName::parse("border-identity").unwrap();
         assert!(agreement.covers(None, &purpose));
         assert!(!agreement.covers(Some(&CollectionName::parse("elsewhere").unwrap()), &purpose));
@@ -541,6 +588,17 @@ mod tests {
     }
 
     #[test]
+    fn a_factor_may_ask_for_units_and_for_a_comparison_outside() {
+        let (text, _) = with("number = 2", "number = 2\nunits = 2\ncomparison = \"required\"");
+        let factor = parse(&text).unwrap().approval[0];
+        assert!(factor.units == 2 && factor.comparison);
+        let (text, _) = with("number = 2", "number = 2\nunits = 3");
+        assert!(parse(&text).unwrap_err()[0].contains("nobody is of two units"));
+        let (text, _) = with("number = 2", "number = 2\ncomparison = \"maybe\"");
+        assert!(parse(&text).unwrap_err()[0].contains("write `off` or `required`"));
+    }
+
+    #[test]
     fn several_faults_come_together() {
         let text = GOOD.replace("per_day = 2_000", "per_day = 0").replace("fpir = 1e-6", "fpir = 1.0");
         assert_eq!(parse(&text).unwrap_err().len(), 2);
@@ -568,7 +626,24 @@ mod tests {
     #[test]
     fn decisions_take_48_hours_unless_said_otherwise() {
         let (text, _) = with("decide_within_hours = 48\n", "");
-        assert_eq!(parse(&text).unwrap().clocks.decide_within, Duration::from_secs(48 * 3_600));
+        assert_eq!(parse(&text).unwrap().clocks.decide_within, DECIDE_WITHIN);
+    }
+
+    #[test]
+    fn a_term_is_in_hours_or_in_working_days_and_late_comes_before_over() {
+        let clocks = |lines: &str| parse(&with("decide_within_hours = 48", lines).0);
+        let days = clocks("decide_within_working_days = 3\nescalate_after_working_days = 2").unwrap().clocks;
+        assert_eq!(days.decide_within, Within::WorkingDays(3));
+        assert_eq!(days.escalate_after, Some(Within::WorkingDays(2)));
+        for (lines, message) in [
+            ("decide_within_hours = 48\ndecide_within_working_days = 3", "keep one"),
+            ("decide_within_hours = 48\nescalate_after_hours = 48", "write `escalate_after_hours`"),
+            ("decide_within_working_days = 3\nescalate_after_hours = 4", "`escalate_after_working_days`"),
+            ("decide_within_working_days = 66", "from 1 to 65"),
+        ] {
+            let faults = clocks(lines).unwrap_err();
+            assert!(faults.iter().any(|fault| fault.contains(message)), "{lines}: {faults:#?}");
+        }
     }
 
     #[test]

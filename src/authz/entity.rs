@@ -72,8 +72,10 @@ impl Words {
             .collections
             .iter()
             .map(|name| RestrictedExpression::new_entity_uid(self.collection(name)));
+        let deciders = agreement.approval.iter().map(|factor| text(factor.role.as_str()));
         let attributes = [
             ("partner", RestrictedExpression::new_entity_uid(self.partner(&agreement.partner))),
+            ("deciders", RestrictedExpression::new_set(deciders)),
             ("first_day", whole(day(agreement.term.from))),
             ("last_day", whole(day(agreement.term.until))),
             ("review_day", whole(day(agreement.term.review_by))),

@@ -133,6 +133,11 @@ impl<'a> Section<'a> {
         self.fault(value.span().start, format!("`{text}` is not a {key} here; write {}", words.join(" or ")))
     }
 
+    /// One of these words, or `default` when the key is missing.
+    pub(super) fn word_or(&self, key: &'static str, default: &str, words: &[&str]) -> Option<String> {
+        self.value(key).map_or_else(|| Some(default.to_owned()), |_| self.word(key, words))
+    }
+
     /// A whole number in the range.
     pub(super) fn number(&self, key: &'static str, range: RangeInclusive<u32>) -> Option<u32> {
         let value = self.required(key)?;
@@ -147,6 +152,15 @@ impl<'a> Section<'a> {
         range: RangeInclusive<u32>,
     ) -> Option<u32> {
         self.value(key).map_or(Some(default), |value| self.number_of(key, value, &range))
+    }
+
+    /// A whole number in the range, if the key is there.
+    pub(super) fn optional_number(
+        &self,
+        key: &'static str,
+        range: RangeInclusive<u32>,
+    ) -> Option<Option<u32>> {
+        self.value(key).map_or(Some(None), |value| self.number_of(key, value, &range).map(Some))
     }
 
     /// A number in the range, written as a decimal or whole number.

@@ -46,7 +46,11 @@ impl Specimen {
                 purpose: &self.purpose,
                 fields: &self.fields,
             },
-            A::GetDisclosure | A::FetchRelease | A::AcknowledgeRelease | A::WithdrawDisclosure => {
+            A::GetDisclosure
+            | A::FetchRelease
+            | A::AcknowledgeRelease
+            | A::AnswerQuestion
+            | A::WithdrawDisclosure => {
                 About::Disclosure { partner: &self.partner, agreement: &self.agreement }
             }
             A::ListDisclosures
@@ -58,7 +62,17 @@ impl Specimen {
             | A::GetOwnCheckpoint
             | A::ListOwnEntries
             | A::GetWitnessedHead => About::Partner { partner: &self.partner },
-            A::GetCase | A::ViewField | A::DecideCase => self.case(Standing::Active),
+            A::GetCase
+            | A::ViewField
+            | A::DecideCase
+            | A::AskInformation
+            | A::ClaimCase
+            | A::PutBackCase
+            | A::RecuseFromCase
+            | A::AddNote
+            | A::MarkHitErroneous
+            | A::RevokeRelease
+            | A::LockCase => self.case(Standing::Active),
             A::ReadCheckpoint | A::ReadTile | A::ReadBundle => {
                 About::Journal { partner: self.journal.as_ref() }
             }

@@ -498,7 +498,13 @@ fn well_formed_calls_are_permitted_exactly_as_the_table_says() {
         for action in Action::ALL {
             let ask = ask(*action, names.about(*action), NOON);
             let refused = reason(&SHIPPED, &someone(role), &ask);
-            let wanted = (*table.cell(role, *action) == May::No).then_some(Reason::RoleNotAllowed);
+            // The example agreements ask for no examiner.
+            let is_unasked = matches!(action, Action::DecideCase | Action::AskInformation);
+            let wanted = match table.cell(role, *action) {
+                May::No => Some(Reason::RoleNotAllowed),
+                _ if role == Role::Examiner && is_unasked => Some(Reason::NotPermitted),
+                _ => None,
+            };
             assert_eq!(refused, wanted, "{role} calls {action}");
         }
     }
@@ -520,14 +526,37 @@ fn powers_stay_apart() {
     assert_eq!(packages(Role::EnrolmentSystem), [""; 0]);
     assert_eq!(packages(Role::ApprovingOfficer), ["officer", "console"]);
     assert_eq!(packages(Role::Examiner), ["officer", "console"]);
-    assert_eq!(packages(Role::PrivacyOfficer), ["oversight", "administration", "tiles", "console"]);
+    assert_eq!(
+        packages(Role::PrivacyOfficer),
+        ["officer", "oversight", "administration", "tiles", "console"]
+    );
     assert_eq!(packages(Role::Administrator), ["administration"]);
     for role in Role::ALL {
         assert_eq!(
             *table.cell(role, Action::DecideCase) != May::No,
-            role == Role::ApprovingOfficer,
+            matches!(role, Role::ApprovingOfficer | Role::Examiner),
             "{role}"
         );
+        assert_eq!(*table.cell(role, Action::LockCase) != May::No, role == Role::PrivacyOfficer, "{role}");
+    }
+    // Who reads the log stops cases, and does nothing by which something could leave.
+    for action in [Action::ViewField, Action::AskInformation, Action::ClaimCase, Action::MarkHitErroneous] {
+        assert_eq!(*table.cell(Role::PrivacyOfficer, action), May::No, "{action}");
+    }
+}
+
+#[test]
+fn examiners_decide_where_the_agreement_asks_for_them() {
+    let actor = someone(Role::Examiner);
+    let good = Specimen::default();
+    let bundle = changed("agreements/au-border-identity.toml", |text| {
+        text.replacen("number = 2", "number = 2\n\n[[approval]]\nrole = \"examiner\"\nnumber = 1", 1)
+    });
+    let asked_for = Rules::load(bundle).unwrap();
+    for action in [Action::DecideCase, Action::AskInformation] {
+        let call = ask(action, good.case(Standing::Active), NOON);
+        holds_alone("examiner-asked-for", Reason::NotPermitted, &actor, &call);
+        assert_eq!(reason(&asked_for, &actor, &call), None, "{action}");
     }
 }
 
@@ -589,7 +618,12 @@ fn faults_have_file_and_line() {
         ),
         ("agreements/au-border-identity.toml", "[\"watch-face\"]", "[\"other-face\"]", "no collection"),
         ("agreements/au-border-identity.toml", "\"query-log\"", "\"forever\"", "no retention class"),
-        ("agreements/au-border-identity.toml", "\"approving-officer\"", "\"examiner\"", "no rule lets"),
+        (
+            "agreements/au-border-identity.toml",
+            "\"approving-officer\"",
+            "\"privacy-officer\"",
+            "no rule lets",
+        ),
         (
             "agreements/au-border-identity.toml",
             "name = \"au-border-identity\"",

@@ -9,11 +9,12 @@ use super::fault::CliError;
 use super::print::{self, OutputOption};
 use super::receipt::LogKeyOption;
 use super::{files, wire};
-use crate::approval::{AskParts, Fields, PartnerAsk};
+use crate::approval::{Answer, AskParts, Fields, PartnerAsk};
 use crate::audit::event::{Fact, Kind};
 use crate::clock::{Clock, SystemClock};
 use crate::grpc::client::{Client, ClientError, ClientOptions};
 use crate::grpc::pb::partner as pb;
+use crate::grpc::pb::partner::answer_question_request::Signature as AnswerSignature;
 use crate::grpc::pb::partner::request_disclosure_request::Signature;
 use crate::grpc::timestamp::timestamp_to_pb;
 use crate::ids::{Digest, DisclosureId, FieldName, QueryId, RequestId};
@@ -40,6 +41,8 @@ pub enum RequestCommand {
     List(ListArgs),
     /// Shows where a disclosure stands
     Show(NameArgs),
+    /// Answers what the holder's officers ask, signed with the key of your certificate
+    Answer(AnswerArgs),
     /// Takes a request back that was not decided
     Withdraw(NameArgs),
     /// Fetches a release, still sealed, into a file that `onebit open` opens
@@ -100,6 +103,23 @@ pub struct NameArgs {
     /// The disclosure, `disclosures/…`
     #[arg(value_name = "DISCLOSURE")]
     pub name: String,
+    /// The rest.
+    #[command(flatten)]
+    pub way: Way,
+}
+
+/// An answer.
+#[derive(Debug, clap::Args)]
+pub struct AnswerArgs {
+    /// The disclosure, `disclosures/…`
+    #[arg(value_name = "DISCLOSURE")]
+    pub name: String,
+    /// The answer to the open question, 1 to 4,000 characters; officers read it
+    #[arg(long, value_name = "TEXT")]
+    pub answer: String,
+    /// Your pseudonym of the official who answers
+    #[arg(long, value_name = "PSEUDONYM")]
+    pub official: String,
     /// The rest.
     #[command(flatten)]
     pub way: Way,
@@ -200,6 +220,7 @@ pub fn run(args: &RequestArgs) -> Result<(), CliError> {
             RequestCommand::New(args) => new(args).await,
             RequestCommand::List(args) => list(args).await,
             RequestCommand::Show(args) => show(args).await,
+            RequestCommand::Answer(args) => answer(args).await,
             RequestCommand::Withdraw(args) => withdraw(args).await,
             RequestCommand::Fetch(args) => fetch(args).await,
             RequestCommand::Acknowledge(args) => {
@@ -270,12 +291,42 @@ async fn list(args: &ListArgs) -> Result<(), CliError> {
     )
 }
 
-async fn show(args: &NameArgs) -> Result<(), CliError> {
-    let client = Client::connect(&args.way.client).await?;
-    let name = wire::resource(DisclosureId::COLLECTION, &args.name);
+async fn get(client: &Client, name: &str) -> Result<pb::Disclosure, CliError> {
+    let name = wire::resource(DisclosureId::COLLECTION, name);
     let call = client.request(pb::GetDisclosureRequest { name });
     let found = client.answer("the disclosure", client.disclosure().get_disclosure(call)).await?;
-    let disclosure = found.disclosure.ok_or_else(|| CliError::incomplete("disclosure"))?;
+    found.disclosure.ok_or_else(|| CliError::incomplete("disclosure"))
+}
+
+/// Answers the last question; what is signed names exactly that one.
+async fn answer(args: &AnswerArgs) -> Result<(), CliError> {
+    let key = args.way.client.signing_key()?;
+    let client = Client::connect(&args.way.client).await?;
+    let found = get(&client, &args.name).await?;
+    let open = found.questions.last().filter(|question| question.answer_time.is_none());
+    let open = open.ok_or_else(|| CliError::Found("nothing is asked about this disclosure".to_owned()))?;
+    let question = wire::digest("question digest", &open.digest)?;
+    let id = DisclosureId::parse_resource(&found.name).map_err(|error| CliError::Usage(error.to_string()))?;
+    let answer = Answer::new(id, question, args.answer.clone(), args.official.clone())
+        .map_err(|error| CliError::Usage(error.to_string()))?;
+    let signature = key
+        .sign(SignatureDomain::DisclosureAnswer, &answer.digest())
+        .map_err(|error| CliError::because("the answer can't be signed", error))?;
+    let call = client.request(pb::AnswerQuestionRequest {
+        name: found.name,
+        question_digest: question.as_bytes().to_vec(),
+        answer: args.answer.clone(),
+        official: args.official.clone(),
+        signature: Some(AnswerSignature::CertificateSignature(signature)),
+    });
+    let done = client.answer("the answer", client.disclosure().answer_question(call)).await?;
+    let disclosure = done.disclosure.ok_or_else(|| CliError::incomplete("disclosure"))?;
+    told(&args.way, &disclosure, &done.receipt, Kind::DisclosureAnswered)
+}
+
+async fn show(args: &NameArgs) -> Result<(), CliError> {
+    let client = Client::connect(&args.way.client).await?;
+    let disclosure = get(&client, &args.name).await?;
     args.way.output.show(|| as_text(&disclosure), &as_json(&disclosure))
 }
 
@@ -386,7 +437,17 @@ fn as_text(disclosure: &pb::Disclosure) -> String {
         "disclosure  {name}\nstate       {state}\nquery       {}\n\
          fields      {fields}\nasked       {asked}\nends        {ends}",
         disclosure.query
-    )
+    ) + &disclosure.questions.iter().map(question_text).collect::<String>()
+}
+
+fn question_text(question: &pb::Inquiry) -> String {
+    let (asked, answered) =
+        (wire::moment(question.ask_time.as_ref()), wire::moment(question.answer_time.as_ref()));
+    let asked = format!("\nquestion    {asked}\n{}", print::indented(&question.text));
+    match question.answer_time {
+        None => format!("{asked}\nanswer it with `onebit request answer`"),
+        Some(_) => format!("{asked}\nanswer      {answered}\n{}", print::indented(&question.answer)),
+    }
 }
 
 fn as_json(disclosure: &pb::Disclosure) -> Value {
@@ -397,6 +458,17 @@ fn as_json(disclosure: &pb::Disclosure) -> Value {
         "fields": disclosure.fields,
         "create_time": wire::moment(disclosure.create_time.as_ref()),
         "expire_time": wire::moment(disclosure.expire_time.as_ref()),
+        "questions": disclosure.questions.iter().map(question_json).collect::<Vec<_>>(),
+    })
+}
+
+fn question_json(question: &pb::Inquiry) -> Value {
+    json!({
+        "text": question.text,
+        "ask_time": wire::moment(question.ask_time.as_ref()),
+        "digest": wire::hex(&question.digest),
+        "answer": question.answer,
+        "answer_time": wire::moment(question.answer_time.as_ref()),
     })
 }
 
@@ -409,6 +481,9 @@ const fn state(state: pb::DisclosureState) -> &'static str {
         pb::DisclosureState::Denied => "denied",
         pb::DisclosureState::Withdrawn => "withdrawn",
         pb::DisclosureState::Expired => "expired",
+        pb::DisclosureState::NeedsInformation => "needs-information",
+        pb::DisclosureState::Lapsed => "lapsed",
+        pb::DisclosureState::Revoked => "revoked",
     }
 }
 

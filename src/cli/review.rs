@@ -1,6 +1,10 @@
 //! `onebit review`: the cases that officers decide, each decision signed by the officer's own key.
 
-use serde_json::{Value, json};
+mod page;
+mod tend;
+
+use page::{case_json, case_text, row, state, summary_json};
+use serde_json::json;
 
 use super::fault::CliError;
 use super::print::{self, OutputOption};
@@ -80,6 +84,58 @@ pub enum ReviewCommand {
         #[command(flatten)]
         decide: Box<DecideArgs>,
     },
+    /// Asks the partner for information; approvals so far count no longer, and nobody decides until it has answered
+    Ask {
+        /// What to ask, 1 to 2,000 characters; the partner reads it
+        #[arg(long, value_name = "TEXT")]
+        question: String,
+        /// The rest.
+        #[command(flatten)]
+        case: CaseArgs,
+    },
+    /// Says that you work on a case; others see it, and may decide all the same
+    Claim(CaseArgs),
+    /// Takes your claim back
+    PutBack(CaseArgs),
+    /// Steps back from a case for good; what you granted counts no longer
+    Recuse(WhyArgs),
+    /// Leaves a note for the holder's own people
+    Note {
+        /// The note, 1 to 2,000 characters
+        #[arg(long, value_name = "TEXT")]
+        text: String,
+        /// The rest.
+        #[command(flatten)]
+        case: CaseArgs,
+    },
+    /// Finds that the hit is not that person; the case ends as denied
+    HitErroneous(WhyArgs),
+    /// Takes a release back that was not acknowledged, and deletes it; who fetched it before has it
+    Revoke(WhyArgs),
+    /// Ends a case that has not ended, for good; nothing is added any more, not even a note
+    Lock(WhyArgs),
+}
+
+/// A case.
+#[derive(Debug, clap::Args)]
+pub struct CaseArgs {
+    /// The disclosure, `disclosures/…`
+    #[arg(value_name = "DISCLOSURE")]
+    pub disclosure: String,
+    /// The rest.
+    #[command(flatten)]
+    pub way: Way,
+}
+
+/// A case, and why.
+#[derive(Debug, clap::Args)]
+pub struct WhyArgs {
+    /// Why, 1 to 2,000 characters
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// The rest.
+    #[command(flatten)]
+    pub case: CaseArgs,
 }
 
 /// A decision.
@@ -91,6 +147,9 @@ pub struct DecideArgs {
     /// Why, 1 to 2,000 characters
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+    /// The reference of the comparison outside that you rest on
+    #[arg(long, value_name = "TEXT")]
+    pub comparison: Option<String>,
     /// In which role you decide
     #[arg(long, value_enum, default_value_t = RoleChoice::ApprovingOfficer, value_name = "ROLE")]
     pub role: RoleChoice,
@@ -123,6 +182,8 @@ pub enum RoleChoice {
     ApprovingOfficer,
     /// Whether the hit is that person
     Examiner,
+    /// Whether the law is kept
+    PrivacyOfficer,
 }
 
 impl RoleChoice {
@@ -130,6 +191,7 @@ impl RoleChoice {
         match self {
             Self::ApprovingOfficer => pb::DecidingRole::ApprovingOfficer,
             Self::Examiner => pb::DecidingRole::Examiner,
+            Self::PrivacyOfficer => pb::DecidingRole::PrivacyOfficer,
         }
     }
 
@@ -137,6 +199,7 @@ impl RoleChoice {
         match self {
             Self::ApprovingOfficer => DeciderRole::ApprovingOfficer,
             Self::Examiner => DeciderRole::Examiner,
+            Self::PrivacyOfficer => DeciderRole::PrivacyOfficer,
         }
     }
 }
@@ -158,8 +221,16 @@ pub enum StateFilter {
     Denied,
     /// Taken back
     Withdrawn,
-    /// Out of time
+    /// Not decided in time
     Expired,
+    /// The partner was asked for information
+    NeedsInformation,
+    /// Released, and not acknowledged in time
+    Lapsed,
+    /// Released, and taken back
+    Revoked,
+    /// Ended and closed to everything
+    Locked,
 }
 
 impl StateFilter {
@@ -173,6 +244,10 @@ impl StateFilter {
             Self::Denied => pb::CaseState::Denied,
             Self::Withdrawn => pb::CaseState::Withdrawn,
             Self::Expired => pb::CaseState::Expired,
+            Self::NeedsInformation => pb::CaseState::NeedsInformation,
+            Self::Lapsed => pb::CaseState::Lapsed,
+            Self::Revoked => pb::CaseState::Revoked,
+            Self::Locked => pb::CaseState::Locked,
         }
     }
 }
@@ -189,6 +264,7 @@ pub fn run(args: &ReviewArgs) -> Result<(), CliError> {
             ReviewCommand::ViewField { disclosure, field, way } => view_field(disclosure, field, way).await,
             ReviewCommand::Approve { fields, decide, .. } => self::decide(decide, Some(fields)).await,
             ReviewCommand::Deny { decide } => self::decide(decide, None).await,
+            other => tend::tend(other).await,
         }
     })
 }
@@ -254,6 +330,7 @@ async fn decide(args: &DecideArgs, grant: Option<&[String]>) -> Result<(), CliEr
         choice: choice(grant, &case)?,
         reason: args.reason.clone(),
         at: SystemClock.now(),
+        comparison: args.comparison.clone(),
     })
     .map_err(|error| CliError::Usage(format!("--reason: {error}")))?;
     let signature = key
@@ -291,6 +368,7 @@ fn message(decision: &Decision, role: RoleChoice, signature: Vec<u8>) -> pb::Dec
         fields,
         reason: decision.reason().to_owned(),
         decide_time: Some(timestamp_to_pb(decision.at())),
+        comparison: decision.comparison().unwrap_or_default().to_owned(),
         signature: Some(Signature::CertificateSignature(signature)),
     }
 }
@@ -327,115 +405,6 @@ async fn case_get(client: &Client, disclosure: &str) -> Result<pb::GetCaseRespon
 
 fn names(fields: &Fields) -> Vec<String> {
     fields.iter().map(|field| field.as_str().to_owned()).collect()
-}
-
-fn row(case: &pb::CaseSummary) -> [String; 6] {
-    [
-        case.disclosure.clone(),
-        state(case.state()).to_owned(),
-        case.partner.clone(),
-        case.purpose.clone(),
-        wire::moment(case.create_time.as_ref()),
-        wire::moment(case.decide_by.as_ref()),
-    ]
-}
-
-fn case_text(summary: &pb::CaseSummary, case: &pb::GetCaseResponse) -> String {
-    let [disclosure, state, partner, purpose, asked, decide_by] = row(summary);
-    let fields = case.fields.iter().map(|field| match field.classification.as_str() {
-        "" => format!("  {} (not in the record)", field.field),
-        classification => format!(
-            "  {} ({classification}, from {}; for {})",
-            field.field,
-            field.source,
-            field.permitted_uses.join(", ")
-        ),
-    });
-    let decisions = case.decisions.iter().map(|it| {
-        let what = match it.choice() {
-            pb::Choice::Grant => format!("granted {}", it.fields.join(", ")),
-            pb::Choice::Deny => "denied".to_owned(),
-            pb::Choice::Unspecified => "unknown".to_owned(),
-        };
-        let when = wire::moment(it.decide_time.as_ref());
-        format!("  {when} {} ({}) {what}: {}", it.officer, role(it.role()), it.reason)
-    });
-    let missing: Vec<&str> = case.missing().map(role).collect();
-    format!(
-        "disclosure   {disclosure}\nstate        {state}\npartner      {partner}\nofficial     {}\npurpose      {purpose}\n\
-         agreement    {}\nlegal basis  {}\nasked        {asked}\ndecide by    {decide_by}\nasks for\n{}\nbecause\n{}\n\
-         decisions\n{}\nstill needed\n{}\ndigest       {}",
-        case.official,
-        case.agreement,
-        case.legal_basis,
-        listed(fields),
-        print::indented(&case.justification),
-        listed(decisions),
-        listed(missing.iter().map(|role| format!("  {role}"))),
-        wire::hex(&case.request_digest),
-    )
-}
-
-fn listed(lines: impl Iterator<Item = String>) -> String {
-    let lines: Vec<String> = lines.collect();
-    if lines.is_empty() { "  nothing".to_owned() } else { lines.join("\n") }
-}
-
-fn summary_json(case: &pb::CaseSummary) -> Value {
-    let [disclosure, state, partner, purpose, asked, decide_by] = row(case);
-    json!({
-        "disclosure": disclosure, "state": state, "partner": partner, "purpose": purpose,
-        "create_time": asked, "decide_by": decide_by,
-    })
-}
-
-fn case_json(summary: &pb::CaseSummary, case: &pb::GetCaseResponse) -> Value {
-    let fields = case.fields.iter().map(|field| {
-        json!({
-            "field": field.field, "classification": field.classification, "source": field.source,
-            "permitted_uses": field.permitted_uses,
-        })
-    });
-    let decisions = case.decisions.iter().map(|it| {
-        let choice = match it.choice() {
-            pb::Choice::Grant => "grant",
-            pb::Choice::Deny => "deny",
-            pb::Choice::Unspecified => "unknown",
-        };
-        json!({
-            "officer": it.officer, "role": role(it.role()), "choice": choice, "fields": it.fields,
-            "reason": it.reason, "decide_time": wire::moment(it.decide_time.as_ref()),
-        })
-    });
-    json!({
-        "summary": summary_json(summary), "fields": fields.collect::<Vec<_>>(),
-        "justification": case.justification, "legal_basis": case.legal_basis, "official": case.official,
-        "agreement": case.agreement, "decisions": decisions.collect::<Vec<_>>(),
-        "missing": case.missing().map(role).collect::<Vec<_>>(),
-        "request_digest": wire::hex(&case.request_digest),
-    })
-}
-
-const fn role(role: pb::DecidingRole) -> &'static str {
-    match role {
-        pb::DecidingRole::Unspecified => "unknown",
-        pb::DecidingRole::ApprovingOfficer => "approving-officer",
-        pb::DecidingRole::Examiner => "examiner",
-    }
-}
-
-const fn state(state: pb::CaseState) -> &'static str {
-    match state {
-        pb::CaseState::Unspecified => "unknown",
-        pb::CaseState::Pending => "pending",
-        pb::CaseState::PartiallyApproved => "partially-approved",
-        pb::CaseState::Approved => "approved",
-        pb::CaseState::Released => "released",
-        pb::CaseState::Acknowledged => "acknowledged",
-        pb::CaseState::Denied => "denied",
-        pb::CaseState::Withdrawn => "withdrawn",
-        pb::CaseState::Expired => "expired",
-    }
 }
 
 /// What the server gives at most.
@@ -481,12 +450,14 @@ mod tests {
             choice: choice(Some(&[]), &case()).unwrap(),
             reason: "same person".to_owned(),
             at: SystemClock.now(),
+            comparison: Some("FR-2026/113".to_owned()),
         })
         .unwrap();
         assert_eq!(SignatureDomain::Decision.message(&decision.digest()), decision.signed_bytes());
         let sent = message(&decision, RoleChoice::Examiner, vec![1]);
         assert_eq!(sent.fields, ["case-number", "family-name"]);
         assert_eq!(sent.role(), pb::DecidingRole::Examiner);
+        assert_eq!(sent.comparison, "FR-2026/113");
         let at = crate::grpc::timestamp::timestamp_from_pb(&sent.decide_time.unwrap());
         assert_eq!(at, Some(decision.at()), "the server signs over the time that is sent");
     }

@@ -1,13 +1,14 @@
 //! What officers see and decide, and the release that follows an approval.
 
 use crate::approval::{
-    Choice, DeciderRole, DeciderStanding, Decision, DecisionParts, Eligible, Fields, SignedDecision, State,
+    Choice, DeciderRole, DeciderStanding, Decision, DecisionParts, Deed, DeedKind, DeedParts, Eligible,
+    Fields, SignedDecision, State,
 };
 use crate::authz::{About, Action, Agreement, Force, Standing};
 use crate::clock::Timestamp;
 use crate::ids::{ActorName, Digest, DisclosureId, FieldName};
 use crate::keys::webauthn::WebAuthnError;
-use crate::store::disclosure::{CaseOrder, Decided, FieldValue, ReleaseTerms};
+use crate::store::disclosure::{CaseOrder, Decided, FieldValue, ReleaseTerms, Stepped};
 use crate::store::{Case, CaseFilter, FieldFacts, Registry, Released};
 
 use super::decision::DecisionProof;
@@ -31,8 +32,6 @@ pub struct CaseDetail {
     pub case: Case,
     /// What is known of each field asked for.
     pub fields: Vec<FieldFacts>,
-    /// The roles that approval still takes, one for each person who is missing.
-    pub missing: Vec<DeciderRole>,
 }
 
 /// A decision as it arrived, in its form.
@@ -49,6 +48,8 @@ pub struct DecideAsk {
     pub reason: String,
     /// When, by the officer's clock.
     pub at: Timestamp,
+    /// The reference of the comparison outside that it rests on.
+    pub comparison: Option<String>,
     /// How the officer signed it.
     pub proof: DecisionProof,
 }
@@ -82,8 +83,7 @@ impl Gate {
         let asked: Vec<FieldName> = case.disclosure.request().ask().fields().iter().cloned().collect();
         let _permit = self.case_permit(caller, Action::GetCase, &case, &asked).await?;
         let fields = self.parts.store.disclosure_fields(id).await?;
-        let missing = missing(&case);
-        Ok(CaseDetail { case, fields, missing })
+        Ok(CaseDetail { case, fields })
     }
 
     /// The value of one field; that it was seen is an entry first.
@@ -136,6 +136,35 @@ impl Gate {
         Ok((case, receipt.index()))
     }
 
+    /// Does something else with a case than deciding it.
+    ///
+    /// # Errors
+    /// [`GateError::NotNow`] with the rule that stands against it, [`GateError::Invalid`] for words that are missing or
+    /// too long, and the others.
+    pub async fn case_tend(
+        &self,
+        caller: &Caller,
+        id: DisclosureId,
+        kind: DeedKind,
+        words: String,
+    ) -> Result<Case, GateError> {
+        let case = self.case_find(caller, id).await?;
+        let permit = self.case_permit(caller, action(kind), &case, &[]).await?;
+        // INVARIANT: the rules let only people of roles that decide do any of this.
+        let role = decider_role(caller.actor.role).ok_or(GateError::Internal { doing: "reading a role" })?;
+        let parts = DeedParts { kind, officer: caller.actor.name.clone(), role, words };
+        let deed = Deed::new(parts)
+            .map_err(|error| GateError::Invalid { field: words_field(kind), what: error.to_string() })?;
+        let eligible = eligible(&self.live.load().registry, &case);
+        let (stepped, _receipt) =
+            self.parts.store.disclosure_tend(permit, id, deed, eligible).await?.open()?;
+        match stepped {
+            Stepped::Done(case) => Ok(*case),
+            Stepped::Refused(refused) => Err(GateError::NotNow(refused.to_string())),
+            Stepped::NoCase | Stepped::OtherCiphertext => Err(GateError::NotFound("case")),
+        }
+    }
+
     /// Releases what is approved, if everything that was checked before still holds at this moment; otherwise
     /// it stays approved until it holds again or its time is over.
     pub(super) async fn release(&self, case: Case) -> Result<Case, GateError> {
@@ -185,7 +214,13 @@ impl Gate {
         }
         let now = self.now();
         let over = CaseFilter {
-            states: vec![State::Pending, State::PartiallyApproved, State::Approved, State::Released],
+            states: vec![
+                State::Pending,
+                State::NeedsInformation,
+                State::PartiallyApproved,
+                State::Approved,
+                State::Released,
+            ],
             ended_before: Some(now),
             order: CaseOrder::EndsSoonest,
             limit: TEND_CASES,
@@ -197,6 +232,15 @@ impl Gate {
             moved = moved.saturating_add(1);
         }
         Ok(moved)
+    }
+
+    /// When a case is shown as late, where its agreement says so and people can still decide it.
+    #[must_use]
+    pub fn case_escalates(&self, case: &Case) -> Option<Timestamp> {
+        let request = case.disclosure.request();
+        let live = self.live.load();
+        let after = live.rules.agreement(request.agreement())?.clocks.escalate_after?;
+        case.disclosure.state().is_open().then(|| after.after(request.received()))
     }
 
     async fn case_find(&self, caller: &Caller, id: DisclosureId) -> Result<Case, GateError> {
@@ -245,6 +289,7 @@ pub(super) fn decision(caller: &Caller, ask: &DecideAsk) -> Result<Decision, Gat
         choice,
         reason: ask.reason.clone(),
         at: ask.at,
+        comparison: ask.comparison.clone(),
     })
     .map_err(invalid)
 }
@@ -264,31 +309,32 @@ fn eligible(registry: &Registry, case: &Case) -> Vec<Eligible> {
             } else {
                 DeciderStanding::Inactive
             };
-            Some(Eligible { officer: person.name.clone(), role, standing })
+            Some(Eligible { officer: person.name.clone(), role, standing, unit: person.unit.clone() })
         })
         .collect()
 }
 
-/// One role for each person whom the factors still ask for.
-fn missing(case: &Case) -> Vec<DeciderRole> {
-    let decided = |role| {
-        case.disclosure
-            .decisions()
-            .iter()
-            .filter(|signed| {
-                signed.decision.role() == role && matches!(signed.decision.choice(), Choice::Grant(_))
-            })
-            .count()
-    };
-    case.disclosure
-        .request()
-        .factors()
-        .iter()
-        .flat_map(|factor| {
-            let left = usize::from(factor.number.get()).saturating_sub(decided(factor.role));
-            std::iter::repeat_n(factor.role, left)
-        })
-        .collect()
+/// The call by which something is done.
+const fn action(kind: DeedKind) -> Action {
+    match kind {
+        DeedKind::Question => Action::AskInformation,
+        DeedKind::Claim => Action::ClaimCase,
+        DeedKind::PutBack => Action::PutBackCase,
+        DeedKind::Recuse => Action::RecuseFromCase,
+        DeedKind::Note => Action::AddNote,
+        DeedKind::HitErroneous => Action::MarkHitErroneous,
+        DeedKind::Revoke => Action::RevokeRelease,
+        DeedKind::Lock => Action::LockCase,
+    }
+}
+
+/// The field of the call that its words come in.
+const fn words_field(kind: DeedKind) -> &'static str {
+    match kind {
+        DeedKind::Question => "question",
+        DeedKind::Note => "note",
+        _ => "reason",
+    }
 }
 
 fn still_disclosable(case: &Case, agreement: &Agreement) -> bool {

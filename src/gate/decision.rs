@@ -26,6 +26,8 @@ pub struct DecisionDraft {
     pub granted: Option<Vec<FieldName>>,
     /// Why.
     pub reason: String,
+    /// The reference of the comparison outside that it rests on.
+    pub comparison: Option<String>,
 }
 
 /// What a passkey has to sign.
@@ -83,6 +85,7 @@ impl Gate {
             role,
             granted: draft.granted.clone(),
             reason: draft.reason.clone(),
+            comparison: draft.comparison.clone(),
             at,
             proof: DecisionProof::Certificate(Vec::new()),
         };
@@ -116,10 +119,11 @@ impl Gate {
         proof: PasskeyProof,
     ) -> Result<(Case, u64), GateError> {
         self.check_sent(asked.at)?;
-        let DecisionDraft { disclosure, request, granted, reason } = asked.draft;
+        let DecisionDraft { disclosure, request, granted, reason, comparison } = asked.draft;
         let role = decider_role(caller.actor.role).ok_or(GateError::SameRole)?;
         let proof = DecisionProof::Passkey(proof);
-        let ask = DecideAsk { disclosure, request, role, granted, reason, at: asked.at, proof };
+        let at = asked.at;
+        let ask = DecideAsk { disclosure, request, role, granted, reason, comparison, at, proof };
         self.case_decide(caller, ask).await
     }
 

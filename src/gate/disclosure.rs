@@ -3,7 +3,8 @@
 use std::num::NonZeroU8;
 
 use crate::approval::{
-    AskParts, DeciderRole, Factor, Factors, Fields, PartnerAsk, Request, RequestParts, State,
+    Answer, AskParts, DeciderRole, Factor, Factors, Fields, PartnerAsk, Refused, Request, RequestParts,
+    SignedAnswer, State,
 };
 use crate::authz::{About, Action, Agreement, Permit, Role};
 use crate::clock::Timestamp;
@@ -105,7 +106,7 @@ impl Gate {
             ask,
             factors: factors(agreement)?,
             received,
-            decide_by: received.after(agreement.clocks.decide_within),
+            decide_by: agreement.clocks.decide_within.after(received),
         };
         Request::new(parts).map_err(|_| GateError::Internal { doing: "making a request of an agreement" })
     }
@@ -172,6 +173,24 @@ impl Gate {
         stepped_to(stepped, receipt.to_text())
     }
 
+    /// Answers what the holder's officers asked.
+    ///
+    /// # Errors
+    /// [`GateError::Signature`], [`GateError::NotNow`] when nothing, or something else, is asked.
+    pub async fn disclosure_answer(
+        &self,
+        caller: &Caller,
+        answer: Answer,
+        signature: Vec<u8>,
+    ) -> Result<DisclosureDone, GateError> {
+        let id = answer.disclosure();
+        let (_case, permit) = self.disclosure_own(caller, Action::AnswerQuestion, id).await?;
+        caller.check_signature(SignatureDomain::DisclosureAnswer, &answer.digest(), &signature)?;
+        let signed = SignedAnswer { answer, signature, by: caller.actor.name.clone() };
+        let (stepped, receipt) = self.parts.store.disclosure_answer(permit, signed).await?.open()?;
+        stepped_to(stepped, receipt.to_text())
+    }
+
     /// Takes a request back.
     ///
     /// # Errors
@@ -233,12 +252,13 @@ fn stepped_to(stepped: Stepped, receipt: String) -> Result<DisclosureDone, GateE
 }
 
 /// What a partner may read of a refused step: between asking and release there is one state, `PENDING`.
-fn partner_words(refused: &crate::approval::Refused) -> String {
+fn partner_words(refused: &Refused) -> String {
     match refused {
-        crate::approval::Refused::Ended(state) => format!("the disclosure has ended as {state}; ask anew"),
-        crate::approval::Refused::NotNow { state: State::Released, .. } => {
+        Refused::Ended(_) => "the disclosure has ended; look at its state, and ask anew".to_owned(),
+        Refused::NotNow { state: State::Released, .. } => {
             "the disclosure is released; fetch it, or acknowledge it".to_owned()
         }
+        Refused::OtherQuestion | Refused::TooLate => refused.to_string(),
         _ => "the disclosure is not in a state for this; look at its state first".to_owned(),
     }
 }
@@ -265,8 +285,9 @@ fn factors(agreement: &Agreement) -> Result<Factors, GateError> {
         .iter()
         .map(|factor| {
             let role = decider_role(factor.role).ok_or_else(broken)?;
-            let number = u8::try_from(factor.number).ok().and_then(NonZeroU8::new).ok_or_else(broken)?;
-            Ok(Factor { role, number })
+            let small = |number| u8::try_from(number).ok().and_then(NonZeroU8::new).ok_or_else(broken);
+            let (number, units) = (small(factor.number)?, small(factor.units)?);
+            Ok(Factor { role, number, units, comparison: factor.comparison })
         })
         .collect::<Result<Vec<_>, GateError>>()?;
     Factors::new(factors).map_err(|_| broken())

@@ -245,6 +245,7 @@ fn person(person: &Person) -> pb::Person {
             Vec::new()
         },
         contact: person.contact.clone().unwrap_or_default(),
+        unit: person.unit.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }
 

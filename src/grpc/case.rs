@@ -10,10 +10,11 @@ use super::pb::officer as pb;
 use super::pb::officer::case_service_server::CaseService;
 use super::pb::officer::decide_case_request::Signature;
 use super::timestamp::timestamp_to_pb;
-use crate::approval::{Choice, DeciderRole, SignedDecision, State};
+use crate::approval::{Choice, DeciderRole, Deed, DeedKind, Factor, Question, SignedDecision, State};
 use crate::authz::Action;
-use crate::gate::{CaseAsk, CaseDetail, DecideAsk, DecisionProof};
-use crate::ids::DisclosureId;
+use crate::clock::Timestamp;
+use crate::gate::{CaseAsk, CaseDetail, DecideAsk, DecisionProof, Gate};
+use crate::ids::{ActorName, DisclosureId};
 use crate::store::{Case, FieldFacts};
 
 /// Shows cases to officers and takes their decisions.
@@ -38,7 +39,10 @@ impl CaseService for Cases {
             };
             let mut cases = self.desk.gate().case_list(&caller, ask).await?;
             let next_page_token = page::cut(&mut cases, size, id_bytes);
-            Ok(pb::ListCasesResponse { cases: cases.iter().map(summary).collect(), next_page_token })
+            Ok(pb::ListCasesResponse {
+                cases: cases.iter().map(|case| summary(self.desk.gate(), case)).collect(),
+                next_page_token,
+            })
         })
         .await
     }
@@ -48,7 +52,8 @@ impl CaseService for Cases {
         call.reply(async {
             let caller = call.caller()?;
             let id = parse::disclosure("disclosure", &request.get_ref().disclosure)?;
-            Ok(detail(self.desk.gate().case_get(&caller, id).await?))
+            let gate = self.desk.gate();
+            Ok(detail(gate, gate.case_get(&caller, id).await?))
         })
         .await
     }
@@ -71,7 +76,97 @@ impl CaseService for Cases {
             let caller = call.caller()?;
             let (case, entry_index) =
                 self.desk.gate().case_decide(&caller, ask(request.into_inner())?).await?;
-            Ok(pb::DecideCaseResponse { summary: Some(summary(&case)), entry_index })
+            Ok(pb::DecideCaseResponse { summary: Some(summary(self.desk.gate(), &case)), entry_index })
+        })
+        .await
+    }
+
+    async fn ask_information(
+        &self,
+        request: Request<pb::AskInformationRequest>,
+    ) -> Reply<pb::AskInformationResponse> {
+        let sent = request.get_ref();
+        let what = (DeedKind::Question, sent.disclosure.as_str(), sent.question.as_str());
+        let reply = self.tend(&request, Action::AskInformation, what).await?;
+        Ok(reply.map(|summary| pb::AskInformationResponse { summary }))
+    }
+
+    async fn claim_case(&self, request: Request<pb::ClaimCaseRequest>) -> Reply<pb::ClaimCaseResponse> {
+        let sent = request.get_ref();
+        let what = (DeedKind::Claim, sent.disclosure.as_str(), "");
+        let reply = self.tend(&request, Action::ClaimCase, what).await?;
+        Ok(reply.map(|summary| pb::ClaimCaseResponse { summary }))
+    }
+
+    async fn put_back_case(
+        &self,
+        request: Request<pb::PutBackCaseRequest>,
+    ) -> Reply<pb::PutBackCaseResponse> {
+        let sent = request.get_ref();
+        let what = (DeedKind::PutBack, sent.disclosure.as_str(), "");
+        let reply = self.tend(&request, Action::PutBackCase, what).await?;
+        Ok(reply.map(|summary| pb::PutBackCaseResponse { summary }))
+    }
+
+    async fn recuse_from_case(
+        &self,
+        request: Request<pb::RecuseFromCaseRequest>,
+    ) -> Reply<pb::RecuseFromCaseResponse> {
+        let sent = request.get_ref();
+        let what = (DeedKind::Recuse, sent.disclosure.as_str(), sent.reason.as_str());
+        let reply = self.tend(&request, Action::RecuseFromCase, what).await?;
+        Ok(reply.map(|summary| pb::RecuseFromCaseResponse { summary }))
+    }
+
+    async fn add_note(&self, request: Request<pb::AddNoteRequest>) -> Reply<pb::AddNoteResponse> {
+        let sent = request.get_ref();
+        let what = (DeedKind::Note, sent.disclosure.as_str(), sent.note.as_str());
+        let reply = self.tend(&request, Action::AddNote, what).await?;
+        Ok(reply.map(|summary| pb::AddNoteResponse { summary }))
+    }
+
+    async fn mark_hit_erroneous(
+        &self,
+        request: Request<pb::MarkHitErroneousRequest>,
+    ) -> Reply<pb::MarkHitErroneousResponse> {
+        let sent = request.get_ref();
+        let what = (DeedKind::HitErroneous, sent.disclosure.as_str(), sent.reason.as_str());
+        let reply = self.tend(&request, Action::MarkHitErroneous, what).await?;
+        Ok(reply.map(|summary| pb::MarkHitErroneousResponse { summary }))
+    }
+
+    async fn revoke_release(
+        &self,
+        request: Request<pb::RevokeReleaseRequest>,
+    ) -> Reply<pb::RevokeReleaseResponse> {
+        let sent = request.get_ref();
+        let what = (DeedKind::Revoke, sent.disclosure.as_str(), sent.reason.as_str());
+        let reply = self.tend(&request, Action::RevokeRelease, what).await?;
+        Ok(reply.map(|summary| pb::RevokeReleaseResponse { summary }))
+    }
+
+    async fn lock_case(&self, request: Request<pb::LockCaseRequest>) -> Reply<pb::LockCaseResponse> {
+        let sent = request.get_ref();
+        let what = (DeedKind::Lock, sent.disclosure.as_str(), sent.reason.as_str());
+        let reply = self.tend(&request, Action::LockCase, what).await?;
+        Ok(reply.map(|summary| pb::LockCaseResponse { summary }))
+    }
+}
+
+impl Cases {
+    /// Does what a call asks for beside deciding, and shows the case afterwards.
+    async fn tend<T>(
+        &self,
+        request: &Request<T>,
+        action: Action,
+        (kind, disclosure, words): (DeedKind, &str, &str),
+    ) -> Reply<Option<pb::CaseSummary>> {
+        let call = self.desk.call(action, request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let id = parse::disclosure("disclosure", disclosure)?;
+            let case = self.desk.gate().case_tend(&caller, id, kind, words.to_owned()).await?;
+            Ok(Some(summary(self.desk.gate(), &case)))
         })
         .await
     }
@@ -98,6 +193,7 @@ fn ask(sent: pb::DecideCaseRequest) -> Result<DecideAsk, FormFault> {
         proof: DecisionProof::Certificate(parse::signature(SIGNATURE, signature)?),
         granted,
         reason: sent.reason,
+        comparison: Some(sent.comparison).filter(|reference| !reference.is_empty()),
     })
 }
 
@@ -106,7 +202,7 @@ enum Chosen {
     Deny,
 }
 
-fn summary(case: &Case) -> pb::CaseSummary {
+fn summary(gate: &Gate, case: &Case) -> pb::CaseSummary {
     let request = case.disclosure.request();
     pb::CaseSummary {
         disclosure: request.disclosure().resource(),
@@ -115,22 +211,76 @@ fn summary(case: &Case) -> pb::CaseSummary {
         state: state(case.disclosure.state()).into(),
         create_time: Some(timestamp_to_pb(request.received())),
         decide_by: Some(timestamp_to_pb(request.decide_by())),
+        escalate_time: gate.case_escalates(case).map(timestamp_to_pb),
+        claimed_by: case.disclosure.claims().iter().map(|(officer, _)| person_resource(officer)).collect(),
     }
 }
 
-fn detail(detail: CaseDetail) -> pb::GetCaseResponse {
+fn detail(gate: &Gate, detail: CaseDetail) -> pb::GetCaseResponse {
     let disclosure = &detail.case.disclosure;
     let request = disclosure.request();
     pb::GetCaseResponse {
-        summary: Some(summary(&detail.case)),
+        summary: Some(summary(gate, &detail.case)),
         justification: request.ask().justification().to_owned(),
         legal_basis: request.ask().legal_basis().to_owned(),
         official: request.ask().official().to_owned(),
         agreement: format!("{AGREEMENTS}{}", request.agreement()),
-        decisions: disclosure.decisions().iter().map(decision).collect(),
-        missing: detail.missing.iter().map(|missing| role(*missing).into()).collect(),
+        decisions: disclosure.decisions().map(decision).collect(),
+        missing: disclosure.missing().into_iter().map(|missing| role(missing).into()).collect(),
         request_digest: disclosure.digest().as_bytes().to_vec(),
+        factors: request.factors().iter().map(factor).collect(),
+        questions: disclosure.questions().iter().map(question).collect(),
+        set_aside: disclosure.set_aside().map(decision).collect(),
+        claims: disclosure.claims().iter().map(claim).collect(),
+        recused: disclosure.recused().iter().map(person_resource).collect(),
+        notes: disclosure.notes().iter().map(note).collect(),
+        ending: disclosure.ended_by().map(ending),
         fields: detail.fields.into_iter().map(field).collect(),
+    }
+}
+
+fn factor(factor: Factor) -> pb::Factor {
+    pb::Factor {
+        role: role(factor.role).into(),
+        number: factor.number.get().into(),
+        units: factor.units.get().into(),
+        comparison: factor.comparison,
+    }
+}
+
+fn question(question: &Question) -> pb::Question {
+    let answer = question.answer.as_ref().map(|signed| &signed.answer);
+    pb::Question {
+        officer: person_resource(&question.officer),
+        role: role(question.role).into(),
+        text: question.text.clone(),
+        ask_time: Some(timestamp_to_pb(question.at)),
+        answer: answer.map(|answer| answer.text().to_owned()).unwrap_or_default(),
+        answer_official: answer.map(|answer| answer.official().to_owned()).unwrap_or_default(),
+        answer_time: question.answered.map(timestamp_to_pb),
+    }
+}
+
+fn claim((officer, since): &(ActorName, Timestamp)) -> pb::Claim {
+    pb::Claim { officer: person_resource(officer), claim_time: Some(timestamp_to_pb(*since)) }
+}
+
+fn note((deed, at): &(Deed, Timestamp)) -> pb::Note {
+    pb::Note {
+        officer: person_resource(deed.officer()),
+        role: role(deed.role()).into(),
+        text: deed.words().to_owned(),
+        note_time: Some(timestamp_to_pb(*at)),
+        recusal: deed.kind() == DeedKind::Recuse,
+    }
+}
+
+fn ending(deed: &Deed) -> pb::Ending {
+    pb::Ending {
+        officer: person_resource(deed.officer()),
+        role: role(deed.role()).into(),
+        deed: deed.kind().to_string(),
+        reason: deed.words().to_owned(),
     }
 }
 
@@ -156,6 +306,7 @@ fn decision(signed: &SignedDecision) -> pb::Decision {
         fields,
         reason: decision.reason().to_owned(),
         decide_time: Some(timestamp_to_pb(decision.at())),
+        comparison: decision.comparison().unwrap_or_default().to_owned(),
     }
 }
 
@@ -172,6 +323,7 @@ const fn role_asked(sent: pb::DecidingRole) -> Option<DeciderRole> {
         pb::DecidingRole::Unspecified => None,
         pb::DecidingRole::ApprovingOfficer => Some(DeciderRole::ApprovingOfficer),
         pb::DecidingRole::Examiner => Some(DeciderRole::Examiner),
+        pb::DecidingRole::PrivacyOfficer => Some(DeciderRole::PrivacyOfficer),
     }
 }
 
@@ -179,8 +331,7 @@ const fn role(role: DeciderRole) -> pb::DecidingRole {
     match role {
         DeciderRole::ApprovingOfficer => pb::DecidingRole::ApprovingOfficer,
         DeciderRole::Examiner => pb::DecidingRole::Examiner,
-        // No agreement names this role as a factor yet, and the schema has no value for it.
-        DeciderRole::PrivacyOfficer => pb::DecidingRole::Unspecified,
+        DeciderRole::PrivacyOfficer => pb::DecidingRole::PrivacyOfficer,
     }
 }
 
@@ -195,6 +346,10 @@ const fn state_asked(sent: pb::CaseState) -> Option<State> {
         pb::CaseState::Denied => Some(State::Denied),
         pb::CaseState::Withdrawn => Some(State::Withdrawn),
         pb::CaseState::Expired => Some(State::Expired),
+        pb::CaseState::NeedsInformation => Some(State::NeedsInformation),
+        pb::CaseState::Lapsed => Some(State::Lapsed),
+        pb::CaseState::Revoked => Some(State::Revoked),
+        pb::CaseState::Locked => Some(State::Locked),
     }
 }
 
@@ -208,6 +363,10 @@ const fn state(state: State) -> pb::CaseState {
         State::Denied => pb::CaseState::Denied,
         State::Withdrawn => pb::CaseState::Withdrawn,
         State::Expired => pb::CaseState::Expired,
+        State::NeedsInformation => pb::CaseState::NeedsInformation,
+        State::Lapsed => pb::CaseState::Lapsed,
+        State::Revoked => pb::CaseState::Revoked,
+        State::Locked => pb::CaseState::Locked,
     }
 }
 
@@ -233,6 +392,7 @@ mod tests {
             reason: "because".to_owned(),
             decide_time: Some(prost_types::Timestamp::default()),
             signature: Some(Signature::CertificateSignature(vec![1; 64])),
+            comparison: String::new(),
         }
     }
 
@@ -249,7 +409,7 @@ mod tests {
 
     #[test]
     fn states_go_there_and_back() {
-        let all = (1..=8).map(|number| pb::CaseState::try_from(number).unwrap());
+        let all = (1..=12).map(|number| pb::CaseState::try_from(number).unwrap());
         for sent in all {
             assert_eq!(state_asked(sent).map(state), Some(sent));
         }

@@ -88,6 +88,7 @@ pub fn change_to_pb(change: &Change) -> pb::Change {
             public_key: person.public_key.clone(),
             partner: person.partner.as_ref().map(partner_resource).unwrap_or_default(),
             contact: person.contact.clone().unwrap_or_default(),
+            unit: person.unit.as_ref().map(ToString::to_string).unwrap_or_default(),
         }),
         Change::PutPartner(partner) => Which::PutPartner(pb::PutPartner {
             partner: partner_resource(&partner.name),
@@ -296,6 +297,10 @@ fn put_person(put: pb::PutPerson) -> Result<Person, FormFault> {
         partner,
         standing: Standing::Active,
         contact: contact("change.put_person.contact", put.contact)?,
+        unit: match put.unit.as_str() {
+            "" => None,
+            unit => Some(super::parse::name("change.put_person.unit", unit)?),
+        },
     })
 }
 
@@ -390,6 +395,7 @@ mod tests {
             partner: partner.map(|name| name.parse().unwrap()),
             standing: Standing::Active,
             contact: Some("mere@immigration.example".to_owned()),
+            unit: Some("auckland".parse().unwrap()),
         })
     }
 

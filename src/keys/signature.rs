@@ -48,6 +48,8 @@ pub enum SignatureError {
 pub enum SignatureDomain {
     /// A partner asks for fields of a record.
     DisclosureRequest,
+    /// A partner answers what officers asked about its request.
+    DisclosureAnswer,
     /// An officer decides about such a request.
     Decision,
     /// A person proposes or confirms a change of the rules or the people.
@@ -60,14 +62,21 @@ pub enum SignatureDomain {
 
 impl SignatureDomain {
     /// Every domain, in the order of their declaration.
-    pub const ALL: [Self; 5] =
-        [Self::DisclosureRequest, Self::Decision, Self::Change, Self::ReleaseKey, Self::ProtectionReport];
+    pub const ALL: [Self; 6] = [
+        Self::DisclosureRequest,
+        Self::DisclosureAnswer,
+        Self::Decision,
+        Self::Change,
+        Self::ReleaseKey,
+        Self::ProtectionReport,
+    ];
 
     /// The ASCII text of the domain.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::DisclosureRequest => "onebit/disclosure-ask/v1",
+            Self::DisclosureAnswer => "onebit/disclosure-answer/v1",
             Self::Decision => "onebit/decision/v1",
             Self::Change => "onebit/change/v1",
             Self::ReleaseKey => "onebit/release-key/v1",

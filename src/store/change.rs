@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use crate::audit::codec::{RecordReader, RecordWriter};
 use crate::authz::{Bundle, Disposable, PayloadClass, Role, Standing};
 use crate::clock::Timestamp;
-use crate::ids::{ActorName, ChangeId, CollectionName, Digest, PartnerName, RestrictionName};
+use crate::ids::{ActorName, ChangeId, CollectionName, Digest, PartnerName, RestrictionName, UnitName};
 
 use super::registry::{Partner, Person};
 use super::{GalleryChange, StoreError};
@@ -98,13 +98,17 @@ impl Change {
     #[must_use]
     pub fn summary(&self) -> String {
         match self {
-            Self::PutPerson(person) => format!(
-                "add `{}` as {} with the certificate id `{}` and the key {}",
-                person.name,
-                person.role,
-                person.spiffe_id,
-                Digest::sha256(&person.public_key)
-            ),
+            Self::PutPerson(person) => {
+                let unit =
+                    person.unit.as_ref().map(|unit| format!(" of the unit `{unit}`")).unwrap_or_default();
+                format!(
+                    "add `{}` as {}{unit} with the certificate id `{}` and the key {}",
+                    person.name,
+                    person.role,
+                    person.spiffe_id,
+                    Digest::sha256(&person.public_key)
+                )
+            }
             Self::PutPartner(partner) => format!(
                 "add the partner `{}` ({}) with the trust domain `{}` and {} certificate authorities",
                 partner.name,
@@ -156,7 +160,8 @@ impl Change {
                 .text(4, &person.spiffe_id)
                 .bytes(5, &person.public_key)
                 .text(6, person.partner.as_ref().map_or("", PartnerName::as_str))
-                .text(7, person.contact.as_deref().unwrap_or_default()),
+                .text(7, person.contact.as_deref().unwrap_or_default())
+                .text(8, person.unit.as_ref().map_or("", UnitName::as_str)),
             Self::PutPartner(partner) => record
                 .text(2, partner.name.as_str())
                 .text(3, &partner.title)
@@ -205,6 +210,11 @@ impl Change {
                 },
                 standing: Standing::Active,
                 contact: fields.filled(7)?,
+                unit: fields
+                    .filled(8)?
+                    .map(|unit| UnitName::parse(&unit))
+                    .transpose()
+                    .map_err(|_| DAMAGED)?,
             }),
             "put-partner" => Self::PutPartner(Partner {
                 name: fields.parsed(2)?,

@@ -57,6 +57,7 @@ impl Bench {
             partner: partner.map(|partner| partner.parse().unwrap()),
             standing: Standing::Active,
             contact: Some(CONTACT.to_owned()),
+            unit: None,
         };
         let partner = |name: &str| Partner {
             name: name.parse().unwrap(),
@@ -253,11 +254,8 @@ impl Bench {
             partner: "au-border".parse().unwrap(),
             requester: "border".parse().unwrap(),
             agreement: agreement(),
-            factors: Factors::new([Factor {
-                role: DeciderRole::ApprovingOfficer,
-                number: NonZeroU8::new(2).unwrap(),
-            }])
-            .unwrap(),
+            factors: Factors::new([Factor::of(DeciderRole::ApprovingOfficer, NonZeroU8::new(2).unwrap())])
+                .unwrap(),
             received: now,
             decide_by: now.after(Duration::from_secs(48 * 3_600)),
             ask,
@@ -289,6 +287,7 @@ impl Bench {
             choice: if grant { Choice::Grant(fields) } else { Choice::Deny },
             reason: "the documents agree".to_owned(),
             at: self.clock.now(),
+            comparison: None,
         })
         .unwrap();
         let signed = SignedDecision { decision, signature: DecisionSignature::Certificate(vec![2; 64]) };
@@ -648,6 +647,7 @@ pub(crate) async fn a_change_takes_effect_once(bench: Bench) {
         partner: None,
         standing: Standing::Active,
         contact: Some(CONTACT.to_owned()),
+        unit: None,
     });
     let id = ChangeId::from_bytes([8; 16]);
     let new = ChangeNew { id, change, reason: "a new officer".to_owned(), signature: vec![1; 64] };
@@ -674,6 +674,7 @@ fn eligible() -> Vec<Eligible> {
             officer: officer.parse().unwrap(),
             role: DeciderRole::ApprovingOfficer,
             standing: DeciderStanding::Active,
+            unit: None,
         })
         .to_vec()
 }

@@ -28,7 +28,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::approval::{Approval, Eligible, SignedDecision};
+use crate::approval::{Approval, Deed, Eligible, SignedAnswer, SignedDecision};
 use crate::audit::cosignature::WitnessKey;
 use crate::audit::tiles::{BundleId, TileId};
 use crate::authz::{Action, Actor, Bundle, PayloadClass, Permit, Reason};
@@ -402,6 +402,20 @@ pub trait Store: Send + Sync {
         &self,
         permit: Permit,
         id: DisclosureId,
+    ) -> Result<Committed<disclosure::Stepped>, StoreError>;
+    /// Keeps what an officer did with a case beside deciding it.
+    async fn disclosure_tend(
+        &self,
+        permit: Permit,
+        id: DisclosureId,
+        deed: Deed,
+        eligible: Vec<Eligible>,
+    ) -> Result<Committed<disclosure::Stepped>, StoreError>;
+    /// Keeps the partner's answer to the open question.
+    async fn disclosure_answer(
+        &self,
+        permit: Permit,
+        answer: SignedAnswer,
     ) -> Result<Committed<disclosure::Stepped>, StoreError>;
     /// Ends a disclosure whose time is over.
     async fn disclosure_expire(

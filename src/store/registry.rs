@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::authz::{Actor, Role, Standing};
-use crate::ids::{ActorName, PartnerName};
+use crate::ids::{ActorName, PartnerName, UnitName};
 
 /// A natural person or a system that holds one credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Person {
     pub standing: Standing,
     /// How to reach them; sealed at rest.
     pub contact: Option<String>,
+    /// The unit of the holder that they belong to, if it is known.
+    pub unit: Option<UnitName>,
 }
 
 impl Person {

@@ -29,6 +29,7 @@ mod holder;
 mod house;
 mod identity;
 mod keys;
+mod life;
 mod log;
 mod log_key;
 mod memory;

@@ -169,6 +169,14 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
             let name = "disclosures/00000000000000000000000000000001".to_owned();
             partner::WithdrawDisclosureRequest { name }.encode_to_vec()
         }
+        Action::AnswerQuestion => partner::AnswerQuestionRequest {
+            name,
+            question_digest: vec![1; 32],
+            answer: "a test".to_owned(),
+            official: "o-1".to_owned(),
+            signature: Some(partner::answer_question_request::Signature::CertificateSignature(vec![1; 64])),
+        }
+        .encode_to_vec(),
         Action::GetStanding => partner::GetStandingRequest {}.encode_to_vec(),
         Action::ListAgreements => partner::ListAgreementsRequest {}.encode_to_vec(),
         Action::ListSchemes => partner::ListSchemesRequest {}.encode_to_vec(),
@@ -188,6 +196,14 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
             officer::ViewFieldRequest { disclosure: name, field: FIELDS[0].to_owned() }.encode_to_vec()
         }
         Action::DecideCase => decision(holder, who, &known.disclosure).encode_to_vec(),
+        Action::AskInformation
+        | Action::ClaimCase
+        | Action::PutBackCase
+        | Action::RecuseFromCase
+        | Action::AddNote
+        | Action::MarkHitErroneous
+        | Action::RevokeRelease
+        | Action::LockCase => tending(action, name),
         Action::ListJournals => oversight::ListJournalsRequest { reason }.encode_to_vec(),
         Action::GetCheckpoint => {
             oversight::GetCheckpointRequest { journal: JOURNAL.to_owned() }.encode_to_vec()
@@ -255,6 +271,30 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
     }
 }
 
+/// Without its words, where there are any, so that it is permitted and never taken.
+fn tending(action: Action, disclosure: String) -> Vec<u8> {
+    let (none, name) = (String::new(), disclosure);
+    match action {
+        Action::AskInformation => {
+            officer::AskInformationRequest { disclosure: name, question: none }.encode_to_vec()
+        }
+        Action::ClaimCase => officer::ClaimCaseRequest { disclosure: name }.encode_to_vec(),
+        Action::PutBackCase => officer::PutBackCaseRequest { disclosure: name }.encode_to_vec(),
+        Action::RecuseFromCase => {
+            officer::RecuseFromCaseRequest { disclosure: name, reason: none }.encode_to_vec()
+        }
+        Action::AddNote => officer::AddNoteRequest { disclosure: name, note: none }.encode_to_vec(),
+        Action::MarkHitErroneous => {
+            officer::MarkHitErroneousRequest { disclosure: name, reason: none }.encode_to_vec()
+        }
+        Action::RevokeRelease => {
+            officer::RevokeReleaseRequest { disclosure: name, reason: none }.encode_to_vec()
+        }
+        Action::LockCase => officer::LockCaseRequest { disclosure: name, reason: none }.encode_to_vec(),
+        other => panic!("{other} does nothing with a case"),
+    }
+}
+
 fn disclosure_ask(known: &Known) -> AskParts {
     wanted(&known.query, &FIELDS)
 }
@@ -270,6 +310,7 @@ fn decision(holder: &Holder, who: Who, disclosure: &str) -> officer::DecideCaseR
         choice: onebit::approval::Choice::Grant(Fields::new([FIELDS[0].parse().unwrap()]).unwrap()),
         reason: "a test".to_owned(),
         at,
+        comparison: None,
     })
     .unwrap();
     let signature = holder.signing_key(who).sign(SignatureDomain::Decision, &decision.digest()).unwrap();
@@ -281,6 +322,7 @@ fn decision(holder: &Holder, who: Who, disclosure: &str) -> officer::DecideCaseR
         fields: vec![FIELDS[0].to_owned()],
         reason: "a test".to_owned(),
         decide_time: Some(onebit::grpc::timestamp::timestamp_to_pb(at)),
+        comparison: String::new(),
         signature: Some(officer::decide_case_request::Signature::CertificateSignature(signature)),
     }
 }

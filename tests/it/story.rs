@@ -306,6 +306,7 @@ impl Holder {
             choice: chosen,
             reason: "the case is well founded".to_owned(),
             at: present(),
+            comparison: None,
         })
         .unwrap();
         let signature =
@@ -322,6 +323,7 @@ impl Holder {
             fields: fields.iter().map(|&field| field.to_owned()).collect(),
             reason: decision.reason().to_owned(),
             decide_time: Some(timestamp_to_pb(decision.at())),
+            comparison: String::new(),
             signature: Some(officer::decide_case_request::Signature::CertificateSignature(signature)),
         }
     }

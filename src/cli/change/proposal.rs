@@ -75,6 +75,9 @@ pub struct PersonArgs {
     /// The SPIFFE id, if there is no certificate yet
     #[arg(long, value_name = "URI", conflicts_with = "certificate", requires = "public_key")]
     pub spiffe_id: Option<String>,
+    /// The unit of the holder that they belong to; agreements may ask for officers of different units
+    #[arg(long, value_name = "NAME")]
+    pub unit: Option<String>,
     /// The public key, PEM, if there is no certificate yet
     #[arg(long, value_name = "FILE", conflicts_with = "certificate", requires = "spiffe_id")]
     pub public_key: Option<PathBuf>,
@@ -263,7 +266,11 @@ impl Proposal {
 /// What a summary leaves out, for whoever confirms: fingerprints and digests of what is in the change.
 pub(super) fn details(change: &Change) -> String {
     let lines: Vec<String> = match change {
-        Change::PutPerson(person) => vec![format!("key       {}", Digest::sha256(&person.public_key))],
+        Change::PutPerson(person) => {
+            let unit = person.unit.as_ref().map(|unit| format!("unit      {unit}"));
+            let key = format!("key       {}", Digest::sha256(&person.public_key));
+            std::iter::once(key).chain(unit).collect()
+        }
         Change::PutPartner(partner) => partner
             .authorities
             .iter()
@@ -327,6 +334,7 @@ fn person(args: &PersonArgs) -> Result<Person, CliError> {
         partner,
         standing: Standing::Active,
         contact: args.contact.clone(),
+        unit: args.unit.as_deref().map(|unit| name("--unit", unit)).transpose()?,
     })
 }
 

@@ -15,7 +15,7 @@ use crate::cli::fault::CliError;
 use crate::clock::Timestamp;
 use crate::config::document::{Document, Faults, Place};
 use crate::door::{PeerIdentity, SpiffeId, Trust, TrustDomain, TrustDomainName};
-use crate::ids::{ActorName, Digest, PartnerName};
+use crate::ids::{ActorName, Digest, PartnerName, UnitName};
 use crate::store::{Founding, Partner, Person};
 
 /// A ceremony whose file has no fault.
@@ -81,6 +81,7 @@ struct PersonKeys {
     spiffe_id: Option<Spanned<String>>,
     certificate: Option<Spanned<PathBuf>>,
     contact: Option<String>,
+    unit: Option<Spanned<String>>,
 }
 
 /// Whether an item of the file is a natural person or a machine.
@@ -220,6 +221,7 @@ impl Reading<'_, '_> {
             let partner = role.and_then(|role| self.partner_of(&place, role, keys.partner, partners));
             let id = self.spiffe_id(&place, keys.spiffe_id);
             let peer = self.certificate(&place, keys.certificate, id.as_ref(), trust, now);
+            let unit: Option<UnitName> = keys.unit.and_then(|unit| self.name(&place, Some(unit)));
             let (Some(name), Some(role), Some(partner), Some((id, at))) = (name, role, partner, id) else {
                 continue;
             };
@@ -237,7 +239,7 @@ impl Reading<'_, '_> {
             let public_key = peer.spki_der().to_vec();
             if self.is_new(&place, &name, role, &peer) {
                 let (spiffe_id, standing, contact) = (id.to_string(), Standing::Active, keys.contact);
-                people.push(Person { name, role, spiffe_id, public_key, partner, standing, contact });
+                people.push(Person { name, role, spiffe_id, public_key, partner, standing, contact, unit });
             }
         }
         people

@@ -107,7 +107,12 @@ fn is_used(tx: &Tx<'_>, partner: &PartnerName, request: RequestId) -> Result<boo
     database("looking for a request id", used)
 }
 
-fn refuse(tx: &mut Tx<'_>, permit: &Permit, partner: &PartnerName, reason: &str) -> Result<(), StoreError> {
+pub(super) fn refuse(
+    tx: &mut Tx<'_>,
+    permit: &Permit,
+    partner: &PartnerName,
+    reason: &str,
+) -> Result<(), StoreError> {
     let event = tx.event(Kind::RequestRefused, permit).text(Fact::Reason, reason);
     tx.enter(Journal::Partner(partner.clone()), &event, &event, &[]).map(|_| ())
 }
@@ -274,7 +279,7 @@ fn withhold(tx: &mut Tx<'_>, row: &mut Row, terms: &ReleaseTerms) -> Result<Rele
     Ok(Released::Denied(Box::new(step_keep(tx, row, after, &transition)?)))
 }
 
-fn denied_enter(
+pub(super) fn denied_enter(
     tx: &mut Tx<'_>,
     after: &Disclosure,
     policy: Digest,
@@ -333,7 +338,11 @@ pub(super) fn fetch(
 }
 
 /// The disclosure when it is the caller's own; otherwise the same refusal as for one that does not exist.
-fn own(tx: &mut Tx<'_>, permit: &Permit, id: DisclosureId) -> Result<Option<(PartnerName, Row)>, StoreError> {
+pub(super) fn own(
+    tx: &mut Tx<'_>,
+    permit: &Permit,
+    id: DisclosureId,
+) -> Result<Option<(PartnerName, Row)>, StoreError> {
     let partner = permit.actor().partner.clone();
     let partner = partner.ok_or(StoreError::Damaged { what: "a permit of a partner without its name" })?;
     match get(tx.context, tx.sql, id)? {
@@ -378,7 +387,7 @@ pub(super) fn withdraw(tx: &mut Tx<'_>, permit: &Permit, id: DisclosureId) -> Re
     stepped(tx, permit, &mut row, taken, &event)
 }
 
-fn stepped(
+pub(super) fn stepped(
     tx: &mut Tx<'_>,
     permit: &Permit,
     row: &mut Row,
@@ -531,7 +540,7 @@ pub(super) fn list(
     ids.filter_map(|id| get(context, sql, id).transpose()).map(|row| row.map(|row| row.case)).collect()
 }
 
-fn tags(context: &Context, disclosure: &Disclosure, subject: Option<SubjectId>) -> Vec<Tag> {
+pub(super) fn tags(context: &Context, disclosure: &Disclosure, subject: Option<SubjectId>) -> Vec<Tag> {
     let tags = context.keys.ring.tags();
     let ask = disclosure.request().ask();
     let query: QueryId = ask.query();

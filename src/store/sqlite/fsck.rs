@@ -570,7 +570,7 @@ const fn is_of_disclosure(kind: Kind) -> bool {
 }
 
 const FIRST_DISCLOSURE_KIND: u16 = Kind::DisclosureRequested.number();
-const LAST_DISCLOSURE_KIND: u16 = Kind::DisclosureExpired.number();
+const LAST_DISCLOSURE_KIND: u16 = Kind::DisclosureRevoked.number();
 const HOLDER: &str = "holder";
 /// Some megabytes: enough to keep all cores at work, little enough to be no matter.
 const ENTRIES_AT_ONCE: u32 = 4_096;

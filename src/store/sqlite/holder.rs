@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::audit::event::{Event, Fact, Kind};
 use crate::authz::{Bundle, Role, Standing};
-use crate::ids::{Digest, PartnerName};
+use crate::ids::{Digest, PartnerName, UnitName};
 use crate::keys::{Place, Purpose};
 use crate::store::change::{authorities_decode, authorities_encode};
 use crate::store::holder::{Founding, HolderFacts};
@@ -98,10 +98,11 @@ pub(super) fn policy_get(sql: &Connection, digest: Digest) -> Result<Option<Bund
 pub(super) fn person_put(tx: &Tx<'_>, person: &Person) -> Result<usize, StoreError> {
     let contact = contact_seal(tx.context, "people", person.name.as_str(), person.contact.as_deref())?;
     let put = tx.sql.execute(
-        "INSERT INTO people (name, role, spiffe_id, public_key, partner, standing, contact)
-         VALUES (?1, ?2, nullif(?3, ''), nullif(?4, x''), ?5, 'active', ?6)
+        "INSERT INTO people (name, role, spiffe_id, public_key, partner, standing, contact, unit)
+         VALUES (?1, ?2, nullif(?3, ''), nullif(?4, x''), ?5, 'active', ?6, ?7)
          ON CONFLICT (name) DO UPDATE SET
-           spiffe_id = excluded.spiffe_id, public_key = excluded.public_key, contact = excluded.contact
+           spiffe_id = excluded.spiffe_id, public_key = excluded.public_key, contact = excluded.contact,
+           unit = excluded.unit
          WHERE role = excluded.role AND partner IS excluded.partner",
         params![
             person.name.as_str(),
@@ -109,7 +110,8 @@ pub(super) fn person_put(tx: &Tx<'_>, person: &Person) -> Result<usize, StoreErr
             person.spiffe_id,
             person.public_key,
             person.partner.as_ref().map(PartnerName::as_str),
-            contact
+            contact,
+            person.unit.as_ref().map_or("", UnitName::as_str)
         ],
     );
     match put {
@@ -156,7 +158,8 @@ pub(super) fn registry(context: &Context, sql: &Connection) -> Result<Registry, 
 fn people(context: &Context, sql: &Connection) -> Result<Vec<Person>, StoreError> {
     let rows = sql
         .prepare_cached(
-            "SELECT name, role, spiffe_id, public_key, partner, standing, contact FROM people ORDER BY name",
+            "SELECT name, role, spiffe_id, public_key, partner, standing, contact, unit
+             FROM people ORDER BY name",
         )
         .and_then(|mut statement| {
             statement
@@ -168,14 +171,14 @@ fn people(context: &Context, sql: &Connection) -> Result<Vec<Person>, StoreError
                         row.get::<_, Option<Vec<u8>>>(3)?.unwrap_or_default(),
                         row.get::<_, Option<String>>(4)?,
                         row.get::<_, String>(5)?,
-                        row.get::<_, Option<Vec<u8>>>(6)?,
+                        (row.get::<_, Option<Vec<u8>>>(6)?, row.get::<_, String>(7)?),
                     ))
                 })?
                 .collect::<Result<Vec<_>, _>>()
         });
     database("reading people", rows)?
         .into_iter()
-        .map(|(person, role, spiffe_id, public_key, partner, standing, contact)| {
+        .map(|(person, role, spiffe_id, public_key, partner, standing, (contact, unit))| {
             Ok(Person {
                 name: name(&person)?,
                 role: name::<Role>(&role)?,
@@ -184,6 +187,7 @@ fn people(context: &Context, sql: &Connection) -> Result<Vec<Person>, StoreError
                 partner: partner.map(|partner| name(&partner)).transpose()?,
                 standing: name::<Standing>(&standing)?,
                 contact: contact_open(context, "people", &person, contact)?,
+                unit: if unit.is_empty() { None } else { Some(name(&unit)?) },
             })
         })
         .collect()

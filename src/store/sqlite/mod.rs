@@ -4,6 +4,7 @@
 //! keys and is backed up only as its present state. The root key lies in neither folder.
 
 mod backup;
+mod case;
 mod change;
 mod chunks;
 mod collection_key;

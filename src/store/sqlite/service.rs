@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use tokio::sync::mpsc::Sender;
 
-use crate::approval::{Approval, Eligible, SignedDecision};
+use crate::approval::{Approval, Deed, Eligible, SignedAnswer, SignedDecision};
 use crate::audit::cosignature::WitnessKey;
 use crate::audit::tiles::{BundleId, TileId};
 use crate::authz::{Action, Actor, Bundle, PayloadClass, Permit, Reason};
@@ -41,8 +41,8 @@ use super::disposal::Span;
 use super::query::Recording;
 use super::writer::UNLOGGED;
 use super::{
-    SqliteStore, backup, change, disclosure, disclosure_row, disposal, enrolment, export, gallery, holder,
-    log, passkey, query, renewal, session, snapshot, witness,
+    SqliteStore, backup, case, change, disclosure, disclosure_row, disposal, enrolment, export, gallery,
+    holder, log, passkey, query, renewal, session, snapshot, witness,
 };
 
 #[async_trait]
@@ -568,6 +568,24 @@ impl Store for SqliteStore {
         id: DisclosureId,
     ) -> Result<Committed<Stepped>, StoreError> {
         self.writer.logged(move |tx| disclosure::withdraw(tx, &permit, id)).await
+    }
+
+    async fn disclosure_tend(
+        &self,
+        permit: Permit,
+        id: DisclosureId,
+        deed: Deed,
+        eligible: Vec<Eligible>,
+    ) -> Result<Committed<Stepped>, StoreError> {
+        self.writer.logged(move |tx| case::tend(tx, &permit, id, deed, &eligible)).await
+    }
+
+    async fn disclosure_answer(
+        &self,
+        permit: Permit,
+        answer: SignedAnswer,
+    ) -> Result<Committed<Stepped>, StoreError> {
+        self.writer.logged(move |tx| case::answer(tx, &permit, answer)).await
     }
 
     async fn disclosure_expire(

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension, params};
 
-use crate::approval::{self, Choice, DecisionSignature, Disclosure, Request, SignedDecision, State, Step};
+use crate::approval::{
+    self, Choice, DecisionSignature, Deed, DeedKind, Disclosure, Request, SignedAnswer, SignedDecision,
+    State, Step,
+};
 use crate::audit::event::{Event, Fact, Kind};
 use crate::authz::PayloadClass;
 use crate::clock::Timestamp;
@@ -12,11 +15,13 @@ use crate::ids::{Digest, DisclosureId, FieldName, PartnerName};
 use crate::keys::{Domain, ReleaseInfo, SignatureDomain};
 use crate::store::StoreError;
 
+use super::super::case::kind_of;
 use super::super::database;
 use super::super::disclosure_row::{body_place, step_place, step_row};
 use super::super::release;
 use super::changes::KEY_OF_ANOTHER_DAY;
 use super::history::History;
+use super::is_of_disclosure;
 use super::people::{PeopleKeys, Signed};
 use super::queries;
 use super::report::{FaultPlace, FsckReport};
@@ -256,6 +261,7 @@ fn compare(
         subject,
         entries,
         at: 0,
+        tended: 0,
         released: None,
         approved: None,
         partial: false,
@@ -263,8 +269,9 @@ fn compare(
     };
     follow.row(row, now);
     follow.requested(row, &begun);
-    for ((step, after), number) in steps.iter().zip(&states).zip(1_usize..) {
-        follow.step(number, step, after);
+    let before = std::iter::once(&begun).chain(&states);
+    for (((step, before), after), number) in steps.iter().zip(before).zip(&states).zip(1_usize..) {
+        follow.step(number, step, (before, after));
     }
     follow.rest();
     follow.asked(&begun)?;
@@ -318,6 +325,8 @@ struct Follow<'a, 'r> {
     subject: [u8; 16],
     entries: &'a [Said],
     at: usize,
+    /// How many of the holder's own entries about it were taken.
+    tended: usize,
     released: Option<&'a Said>,
     approved: Option<&'a Said>,
     /// Whether some of its entries are disposed of.
@@ -430,9 +439,14 @@ impl<'a> Follow<'a, '_> {
         self.against.keys.check(self.against.history, &signed, "the partner's signature", place, self.report);
     }
 
-    fn step(&mut self, number: usize, step: &Step, after: &Disclosure) {
+    fn step(&mut self, number: usize, step: &Step, (before, after): (&Disclosure, &Disclosure)) {
         let kind = match &step.event {
             approval::Event::Decided(_) => Kind::DisclosureDecided,
+            approval::Event::Done(deed) => {
+                let kind = kind_of(deed.kind(), before.state());
+                return self.tended(number, step, deed, (kind, after));
+            }
+            approval::Event::Answered(_) => Kind::DisclosureAnswered,
             approval::Event::Withdrawn => Kind::DisclosureWithdrawn,
             approval::Event::Withheld => Kind::DisclosureDenied,
             approval::Event::Expired => Kind::DisclosureExpired,
@@ -445,7 +459,9 @@ impl<'a> Follow<'a, '_> {
         let timely = if at_once { step.at == said.event.at } else { step.at <= said.event.at };
         self.must(timely, &format!("its {named} was not taken at the time of its entry"));
         match &step.event {
-            approval::Event::Decided(signed) => self.decided(&named, signed, after, &said.event),
+            approval::Event::Decided(decided) => self.decided(&named, &decided.signed, after, &said.event),
+            approval::Event::Answered(answer) => self.answered(&named, answer, &said.event),
+            approval::Event::Done(_) => {}
             approval::Event::Withheld => self.denied(&said.event, "withheld"),
             approval::Event::Released { .. } => self.released(&named, said, after),
             approval::Event::Acknowledged => {
@@ -491,6 +507,69 @@ impl<'a> Follow<'a, '_> {
         }
     }
 
+    /// What an officer did beside deciding, in the partner's journal or in the holder's.
+    fn tended(&mut self, number: usize, step: &Step, deed: &Deed, (kind, after): (Kind, &Disclosure)) {
+        let named = format!("step {number}");
+        let event = if is_of_disclosure(kind) {
+            self.next(kind, &named, step.at).map(|said| &said.event)
+        } else {
+            self.own_next(kind, &named, step.at)
+        };
+        let Some(event) = event else { return };
+        self.must(step.at == event.at, &format!("its {named} was not taken at the time of its entry"));
+        let question = after.questions().last().filter(|_| deed.kind() == DeedKind::Question);
+        let digest = question.map_or_else(|| Digest::sha256(&step.to_bytes()), |question| question.digest);
+        let same = event.actor == deed.officer().as_str()
+            && event.text_of(Fact::Role) == Some(deed.role().as_str())
+            && event.text_of(Fact::State) == Some(after.state().as_str())
+            && event.fact(Fact::Subject) == Some(&self.subject)
+            && event.fact(Fact::ContentDigest) == Some(digest.as_bytes());
+        self.must(same, &format!("its {named} is not what its entry states"));
+    }
+
+    /// The next of the holder's own entries about it.
+    fn own_next(&mut self, kind: Kind, step: &str, at: Timestamp) -> Option<&'a Event> {
+        let entries = self.against.history.tended.get(&self.id).map(Vec::as_slice).unwrap_or_default();
+        let is_gone = self.against.view.disposals.covers(PayloadClass::Disclosure, at);
+        match entries.get(self.tended) {
+            Some(of) if of.event.kind == kind && of.event.at == at => {
+                self.tended += 1;
+                Some(&of.event)
+            }
+            // What is disposed of is older than all that is left.
+            _ if is_gone => None,
+            Some(of) => {
+                self.tended += 1;
+                let what = format!("it says `{}` where the recorded steps say `{kind}`", of.event.kind);
+                self.report.fault(of.place.clone(), what);
+                None
+            }
+            None => {
+                self.fault(format!("no entry says its {step}"));
+                None
+            }
+        }
+    }
+
+    fn answered(&mut self, named: &str, signed: &SignedAnswer, event: &Event) {
+        let SignedAnswer { answer, signature, by } = signed;
+        let same = event.actor == by.as_str()
+            && event.fact(Fact::ContentDigest) == Some(answer.digest().as_bytes())
+            && event.text_of(Fact::Official) == Some(answer.official())
+            && event.fact(Fact::RequestSignature) == Some(signature);
+        self.must(same, &format!("the answer of its {named} is not the one that its entry states"));
+        let checked = Signed {
+            by: by.as_str(),
+            role: Some("partner-system"),
+            at: event.at,
+            domain: SignatureDomain::DisclosureAnswer,
+            digest: answer.digest(),
+            signature,
+        };
+        let (what, place) = (format!("the signature of its {named}"), FaultPlace::Disclosure(self.id));
+        self.against.keys.check(self.against.history, &checked, &what, place, self.report);
+    }
+
     fn denied(&mut self, event: &Event, why: &str) {
         let same =
             event.text_of(Fact::Reason) == Some(why) && event.fact(Fact::Subject) == Some(&self.subject);
@@ -502,7 +581,6 @@ impl<'a> Follow<'a, '_> {
         let granted = after.granted().map(|fields| joined(fields.iter()));
         let grants: Vec<String> = after
             .decisions()
-            .iter()
             .filter(|signed| matches!(signed.decision.choice(), Choice::Grant(_)))
             .map(|signed| format!("{} as {}", signed.decision.officer(), signed.decision.role()))
             .collect();
@@ -522,6 +600,13 @@ impl<'a> Follow<'a, '_> {
 
     /// Entries after the last recorded step.
     fn rest(&mut self) {
+        let own = self.against.history.tended.get(&self.id).map(Vec::as_slice).unwrap_or_default();
+        for of in own.iter().skip(self.tended) {
+            let kind = of.event.kind;
+            self.fault(format!(
+                "an entry of the holder's journal says `{kind}`, and no step is recorded for it"
+            ));
+        }
         while let Some(said) = self.entries.get(self.at) {
             self.at += 1;
             if said.event.kind == Kind::DisclosureFetched {

@@ -292,7 +292,7 @@ const TAG_BYTES: usize = 16;
 /// What is told of an entry whose tags are others.
 pub(super) const OTHER_TAGS: &str = "its tags are not those that follow from what it says";
 const FIRST_QUERY_KIND: u16 = Kind::QueryAnswered.number();
-const LAST_DISCLOSURE_KIND: u16 = Kind::DisclosureExpired.number();
+const LAST_DISCLOSURE_KIND: u16 = Kind::DisclosureRevoked.number();
 
 impl Opener<'_> {
     /// An entry with what opens the partner's side of it; `None` when it does not open.

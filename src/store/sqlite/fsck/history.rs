@@ -42,8 +42,11 @@ pub(super) struct History {
     pub(super) heads: Vec<HeadStated>,
     /// All of them: partner, size and entry, and when.
     pub(super) stated: BTreeMap<(String, u64, u64), Timestamp>,
-    /// By disclosure, the last day on which somebody looked at a field of its subject.
+    /// By disclosure, the last day on which somebody looked at a field of its subject, or did something else with it
+    /// that only the holder's journal tells.
     pub(super) viewed: BTreeMap<DisclosureId, i64>,
+    /// By disclosure, what the holder's people did with it that the partner sees nothing of.
+    pub(super) tended: BTreeMap<DisclosureId, Vec<Of>>,
     /// Whether entries about people, partners and rules are disposed of.
     pub(super) forgotten: bool,
     /// What a confirmed change did, until the next entry shows that it found something to change.
@@ -70,7 +73,7 @@ pub(super) struct Renewals {
     pub(super) ended: i64,
 }
 
-/// An entry of a change.
+/// An entry of a change or of a disclosure.
 pub(super) struct Of {
     pub(super) place: FaultPlace,
     pub(super) event: Event,
@@ -146,9 +149,18 @@ impl History {
             }
             Kind::EnrolmentBatch | Kind::EnrolmentChunk => self.batch(event),
             Kind::FieldViewed if event.fact(Fact::Reason).is_none() => {
-                if let Some(Ok(id)) = event.fact(Fact::Disclosure).map(TryInto::try_into) {
-                    let day = self.viewed.entry(DisclosureId::from_bytes(id)).or_insert(i64::MIN);
-                    *day = event.at.day().max(*day);
+                if let Some(id) = disclosure_of(event) {
+                    self.viewed(id, event.at.day());
+                }
+            }
+            Kind::DisclosureClaimed
+            | Kind::DisclosurePutBack
+            | Kind::DisclosureRecused
+            | Kind::DisclosureNoted => {
+                if let Some(id) = disclosure_of(event) {
+                    self.viewed(id, event.at.day());
+                    let place = FaultPlace::Entry { journal: tree.to_owned(), index };
+                    self.tended.entry(id).or_default().push(Of { place, event: event.clone() });
                 }
             }
             _ => {}
@@ -171,6 +183,11 @@ impl History {
             }
             _ => {}
         }
+    }
+
+    fn viewed(&mut self, id: DisclosureId, on: i64) {
+        let day = self.viewed.entry(id).or_insert(i64::MIN);
+        *day = on.max(*day);
     }
 
     /// The holder's journal ended.
@@ -280,6 +297,10 @@ fn stated_head(tree: &str, entry: u64, event: &Event) -> HeadStated {
         root: event.fact(Fact::Root).unwrap_or_default().to_vec(),
         place: FaultPlace::Entry { journal: tree.to_owned(), index: entry },
     }
+}
+
+fn disclosure_of(event: &Event) -> Option<DisclosureId> {
+    event.fact(Fact::Disclosure).and_then(|id| id.try_into().ok()).map(DisclosureId::from_bytes)
 }
 
 fn change_of(event: &Event) -> Option<ChangeId> {

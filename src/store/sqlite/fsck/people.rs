@@ -179,7 +179,7 @@ fn people(
 ) -> Result<(), StoreError> {
     let mut seen = BTreeSet::new();
     let read =
-        "SELECT name, role, coalesce(spiffe_id, ''), coalesce(public_key, x''), partner, standing, contact
+        "SELECT name, role, coalesce(spiffe_id, ''), coalesce(public_key, x''), partner, standing, contact, unit
                 FROM people ORDER BY name";
     let mut statement = database("reading people", view.sql.prepare(read))?;
     let mut rows = database("reading people", statement.query([]))?;
@@ -193,9 +193,11 @@ fn people(
             let key: Vec<u8> = row.get(3)?;
             let partner: Option<String> = row.get(4)?;
             let standing: String = row.get(5)?;
-            Ok((texts, key, partner, standing, row.get::<_, Option<Vec<u8>>>(6)?))
+            let (contact, unit): (Option<Vec<u8>>, String) = (row.get(6)?, row.get(7)?);
+            Ok((texts, key, partner, standing, (contact, unit)))
         };
-        let ((name, role, spiffe), key, partner, standing, contact) = database("reading people", read())?;
+        let ((name, role, spiffe), key, partner, standing, (contact, unit)) =
+            database("reading people", read())?;
         let contact = contact_open(view, "people", &name, contact, place, report);
         let with_key = history.people.get(&name).and_then(|added| added.last());
         let Some(newest) = with_key.or_else(|| history.invited.get(&name)) else {
@@ -218,8 +220,9 @@ fn people(
         }
         if let Some(Change::PutPerson(person)) = newest.change.and_then(|id| changes.body(id)) {
             let of_partner = person.partner.as_ref().map(|partner| partner.as_str().to_owned());
-            let same =
-                (spiffe.as_str(), partner.as_deref()) == (person.spiffe_id.as_str(), of_partner.as_deref());
+            let same = (spiffe.as_str(), partner.as_deref())
+                == (person.spiffe_id.as_str(), of_partner.as_deref())
+                && unit == person.unit.as_ref().map_or("", |unit| unit.as_str());
             if !same || contact.as_ref().is_some_and(|contact| *contact != person.contact) {
                 report.fault(place(), "it is not what the change says that added it");
             }

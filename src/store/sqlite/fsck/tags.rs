@@ -10,7 +10,15 @@ pub(super) fn of_event(key: &TagKey, event: &Event) -> Option<Vec<Tag>> {
     let of_what = match event.kind {
         Kind::DisclosureFetched => vec![fact(Domain::Disclosure, Fact::Disclosure)],
         kind if is_of_request(kind) => return None,
-        Kind::FieldViewed if event.fact(Fact::Subject).is_some() => return None,
+        Kind::FieldViewed
+        | Kind::DisclosureClaimed
+        | Kind::DisclosurePutBack
+        | Kind::DisclosureRecused
+        | Kind::DisclosureNoted
+            if event.fact(Fact::Subject).is_some() =>
+        {
+            return None;
+        }
         Kind::QueryAnswered => vec![
             fact(Domain::Query, Fact::Query),
             fact(Domain::Case, Fact::Case),
@@ -66,6 +74,9 @@ const fn is_of_request(kind: Kind) -> bool {
             | Kind::DisclosureDenied
             | Kind::DisclosureWithdrawn
             | Kind::DisclosureExpired
+            | Kind::DisclosureQuestioned
+            | Kind::DisclosureAnswered
+            | Kind::DisclosureRevoked
     )
 }
 

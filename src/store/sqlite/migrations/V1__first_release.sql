@@ -127,6 +127,7 @@ CREATE TABLE people (
     partner    TEXT REFERENCES partners (name),
     standing   TEXT NOT NULL CHECK (standing IN ('active', 'suspended')),
     contact    BLOB,
+    unit       TEXT NOT NULL DEFAULT '',
     CHECK ((role = 'partner-system') = (partner IS NOT NULL)),
     CHECK ((spiffe_id IS NULL) = (public_key IS NULL))
 ) STRICT, WITHOUT ROWID;

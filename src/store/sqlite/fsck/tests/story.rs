@@ -11,8 +11,9 @@ use ring::rand::SystemRandom;
 use ring::signature::Ed25519KeyPair;
 
 use crate::approval::{
-    AskParts, Choice, DeciderRole, DeciderStanding, Decision, DecisionParts, DecisionSignature, Eligible,
-    Factor, Factors, Fields, PartnerAsk, Request, RequestParts, SignedDecision,
+    Answer as PartnerAnswer, AskParts, Choice, DeciderRole, DeciderStanding, Decision, DecisionParts,
+    DecisionSignature, Deed, DeedKind, DeedParts, Eligible, Factor, Factors, Fields, PartnerAsk, Request,
+    RequestParts, SignedAnswer, SignedDecision,
 };
 use crate::audit::cosignature::WitnessKey;
 use crate::audit::note::{Ed25519Signer, NoteSigner as _};
@@ -25,7 +26,7 @@ use crate::keys::{ReleaseSecretKey, RootKey, SignatureDomain, SigningKey};
 use crate::secret::{Secret, SystemEntropy, random_bytes};
 use crate::store::change::{self, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
 use crate::store::conformance::first_generation;
-use crate::store::disclosure::{AskSignature, Decided, ReleaseTerms, Released, Requested};
+use crate::store::disclosure::{AskSignature, Decided, ReleaseTerms, Released, Requested, Stepped};
 use crate::store::disposal::Unfinished;
 use crate::store::enrolment::{
     BatchNew, BatchStarted, Chunk, ChunkDone, ChunksDone, CollectionNew, FieldNew, Line, SubjectNew,
@@ -53,7 +54,7 @@ pub(super) async fn tell(folder: &Path) {
     let (one, two) = (story.enrol("P-1").await, story.enrol("P-2").await);
     let hit = |subject| Verdict { answer: Answer::Hit, subject: Some(subject), hidden: None };
     let mut cases = Vec::new();
-    for subject in [one, two, one, two] {
+    for subject in [one, two, one, two, one, two] {
         let query = story.ask(hit(subject)).await;
         let _stranger = story.ask(Verdict { answer: Answer::NoHit, subject: None, hidden: None }).await;
         cases.push(story.request(query).await);
@@ -69,7 +70,7 @@ pub(super) async fn tell(folder: &Path) {
     story.acknowledge(&cases[1]).await;
     let half = story.decide(&cases[2], "sione", true).await;
     story.decide(&half, "grace", false).await;
-    story.decide(&cases[3], "grace", true).await;
+    story.tended(&cases).await;
     assert!(story.store.heads_record().await.unwrap() > 0);
     story.later();
     story.witness().await;
@@ -427,11 +428,8 @@ impl Story {
             requester: name("border"),
             agreement: name("au-border-identity"),
             ask,
-            factors: Factors::new([Factor {
-                role: DeciderRole::ApprovingOfficer,
-                number: NonZeroU8::new(2).unwrap(),
-            }])
-            .unwrap(),
+            factors: Factors::new([Factor::of(DeciderRole::ApprovingOfficer, NonZeroU8::new(2).unwrap())])
+                .unwrap(),
             received: now,
             decide_by: now.after(Duration::from_secs(48 * 3_600)),
         })
@@ -481,6 +479,7 @@ impl Story {
             choice: if grant { Choice::Grant(fields) } else { Choice::Deny },
             reason: "the documents agree".to_owned(),
             at: self.clock.now(),
+            comparison: None,
         })
         .unwrap();
         let signature = self.keys[officer].sign(SignatureDomain::Decision, &decision.digest()).unwrap();
@@ -505,6 +504,70 @@ impl Story {
         let released = self.store.disclosure_release(approval, terms).await.unwrap();
         assert!(matches!(released.open().ok().unwrap().0, Released::Sealed(_)));
         self.later();
+    }
+
+    /// What else can be done with cases: asked about and answered, claimed, stepped back from, noted, and left waiting;
+    /// released and taken back; locked.
+    async fn tended(&self, cases: &[Case]) {
+        use DeedKind as Kind;
+        self.tend(&cases[3], "sione", Kind::Claim).await;
+        let granted = self.decide(&cases[3], "grace", true).await;
+        let asked = self.tend(&granted, "sione", Kind::Question).await;
+        let answered = self.answer(&asked).await;
+        self.tend(&answered, "sione", Kind::Note).await;
+        self.decide(&answered, "grace", true).await;
+        self.tend(&answered, "sione", Kind::PutBack).await;
+        self.tend(&answered, "sione", Kind::Recuse).await;
+        let half = self.decide(&cases[4], "sione", true).await;
+        let whole = self.decide(&half, "grace", true).await;
+        self.release(&whole).await;
+        self.tend(&whole, "sione", Kind::Revoke).await;
+        self.tend(&whole, "grace", Kind::Note).await;
+        self.tend(&cases[5], "sione", Kind::HitErroneous).await;
+    }
+
+    async fn tend(&self, case: &Case, officer: &str, kind: DeedKind) -> Case {
+        let request = case.disclosure.request();
+        let about = About::Case {
+            partner: request.partner(),
+            standing: Standing::Active,
+            agreement: request.agreement(),
+            purpose: request.ask().purpose(),
+            fields: &[],
+        };
+        let action = match kind {
+            DeedKind::Question => Action::AskInformation,
+            DeedKind::Claim => Action::ClaimCase,
+            DeedKind::PutBack => Action::PutBackCase,
+            DeedKind::Recuse => Action::RecuseFromCase,
+            DeedKind::Note => Action::AddNote,
+            DeedKind::HitErroneous => Action::MarkHitErroneous,
+            DeedKind::Revoke => Action::RevokeRelease,
+            DeedKind::Lock => Action::LockCase,
+        };
+        let permit = self.permit(officer, action, about, case.disclosure.digest()).await;
+        let words = if kind.has_words() { "the birth record differs" } else { "" }.to_owned();
+        let parts = DeedParts { kind, officer: name(officer), role: DeciderRole::ApprovingOfficer, words };
+        let deed = Deed::new(parts).unwrap();
+        let done = self.store.disclosure_tend(permit, request.disclosure(), deed, eligible()).await.unwrap();
+        let Stepped::Done(case) = done.open().ok().unwrap().0 else { panic!("an officer may do this") };
+        self.later();
+        *case
+    }
+
+    async fn answer(&self, case: &Case) -> Case {
+        let (id, question) =
+            (case.disclosure.request().disclosure(), case.disclosure.open_question().unwrap());
+        let text = "the record of 1987 holds".to_owned();
+        let answer = PartnerAnswer::new(id, question.digest, text, "official-2".to_owned()).unwrap();
+        let signature =
+            self.keys["border"].sign(SignatureDomain::DisclosureAnswer, &answer.digest()).unwrap();
+        let permit = self.own(Action::AnswerQuestion, case).await;
+        let signed = SignedAnswer { answer, signature, by: name("border") };
+        let done = self.store.disclosure_answer(permit, signed).await.unwrap();
+        let Stepped::Done(case) = done.open().ok().unwrap().0 else { panic!("a partner answers") };
+        self.later();
+        *case
     }
 
     /// Fetches a release and says that it is there.
@@ -535,6 +598,7 @@ fn person(name_of: &str, role: Role, key: &SigningKey) -> Person {
         partner: (role == Role::PartnerSystem).then(|| name("au-border")),
         standing: Standing::Active,
         contact: Some("desk@holder.example".to_owned()),
+        unit: None,
     }
 }
 
@@ -555,6 +619,7 @@ fn eligible() -> Vec<Eligible> {
         officer: name(officer),
         role: DeciderRole::ApprovingOfficer,
         standing: DeciderStanding::Active,
+        unit: None,
     };
     ["sione", "grace"].map(officer).to_vec()
 }
