@@ -235,7 +235,7 @@ async fn only_people_of_the_console_are_invited_and_by_two() {
 }
 
 /// Proposes an invitation; gives the change and the code in the link.
-fn invite(holder: &Holder, origin: &str, name: &str, role: &str) -> (String, String) {
+pub(crate) fn invite(holder: &Holder, origin: &str, name: &str, role: &str) -> (String, String) {
     let args = ["change", "propose", "invite", "--name", name, "--role", role, "--console", origin];
     let args = [&args[..], &["--reason", "for a test", "--output", "json"]].concat();
     let output = holder.command(who::ADMIN).args(args).output().unwrap();
@@ -383,7 +383,7 @@ impl Visitor {
 }
 
 impl Shown {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 

@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use super::frame::Frame;
 use super::{QUEUE, words};
-use crate::approval::{Choice, SignedDecision};
+use crate::approval::{Choice, DeciderRole, SignedDecision};
+use crate::authz::Role;
 use crate::clock::Timestamp;
 use crate::console::{Console, Fault, SignedForm, SignedIn, page};
 use crate::gate::Dossier;
@@ -193,6 +194,8 @@ struct CasePage {
     digest: String,
     has_decided: bool,
     can_decide: bool,
+    /// Whether values are for whoever looks; the rules are asked in any case.
+    may_view: bool,
 }
 
 impl CasePage {
@@ -241,9 +244,16 @@ impl CasePage {
             decisions: disclosure.decisions().iter().map(DecisionShown::new).collect(),
             digest: disclosure.digest().to_string(),
             has_decided,
-            can_decide: is_decidable(dossier) && !has_decided,
+            can_decide: is_asked(who, dossier) && is_decidable(dossier) && !has_decided,
+            may_view: who.caller().actor().role == Role::ApprovingOfficer,
         }
     }
+}
+
+/// Whether the request takes decisions in the role of whoever looks.
+pub(super) fn is_asked(who: &SignedIn, dossier: &Dossier) -> bool {
+    let role = who.caller().actor().role.as_str().parse::<DeciderRole>();
+    role.is_ok_and(|role| dossier.detail.case.disclosure.request().factors().ask_for(role))
 }
 
 /// Whether officers may decide now. The gate asks the rules again when somebody does.

@@ -5,7 +5,7 @@ use axum::extract::{Path, Request, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::case::{address, changed, decided_by, id_of, is_decidable, told};
+use super::case::{address, changed, decided_by, id_of, is_asked, is_decidable, told};
 use super::frame::Frame;
 use super::kept::{Draft, FieldChoice, FieldDraft};
 use super::words;
@@ -81,6 +81,10 @@ pub(super) async fn dossier_to_decide(
     let officer = &who.caller().actor().name;
     if decided_by(dossier.detail.case.disclosure.decisions(), officer) {
         let words = "You have decided this case already. A decision can't be changed.".to_owned();
+        return Err(changed(console, who, id, words).await);
+    }
+    if !is_asked(who, &dossier) {
+        let words = "The agreement of this case asks for nobody in your role.".to_owned();
         return Err(changed(console, who, id, words).await);
     }
     if !is_decidable(&dossier) {

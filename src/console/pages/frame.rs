@@ -1,5 +1,6 @@
 //! What every page has around it.
 
+use crate::authz::Role;
 use crate::console::SignedIn;
 use crate::console::assets::{AssetPaths, paths};
 
@@ -17,6 +18,8 @@ pub(in crate::console) struct FramePerson {
     pub(in crate::console) name: String,
     pub(in crate::console) role: String,
     pub(in crate::console) token: String,
+    /// Whether cases are their work; the rules are asked in any case.
+    pub(in crate::console) has_cases: bool,
 }
 
 impl Frame {
@@ -32,6 +35,7 @@ impl Frame {
             name: actor.name.as_str().to_owned(),
             role: words::of_name(actor.role.as_str()),
             token: who.token().as_str().to_owned(),
+            has_cases: matches!(actor.role, Role::ApprovingOfficer | Role::Examiner),
         };
         Self { person: Some(person), ..Self::guest(title) }
     }
@@ -39,5 +43,10 @@ impl Frame {
     /// The token of the session's forms; empty for a guest.
     pub(in crate::console) fn token(&self) -> &str {
         self.person.as_ref().map_or("", |person| person.token.as_str())
+    }
+
+    /// Whether the way to the cases is shown.
+    pub(in crate::console) fn has_cases(&self) -> bool {
+        self.person.as_ref().is_some_and(|person| person.has_cases)
     }
 }
