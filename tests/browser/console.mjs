@@ -187,21 +187,21 @@ class Officer {
   }
 }
 
-const [mere, tama] = [await Officer.new(story.officers[0].name), await Officer.new(story.officers[1].name)];
+const [hana, nikau] = [await Officer.new(story.officers[0].name), await Officer.new(story.officers[1].name)];
 const [first, second, third] = story.cases.map((id) => `/cases/${id}`);
 
 // Invitation and passkey, each of them by keyboard.
-for (const [officer, { code, name }] of [[mere, story.officers[0]], [tama, story.officers[1]]]) {
+for (const [officer, { code, name }] of [[hana, story.officers[0]], [nikau, story.officers[1]]]) {
   await officer.open(`/register#${code}`);
   assert.equal(await officer.page.evaluate(() => location.hash), "", "the code stays in the address");
-  if (officer === mere) await officer.look("code");
+  if (officer === hana) await officer.look("code");
   await officer.go("main button", "/register");
   await officer.says(`You are invited as ${name}`);
-  if (officer === mere) await officer.look("register");
+  if (officer === hana) await officer.look("register");
   await officer.go("main button", "/register/passkey");
   const change = /changes\/[0-9a-f]{32}/.exec(await officer.page.locator("main").innerText());
   assert.ok(change, "the page names the change");
-  if (officer === mere) {
+  if (officer === hana) {
     await officer.look("registered");
     await officer.open("/sign-in");
     await officer.tabTo("main button");
@@ -214,127 +214,127 @@ for (const [officer, { code, name }] of [[mere, story.officers[0]], [tama, story
 }
 
 // Signing in leads back to the page that was asked for.
-await mere.open("/cases");
-assert.equal(mere.path, "/sign-in");
-await mere.look("sign-in");
-await mere.recognised(false);
-await mere.tabTo("main button");
-await mere.page.keyboard.press("Enter");
-await mere.page.waitForSelector("[data-trouble]:visible");
-await mere.look("sign-in-unrecognised");
-await mere.recognised(true);
-await mere.open("/sign-in?next=/cases");
-await mere.signIn("/cases");
-await mere.look("queue");
-await mere.page.keyboard.press("Tab");
-assert.ok(await mere.page.evaluate(() => document.activeElement.matches(".govuk-skip-link")), "the skip link comes first");
-await mere.open("/");
-await mere.look("start");
-await mere.open("/cases?state=released");
-await mere.says("There are no such cases");
-await mere.look("queue-empty");
-assert.equal((await mere.open("/cases?state=no-such-state")).status(), 400);
-await mere.look("queue-strange");
-assert.equal((await mere.open(`/cases/${"0".repeat(32)}`)).status(), 404);
-await mere.look("missing");
+await hana.open("/cases");
+assert.equal(hana.path, "/sign-in");
+await hana.look("sign-in");
+await hana.recognised(false);
+await hana.tabTo("main button");
+await hana.page.keyboard.press("Enter");
+await hana.page.waitForSelector("[data-trouble]:visible");
+await hana.look("sign-in-unrecognised");
+await hana.recognised(true);
+await hana.open("/sign-in?next=/cases");
+await hana.signIn("/cases");
+await hana.look("queue");
+await hana.page.keyboard.press("Tab");
+assert.ok(await hana.page.evaluate(() => document.activeElement.matches(".govuk-skip-link")), "the skip link comes first");
+await hana.open("/");
+await hana.look("start");
+await hana.open("/cases?state=released");
+await hana.says("There are no such cases");
+await hana.look("queue-empty");
+assert.equal((await hana.open("/cases?state=no-such-state")).status(), 400);
+await hana.look("queue-strange");
+assert.equal((await hana.open(`/cases/${"0".repeat(32)}`)).status(), 404);
+await hana.look("missing");
 
 // One case; a value is shown when somebody asks to see it, and not before.
-await mere.open("/cases");
-await mere.go(`a[href="${first}"]`, first);
-for (const value of story.values) await mere.saysNot(value);
-await mere.look("case");
-await mere.go(`#field-${story.fields[0]} ~ form button`, `${first}/value`);
-await mere.says(story.values[0]);
-await mere.saysNot(story.values[1]);
-await mere.look("case-value");
+await hana.open("/cases");
+await hana.go(`a[href="${first}"]`, first);
+for (const value of story.values) await hana.saysNot(value);
+await hana.look("case");
+await hana.go(`#field-${story.fields[0]} ~ form button`, `${first}/value`);
+await hana.says(story.values[0]);
+await hana.saysNot(story.values[1]);
+await hana.look("case-value");
 
 // What is missing is told, and each message leads to its place.
-await mere.open(first);
-await mere.go(`a[href="${first}/decide"]`, `${first}/decide`);
-await mere.look("decide");
-await mere.tabTo("main form button");
-await mere.page.keyboard.press("Enter");
-await mere.page.waitForSelector(".govuk-error-summary");
-assert.match(await mere.page.title(), /^Error: /);
-await mere.look("decide-errors");
-const links = await mere.page.locator(".govuk-error-summary a").all();
+await hana.open(first);
+await hana.go(`a[href="${first}/decide"]`, `${first}/decide`);
+await hana.look("decide");
+await hana.tabTo("main form button");
+await hana.page.keyboard.press("Enter");
+await hana.page.waitForSelector(".govuk-error-summary");
+assert.match(await hana.page.title(), /^Error: /);
+await hana.look("decide-errors");
+const links = await hana.page.locator(".govuk-error-summary a").all();
 assert.equal(links.length, story.fields.length + 1);
 for (const link of links) {
   const target = await link.getAttribute("href");
   await link.press("Enter");
-  assert.ok(await mere.page.evaluate((id) => document.activeElement === document.querySelector(id), target), `${target} is not reached`);
+  assert.ok(await hana.page.evaluate((id) => document.activeElement === document.querySelector(id), target), `${target} is not reached`);
 }
 
 // A session that ends while somebody types: after signing in again the words are there.
-await mere.open(`${first}/decide`);
-await mere.choose(`#choice-${story.fields[0]}`);
-await mere.choose(`#choice-${story.fields[1]}`);
-await mere.type("#reason", "Māui asked twice; the case is well founded.");
-const session = (await mere.context.cookies()).find(({ name }) => name === "__Host-onebit");
+await hana.open(`${first}/decide`);
+await hana.choose(`#choice-${story.fields[0]}`);
+await hana.choose(`#choice-${story.fields[1]}`);
+await hana.type("#reason", "Māui asked twice; the case is well founded.");
+const session = (await hana.context.cookies()).find(({ name }) => name === "__Host-onebit");
 assert.ok(session.httpOnly && session.secure && session.sameSite === "Strict");
-await mere.context.clearCookies({ name: "__Host-onebit" });
-await mere.go("main form button", "/sign-in");
-await mere.signIn(`${first}/decide`);
-await mere.says("What you typed is here again");
-assert.equal(await mere.page.inputValue("#reason"), "Māui asked twice; the case is well founded.");
-await mere.look("decide-again");
-await mere.go("main form button", `${first}/check`);
-await mere.says("Māui asked twice; the case is well founded.");
-await mere.look("check");
+await hana.context.clearCookies({ name: "__Host-onebit" });
+await hana.go("main form button", "/sign-in");
+await hana.signIn(`${first}/decide`);
+await hana.says("What you typed is here again");
+assert.equal(await hana.page.inputValue("#reason"), "Māui asked twice; the case is well founded.");
+await hana.look("decide-again");
+await hana.go("main form button", `${first}/check`);
+await hana.says("Māui asked twice; the case is well founded.");
+await hana.look("check");
 
 // A passkey that does not recognise its owner signs nothing.
-await mere.recognised(false);
-await mere.tabTo("main form button");
-await mere.page.keyboard.press("Enter");
-await mere.page.waitForSelector("[data-trouble]:visible");
-await mere.look("check-unrecognised");
-await mere.recognised(true);
-await mere.open(`${first}/check`);
-await mere.go("main form button", `${first}/done`);
-await mere.says("Partially approved");
-await mere.look("done");
-await mere.open(`${first}/decide`);
-await mere.says("You have decided this case already");
-await mere.look("case-decided");
+await hana.recognised(false);
+await hana.tabTo("main form button");
+await hana.page.keyboard.press("Enter");
+await hana.page.waitForSelector("[data-trouble]:visible");
+await hana.look("check-unrecognised");
+await hana.recognised(true);
+await hana.open(`${first}/check`);
+await hana.go("main form button", `${first}/done`);
+await hana.says("Partially approved");
+await hana.look("done");
+await hana.open(`${first}/decide`);
+await hana.says("You have decided this case already");
+await hana.look("case-decided");
 
 // The second officer: the release follows.
-await tama.open("/cases");
-await tama.signIn("/cases");
-await tama.go(`a[href="${first}"]`, first);
-await tama.says("Māui asked twice");
-await tama.fillIn(first, [story.fields[0]], "not needed for this", "The family name is enough.");
-await tama.look("check-some");
-await tama.go("main form button", `${first}/done`);
-await tama.says("Released");
-await tama.look("done-released");
+await nikau.open("/cases");
+await nikau.signIn("/cases");
+await nikau.go(`a[href="${first}"]`, first);
+await nikau.says("Māui asked twice");
+await nikau.fillIn(first, [story.fields[0]], "not needed for this", "The family name is enough.");
+await nikau.look("check-some");
+await nikau.go("main form button", `${first}/done`);
+await nikau.says("Released");
+await nikau.look("done-released");
 
 // Two officers at once: one denies what the other is about to sign.
-await mere.fillIn(second, story.fields, "", "Well founded.");
-await tama.fillIn(second, [], "not this person", "The hit is of somebody else.");
-await tama.says("You are denying this request");
-await tama.look("check-denial");
-await tama.go("main form button", `${second}/done`);
-await tama.says("Denied");
-await mere.tabTo("main form button");
-await mere.page.keyboard.press("Enter");
-await mere.page.waitForSelector(".govuk-notification-banner");
-await mere.says("Your decision was not recorded");
-await mere.look("case-changed");
+await hana.fillIn(second, story.fields, "", "Well founded.");
+await nikau.fillIn(second, [], "not this person", "The hit is of somebody else.");
+await nikau.says("You are denying this request");
+await nikau.look("check-denial");
+await nikau.go("main form button", `${second}/done`);
+await nikau.says("Denied");
+await hana.tabTo("main form button");
+await hana.page.keyboard.press("Enter");
+await hana.page.waitForSelector(".govuk-notification-banner");
+await hana.says("Your decision was not recorded");
+await hana.look("case-changed");
 
 // Signed in another place meanwhile: the page says so, and asks again.
-await mere.fillIn(third, story.fields, "", "Well founded.");
-const other = await mere.context.newPage();
+await hana.fillIn(third, story.fields, "", "Well founded.");
+const other = await hana.context.newPage();
 await other.goto(`${story.origin}${third}/check`);
 await other.close();
-await mere.tabTo("main form button");
-await mere.page.keyboard.press("Enter");
-await mere.page.waitForSelector(".govuk-error-summary");
-await mere.look("check-again");
-await mere.go("main form button", `${third}/done`);
+await hana.tabTo("main form button");
+await hana.page.keyboard.press("Enter");
+await hana.page.waitForSelector(".govuk-error-summary");
+await hana.look("check-again");
+await hana.go("main form button", `${third}/done`);
 
 // Out again.
-await mere.go(".console-link-button", "/sign-in");
-assert.ok(!(await mere.context.cookies()).some(({ name }) => name === "__Host-onebit"));
+await hana.go(".console-link-button", "/sign-in");
+assert.ok(!(await hana.context.cookies()).some(({ name }) => name === "__Host-onebit"));
 await browser.close();
 console.log(JSON.stringify({ pages: seen.size }));
 process.exit(0);

@@ -23,7 +23,7 @@ async fn two_officers_release_fields_by_keyboard_and_every_page_holds_at_every_w
         let query = holder.hit(person).await;
         disclosures.push(holder.request(&query, &FIELDS).await);
     }
-    let officers = ["mere", "tama"].map(|name| {
+    let officers = ["hana", "nikau"].map(|name| {
         let (change, code) = invite(&holder, &origin, name, "approving-officer");
         holder.onebit(who::OTHER_ADMIN, &["change", "confirm", &change]).ok();
         json!({ "name": name, "code": code })
