@@ -179,7 +179,7 @@ pub enum DecisionSignature {
     /// By the key of the officer's certificate, over [`Decision::signed_bytes`].
     Certificate(Vec<u8>),
     /// By a passkey of the officer.
-    Passkey(PasskeySignature),
+    Passkey(Box<PasskeySignature>),
 }
 
 /// What a passkey said to the challenge of a decision: SHA-256 of `onebit/passkey-decision/v1`, a zero byte, the decision's
@@ -255,7 +255,9 @@ impl DecisionSignature {
     pub(super) fn read(kind: &[u8], bytes: &[u8]) -> Option<Self> {
         match kind {
             CERTIFICATE => Some(Self::Certificate(bytes.to_vec())),
-            PASSKEY => PasskeySignature::from_bytes(bytes).ok().map(Self::Passkey),
+            PASSKEY => {
+                PasskeySignature::from_bytes(bytes).ok().map(|signature| Self::Passkey(Box::new(signature)))
+            }
             _ => None,
         }
     }
@@ -331,13 +333,13 @@ mod tests {
 
     #[test]
     fn signatures_go_there_and_back_and_are_never_taken_for_another_kind() {
-        let passkey = DecisionSignature::Passkey(PasskeySignature {
+        let passkey = DecisionSignature::Passkey(Box::new(PasskeySignature {
             credential: vec![1; 16],
             nonce: [2; 32],
             client_data: b"{}".to_vec(),
             authenticator_data: vec![3; 37],
             signature: vec![4; 70],
-        });
+        }));
         for signature in [passkey, DecisionSignature::Certificate(vec![5; 70])] {
             let bytes = signature.to_bytes();
             assert!(DecisionSignature::read(signature.kind(), &bytes).unwrap() == signature);

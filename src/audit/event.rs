@@ -337,7 +337,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "979582f1cc1b33db4b9a31305fdcd0b7b6dee9cae3f9e34ca0b924c4f36f2e78";
+    const TABLES_DIGEST: &str = "6327c761564c91688e753787f8f57b3853f846144ae93696fb5d78cef42fee1d";
 
     #[test]
     fn facts_are_rendered_for_people() {

@@ -85,7 +85,7 @@ reasons! {
         "somebody of your role proposed this change; somebody of another role must confirm it",
     /// A disposal without a privacy officer.
     ChangeNeedsPrivacyOfficer = "CHANGE_NEEDS_PRIVACY_OFFICER":
-        "a privacy officer must propose or confirm a disposal; ask one",
+        "a privacy officer must propose or confirm a disposal, and confirm a passkey; ask one",
     /// The collection is not one of the policy folder's.
     CollectionUnknown = "COLLECTION_UNKNOWN":
         "there is no such collection; add it to the policy folder first",

@@ -442,6 +442,27 @@ fn changes_take_two_people_of_two_roles() {
 }
 
 #[test]
+fn two_administrators_invite_and_a_privacy_officer_confirms_the_passkey() {
+    let (administrator, privacy) = (someone(Role::Administrator), someone(Role::PrivacyOfficer));
+    let other: ActorName = name("rawiri-p");
+    let confirm = |kind, proposed_by, proposer_role| {
+        ask(Action::ConfirmChange, About::Change { kind, proposed_by, proposer_role }, NOON)
+    };
+    let invited = confirm("invite-person", &other, Role::Administrator);
+    assert_eq!(reason(&SHIPPED, &administrator, &invited), None);
+    let own = confirm("invite-person", &administrator.name, Role::Administrator);
+    holds_alone("change-two-people", Reason::ChangeIsYourOwn, &administrator, &own);
+    for role in [Role::ApprovingOfficer, Role::PrivacyOfficer] {
+        let passkey = confirm("put-passkey", &other, role);
+        let needs = Reason::ChangeNeedsPrivacyOfficer;
+        holds_alone("passkey-privacy-officer", needs, &administrator, &passkey);
+        assert_eq!(reason(&SHIPPED, &privacy, &passkey), None);
+    }
+    let own = confirm("put-passkey", &privacy.name, Role::PrivacyOfficer);
+    holds_alone("change-two-people", Reason::ChangeIsYourOwn, &privacy, &own);
+}
+
+#[test]
 fn rules_that_cannot_be_evaluated_refuse() {
     let broken = load(changed("rules/everyone.cedar", |text| {
         format!(

@@ -14,7 +14,7 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::material::{TlsFiles, process_environment};
 use crate::config::{Config, RootGuard, SecretSource};
 use crate::console::assets::{NO_STYLE, is_built};
-use crate::door::{SettingsError, TlsSettings, TrustDomain, TrustError};
+use crate::door::{GuestTls, SettingsError, TlsSettings, TrustDomain, TrustError};
 use crate::grpc::AnswerTime;
 use crate::store::sqlite;
 
@@ -134,6 +134,12 @@ impl Findings {
             Ok(files) => files,
             Err(error) => return self.bad("certificate, key and revocation lists", error),
         };
+        if let Some((certificate, key)) = files.console() {
+            match GuestTls::new(certificate, key, std::sync::Arc::clone(clock)) {
+                Ok(_) => self.good.push("console's certificate: it serves, with its key".to_owned()),
+                Err(error) => self.bad("console's certificate", error),
+            }
+        }
         match certificate(&files, clock) {
             Ok(facts) => self.good.push(format!(
                 "certificate: for {}, valid until {}, and the key is its own",

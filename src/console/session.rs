@@ -187,9 +187,7 @@ mod tests {
     #[test]
     fn a_token_is_that_of_its_session_alone() {
         let [one, other] = [1, 2].map(|byte| Token::of(&Secret::take(&mut [byte; 32])));
-        assert!(
-            one.is(one.as_str()) && !one.is(other.as_str()) && !one.is("") && !one.is(&one.as_str()[1..])
-        );
+        assert!(one.is(one.as_str()) && !one.is(other.as_str()) && !one.is("") && !one.is("x"));
     }
 
     #[test]

@@ -93,7 +93,7 @@ async fn signed(
             asked(&console, &next, &sentence(&error.to_string()))
         }
         Err(GateError::NotNow(what)) => asked(&console, &next, &sentence(&what)),
-        Err(GateError::Refused(reason)) => asked(&console, &next, &sentence(&reason.sentence())),
+        Err(GateError::Refused(reason)) => asked(&console, &next, &sentence(reason.sentence())),
         Err(error) => Err(error.into()),
     }
 }

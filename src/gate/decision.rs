@@ -165,12 +165,12 @@ impl Gate {
         let challenge = decision_challenge(&decision.digest(), &proof.nonce);
         proof.assertion.verify(&proof.party, challenge.as_bytes(), &key, passkey.sign_count)?;
         let Assertion { client_data, authenticator_data, signature } = proof.assertion;
-        Ok(DecisionSignature::Passkey(PasskeySignature {
+        Ok(DecisionSignature::Passkey(Box::new(PasskeySignature {
             credential: passkey.credential,
             nonce: proof.nonce,
             client_data,
             authenticator_data,
             signature,
-        }))
+        })))
     }
 }

@@ -110,11 +110,20 @@ impl Gate {
         let key = PublicKey::from_spki_der(&passkey.public_key)
             .map_err(|_| GateError::Internal { doing: "reading a passkey" })?;
         let sign_count = ask.assertion.verify(party, challenge, &key, passkey.sign_count)?;
-        if passkey.state != PasskeyState::Confirmed {
-            return Err(GateError::NotNow(
-                "your passkey waits for a privacy officer to confirm it; tell them that you registered it"
-                    .to_owned(),
-            ));
+        match passkey.state {
+            PasskeyState::Confirmed => {}
+            PasskeyState::Registered => {
+                return Err(GateError::NotNow(
+                    "your passkey waits for a privacy officer to confirm it; tell them that you registered it"
+                        .to_owned(),
+                ));
+            }
+            PasskeyState::Ended => {
+                return Err(GateError::NotNow(
+                    "this passkey ended when you were suspended; ask an administrator for an invitation"
+                        .to_owned(),
+                ));
+            }
         }
         let actor = {
             let live = self.live.load();

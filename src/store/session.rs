@@ -68,6 +68,8 @@ pub enum PasskeyState {
     Registered,
     /// It does.
     Confirmed,
+    /// It did, until its person was suspended. Decisions that it signed are still verified by it.
+    Ended,
 }
 
 impl PasskeyState {
@@ -77,11 +79,12 @@ impl PasskeyState {
         match self {
             Self::Registered => "registered",
             Self::Confirmed => "confirmed",
+            Self::Ended => "ended",
         }
     }
 
     pub(super) fn parse(text: &str) -> Option<Self> {
-        [Self::Registered, Self::Confirmed].into_iter().find(|state| state.as_str() == text)
+        [Self::Registered, Self::Confirmed, Self::Ended].into_iter().find(|state| state.as_str() == text)
     }
 }
 

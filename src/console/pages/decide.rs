@@ -33,7 +33,7 @@ pub(super) async fn decide(
     });
     // From here on the officer has seen what there is.
     draft.decisions_seen = decisions_of(&dossier);
-    Ok(page(&DecidePage::new(&console, &who, &dossier, draft, Vec::new(), notice)))
+    Ok(page(&DecidePage::new(&console, &who, &dossier, &draft, Vec::new(), notice)))
 }
 
 /// Takes the form: keeps what was typed, and leads on when it is whole. Where the session has ended, what was typed waits
@@ -66,7 +66,7 @@ pub(super) async fn decided(
     if errors.is_empty() {
         return Ok(led_to(&format!("{}/check", address(id))));
     }
-    let mut reply = page(&DecidePage::new(&console, &who, &dossier, draft, errors, None));
+    let mut reply = page(&DecidePage::new(&console, &who, &dossier, &draft, errors, None));
     *reply.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
     Ok(reply)
 }
@@ -214,7 +214,7 @@ impl DecidePage {
         console: &Console,
         who: &SignedIn,
         dossier: &Dossier,
-        draft: Draft,
+        draft: &Draft,
         errors: Vec<FormError>,
         notice: Option<String>,
     ) -> Self {

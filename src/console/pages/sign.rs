@@ -47,7 +47,9 @@ pub(super) async fn signed(
             check_shown(&console, who, id, Some(words.to_owned())).await
         }
         Err(Fault::Gate(GateError::NotNow(words))) => {
-            let words = format!("Your decision was not recorded, because the case has changed: {words}.");
+            // What stands behind the semicolon is advice for whoever asks.
+            let what = words.split(';').next().unwrap_or(&words);
+            let words = format!("Your decision was not recorded, because the case has changed: {what}.");
             Ok(changed(&console, who, id, words).await)
         }
         Err(Fault::Gate(error @ (GateError::Passkey(_) | GateError::ClockSkew { .. }))) => {

@@ -298,6 +298,7 @@ pub(super) fn person_suspend(
 ) -> Result<Found, StoreError> {
     let changed = standing_set(tx.sql, "people", person.as_str(), Standing::Suspended)?;
     session::end_all_of(tx, person)?;
+    passkey::end_all_of(tx, person)?;
     let event =
         tx.event(Kind::PersonSuspended, permit).text(Fact::Person, person.as_str()).text(Fact::Reason, why);
     suspended(tx, changed, &event)

@@ -45,6 +45,8 @@ pub(super) fn invite(tx: &Tx<'_>, invitation: &Invitation) -> Result<usize, Stor
             database("adding a person", added)?;
         }
     }
+    let over = tx.sql.execute("DELETE FROM invitations WHERE ends_ms <= ?1", params![tx.now.as_millis()]);
+    database("ending invitations", over)?;
     let kept = tx.sql.execute(
         "INSERT INTO invitations (secret, person, ends_ms) VALUES (?1, ?2, ?3) ON CONFLICT (secret) DO NOTHING",
         params![invitation.secret.as_bytes(), who, invitation.ends.as_millis()],
@@ -122,6 +124,18 @@ pub(super) fn confirm(tx: &Tx<'_>, person: &ActorName, credential: &[u8]) -> Res
         params![credential, person.as_str()],
     );
     database("confirming a passkey", confirmed)
+}
+
+/// Ends every passkey of a person: a suspension may be for one that was lost. Those that nobody confirmed go.
+pub(super) fn end_all_of(tx: &Tx<'_>, person: &ActorName) -> Result<(), StoreError> {
+    let who = params![person.as_str()];
+    let ended =
+        tx.sql.execute("UPDATE passkeys SET state = 'ended' WHERE person = ?1 AND state = 'confirmed'", who);
+    database("ending passkeys", ended)?;
+    let gone = tx.sql.execute("DELETE FROM passkeys WHERE person = ?1 AND state = 'registered'", who);
+    database("forgetting passkeys", gone)?;
+    let over = tx.sql.execute("DELETE FROM invitations WHERE person = ?1", who);
+    database("ending invitations", over).map(count)
 }
 
 /// Forgets a passkey that nobody confirmed.

@@ -18,6 +18,8 @@ pub(super) struct History {
     pub(super) invited: BTreeMap<String, Added>,
     /// By name, each passkey that was confirmed.
     pub(super) passkeys: BTreeMap<String, Vec<Added>>,
+    /// Passkeys that stand at last: name and SHA-256 of the key.
+    pub(super) passkeys_standing: BTreeSet<(String, Vec<u8>)>,
     /// By name, the newest time that the partner was added or changed.
     pub(super) partners: BTreeMap<String, Added>,
     /// By name, whether the person was suspended at last.
@@ -97,7 +99,7 @@ impl History {
                 }
                 self.change(FaultPlace::Entry { journal: tree.to_owned(), index }, event);
             }
-            Kind::PasskeyRegistered => {
+            Kind::PasskeyRegistered if event.fact(Fact::Change).is_some() => {
                 self.change(FaultPlace::Entry { journal: tree.to_owned(), index }, event);
             }
             Kind::PersonAdded
@@ -112,7 +114,9 @@ impl History {
             | Kind::LogKeyChanged
             | Kind::PersonRestored => self.held = Some((confirmed, index, event.clone())),
             Kind::PersonSuspended if event.text_of(Fact::Detail).is_none() => {
-                self.people_suspended.extend(text(event, Fact::Person).map(|name| (name, true)));
+                let name = text(event, Fact::Person).unwrap_or_default();
+                self.passkeys_standing.retain(|(person, _)| *person != name);
+                self.people_suspended.insert(name, true);
             }
             Kind::PartnerSuspended if event.text_of(Fact::Detail).is_none() => {
                 self.partners_suspended.extend(text(event, Fact::Partner).map(|name| (name, true)));
@@ -203,7 +207,9 @@ impl History {
             }
             Kind::PasskeyConfirmed => {
                 let name = text(event, Fact::Person).unwrap_or_default();
-                self.passkeys.entry(name).or_default().push(added(Fact::PublicKey));
+                let confirmed = added(Fact::PublicKey);
+                self.passkeys_standing.insert((name.clone(), confirmed.key.clone()));
+                self.passkeys.entry(name).or_default().push(confirmed);
             }
             Kind::PartnerAdded => {
                 let name = text(event, Fact::Partner).unwrap_or_default();

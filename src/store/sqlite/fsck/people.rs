@@ -51,7 +51,7 @@ impl PeopleKeys {
             let (name, key) = database("reading people", read)?;
             add(&mut keys.of_certificates, &name, &key);
         }
-        let read = "SELECT person, public_key FROM passkeys WHERE state = 'confirmed'";
+        let read = "SELECT person, public_key FROM passkeys WHERE state != 'registered'";
         let mut statement = database("reading passkeys", view.sql.prepare(read))?;
         let mut rows = database("reading passkeys", statement.query([]))?;
         while let Some(row) = database("reading passkeys", rows.next())? {
@@ -167,6 +167,7 @@ pub(super) fn compare(
     partners(view, history, changes, report)?;
     policies(view, history, report)?;
     challenges(view, history, report)?;
+    passkeys(view, history, report)?;
     holder(view, history, report)
 }
 
@@ -360,6 +361,34 @@ fn challenges(view: &View, history: &History, report: &mut FsckReport) -> Result
         if !history.offers.contains(&offer) && !history.forgotten {
             let place = FaultPlace::Row { table: "release_key_challenges", row: offer.0 };
             report.fault(place, "no entry says that this key was offered");
+        }
+    }
+    Ok(())
+}
+
+fn passkeys(view: &View, history: &History, report: &mut FsckReport) -> Result<(), StoreError> {
+    let read =
+        "SELECT person, public_key, state FROM passkeys WHERE state != 'registered' ORDER BY credential";
+    let mut statement = database("reading passkeys", view.sql.prepare(read))?;
+    let mut rows = database("reading passkeys", statement.query([]))?;
+    let mut kept = BTreeSet::new();
+    while let Some(row) = database("reading passkeys", rows.next())? {
+        let read = || Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, String>(2)?));
+        let (person, key, state) = database("reading passkeys", read())?;
+        let passkey = (person, Digest::sha256(&key).as_bytes().to_vec());
+        let had =
+            history.passkeys.get(&passkey.0).is_some_and(|had| had.iter().any(|had| had.key == passkey.1));
+        let stands = history.passkeys_standing.contains(&passkey);
+        if (!had || stands != (state == "confirmed")) && !history.forgotten {
+            let place = FaultPlace::Row { table: "passkeys", row: passkey.0.clone() };
+            report.fault(place, "it does not stand for this person as the log says");
+        }
+        kept.insert(passkey);
+    }
+    for (person, had) in &history.passkeys {
+        for added in had.iter().filter(|added| !kept.contains(&(person.clone(), added.key.clone()))) {
+            let place = FaultPlace::Entry { journal: "holder".to_owned(), index: added.entry };
+            report.fault(place, "the passkey that was confirmed is not kept");
         }
     }
     Ok(())

@@ -22,7 +22,9 @@ pub(super) fn of_event(key: &TagKey, event: &Event) -> Option<Vec<Tag>> {
             vec![fact(Domain::Subject, Fact::Subject).filter(|_| somebody)]
         }
         Kind::ChangeProposed if event.text_of(Fact::Detail).is_some() => Vec::new(),
+        Kind::PasskeyRegistered if event.text_of(Fact::Detail).is_some() => Vec::new(),
         Kind::ChangeProposed
+        | Kind::PasskeyRegistered
         | Kind::ChangeConfirmed
         | Kind::ChangeRejected
         | Kind::ReleaseKeyProven

@@ -138,13 +138,13 @@ CREATE TABLE invitations (
     ends_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Passkeys of people. A confirmed one is kept as long as decisions are that it signed.
+-- Passkeys of people. One that stood for its person is kept: decisions that it signed are verified by it.
 CREATE TABLE passkeys (
     credential BLOB    PRIMARY KEY CHECK (length(credential) BETWEEN 16 AND 1023),
     person     TEXT    NOT NULL REFERENCES people (name),
     public_key BLOB    NOT NULL UNIQUE,
     sign_count INTEGER NOT NULL,
-    state      TEXT    NOT NULL CHECK (state IN ('registered', 'confirmed'))
+    state      TEXT    NOT NULL CHECK (state IN ('registered', 'confirmed', 'ended'))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX passkeys_by_person ON passkeys (person);
 
