@@ -28,7 +28,7 @@ TORTURE ?=
 BENCH ?=
 DEMO ?=
 
-.PHONY: help setup build verifier test torture demo bench bench-engine bench-gallery bench-query lint ci fmt clean-demo
+.PHONY: help setup assets build verifier test torture demo bench bench-engine bench-gallery bench-query lint ci fmt clean-demo
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,7 +36,10 @@ help: ## Say what can be made
 setup: ## Install what is missing (Debian packages, a Python environment)
 	@.ci/setup
 
-build: setup ## Build the service and the offline verifier
+assets: ## Compile the console's style (Node), to be built into the service
+	@.ci/setup assets
+
+build: setup assets ## Build the service and the offline verifier
 	@$(CCACHE) cargo build --release --locked --bins $(if $(FEATURES),--features $(FEATURES))
 
 verifier: setup ## Build the offline verifier alone, from the few crates that it needs

@@ -7,7 +7,26 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=build.rs");
     #[cfg(feature = "service")]
-    schemas::compile()?;
+    {
+        schemas::compile()?;
+        style()?;
+    }
+    Ok(())
+}
+
+/// Writes `style.rs`: the console's style where `make assets` has compiled it, and none otherwise, so that the service
+/// builds without Node.
+#[cfg(feature = "service")]
+fn style() -> Result<(), Box<dyn std::error::Error>> {
+    // The folder and not the file: a path that is missing would count as changed at every build.
+    println!("cargo:rerun-if-changed=web");
+    let style = std::path::Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("web/dist/console.css");
+    let value = if style.is_file() {
+        format!("Some(include_bytes!({:?}))", style.display().to_string())
+    } else {
+        "None".to_owned()
+    };
+    std::fs::write(std::path::Path::new(&std::env::var("OUT_DIR")?).join("style.rs"), value)?;
     Ok(())
 }
 

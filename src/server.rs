@@ -24,6 +24,7 @@ use tonic::transport::Server;
 use crate::clock::SystemClock;
 use crate::config::material::{MaterialError, process_environment};
 use crate::config::{Config, ConfigError, LimitsConfig};
+use crate::console::assets::{NO_STYLE, is_built};
 use crate::console::{Console, ConsoleSettings};
 use crate::door::{Door, GuestDoor, RpcSlots, SettingsError, Speaks, TlsHandle};
 use crate::gate::{Gate, GateError, GateParts, OpenError, WitnessRefusal};
@@ -82,6 +83,9 @@ pub enum ServerError {
         "the console can't be opened with its certificate and key; see the section `[console]` of the configuration"
     )]
     ConsoleTls(#[source] SettingsError),
+    /// A console without its style.
+    #[error("{NO_STYLE}")]
+    ConsoleStyle,
     /// The address.
     #[error("`{address}` can't be listened at; check that it is this machine's and free")]
     Listen {
@@ -171,6 +175,9 @@ impl Opened {
         }
         let mut console = None;
         if let Some(of_console) = &config.console {
+            if !is_built() {
+                return Err(ServerError::ConsoleStyle);
+            }
             let (listener, at) = listen(of_console.listen).await?;
             (console, listening.console) = (Some((listener, of_console.settings.clone())), Some(at));
         }

@@ -13,6 +13,7 @@ use super::print;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::material::{TlsFiles, process_environment};
 use crate::config::{Config, RootGuard, SecretSource};
+use crate::console::assets::{NO_STYLE, is_built};
 use crate::door::{GuestTls, SettingsError, TlsSettings, TrustDomain, TrustError};
 use crate::grpc::AnswerTime;
 use crate::store::sqlite;
@@ -190,10 +191,13 @@ impl Findings {
             Some(listen) => format!("log over HTTPS: at https://{listen}"),
             None => "log over HTTPS: not served".to_owned(),
         });
-        self.good.push(match &config.console {
-            Some(console) => format!("console: {} at {}", console.settings.origin, console.listen),
-            None => "console: none".to_owned(),
-        });
+        match &config.console {
+            Some(_) if !is_built() => self.bad.push(format!("console: {NO_STYLE}")),
+            Some(console) => {
+                self.good.push(format!("console: {} at {}", console.settings.origin, console.listen));
+            }
+            None => self.good.push("console: none".to_owned()),
+        }
         self.good.push(match config.metrics_listen {
             Some(listen) => format!("metrics: at http://{listen}/metrics"),
             None => "metrics: not served".to_owned(),

@@ -6,16 +6,17 @@
 //! session ([`session`]), and, where it changes something, the session's token ([`form`]). Every reply, refusals too,
 //! gets the same headers ([`headers`]).
 
+pub mod assets;
 mod decision;
 mod form;
 mod guard;
 mod headers;
 mod origin;
 mod page;
+mod pages;
 mod passkey;
 mod pending;
 mod register;
-mod script;
 mod serving;
 mod session;
 mod sign_in;
@@ -62,6 +63,7 @@ struct Parts {
     serving: watch::Receiver<bool>,
     room: Arc<Semaphore>,
     pending: Pending,
+    kept: pages::Kept,
 }
 
 impl Console {
@@ -69,7 +71,14 @@ impl Console {
     #[must_use]
     pub fn new(gate: Arc<Gate>, settings: ConsoleSettings, serving: watch::Receiver<bool>) -> Self {
         let room = Arc::new(Semaphore::new(REQUESTS));
-        Self(Arc::new(Parts { gate, settings, serving, room, pending: Pending::default() }))
+        Self(Arc::new(Parts {
+            gate,
+            settings,
+            serving,
+            room,
+            pending: Pending::default(),
+            kept: pages::Kept::default(),
+        }))
     }
 
     /// The gate that everything goes through.
@@ -89,12 +98,18 @@ impl Console {
         &self.0.pending
     }
 
+    /// What is kept between pages.
+    fn kept(&self) -> &pages::Kept {
+        &self.0.kept
+    }
+
     /// Every page, with all that stands before it.
     fn router(&self) -> Router {
         Router::new()
+            .merge(assets::routes())
+            .merge(pages::routes())
             .merge(sign_in::routes())
             .merge(register::routes())
-            .route("/passkey.js", get(script::script))
             .route("/", get(sign_in::home))
             .route("/health", get(health))
             .fallback(missing)

@@ -5,6 +5,7 @@ use axum::http::header::{ALLOW, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 
+use super::pages::frame::Frame;
 use crate::gate::GateError;
 use crate::telemetry;
 
@@ -87,7 +88,11 @@ impl IntoResponse for Fault {
         if let (Self::Gate(error), true) = (&self, status.is_server_error()) {
             tracing::error!(error = %telemetry::chain(error), "a page could not be answered");
         }
-        let mut reply = page(&FaultPage { status: status.as_u16(), words: self.to_string() });
+        let mut reply = page(&FaultPage {
+            frame: Frame::guest("Something is not right"),
+            status: status.as_u16(),
+            words: self.to_string(),
+        });
         *reply.status_mut() = status;
         match self {
             Self::Method => {
@@ -105,6 +110,7 @@ impl IntoResponse for Fault {
 #[derive(Template)]
 #[template(path = "console/fault.html")]
 struct FaultPage {
+    frame: Frame,
     status: u16,
     words: String,
 }

@@ -9,6 +9,7 @@ use axum::routing::{get, post};
 use data_encoding::BASE64URL_NOPAD;
 
 use super::form::fields;
+use super::pages::frame::Frame;
 use super::passkey::{self, PasskeyData};
 use super::pending::{Asked, challenge};
 use super::session::{VISIT_COOKIE, cookie_end, cookie_set};
@@ -29,7 +30,11 @@ async fn register() -> Result<Response, Fault> {
 
 fn code_asked(trouble: &str) -> Result<Response, Fault> {
     let (visit, token) = visit()?;
-    let mut reply = page(&CodePage { trouble: trouble.to_owned(), token: token.as_str().to_owned() });
+    let mut reply = page(&CodePage {
+        frame: Frame::guest("Register a passkey"),
+        trouble: trouble.to_owned(),
+        token: token.as_str().to_owned(),
+    });
     cookie_set(&mut reply, VISIT_COOKIE, &visit);
     reply.extensions_mut().insert(PasskeyPage);
     Ok(reply)
@@ -55,6 +60,7 @@ async fn invited(
     let challenge = challenge(&SystemEntropy::new()).map_err(GateError::from)?;
     console.pending().keep(&token, Asked::Register { invitation, challenge });
     let mut reply = page(&RegisterPage {
+        frame: Frame::guest("Register a passkey"),
         name: invited.person.as_str().to_owned(),
         role: invited.role.as_str(),
         user: BASE64URL_NOPAD.encode(invited.user.as_bytes()),
@@ -83,7 +89,10 @@ async fn registered(
     let party = passkey::party(&console);
     match console.gate().passkey_register(&invitation, (&party, &challenge), &registration).await {
         Ok(change) => {
-            let mut reply = page(&RegisteredPage { change: change.resource() });
+            let mut reply = page(&RegisteredPage {
+                frame: Frame::guest("Passkey registered"),
+                change: change.resource(),
+            });
             cookie_end(&mut reply, VISIT_COOKIE);
             Ok(reply)
         }
@@ -99,6 +108,7 @@ const OVER: &str =
 #[derive(Template)]
 #[template(path = "console/code.html")]
 struct CodePage {
+    frame: Frame,
     trouble: String,
     token: String,
 }
@@ -106,6 +116,7 @@ struct CodePage {
 #[derive(Template)]
 #[template(path = "console/register.html")]
 struct RegisterPage {
+    frame: Frame,
     name: String,
     role: &'static str,
     user: String,
@@ -116,5 +127,6 @@ struct RegisterPage {
 #[derive(Template)]
 #[template(path = "console/registered.html")]
 struct RegisteredPage {
+    frame: Frame,
     change: String,
 }

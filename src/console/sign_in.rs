@@ -9,6 +9,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 
 use super::form::{SignedForm, TOKEN_FIELD, fields};
+use super::pages::frame::Frame;
 use super::passkey::{self, PasskeyData};
 use super::pending::{Asked, challenge};
 use super::session::{
@@ -31,7 +32,7 @@ pub(super) async fn home(who: SignedIn) -> Response {
     page(&HomePage {
         name: actor.name.as_str().to_owned(),
         role: actor.role.as_str(),
-        token: who.token().as_str().to_owned(),
+        frame: Frame::of(&who, "Start"),
     })
 }
 
@@ -46,6 +47,7 @@ fn asked(console: &Console, next: &str, trouble: &str) -> Result<Response, Fault
     let challenge = challenge(&SystemEntropy::new()).map_err(GateError::from)?;
     console.pending().keep(&token, Asked::SignIn(challenge));
     let mut reply = page(&SignInPage {
+        frame: Frame::guest("Sign in"),
         next: next.to_owned(),
         trouble: trouble.to_owned(),
         token: token.as_str().to_owned(),
@@ -143,14 +145,15 @@ const fn word(error: WebAuthnError) -> &'static str {
 #[derive(Template)]
 #[template(path = "console/home.html")]
 struct HomePage {
+    frame: Frame,
     name: String,
     role: &'static str,
-    token: String,
 }
 
 #[derive(Template)]
 #[template(path = "console/sign_in.html")]
 struct SignInPage {
+    frame: Frame,
     next: String,
     trouble: String,
     token: String,

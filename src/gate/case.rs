@@ -6,7 +6,7 @@ use crate::approval::{
 };
 use crate::authz::{About, Action, Agreement, Force, Standing};
 use crate::clock::Timestamp;
-use crate::ids::{ActorName, Digest, DisclosureId, FieldName};
+use crate::ids::{ActorName, Digest, DisclosureId, FieldName, PartnerName};
 use crate::keys::webauthn::WebAuthnError;
 use crate::store::disclosure::{CaseOrder, Decided, FieldValue, ReleaseTerms, Stepped};
 use crate::store::{Case, CaseFilter, FieldFacts, Registry, Released};
@@ -20,6 +20,8 @@ use super::{Caller, Gate, GateError};
 pub struct CaseAsk {
     /// Only in this state; otherwise those that can be decided.
     pub state: Option<State>,
+    /// Only of this partner.
+    pub partner: Option<PartnerName>,
     /// The last case of the page before.
     pub after: Option<DisclosureId>,
     /// How many at most.
@@ -65,6 +67,7 @@ impl Gate {
         let states =
             ask.state.map_or_else(|| vec![State::Pending, State::PartiallyApproved], |state| vec![state]);
         let filter = CaseFilter {
+            partner: ask.partner,
             states,
             order: CaseOrder::EndsSoonest,
             after: ask.after,

@@ -34,6 +34,7 @@ impl CaseService for Cases {
             let ask = CaseAsk {
                 // Here the unspecified state has a meaning: those that can be decided.
                 state: parse::choice("state", sent.state, |state| Some(state_asked(state)))?,
+                partner: None,
                 after: page::last_id(&sent.page_token)?.map(DisclosureId::from_bytes),
                 limit: page::with_one_to_spare(size),
             };

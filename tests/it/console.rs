@@ -351,7 +351,7 @@ fn caller(gate: &Gate, holder: &Holder, who: Who) -> Caller {
 }
 
 /// Proposes an invitation; gives the change and the code in the link.
-fn invite(holder: &Holder, origin: &str, name: &str, role: &str) -> (String, String) {
+pub(crate) fn invite(holder: &Holder, origin: &str, name: &str, role: &str) -> (String, String) {
     let args = ["change", "propose", "invite", "--name", name, "--role", role, "--console", origin];
     let args = [&args[..], &["--reason", "for a test", "--output", "json"]].concat();
     let output = holder.command(who::ADMIN).args(args).output().unwrap();
@@ -509,7 +509,7 @@ impl Visitor {
 }
 
 impl Shown {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 

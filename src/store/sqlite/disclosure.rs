@@ -500,44 +500,63 @@ pub(super) fn list(
     sql: &Connection,
     filter: &CaseFilter,
 ) -> Result<Vec<Case>, StoreError> {
-    let states = filter.states.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(",");
-    let order = match filter.order {
-        CaseOrder::Newest => {
-            "(?4 IS NULL OR sequence < (SELECT sequence FROM disclosures WHERE id = ?4))
-             ORDER BY sequence DESC"
-        }
-        CaseOrder::EndsSoonest => {
-            "(?4 IS NULL OR (ends_ms, sequence) > (SELECT ends_ms, sequence FROM disclosures WHERE id = ?4))
-             ORDER BY ends_ms, sequence"
+    // State by state: each is a walk along an index, however many cases there are, until there are enough.
+    let mut found = Vec::new();
+    if filter.states.is_empty() {
+        found = listed(sql, filter, None)?;
+    }
+    for state in &filter.states {
+        found.extend(listed(sql, filter, Some(*state))?);
+    }
+    found.sort_unstable();
+    found.truncate(usize::try_from(filter.limit).unwrap_or(usize::MAX));
+    let ids = found.into_iter().map(|Listed { id, .. }| DisclosureId::from_bytes(id));
+    ids.filter_map(|id| get(context, sql, id).transpose()).map(|row| row.map(|row| row.case)).collect()
+}
+
+/// A case in its place of the order.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Listed {
+    place: (i64, i64),
+    id: [u8; 16],
+}
+
+/// The first cases of one state, or of any.
+fn listed(sql: &Connection, filter: &CaseFilter, state: Option<State>) -> Result<Vec<Listed>, StoreError> {
+    let of_state = if state.is_some() { "state = ?2" } else { "?2 IS NULL" };
+    let behind = match (filter.order, filter.after) {
+        (_, None) => "?4 IS NULL",
+        (CaseOrder::Newest, Some(_)) => "sequence < (SELECT sequence FROM disclosures WHERE id = ?4)",
+        (CaseOrder::EndsSoonest, Some(_)) => {
+            "(ends_ms, sequence) > (SELECT ends_ms, sequence FROM disclosures WHERE id = ?4)"
         }
     };
+    let (place, order) = match filter.order {
+        CaseOrder::Newest => ("-sequence, 0", "sequence DESC"),
+        CaseOrder::EndsSoonest => ("ends_ms, sequence", "ends_ms, sequence"),
+    };
     let statement = format!(
-        "SELECT id FROM disclosures
-         WHERE (?1 IS NULL OR partner = ?1)
-           AND (?2 = '' OR instr(',' || ?2 || ',', ',' || state || ',') > 0)
+        "SELECT id, {place} FROM disclosures
+         WHERE {of_state} AND {behind}
+           AND (?1 IS NULL OR partner = ?1)
            AND (?3 IS NULL OR ends_ms <= ?3)
            AND substr(body, 1, 8) >= ?6
-           AND {order} LIMIT ?5"
+         ORDER BY {order} LIMIT ?5"
     );
     let kept = mark(disposed_before(sql, PayloadClass::Disclosure.number())?);
     let rows = sql.prepare_cached(&statement).and_then(|mut statement| {
-        let after = filter.after.map(|id| *id.as_bytes());
-        statement
-            .query_map(
-                params![
-                    filter.partner.as_ref().map(PartnerName::as_str),
-                    states,
-                    filter.ended_before.map(Timestamp::as_millis),
-                    after,
-                    filter.limit,
-                    kept
-                ],
-                |row| row.get::<_, [u8; 16]>(0),
-            )?
-            .collect::<Result<Vec<_>, _>>()
+        let parameters = params![
+            filter.partner.as_ref().map(PartnerName::as_str),
+            state.map(State::as_str),
+            filter.ended_before.map(Timestamp::as_millis),
+            filter.after.map(|id| *id.as_bytes()),
+            filter.limit,
+            kept
+        ];
+        let row = |row: &rusqlite::Row<'_>| Ok(Listed { id: row.get(0)?, place: (row.get(1)?, row.get(2)?) });
+        statement.query_map(parameters, row)?.collect::<Result<Vec<_>, _>>()
     });
-    let ids = database("listing disclosures", rows)?.into_iter().map(DisclosureId::from_bytes);
-    ids.filter_map(|id| get(context, sql, id).transpose()).map(|row| row.map(|row| row.case)).collect()
+    database("listing disclosures", rows)
 }
 
 pub(super) fn tags(context: &Context, disclosure: &Disclosure, subject: Option<SubjectId>) -> Vec<Tag> {

@@ -298,7 +298,7 @@ CREATE TABLE disclosures (
     idx             INTEGER NOT NULL,
     UNIQUE (partner, request_tag)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX disclosures_by_state ON disclosures (state, ends_ms);
+CREATE INDEX disclosures_by_state ON disclosures (state, ends_ms, sequence);
 
 -- What happened to a disclosure, step by step: its state can be rebuilt from these.
 CREATE TABLE disclosure_steps (

@@ -1,0 +1,33 @@
+//! The officers' pages: the queue, one case, its decision. What they show and do goes through the gate; nothing is
+//! decided here.
+//!
+//! Every form works without a script, but for the last one, whose passkey only a script can ask for.
+
+mod case;
+mod decide;
+pub(super) mod frame;
+mod kept;
+mod queue;
+mod sign;
+mod words;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use super::Console;
+
+pub(super) use kept::Kept;
+
+/// The pages of this room.
+pub(super) fn routes() -> Router<Console> {
+    Router::new()
+        .route("/cases", get(queue::queue))
+        .route("/cases/{case}", get(case::case))
+        .route("/cases/{case}/value", post(case::value))
+        .route("/cases/{case}/decide", get(decide::decide).post(decide::decided))
+        .route("/cases/{case}/check", get(sign::check).post(sign::signed))
+        .route("/cases/{case}/done", get(sign::done))
+}
+
+/// Where officers begin.
+pub(super) const QUEUE: &str = "/cases";

@@ -1,0 +1,340 @@
+// Two officers at a real browser: from an invitation to a release, by keyboard alone; every page at three widths, light
+// and dark, judged by axe; and what goes wrong on purpose. Started by `tests/it/browser.rs`, with the story as its
+// argument; it prints a line of JSON where somebody else has to act, and goes on when a line comes back.
+
+import assert from "node:assert/strict";
+import { X509Certificate, createHash } from "node:crypto";
+import { mkdirSync, readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { AxeBuilder } from "@axe-core/playwright";
+import { chromium } from "playwright-core";
+
+const story = JSON.parse(process.argv[2]);
+const WIDTHS = [320, 768, 1280];
+const COLOURS = ["light", "dark"];
+/** More than any page has places to stop at. */
+const TABS_MAX = 80;
+
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+
+/** Says what somebody else has to do, and waits until it is done. */
+async function ask(what) {
+  console.log(JSON.stringify(what));
+  const { value } = await lines.next();
+  assert.equal(value, "done");
+}
+
+/** The server's own key is trusted, and no other: passkeys refuse pages whose certificate is not. */
+function trusted() {
+  const certificate = new X509Certificate(readFileSync(story.certificate));
+  const key = certificate.publicKey.export({ type: "spki", format: "der" });
+  return createHash("sha256").update(key).digest("base64");
+}
+
+const browser = await chromium.launch({
+  executablePath: story.chromium,
+  args: ["--no-sandbox", "--disable-dev-shm-usage", `--ignore-certificate-errors-spki-list=${trusted()}`],
+});
+mkdirSync(story.pictures, { recursive: true });
+const seen = new Set();
+
+/** Somebody with a browser and a passkey in it. */
+class Officer {
+  static async new(name) {
+    const officer = new Officer();
+    officer.name = name;
+    officer.context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+    officer.page = await officer.context.newPage();
+    officer.complaints = [];
+    officer.page.on("console", (line) => {
+      // A refusal is a page of its own; that the browser notes its status is no fault of the page.
+      const isStatus = line.text().startsWith("Failed to load resource: the server responded with a status of");
+      if (line.type() === "error" && !isStatus) officer.complaints.push(line.text());
+    });
+    officer.page.on("pageerror", (error) => officer.complaints.push(String(error)));
+    officer.devtools = await officer.context.newCDPSession(officer.page);
+    await officer.devtools.send("WebAuthn.enable");
+    const { authenticatorId } = await officer.devtools.send("WebAuthn.addVirtualAuthenticator", {
+      options: {
+        protocol: "ctap2",
+        transport: "internal",
+        hasResidentKey: true,
+        hasUserVerification: true,
+        isUserVerified: true,
+        automaticPresenceSimulation: true,
+      },
+    });
+    officer.authenticatorId = authenticatorId;
+    return officer;
+  }
+
+  /** Whether the passkey recognises its owner. */
+  async recognised(isUserVerified) {
+    const { authenticatorId } = this;
+    await this.devtools.send("WebAuthn.setUserVerified", { authenticatorId, isUserVerified });
+  }
+
+  async open(path) {
+    return this.page.goto(`${story.origin}${path}`);
+  }
+
+  get path() {
+    return new URL(this.page.url()).pathname;
+  }
+
+  /** Moves with the Tab key until this is focused. */
+  async tabTo(selector) {
+    for (let tabs = 0; tabs < TABS_MAX; tabs += 1) {
+      await this.page.keyboard.press("Tab");
+      if (await this.page.evaluate((wanted) => document.activeElement?.matches(wanted) ?? false, selector)) return;
+    }
+    assert.fail(`\`${selector}\` can't be reached by the Tab key on ${this.path}`);
+  }
+
+  /** Reaches this with the Tab key, presses Enter, and waits for the page behind it. */
+  async go(selector, path) {
+    await this.tabTo(selector);
+    await this.visible(selector);
+    const arrived = this.page.waitForNavigation({ url: (url) => url.pathname === path });
+    await this.page.keyboard.press("Enter");
+    await arrived;
+  }
+
+  /** Whoever moves by keyboard sees where they are. */
+  async visible(selector) {
+    const outlined = await this.page.evaluate(() => {
+      const style = getComputedStyle(document.activeElement);
+      return style.outlineStyle !== "none" || style.boxShadow !== "none";
+    });
+    assert.ok(outlined, `the focus can't be seen on \`${selector}\``);
+  }
+
+  async type(selector, words) {
+    await this.tabTo(selector);
+    await this.page.keyboard.type(words);
+  }
+
+  async choose(selector) {
+    await this.tabTo(selector);
+    await this.page.keyboard.press("Space");
+  }
+
+  /** Looks at the page at every width, light and dark. */
+  async look(name) {
+    const { page } = this;
+    assert.ok(!seen.has(name), `there are two pages named \`${name}\``);
+    seen.add(name);
+    for (const colorScheme of COLOURS) {
+      await page.emulateMedia({ colorScheme, media: "screen" });
+      for (const width of WIDTHS) {
+        await page.setViewportSize({ width, height: 900 });
+        const where = `${name} at ${width} px, ${colorScheme}`;
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+        assert.ok(wide <= width, `${where}: the page is ${wide} px wide and moves sideways`);
+        await page.screenshot({ path: `${story.pictures}/${name}-${width}-${colorScheme}.png`, fullPage: true, caret: "initial" });
+        const { violations } = await new AxeBuilder({ page }).setLegacyMode(true).analyze();
+        const told = violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.html).join(" | ")}`);
+        assert.deepEqual(told, [], where);
+      }
+    }
+    // 400 % of 1280 px, as browsers zoom: 320 px of layout, four device pixels each.
+    await this.devtools.send("Emulation.setDeviceMetricsOverride", { width: 320, height: 225, deviceScaleFactor: 4, mobile: false });
+    const zoomed = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(zoomed <= 320, `${name} at 400 %: ${zoomed} px wide`);
+    await this.devtools.send("Emulation.clearDeviceMetricsOverride");
+    await page.emulateMedia({ media: "print", colorScheme: "light" });
+    await page.setViewportSize({ width: 794, height: 1123 });
+    for (const hidden of [".console-navigation", ".govuk-button", ".govuk-skip-link"]) {
+      for (const element of await page.locator(hidden).all()) assert.ok(!(await element.isVisible()), `${hidden} is printed`);
+    }
+    await page.screenshot({ path: `${story.pictures}/${name}-print.png`, fullPage: true, caret: "initial" });
+    await page.emulateMedia({ media: "screen", colorScheme: "light" });
+    await page.setViewportSize({ width: 1280, height: 900 });
+    for (const trouble of await page.locator("[data-trouble]").all()) {
+      assert.equal(await trouble.isVisible(), name.endsWith("unrecognised"), `${name}: the trouble with the passkey`);
+    }
+    assert.deepEqual(this.complaints, [], `${name}: the browser complains`);
+  }
+
+  async says(words) {
+    const text = await this.page.locator("main").innerText();
+    assert.ok(text.includes(words), `\`${words}\` should be on ${this.path}:\n${text}`);
+  }
+
+  async saysNot(words) {
+    const text = await this.page.content();
+    assert.ok(!text.includes(words), `\`${words}\` should not be on ${this.path}`);
+  }
+
+  async signIn(path) {
+    await this.go("main button", path);
+  }
+
+  /** From the form to the page that is signed: these fields are released, the others withheld. */
+  async fillIn(address, released, withheld, reason) {
+    await this.open(`${address}/decide`);
+    for (const field of story.fields) {
+      if (released.includes(field)) {
+        await this.choose(`#choice-${field}`);
+      } else {
+        await this.tabTo(`#choice-${field}`);
+        await this.page.keyboard.press("ArrowRight");
+        await this.type(`#why-${field}`, withheld);
+      }
+    }
+    await this.type("#reason", reason);
+    await this.go("main button", `${address}/check`);
+  }
+}
+
+const [hana, nikau] = [await Officer.new(story.officers[0].name), await Officer.new(story.officers[1].name)];
+const [first, second, third] = story.cases.map((id) => `/cases/${id}`);
+
+// Invitation and passkey, each of them by keyboard.
+for (const [officer, { code, name }] of [[hana, story.officers[0]], [nikau, story.officers[1]]]) {
+  await officer.open(`/register#${code}`);
+  assert.equal(await officer.page.evaluate(() => location.hash), "", "the code stays in the address");
+  if (officer === hana) await officer.look("code");
+  await officer.go("main button", "/register");
+  await officer.says(`You are invited as ${name}`);
+  if (officer === hana) await officer.look("register");
+  await officer.go("main button", "/register/passkey");
+  const change = /changes\/[0-9a-f]{32}/.exec(await officer.page.locator("main").innerText());
+  assert.ok(change, "the page names the change");
+  if (officer === hana) {
+    await officer.look("registered");
+    await officer.open("/sign-in");
+    await officer.tabTo("main button");
+    await officer.page.keyboard.press("Enter");
+    await officer.page.waitForSelector(".govuk-error-summary");
+    await officer.says("waits for a privacy officer");
+    await officer.look("sign-in-too-early");
+  }
+  await ask({ confirm: change[0] });
+}
+
+// Signing in leads back to the page that was asked for.
+await hana.open("/cases");
+assert.equal(hana.path, "/sign-in");
+await hana.look("sign-in");
+await hana.recognised(false);
+await hana.tabTo("main button");
+await hana.page.keyboard.press("Enter");
+await hana.page.waitForSelector("[data-trouble]:visible");
+await hana.look("sign-in-unrecognised");
+await hana.recognised(true);
+await hana.open("/sign-in?next=/cases");
+await hana.signIn("/cases");
+await hana.look("queue");
+await hana.page.keyboard.press("Tab");
+assert.ok(await hana.page.evaluate(() => document.activeElement.matches(".govuk-skip-link")), "the skip link comes first");
+await hana.open("/");
+await hana.look("start");
+await hana.open("/cases?state=released");
+await hana.says("There are no such cases");
+await hana.look("queue-empty");
+assert.equal((await hana.open("/cases?state=no-such-state")).status(), 400);
+await hana.look("queue-strange");
+assert.equal((await hana.open(`/cases/${"0".repeat(32)}`)).status(), 404);
+await hana.look("missing");
+
+// One case; a value is shown when somebody asks to see it, and not before.
+await hana.open("/cases");
+await hana.go(`a[href="${first}"]`, first);
+for (const value of story.values) await hana.saysNot(value);
+await hana.look("case");
+await hana.go(`#field-${story.fields[0]} ~ form button`, `${first}/value`);
+await hana.says(story.values[0]);
+await hana.saysNot(story.values[1]);
+await hana.look("case-value");
+
+// What is missing is told, and each message leads to its place.
+await hana.open(first);
+await hana.go(`a[href="${first}/decide"]`, `${first}/decide`);
+await hana.look("decide");
+await hana.tabTo("main form button");
+await hana.page.keyboard.press("Enter");
+await hana.page.waitForSelector(".govuk-error-summary");
+assert.match(await hana.page.title(), /^Error: /);
+await hana.look("decide-errors");
+const links = await hana.page.locator(".govuk-error-summary a").all();
+assert.equal(links.length, story.fields.length + 1);
+for (const link of links) {
+  const target = await link.getAttribute("href");
+  await link.press("Enter");
+  assert.ok(await hana.page.evaluate((id) => document.activeElement === document.querySelector(id), target), `${target} is not reached`);
+}
+
+// A session that ends while somebody types: after signing in again the words are there.
+await hana.open(`${first}/decide`);
+await hana.choose(`#choice-${story.fields[0]}`);
+await hana.choose(`#choice-${story.fields[1]}`);
+await hana.type("#reason", "Māui asked twice; the case is well founded.");
+const session = (await hana.context.cookies()).find(({ name }) => name === "__Host-onebit");
+assert.ok(session.httpOnly && session.secure && session.sameSite === "Strict");
+await hana.context.clearCookies({ name: "__Host-onebit" });
+await hana.go("main form button", "/sign-in");
+await hana.signIn(`${first}/decide`);
+await hana.says("What you typed is here again");
+assert.equal(await hana.page.inputValue("#reason"), "Māui asked twice; the case is well founded.");
+await hana.look("decide-again");
+await hana.go("main form button", `${first}/check`);
+await hana.says("Māui asked twice; the case is well founded.");
+await hana.look("check");
+
+// A passkey that does not recognise its owner signs nothing.
+await hana.recognised(false);
+await hana.tabTo("main form button");
+await hana.page.keyboard.press("Enter");
+await hana.page.waitForSelector("[data-trouble]:visible");
+await hana.look("check-unrecognised");
+await hana.recognised(true);
+await hana.open(`${first}/check`);
+await hana.go("main form button", `${first}/done`);
+await hana.says("Partially approved");
+await hana.look("done");
+await hana.open(`${first}/decide`);
+await hana.says("You have decided this case already");
+await hana.look("case-decided");
+
+// The second officer: the release follows.
+await nikau.open("/cases");
+await nikau.signIn("/cases");
+await nikau.go(`a[href="${first}"]`, first);
+await nikau.says("Māui asked twice");
+await nikau.fillIn(first, [story.fields[0]], "not needed for this", "The family name is enough.");
+await nikau.look("check-some");
+await nikau.go("main form button", `${first}/done`);
+await nikau.says("Released");
+await nikau.look("done-released");
+
+// Two officers at once: one denies what the other is about to sign.
+await hana.fillIn(second, story.fields, "", "Well founded.");
+await nikau.fillIn(second, [], "not this person", "The hit is of somebody else.");
+await nikau.says("You are denying this request");
+await nikau.look("check-denial");
+await nikau.go("main form button", `${second}/done`);
+await nikau.says("Denied");
+await hana.tabTo("main form button");
+await hana.page.keyboard.press("Enter");
+await hana.page.waitForSelector(".govuk-notification-banner");
+await hana.says("Your decision was not recorded");
+await hana.look("case-changed");
+
+// Signed in another place meanwhile: the page says so, and asks again.
+await hana.fillIn(third, story.fields, "", "Well founded.");
+const other = await hana.context.newPage();
+await other.goto(`${story.origin}${third}/check`);
+await other.close();
+await hana.tabTo("main form button");
+await hana.page.keyboard.press("Enter");
+await hana.page.waitForSelector(".govuk-error-summary");
+await hana.look("check-again");
+await hana.go("main form button", `${third}/done`);
+
+// Out again.
+await hana.go(".console-link-button", "/sign-in");
+assert.ok(!(await hana.context.cookies()).some(({ name }) => name === "__Host-onebit"));
+await browser.close();
+console.log(JSON.stringify({ pages: seen.size }));
+process.exit(0);

@@ -1,0 +1,76 @@
+//! The console in a real browser: Debian's Chromium, with a passkey of its own for each of two officers. The story is in
+//! `tests/browser/console.mjs`; its pictures of every page lie in the target folder afterwards.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::console::{invite, with_console};
+use crate::holder::{HolderOptions, repository, who};
+use crate::story::{FIELDS, fact, of_kind, people};
+use onebit::grpc::pb::officer::CaseState;
+
+const PERSON: u64 = 3;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_officers_release_fields_by_keyboard_and_every_page_holds_at_every_width_in_both_colours() {
+    let (holder, origin) = with_console(HolderOptions::people(8)).await;
+    holder.release_key();
+    let mut disclosures = Vec::new();
+    for person in [PERSON, 4, 5] {
+        let query = holder.hit(person).await;
+        disclosures.push(holder.request(&query, &FIELDS).await);
+    }
+    let officers = ["hana", "nikau"].map(|name| {
+        let (change, code) = invite(&holder, &origin, name, "approving-officer");
+        holder.onebit(who::OTHER_ADMIN, &["change", "confirm", &change]).ok();
+        json!({ "name": name, "code": code })
+    });
+    let record = people().record(PERSON);
+    let cases: Vec<&str> = disclosures.iter().map(|name| name.split_once('/').unwrap().1).collect();
+    let story = json!({
+        "origin": origin,
+        "certificate": holder.path("server/certificate.pem"),
+        "chromium": chromium(),
+        "pictures": Path::new(env!("CARGO_TARGET_TMPDIR")).join("console-pages"),
+        "officers": officers,
+        "cases": cases,
+        "fields": FIELDS,
+        "values": FIELDS.map(|field| record[field].value.clone()),
+    });
+    let script = repository().join("tests/browser/console.mjs");
+    let packages = repository().join("node_modules/playwright-core");
+    assert!(packages.is_dir(), "the packages of the browser tests are not there; run `.ci/setup lint`");
+    let mut child = Command::new("node")
+        .arg(script)
+        .arg(story.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("`node` should start; run `.ci/setup lint`");
+    let mut stdin = child.stdin.take().unwrap();
+    let mut last = Value::Null;
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        last = serde_json::from_str(&line.unwrap()).unwrap();
+        if let Some(change) = last["confirm"].as_str() {
+            holder.onebit(who::PRIVACY, &["change", "confirm", change]).ok();
+            writeln!(stdin, "done").unwrap();
+        }
+    }
+    assert!(child.wait().unwrap().success(), "the story in the browser failed; what it said stands above");
+    assert!(last["pages"].as_u64().unwrap() > 20, "{last}");
+    assert_eq!(holder.case_state(&disclosures[0]).await, CaseState::Released);
+    assert_eq!(holder.case_state(&disclosures[1]).await, CaseState::Denied);
+    assert_eq!(holder.case_state(&disclosures[2]).await, CaseState::PartiallyApproved);
+    let entries = holder.entries("holder").await;
+    let viewed = of_kind(&entries, "field.viewed");
+    assert_eq!(viewed.len(), 1, "each value that was shown is an entry");
+    assert_eq!(fact(viewed[0], "field"), FIELDS[0]);
+}
+
+/// Debian's, which set-up installs.
+fn chromium() -> String {
+    std::env::var("ONEBIT_CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned())
+}
