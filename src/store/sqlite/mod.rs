@@ -36,6 +36,7 @@ mod ring_keys;
 mod service;
 mod settled;
 mod snapshot;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod totals;

@@ -6,13 +6,14 @@ use rusqlite::{OptionalExtension, params};
 use crate::authz::PayloadClass;
 use crate::clock::Timestamp;
 use crate::ids::{BatchId, FieldName, SubjectId};
-use crate::keys::DataKey;
+use crate::keys::{DataKey, Pseudonym};
 use crate::store::StoreError;
 use crate::template::Protected;
 
 use super::super::database;
 use super::super::enrolment::{official_place, template_place};
 use super::super::record;
+use super::super::sources::{self, Asked};
 use super::history::{BatchSaid, History};
 use super::report::{FaultPlace, FsckReport};
 use super::view::{Sealed, View, connect};
@@ -21,6 +22,8 @@ use super::view::{Sealed, View, connect};
 struct Subject {
     number: u64,
     id: SubjectId,
+    /// Its pseudonym leads to it, and to nobody else.
+    is_found: bool,
     key: Option<DataKey>,
     templates: Vec<(i64, Vec<u8>, i64)>,
     fields: Vec<(String, Vec<u8>)>,
@@ -44,6 +47,9 @@ pub(super) fn compare(
             let (templates, fields) = (subject.templates.len(), subject.fields.len());
             report.counts.templates += u64::try_from(templates).unwrap_or_default();
             report.counts.fields += u64::try_from(fields).unwrap_or_default();
+            if !subject.is_found {
+                report.fault(row("subjects", subject.number), "its source does not lead to it");
+            }
         }
         let faults: Vec<(FaultPlace, String)> = subjects.par_iter().flat_map_iter(faults_of).collect();
         for (place, what) in faults {
@@ -57,21 +63,35 @@ pub(super) fn compare(
         }
         progress(number);
     }
+    let (entries, faults) = sources::faults(&view.sql)?;
+    let whole = || FaultPlace::Row { table: "sources", row: "as a whole".to_owned() };
+    for what in faults {
+        report.fault(whole(), what);
+    }
+    if entries != number {
+        report.fault(whole(), format!("it has {entries} entries for {number} subjects"));
+    }
     strays(view, report)
 }
 
 fn read(view: &View, after: &[u8], number: u64) -> Result<Vec<Subject>, StoreError> {
-    let read = "SELECT id FROM subjects WHERE id > ?1 ORDER BY id LIMIT ?2";
+    let read = "SELECT id, source FROM subjects WHERE id > ?1 ORDER BY id LIMIT ?2";
     let ids = view.sql.prepare_cached(read).and_then(|mut statement| {
         statement
-            .query_map(params![after, SUBJECTS_AT_ONCE], |row| row.get::<_, Vec<u8>>(0))?
-            .collect::<Result<Vec<_>, _>>()
+            .query_map(params![after, SUBJECTS_AT_ONCE], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<Vec<(Vec<u8>, Vec<u8>)>, _>>()
     });
-    database("reading subjects", ids)?
+    let ids: Vec<(SubjectId, Pseudonym)> = database("reading subjects", ids)?
         .into_iter()
+        .map(|(id, source)| {
+            let source = Pseudonym::from_bytes(source.try_into().unwrap_or_default());
+            (SubjectId::from_bytes(id.try_into().unwrap_or_default()), source)
+        })
+        .collect();
+    let asked = Asked::read(&view.sql, ids.iter().map(|(_, source)| source))?;
+    ids.into_iter()
         .zip(number.saturating_add(1)..)
-        .map(|(id, number)| {
-            let id = SubjectId::from_bytes(id.try_into().unwrap_or_default());
+        .map(|((id, source), number)| {
             let templates = view
                 .sql
                 .prepare_cached(
@@ -94,6 +114,7 @@ fn read(view: &View, after: &[u8], number: u64) -> Result<Vec<Subject>, StoreErr
             Ok(Subject {
                 number,
                 id,
+                is_found: asked.find(&view.sql, &source)?.is_some_and(|found| found.id == id),
                 key: view.subject_key(&id)?,
                 templates: database("reading templates", templates)?,
                 fields: database("reading records", fields)?,
