@@ -106,23 +106,23 @@ pub(crate) async fn enrol(holder: &Holder, people: u64) -> Duration {
     let (channel, templates) = (holder.channel(who::ENROLLER).await, Templates::new());
     let (mut enrolled, mut took) = (Enrolled::default(), Duration::ZERO);
     while enrolled.people < people {
-        let (before, written) = (enrolled.people, bytes_written());
+        let (before, written) = (enrolled.people, bytes_written(holder));
         let step = enrolled.enrol(&channel, &templates, 1, (people / CHUNK_ROWS / STEPS).max(1)).await;
         let more = enrolled.people - before;
         println!(
             "enrol: up to {}: {:.0} templates a second, {} bytes written for each",
             enrolled.people,
             more as f64 / step.as_secs_f64(),
-            (bytes_written() - written) / more,
+            (bytes_written(holder) - written) / more,
         );
         took += step;
     }
     took
 }
 
-/// What this process has had written to disks.
-fn bytes_written() -> u64 {
-    let io = fs::read_to_string("/proc/self/io").unwrap();
+/// What the server has had written to disks.
+fn bytes_written(holder: &Holder) -> u64 {
+    let io = fs::read_to_string(format!("/proc/{}/io", holder.process())).unwrap();
     io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).unwrap().parse().unwrap()
 }
 

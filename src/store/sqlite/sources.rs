@@ -269,15 +269,16 @@ fn entries_of(bytes: &[u8]) -> impl Iterator<Item = Entry> {
     bytes.chunks_exact(ENTRY_BYTES).filter_map(Entry::read)
 }
 
-/// As many as a run of a transaction of some thousands has entries for: each part's then is a row that shares a page.
-const PARTS: u8 = 128;
+/// Runs are written at the end of each part: of fewer parts, a transaction writes fewer pages, and who asks for one person
+/// reads more. With 128, these pages were a sixth of what some thousand people took.
+const PARTS: u8 = 32;
 /// The first bytes that one part has.
-const PART_FIRST_BYTES: u8 = 2;
+const PART_FIRST_BYTES: u8 = 8;
 /// Eight bytes of the pseudonym and sixteen of the subject.
 const ENTRY_BYTES: usize = 24;
 /// More in one row would take a page of its own.
 const RUN_ENTRIES: usize = 40;
-/// The more wait, the more share a page when they are poured; who asks reads all of a part, some tens of kilobytes.
+/// The more wait, the more share a page when they are poured; who asks reads all of a part, a hundred kilobytes.
 const WAITING_MAX: u64 = 131_072;
 
 #[cfg(test)]
