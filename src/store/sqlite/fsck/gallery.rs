@@ -22,6 +22,7 @@ use super::view::{Sealed, View, connect};
 struct Subject {
     number: u64,
     id: SubjectId,
+    stored_id: Vec<u8>,
     /// Its pseudonym leads to it, and to nobody else.
     is_found: bool,
     key: Option<DataKey>,
@@ -41,7 +42,8 @@ pub(super) fn compare(
     loop {
         let subjects = read(view, &after, number)?;
         let Some(last) = subjects.last() else { break };
-        after = last.id.as_bytes().to_vec();
+        // As it stands there: an id that is cut off must not have the reading begin again.
+        after.clone_from(&last.stored_id);
         number = last.number;
         for subject in &subjects {
             let (templates, fields) = (subject.templates.len(), subject.fields.len());
@@ -81,17 +83,15 @@ fn read(view: &View, after: &[u8], number: u64) -> Result<Vec<Subject>, StoreErr
             .query_map(params![after, SUBJECTS_AT_ONCE], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<Result<Vec<(Vec<u8>, Vec<u8>)>, _>>()
     });
-    let ids: Vec<(SubjectId, Pseudonym)> = database("reading subjects", ids)?
+    let ids: Vec<(Vec<u8>, Pseudonym)> = database("reading subjects", ids)?
         .into_iter()
-        .map(|(id, source)| {
-            let source = Pseudonym::from_bytes(source.try_into().unwrap_or_default());
-            (SubjectId::from_bytes(id.try_into().unwrap_or_default()), source)
-        })
+        .map(|(id, source)| (id, Pseudonym::from_bytes(source.try_into().unwrap_or_default())))
         .collect();
     let asked = Asked::read(&view.sql, ids.iter().map(|(_, source)| source))?;
     ids.into_iter()
         .zip(number.saturating_add(1)..)
-        .map(|((id, source), number)| {
+        .map(|((stored_id, source), number)| {
+            let id = SubjectId::from_bytes(stored_id.as_slice().try_into().unwrap_or_default());
             let templates = view
                 .sql
                 .prepare_cached(
@@ -114,6 +114,7 @@ fn read(view: &View, after: &[u8], number: u64) -> Result<Vec<Subject>, StoreErr
             Ok(Subject {
                 number,
                 id,
+                stored_id,
                 is_found: asked.find(&view.sql, &source)?.is_some_and(|found| found.id == id),
                 key: view.subject_key(&id)?,
                 templates: database("reading templates", templates)?,
