@@ -27,19 +27,22 @@ impl Site {
             .into_iter()
             .map(|source| (Pseudonym::from_bytes(source), SubjectId::from_bytes(rand::random())))
             .collect();
-        enter_within(&self.sql, &new, waiting_max).unwrap();
+        let step = self.sql.unchecked_transaction().unwrap();
+        enter_within(&step, &new, waiting_max).unwrap();
         for (source, id) in new {
             let insert =
                 "INSERT INTO subjects (id, source, restriction_set, enrolled_by) VALUES (?1, ?2, 0, 'a')";
-            self.sql.execute(insert, params![id.as_bytes(), source.as_bytes()]).unwrap();
+            step.execute(insert, params![id.as_bytes(), source.as_bytes()]).unwrap();
             self.people.insert(source, id);
         }
+        step.commit().unwrap();
     }
 
     fn forget(&mut self, source: &Pseudonym) {
-        let id = self.people.remove(source).unwrap();
-        forget(&self.sql, id).unwrap();
-        self.sql.execute("DELETE FROM subjects WHERE id = ?1", params![id.as_bytes()]).unwrap();
+        let (id, step) = (self.people.remove(source).unwrap(), self.sql.unchecked_transaction().unwrap());
+        forget(&step, id).unwrap();
+        step.execute("DELETE FROM subjects WHERE id = ?1", params![id.as_bytes()]).unwrap();
+        step.commit().unwrap();
     }
 
     fn found(&self, sources: &[Pseudonym]) -> Vec<Option<SubjectId>> {
