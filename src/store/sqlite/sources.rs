@@ -190,7 +190,8 @@ pub(super) fn faults(sql: &Connection) -> Result<(u64, Vec<&'static str>), Store
         for (run, entries) in runs(sql, part)? {
             newest = run.max(newest);
             waiting = waiting.saturating_add(entries_of(&entries).count().try_into().unwrap_or(u64::MAX));
-            if entries.len() % ENTRY_BYTES != 0 || entries_of(&entries).any(|entry| entry.head.part() != part)
+            if !entries.len().is_multiple_of(ENTRY_BYTES)
+                || entries_of(&entries).any(|entry| entry.head.part() != part)
             {
                 faults.push("a run of those who wait is damaged, or stands in another part");
             }
