@@ -8,6 +8,7 @@
 )]
 
 use std::fs;
+use std::io::{Seek as _, Write as _};
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
@@ -44,6 +45,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         );
         println!("enrol/{streams}: {} templates are in the gallery at the end", enrolled.people);
     }
+    println!("enrol: the disk takes {:.0} MB a second, 8 MiB at a time", disk_speed() / 1e6);
     group.bench_function("peer: as many rows a commit in SQLite, synchronous=FULL", |bench| {
         let folder = tempfile::tempdir().unwrap();
         let sql = rusqlite::Connection::open(folder.path().join("peer.sqlite")).unwrap();
@@ -98,14 +100,50 @@ fn test_vector() -> String {
     )
 }
 
-/// Enrols so many people over one stream; gives the time it took.
+/// Enrols so many people over one stream, and tells how it goes as they become more, and what is written for each; gives
+/// the time it took.
 pub(crate) async fn enrol(holder: &Holder, people: u64) -> Duration {
     let (channel, templates) = (holder.channel(who::ENROLLER).await, Templates::new());
     let (mut enrolled, mut took) = (Enrolled::default(), Duration::ZERO);
     while enrolled.people < people {
-        took += enrolled.enrol(&channel, &templates, 1, (people / CHUNK_ROWS / 4).max(1)).await;
+        let (before, written) = (enrolled.people, bytes_written(holder));
+        let step = enrolled.enrol(&channel, &templates, 1, (people / CHUNK_ROWS / STEPS).max(1)).await;
+        let more = enrolled.people - before;
+        println!(
+            "enrol: up to {}: {:.0} templates a second, {} bytes written for each",
+            enrolled.people,
+            more as f64 / step.as_secs_f64(),
+            (bytes_written(holder) - written) / more,
+        );
+        took += step;
     }
     took
+}
+
+/// What the server has had written to disks.
+fn bytes_written(holder: &Holder) -> u64 {
+    let io = fs::read_to_string(format!("/proc/{}/io", holder.process())).unwrap();
+    io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).unwrap().parse().unwrap()
+}
+
+/// What the disk does with as many bytes and nothing else: written one behind the other over a file that is there, made
+/// durable every [`DISK_STEP_BYTES`]; in bytes a second.
+fn disk_speed() -> f64 {
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = fs::File::create(folder.path().join("disk")).unwrap();
+    let step = vec![0x5a; DISK_STEP_BYTES];
+    let mut round = || {
+        file.rewind().unwrap();
+        let start = Instant::now();
+        for _ in 0..DISK_STEPS {
+            file.write_all(&step).unwrap();
+            file.sync_data().unwrap();
+        }
+        (DISK_STEPS * DISK_STEP_BYTES) as f64 / start.elapsed().as_secs_f64()
+    };
+    // The first makes the file.
+    round();
+    round()
 }
 
 /// Templates, each of which is many people's: what is done with them does not depend on whose they are.
@@ -215,3 +253,8 @@ const CHUNK_ROWS: u64 = 512;
 /// Enough that the beginning and the end of a stream don't count.
 const CHUNKS: u64 = 32;
 const TEMPLATES: u64 = 256;
+/// How often it is told how enrolment goes.
+const STEPS: u64 = 10;
+/// About what a transaction of some thousand templates writes.
+const DISK_STEP_BYTES: usize = 8 << 20;
+const DISK_STEPS: usize = 32;

@@ -12,7 +12,7 @@ use rusqlite::{CachedStatement, Connection, params};
 use crate::audit::event::{Fact, Kind};
 use crate::authz::Permit;
 use crate::ids::{ActorName, CollectionName, SubjectId};
-use crate::keys::{CollectionKey, DataKey, Domain};
+use crate::keys::{CollectionKey, DataKey, Domain, Pseudonym};
 use crate::secret::{Entropy, random_bytes};
 use crate::store::StoreError;
 use crate::store::enrolment::{
@@ -20,9 +20,9 @@ use crate::store::enrolment::{
 };
 
 use super::enrolment::{
-    Known, batch_get, chunk_again, chunk_keep, next_slot, restrictions_put, slots_of, subject_find,
-    template_place,
+    Known, batch_get, chunk_again, chunk_keep, next_slot, restrictions_put, slots_of, template_place,
 };
+use super::sources::{self, Asked};
 use super::tx::Tx;
 use super::{Context, count, database, record, sealed};
 
@@ -122,7 +122,8 @@ impl Plan {
         ahead: &Foreseen,
     ) -> Result<Self, StoreError> {
         let turns = turns(sql, asked.iter().map(|(permit, chunk)| (permit, chunk)), ahead)?;
-        let mut people = People::new(context.entropy.as_ref())?;
+        let sources = asked.iter().flat_map(|(_, chunk)| &chunk.subjects).map(|subject| &subject.source);
+        let mut people = People::new(context.entropy.as_ref(), Asked::read(sql, sources)?)?;
         let mut chunks = Vec::with_capacity(asked.len());
         for ((permit, mut chunk), turn) in asked.into_iter().zip(turns) {
             // What is not enrolled stays as it is.
@@ -198,6 +199,7 @@ impl Plan {
         if !self.is_current(tx.sql)? {
             return Ok(Written::Stale(self.unplanned()));
         }
+        sources::enter(tx.sql, &self.people_new())?;
         let mut change = GalleryChange { subject_known: true, ..GalleryChange::default() };
         let (mut done, mut slot) = (Vec::with_capacity(self.chunks.len()), self.first_slot);
         let last = self.chunks.iter().rposition(|planned| planned.turn == Turn::Follows);
@@ -246,11 +248,17 @@ impl Plan {
         // known may be erased by now.
         let known = self.chunks.iter().flat_map(|planned| &planned.subjects);
         for subject in known.filter(|subject| subject.met == Met::Known) {
-            if subject_find(sql, &subject.new.source)?.is_none_or(|found| found.id != subject.id) {
+            if sources::known(sql, subject.id, &subject.new.source)?.is_none() {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    fn people_new(&self) -> Vec<(Pseudonym, SubjectId)> {
+        let people = self.chunks.iter().flat_map(|planned| &planned.subjects);
+        let new = people.filter(|subject| subject.met == Met::New);
+        new.map(|subject| (subject.new.source, subject.id)).collect()
     }
 
     fn unplanned(self) -> Vec<(Permit, Chunk)> {
@@ -301,6 +309,7 @@ fn turns<'a>(
 /// Who is planned so far.
 struct People<'a> {
     entropy: &'a dyn Entropy,
+    asked: Asked,
     met: HashMap<[u8; 32], SubjectId>,
     /// The first bytes of the ids of those who are new. Random ids all over the tree would have a page of each of its
     /// tables written anew for every person; people of one chunk lie beside one another.
@@ -308,15 +317,15 @@ struct People<'a> {
 }
 
 impl<'a> People<'a> {
-    fn new(entropy: &'a dyn Entropy) -> Result<Self, StoreError> {
-        Ok(Self { entropy, met: HashMap::new(), together: random_bytes(entropy)? })
+    fn new(entropy: &'a dyn Entropy, asked: Asked) -> Result<Self, StoreError> {
+        Ok(Self { entropy, asked, met: HashMap::new(), together: random_bytes(entropy)? })
     }
 
     fn plan(&mut self, sql: &Connection, new: SubjectNew) -> Result<PlannedSubject, StoreError> {
         let source = *new.source.as_bytes();
         let (id, met) = match self.met.get(&source) {
             Some(id) => (*id, Met::Again),
-            None => match subject_find(sql, &new.source)? {
+            None => match self.asked.find(sql, &new.source)? {
                 Some(known) => (known.id, Met::Known),
                 None => (self.id()?, Met::New),
             },
@@ -405,7 +414,7 @@ fn subjects_write(
                 database("writing a subject", subject_insert.execute(values))?;
                 Known { id, restriction_set: 0 }
             }
-            Met::Known | Met::Again => subject_find(tx.sql, &new.source)?
+            Met::Known | Met::Again => sources::known(tx.sql, id, &new.source)?
                 .ok_or(StoreError::Damaged { what: "a subject that was planned" })?,
         };
         restrictions_put(tx, &mut known, &new.restrictions, change)?;

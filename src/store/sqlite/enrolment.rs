@@ -17,6 +17,7 @@ use crate::store::enrolment::{
 use crate::template::Protected;
 
 use super::day_key::DayKey;
+use super::sources::{self, Asked};
 use super::tx::Tx;
 use super::{Context, count, database, name, opened, record};
 
@@ -159,16 +160,7 @@ pub(super) struct Known {
 
 /// The subject of a source, if there is one.
 pub(super) fn subject_find(sql: &Connection, source: &Pseudonym) -> Result<Option<Known>, StoreError> {
-    let row = sql.prepare_cached("SELECT id, restriction_set FROM subjects WHERE source = ?1").and_then(
-        |mut statement| {
-            statement
-                .query_row(params![source.as_bytes()], |row| {
-                    Ok(Known { id: SubjectId::from_bytes(row.get(0)?), restriction_set: row.get(1)? })
-                })
-                .optional()
-        },
-    );
-    database("looking for a subject", row)
+    Asked::read(sql, std::iter::once(source))?.find(sql, source)
 }
 
 /// A slot is never used twice, so that nothing a search found can come to mean somebody else.
@@ -322,11 +314,9 @@ pub(super) fn subject_erase(
     if let Some(id) = subject {
         change.subject_known = true;
         change.removed = slots_of(tx.sql, id, None)?;
-        let steps = tx
-            .sql
-            .execute("INSERT INTO erasures_due (subject) VALUES (?1)", params![id.as_bytes()])
-            .and_then(|_| tx.sql.execute("DELETE FROM subjects WHERE id = ?1", params![id.as_bytes()]));
-        database("erasing a subject", steps)?;
+        let due = tx.sql.execute("INSERT INTO erasures_due (subject) VALUES (?1)", params![id.as_bytes()]);
+        database("erasing a subject", due)?;
+        subject_remove(tx.sql, id)?;
     }
     let event = tx
         .event(Kind::SubjectErased, permit)
@@ -334,6 +324,13 @@ pub(super) fn subject_erase(
         .text(Fact::Reason, why);
     tx.enter_private(&event, &subject_tags(tx.context, subject))?;
     Ok((change, subject))
+}
+
+/// Removes the rows of a subject.
+pub(super) fn subject_remove(sql: &Connection, subject: SubjectId) -> Result<(), StoreError> {
+    sources::forget(sql, subject)?;
+    let removed = sql.execute("DELETE FROM subjects WHERE id = ?1", params![subject.as_bytes()]);
+    database("erasing a subject", removed).map(count)
 }
 
 /// Notes that a subject's data key is gone.

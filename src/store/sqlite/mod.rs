@@ -41,6 +41,7 @@ mod service;
 mod session;
 mod settled;
 mod snapshot;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod totals;

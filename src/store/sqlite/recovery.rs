@@ -166,8 +166,7 @@ fn erased_anew(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     for subject in keyless(context, sql)? {
-        let erased = sql.execute("DELETE FROM subjects WHERE id = ?1", params![subject.as_bytes()]);
-        database("erasing a subject anew", erased)?;
+        enrolment::subject_remove(sql, subject)?;
         let mut tx = Tx::new(context, sql, journals, now);
         let event = tx
             .system_event(Kind::SubjectErased, policy)

@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, params};
 use crate::authz::PayloadClass;
 use crate::clock::Timestamp;
 use crate::ids::{BatchId, FieldName, SubjectId};
-use crate::keys::{CollectionKey, DataKey};
+use crate::keys::{CollectionKey, DataKey, Pseudonym};
 use crate::store::StoreError;
 use crate::store::enrolment::CollectionGeneration;
 use crate::template::Protected;
@@ -16,6 +16,7 @@ use crate::template::Protected;
 use super::super::database;
 use super::super::enrolment::{official_place, template_place};
 use super::super::record;
+use super::super::sources::{self, Asked};
 use super::history::{BatchSaid, History};
 use super::report::{FaultPlace, FsckReport};
 use super::view::{Sealed, View, connect};
@@ -24,6 +25,9 @@ use super::view::{Sealed, View, connect};
 struct Subject {
     number: u64,
     id: SubjectId,
+    stored_id: Vec<u8>,
+    /// Its pseudonym leads to it, and to nobody else.
+    is_found: bool,
     key: Option<DataKey>,
     templates: Vec<(Slot, Vec<u8>)>,
     fields: Vec<(String, Vec<u8>)>,
@@ -49,12 +53,16 @@ pub(super) fn compare(
     loop {
         let subjects = read(view, &after, number)?;
         let Some(last) = subjects.last() else { break };
-        after = last.id.as_bytes().to_vec();
+        // As it stands there: an id that is cut off must not have the reading begin again.
+        after.clone_from(&last.stored_id);
         number = last.number;
         for subject in &subjects {
             let (templates, fields) = (subject.templates.len(), subject.fields.len());
             report.counts.templates += u64::try_from(templates).unwrap_or_default();
             report.counts.fields += u64::try_from(fields).unwrap_or_default();
+            if !subject.is_found {
+                report.fault(row("subjects", subject.number), "its source does not lead to it");
+            }
         }
         let faults = subjects.par_iter().flat_map_iter(|subject| faults_of(subject, collections));
         let faults: Vec<(FaultPlace, String)> = faults.collect();
@@ -69,21 +77,33 @@ pub(super) fn compare(
         }
         progress(number);
     }
+    let (entries, faults) = sources::faults(&view.sql)?;
+    let whole = || FaultPlace::Row { table: "sources", row: "as a whole".to_owned() };
+    for what in faults {
+        report.fault(whole(), what);
+    }
+    if entries != number {
+        report.fault(whole(), format!("it has {entries} entries for {number} subjects"));
+    }
     strays(view, report)
 }
 
 fn read(view: &View, after: &[u8], number: u64) -> Result<Vec<Subject>, StoreError> {
-    let read = "SELECT id FROM subjects WHERE id > ?1 ORDER BY id LIMIT ?2";
+    let read = "SELECT id, source FROM subjects WHERE id > ?1 ORDER BY id LIMIT ?2";
     let ids = view.sql.prepare_cached(read).and_then(|mut statement| {
         statement
-            .query_map(params![after, SUBJECTS_AT_ONCE], |row| row.get::<_, Vec<u8>>(0))?
-            .collect::<Result<Vec<_>, _>>()
+            .query_map(params![after, SUBJECTS_AT_ONCE], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<Vec<(Vec<u8>, Vec<u8>)>, _>>()
     });
-    database("reading subjects", ids)?
+    let ids: Vec<(Vec<u8>, Pseudonym)> = database("reading subjects", ids)?
         .into_iter()
+        .map(|(id, source)| (id, Pseudonym::from_bytes(source.try_into().unwrap_or_default())))
+        .collect();
+    let asked = Asked::read(&view.sql, ids.iter().map(|(_, source)| source))?;
+    ids.into_iter()
         .zip(number.saturating_add(1)..)
-        .map(|(id, number)| {
-            let id = SubjectId::from_bytes(id.try_into().unwrap_or_default());
+        .map(|((stored_id, source), number)| {
+            let id = SubjectId::from_bytes(stored_id.as_slice().try_into().unwrap_or_default());
             let templates = view
                 .sql
                 .prepare_cached(
@@ -113,6 +133,8 @@ fn read(view: &View, after: &[u8], number: u64) -> Result<Vec<Subject>, StoreErr
             Ok(Subject {
                 number,
                 id,
+                stored_id,
+                is_found: asked.find(&view.sql, &source)?.is_some_and(|found| found.id == id),
                 key: view.subject_key(&id)?,
                 templates: database("reading templates", templates)?,
                 fields: database("reading records", fields)?,

@@ -20,7 +20,7 @@ use crate::store::StoreError;
 use crate::store::sqlite::files;
 
 /// The columns that a check covers, by table; `docs/audit-log.md` says what the others are.
-const COVERED: [(&str, &[&str]); 23] = [
+const COVERED: [(&str, &[&str]); 27] = [
     ("journals", &["id", "name", "origin", "retired"]),
     ("entries", &["journal", "idx", "entry", "at_ms", "class", "tags", "partner_opening", "holder_opening"]),
     ("tiles", &["journal", "level", "idx", "hashes"]),
@@ -70,6 +70,10 @@ const COVERED: [(&str, &[&str]); 23] = [
     ("batch_chunks", &["batch", "first_row", "rows", "content"]),
     ("templates", &["slot", "subject", "template"]),
     ("records", &["subject", "field", "value"]),
+    ("subjects", &["id"]),
+    ("sources", &["head", "subject"]),
+    ("sources_waiting", &["part", "entries"]),
+    ("sources_tally", &["waiting"]),
     ("release_key_challenges", &["partner", "public_key"]),
     ("journal_heads", &["journal", "size", "idx"]),
     ("cosignatures", &["journal", "size", "witness", "line"]),
@@ -83,8 +87,20 @@ static STORE: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(story::tell(folder.path()));
+    source_pour(&Connection::open(&files(folder.path())[0]).unwrap());
     folder
 });
+
+/// Has one of the sources stand in the tree; as few as there are here would all wait.
+fn source_pour(sql: &Connection) {
+    let read = "SELECT part, run, entries FROM sources_waiting LIMIT 1";
+    let (part, run, entries): (u8, u64, Vec<u8>) =
+        sql.query_row(read, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    let (head, subject) = entries.split_first_chunk().unwrap();
+    sql.execute("INSERT INTO sources VALUES (?1, ?2)", (i64::from_be_bytes(*head), subject)).unwrap();
+    sql.execute("DELETE FROM sources_waiting WHERE part = ?1 AND run = ?2", (part, run)).unwrap();
+    sql.execute("UPDATE sources_tally SET waiting = waiting - 1", []).unwrap();
+}
 
 fn copy() -> tempfile::TempDir {
     let to = tempfile::tempdir().unwrap();
@@ -444,6 +460,9 @@ impl Damage {
             }
             "templates" | "records" => {
                 matches!(place, FaultPlace::Row { table, .. } if ["templates", "subjects", "records of subjects", "sqlite_sequence"].contains(table))
+            }
+            "subjects" | "sources" | "sources_waiting" | "sources_tally" => {
+                matches!(place, FaultPlace::Row { table, .. } if ["subjects", "sources"].contains(table))
             }
             table => matches!(place, FaultPlace::Row { table: named, .. } if *named == table),
         }

@@ -204,12 +204,39 @@ CREATE TABLE restriction_sets (
 ) STRICT;
 INSERT INTO restriction_sets (id, names) VALUES (0, '');
 
+-- Subjects of one chunk have ids that begin alike, so that their rows lie together. No two have the same `source`; the
+-- tables behind this one find them by it.
 CREATE TABLE subjects (
     id              BLOB    PRIMARY KEY CHECK (length(id) = 16),
-    source          BLOB    NOT NULL UNIQUE CHECK (length(source) = 32),
+    source          BLOB    NOT NULL CHECK (length(source) = 32),
     restriction_set INTEGER NOT NULL REFERENCES restriction_sets (id),
     enrolled_by     TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Subjects by the first eight bytes of their sources. Sources are random: who is new waits, beside others that are new,
+-- until many of one part of all sources are poured into the tree together and share its pages.
+CREATE TABLE sources (
+    head    INTEGER NOT NULL,
+    subject BLOB    NOT NULL CHECK (length(subject) = 16),
+    PRIMARY KEY (head, subject)
+) STRICT, WITHOUT ROWID;
+
+-- Those who wait. `entries`: a head of eight bytes and a subject of sixteen, one behind the other.
+CREATE TABLE sources_waiting (
+    part    INTEGER NOT NULL,
+    run     INTEGER NOT NULL,
+    entries BLOB    NOT NULL CHECK (length(entries) % 24 = 0),
+    PRIMARY KEY (part, run)
+) STRICT, WITHOUT ROWID;
+
+-- One row: the number of the newest run, how many wait, and the part that is poured next.
+CREATE TABLE sources_tally (
+    id        INTEGER PRIMARY KEY CHECK (id = 1),
+    runs      INTEGER NOT NULL,
+    waiting   INTEGER NOT NULL,
+    next_part INTEGER NOT NULL
+) STRICT;
+INSERT INTO sources_tally (id, runs, waiting, next_part) VALUES (1, 0, 0, 0);
 
 -- Who is restricted, in the order of subjects: a start puts their templates into their compartments by it.
 CREATE INDEX subjects_restricted ON subjects (id, restriction_set) WHERE restriction_set != 0;
