@@ -347,7 +347,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "cad01cace9c659849f08fb5467fd196c65273d0cd8a202eca0beb8cb3263c689";
+    const TABLES_DIGEST: &str = "68f1219bf0c6c1d5baf8b11ae22f53bc67f6e611f9340cdc61eda589fb85670c";
 
     #[test]
     fn facts_are_rendered_for_people() {
