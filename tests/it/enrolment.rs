@@ -493,16 +493,23 @@ async fn a_restriction_whose_caller_went_away_hides_or_was_never_made() {
         // Around the time that the commit takes.
         let patience = Duration::from_micros(400 + 250 * person);
         let _gone = tokio::time::timeout(patience, service.add_restriction(wanted)).await;
-        // Whatever was begun is over when another one is through.
+        // Whatever was begun is mostly over when another one is through.
         let other = AddRestrictionRequest {
             source_id: "nobody".to_owned(),
             restriction: "protected-identity".to_owned(),
             reason: "asked to".to_owned(),
         };
         service.add_restriction(other).await.unwrap();
-        let is_hidden = !held(&enroller, person).await.unwrap().restrictions.is_empty();
-        let due = if is_hidden { Answer::NoHit } else { Answer::Hit };
-        assert_eq!(answer_about(&au, person).await, due, "person {person}, hidden: {is_hidden}");
+        let hidden_now = async || !held(&enroller, person).await.unwrap().restrictions.is_empty();
+        // On a busy machine the first one may still come after the other: then it is looked at again.
+        let is_hidden = loop {
+            let (before, answer) = (hidden_now().await, answer_about(&au, person).await);
+            if hidden_now().await == before {
+                let due = if before { Answer::NoHit } else { Answer::Hit };
+                assert_eq!(answer, due, "person {person}, hidden: {before}");
+                break before;
+            }
+        };
         hidden += u32::from(is_hidden);
     }
     println!("{hidden} of 13 were hidden");
