@@ -36,7 +36,7 @@ pub(super) fn compare(view: &View, history: &History, report: &mut FsckReport) -
         );
         match database("looking for templates of other generations", strays)? {
             0 => {}
-            strays => report.fault(place(), &format!("{strays} templates are of another generation")),
+            strays => report.fault(place(), format!("{strays} templates are of another generation")),
         }
     }
     let known = history.renewals.keys().map(|collection| {
