@@ -62,6 +62,7 @@ impl Gate {
     /// Notes the collections that somebody may still use as they were.
     pub(super) fn leaving_note(&self, before: &Live, after: &Live) {
         let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        leaving.retain(|collection| collection.strong_count() > 0);
         for (name, collection) in &before.collections {
             if after.collections.get(name).is_none_or(|now| !Arc::ptr_eq(now, collection)) {
                 leaving.push(Arc::downgrade(collection));

@@ -75,8 +75,13 @@ async fn a_collection_is_renewed_while_questions_are_answered_and_what_was_befor
     assert!(recover.output().unwrap().status.success());
     holder.serve().await;
     everybody_is(&holder).await;
-    until("the renewal is ended anew", async || keys(&holder).len() == 1).await;
+    let ended = of_kind(&holder.entries("holder").await, "collection.renewed").len();
+    assert_eq!(ended, 1, "the start should have ended what the backup was made before the end of");
     assert!(is_whole(&holder));
+    renew(&holder);
+    until("it is renewed again", async || keys(&holder) == [("collection:watch-face:3".to_owned(), true)])
+        .await;
+    everybody_is(&holder).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -24,7 +24,7 @@ use super::{Context, SqliteStore, database, holder, name, opened, sealed};
 
 /// Makes the collections of the active rules known, and says what there is of each.
 pub(super) fn collections_sync(
-    tx: &Tx<'_>,
+    tx: &mut Tx<'_>,
     collections: &[CollectionNew],
 ) -> Result<Vec<CollectionFound>, StoreError> {
     let mut found = Vec::with_capacity(collections.len());
@@ -38,9 +38,23 @@ pub(super) fn collections_sync(
             let first = CollectionGeneration { collection: new.name.clone(), number: FIRST };
             tx.context.keys.collection_key_make(&first, tx.now, tx.context.entropy.as_ref())?;
         }
+        renewal_over(tx, &new.name)?;
         found.push(collection_found(tx.context, tx.sql, &new.name)?);
     }
     Ok(found)
+}
+
+/// Ends a renewal whose old key is gone with nothing left under it: the store was restored from the backup that is made
+/// right before the end.
+fn renewal_over(tx: &mut Tx<'_>, collection: &CollectionName) -> Result<(), StoreError> {
+    let Some(Standing { renews: Some(renews), .. }) = Standing::read(tx.sql, collection)? else {
+        return Ok(());
+    };
+    if tx.context.keys.collection_key(&renews)?.is_none() {
+        // Where templates are left, it refuses, and the missing key is told.
+        end(tx, collection)?;
+    }
+    Ok(())
 }
 
 fn collection_found(
@@ -54,8 +68,6 @@ fn collection_found(
     for of in standing.renews.iter().chain([&standing.newest]) {
         match context.keys.collection_key(of)? {
             Some(key) => generations.push((of.clone(), key.transform_secret())),
-            // Restored from a backup of the moment before it was destroyed.
-            None if *of != standing.newest && templates_left(sql, of)? == 0 => {}
             None => {
                 let what = "the key of a collection is not in `keys.sqlite`; restore its newest backup";
                 return Err(StoreError::Damaged { what });
