@@ -16,6 +16,8 @@ mod own;
 mod site;
 mod witnessed;
 
+pub(super) use offline::verify_folder;
+
 /// Reads, exports and verifies the log
 ///
 /// There is one journal for each partner and one for the holder (`holder`). A journal is a Merkle tree whose

@@ -45,6 +45,7 @@ mod query;
 mod readme;
 mod receipts;
 mod renewal;
+mod replay;
 mod retention;
 mod roles;
 mod samples_gone;
