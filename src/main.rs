@@ -46,6 +46,7 @@ fn run(command: &Command) -> Result<(), CliError> {
         Command::Policy(args) => cli::policy::run(args),
         Command::Calibrate(args) => cli::calibrate::run(args),
         Command::Protection(args) => cli::protection::run(args),
+        Command::Report(args) => cli::report::run(args),
         Command::Init(args) => cli::init::run(args),
         Command::Serve(args) => cli::serve::run(args),
         Command::Config(args) => cli::config::run(args),

@@ -1,7 +1,7 @@
 //! The command line: one file a subcommand, each with its arguments and its `run`.
 //!
 //! The partner's, the officers' and the holder's people work through these, over the same interface that
-//! everybody else uses; only what is offline (`calibrate`, `protection`, `policy`, `cert`, `open`,
+//! everybody else uses; only what is offline (`calibrate`, `protection`, `policy`, `report`, `cert`, `open`,
 //! `audit verify`, `receipt verify`, `synth`) touches no server, and `witness` is one of its own. Nothing here decides anything.
 
 use clap::{Parser, Subcommand};
@@ -32,11 +32,14 @@ pub mod receipt;
 pub mod recover;
 pub mod registry;
 pub mod release_key;
+pub mod report;
 pub mod request;
 pub mod retention;
 pub mod review;
 pub mod sample;
 pub mod serve;
+mod sheet;
+mod signed;
 pub mod subject;
 pub mod suspend;
 pub mod synth;
@@ -88,6 +91,7 @@ pub enum Command {
     Policy(policy::PolicyArgs),
     Calibrate(Box<calibrate::CalibrateArgs>),
     Protection(protection::ProtectionArgs),
+    Report(report::ReportArgs),
     // Operators.
     Init(Box<init::InitArgs>),
     Serve(serve::ServeArgs),

@@ -58,17 +58,20 @@ pub enum SignatureDomain {
     ReleaseKey,
     /// A person of the holder stands behind a protection report.
     ProtectionReport,
+    /// A person of the holder stands behind a transparency report.
+    TransparencyReport,
 }
 
 impl SignatureDomain {
     /// Every domain, in the order of their declaration.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::DisclosureRequest,
         Self::DisclosureAnswer,
         Self::Decision,
         Self::Change,
         Self::ReleaseKey,
         Self::ProtectionReport,
+        Self::TransparencyReport,
     ];
 
     /// The ASCII text of the domain.
@@ -81,6 +84,7 @@ impl SignatureDomain {
             Self::Change => "onebit/change/v1",
             Self::ReleaseKey => "onebit/release-key/v1",
             Self::ProtectionReport => "onebit/protection-report/v1",
+            Self::TransparencyReport => "onebit/transparency-report/v1",
         }
     }
 

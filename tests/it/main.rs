@@ -47,6 +47,7 @@ mod readme;
 mod receipts;
 mod renewal;
 mod replay;
+mod report;
 mod retention;
 mod roles;
 mod samples_gone;
