@@ -130,6 +130,9 @@ kinds! {
     131 CollectionRenewing "collection.renewing": "The templates of a collection begin to move to another generation of its keys.";
     132 CollectionRenewed "collection.renewed": "Every template of a collection is in the newer generation; the keys of the older one are destroyed.";
     133 CollectionMeasured "collection.measured": "Templates of a collection were read to measure what their protection does.";
+    145 ReviewOwed "review.owed": "An urgent release owes a review from now on.";
+    146 ReviewClosed "review.closed": "A person who decided nothing in the case closed the review of an urgent release.";
+    147 ReviewLate "review.late": "The review of an urgent release was not closed in time.";
 }
 
 impl fmt::Display for Kind {

@@ -28,9 +28,9 @@ fn two_roles_approve_and_the_common_fields_are_released_once() {
     assert_eq!(names, ["date-of-birth"], "what leaves is what both grant");
     assert_eq!(approval.deciders().len(), 2);
     let again = whole.approval(&office.all(), office.at(3)).unwrap();
-    let (released, _) = whole.release(approval, office.at(90)).unwrap();
+    let (released, _) = whole.release(approval, office.at(90), None).unwrap();
     assert_eq!(
-        released.release(again, office.at(90)).err(),
+        released.release(again, office.at(90), None).err(),
         Some(Refused::NotNow { state: State::Released, operation: "released" })
     );
     let (done, _) = released.acknowledge(office.at(5)).unwrap();
@@ -61,10 +61,10 @@ fn an_approval_older_than_a_decision_or_of_another_request_releases_nothing() {
     let (one, _) = new.decide(grant(&new, 0, role, 0b111, 1), &office.all(), office.at(1)).unwrap();
     let old = one.approval(&office.all(), office.at(1)).unwrap();
     let (two, _) = one.decide(grant(&one, 1, role, 0b001, 2), &office.all(), office.at(2)).unwrap();
-    assert_eq!(two.release(old, office.at(90)).err(), Some(Refused::StaleApproval));
+    assert_eq!(two.release(old, office.at(90), None).err(), Some(Refused::StaleApproval));
     let other = Office::new(&[(role, 1), (DeciderRole::Examiner, 1)]).disclosure();
     let approval = two.approval(&office.all(), office.at(3)).unwrap();
-    assert_eq!(other.release(approval, office.at(90)).err(), Some(Refused::OtherRequest));
+    assert_eq!(other.release(approval, office.at(90), None).err(), Some(Refused::OtherRequest));
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_hidden_subject_ends_as_denied_and_a_late_one_as_expired() {
     let (approved, _) = new.decide(in_time, &office.all(), office.at(99)).unwrap();
     assert_eq!(approved.approval(&office.all(), office.at(100)).err(), Some(Missing::TooLate));
     let approval = approved.approval(&office.all(), office.at(99)).unwrap();
-    assert_eq!(approved.release(approval, office.at(99)).err(), Some(Refused::FetchBy));
+    assert_eq!(approved.release(approval, office.at(99), None).err(), Some(Refused::FetchBy));
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn who_steps_back_counts_no_longer_and_does_nothing_more() {
     let approval = two.approval(&office.all(), office.at(1)).unwrap();
     let (left, step) = two.tend(deed(DeedKind::Recuse, 0), &office.all(), office.at(2)).unwrap();
     assert_eq!((step.from, step.to), (State::Approved, State::PartiallyApproved));
-    assert!(left.release(approval, office.at(90)).is_err(), "the approval is older than the recusal");
+    assert!(left.release(approval, office.at(90), None).is_err(), "the approval is older than the recusal");
     let gone = Some(Refused::Recused(Office::officer(0)));
     assert_eq!(left.decide(grant(&left, 0, role, 1, 3), &office.all(), office.at(3)).err(), gone);
     for kind in DeedKind::ALL {
@@ -236,7 +236,7 @@ fn a_release_is_revoked_locked_or_lapses_and_takes_notes_unless_locked() {
     let early = one.tend(deed(DeedKind::Revoke, 1), &office.all(), office.at(1)).err();
     assert!(matches!(early, Some(Refused::NotNow { .. })), "nothing to revoke yet");
     let approval = one.approval(&office.all(), office.at(2)).unwrap();
-    let (released, _) = one.release(approval, office.at(90)).unwrap();
+    let (released, _) = one.release(approval, office.at(90), None).unwrap();
     assert_eq!(released.expire(office.at(90)).unwrap().0.state(), State::Lapsed);
     let done = |kind| released.tend(deed(kind, 1), &office.all(), office.at(3));
     let (revoked, _) = done(DeedKind::Revoke).unwrap();

@@ -403,6 +403,15 @@ impl Story {
     }
 
     pub(super) async fn request(&self, query: QueryId) -> Case {
+        self.request_by(query, None).await
+    }
+
+    /// By the urgent path.
+    pub(super) async fn request_urgent(&self, query: QueryId) -> Case {
+        self.request_by(query, Some("the flight leaves within the hour".to_owned())).await
+    }
+
+    async fn request_by(&self, query: QueryId, urgent: Option<String>) -> Case {
         let fields: Vec<FieldName> = vec![name("family-name"), name("given-names")];
         let request_id = RequestId::from_bytes(random());
         let ask = PartnerAsk::new(AskParts {
@@ -413,6 +422,7 @@ impl Story {
             justification: "the traveller gave two different names at the counter".to_owned(),
             legal_basis: "Customs Act".to_owned(),
             official: "official-2".to_owned(),
+            urgent,
         })
         .unwrap();
         let content = self.store.keys().content_digest(&ask.to_bytes());
@@ -494,11 +504,13 @@ impl Story {
     pub(super) async fn release(&self, case: &Case) {
         let approval = case.disclosure.approval(&eligible(), self.clock.now()).unwrap();
         self.clock.advance(Duration::from_millis(20));
+        let urgent = case.disclosure.request().ask().urgent();
         let terms = ReleaseTerms {
             partner: name("au-border"),
             purpose: name("border-identity"),
             visible: Vec::new(),
             ends: self.clock.now().after(Duration::from_secs(3_600)),
+            review_by: urgent.map(|_| self.clock.now().after(Duration::from_secs(60))),
             policy: self.rules.digest(),
         };
         let released = self.store.disclosure_release(approval, terms).await.unwrap();
@@ -544,10 +556,15 @@ impl Story {
             DeedKind::HitErroneous => Action::MarkHitErroneous,
             DeedKind::Revoke => Action::RevokeRelease,
             DeedKind::Lock => Action::LockCase,
+            DeedKind::FindJustified | DeedKind::FindNotJustified => Action::ReviewRelease,
         };
         let permit = self.permit(officer, action, about, case.disclosure.digest()).await;
         let words = if kind.has_words() { "the birth record differs" } else { "" }.to_owned();
-        let parts = DeedParts { kind, officer: name(officer), role: DeciderRole::ApprovingOfficer, words };
+        let role = match kind.finding() {
+            Some(_) => DeciderRole::PrivacyOfficer,
+            None => DeciderRole::ApprovingOfficer,
+        };
+        let parts = DeedParts { kind, officer: name(officer), role, words };
         let deed = Deed::new(parts).unwrap();
         let done = self.store.disclosure_tend(permit, request.disclosure(), deed, eligible()).await.unwrap();
         let Stepped::Done(case) = done.open().ok().unwrap().0 else { panic!("an officer may do this") };
