@@ -350,7 +350,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "68f1219bf0c6c1d5baf8b11ae22f53bc67f6e611f9340cdc61eda589fb85670c";
+    const TABLES_DIGEST: &str = "a1d9c423ca3a0aee4a878d17cd32979ed5ac86c4ea42dc6f00cfe56bd7682d52";
 
     #[test]
     fn facts_are_rendered_for_people() {

@@ -168,10 +168,10 @@ pub(super) fn turn(disclosure: &Disclosure) -> i64 {
 }
 
 /// When the review is due that is owed, and whether it was noted as late.
-pub(super) fn review(disclosure: &Disclosure) -> (Option<i64>, bool) {
+pub(super) fn review(disclosure: &Disclosure) -> (Option<i64>, i64) {
     let review = disclosure.review();
     let due = review.filter(|review| review.is_owed()).map(|review| review.due().as_millis());
-    (due, review.is_some_and(Review::is_late))
+    (due, i64::from(review.is_some_and(Review::is_late)))
 }
 
 pub(super) const fn body_place(id: &DisclosureId) -> Place<'_> {

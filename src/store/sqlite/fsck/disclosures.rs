@@ -59,7 +59,7 @@ struct Row {
     index: i64,
     journal: Option<i64>,
     turn: i64,
-    review: (Option<i64>, bool),
+    review: (Option<i64>, i64),
 }
 
 /// What everything is held against.

@@ -71,6 +71,9 @@ pub(super) async fn tell(folder: &Path) {
     let half = story.decide(&cases[2], "sione", true).await;
     story.decide(&half, "grace", false).await;
     story.tended(&cases).await;
+    for is_closed in [false, true] {
+        story.reviewed(one, is_closed).await;
+    }
     assert!(story.store.heads_record().await.unwrap() > 0);
     story.later();
     story.witness().await;
@@ -516,6 +519,23 @@ impl Story {
         let released = self.store.disclosure_release(approval, terms).await.unwrap();
         assert!(matches!(released.open().ok().unwrap().0, Released::Sealed(_)));
         self.later();
+    }
+
+    /// An urgent release whose review is owed, or was closed when it was late.
+    async fn reviewed(&self, subject: SubjectId, is_closed: bool) {
+        let hit = Verdict { answer: Answer::Hit, subject: Some(subject), hidden: None };
+        let case = self.request_urgent(self.ask(hit).await).await;
+        let half = self.decide(&case, "sione", true).await;
+        let whole = self.decide(&half, "grace", true).await;
+        self.release(&whole).await;
+        if is_closed {
+            self.clock.advance(Duration::from_secs(60));
+            let id = case.disclosure.request().disclosure();
+            let late = self.store.review_late(id, self.clock.now()).await.unwrap().open().ok().unwrap().0;
+            let Stepped::Done(late) = late else { panic!("it is late") };
+            self.later();
+            self.tend(&late, "mere", DeedKind::FindNotJustified).await;
+        }
     }
 
     /// What else can be done with cases: asked about and answered, claimed, stepped back from, noted, and left waiting;
