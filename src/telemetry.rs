@@ -200,6 +200,8 @@ pub const COMMIT_SECONDS: &str = "onebit_commit_seconds";
 pub const COMMIT_TRANSACTIONS: &str = "onebit_commit_transactions";
 /// Runs of background jobs, by `job` and `reason`, which is `done` when they succeed.
 pub const JOBS: &str = "onebit_jobs_total";
+/// Urgent releases whose review is owed, by `reason`, which is `late` or `in-time`; no more than 256 are counted.
+pub const REVIEWS_OWED: &str = "onebit_reviews_owed";
 /// Days of payloads that are past their retention, by `kind`.
 pub const PAYLOAD_DAYS_PAST: &str = "onebit_payload_days_past_retention";
 /// The share of all templates that the start took from search snapshots, from 0 to 1.

@@ -30,11 +30,15 @@ pub enum DeedKind {
     Revoke,
     /// Ends it for good, with nothing more to be added.
     Lock,
+    /// Closes the review of an urgent release: it was rightly asked for and decided.
+    FindJustified,
+    /// Closes the review of an urgent release: it was not.
+    FindNotJustified,
 }
 
 impl DeedKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Question,
         Self::Claim,
         Self::PutBack,
@@ -43,6 +47,8 @@ impl DeedKind {
         Self::HitErroneous,
         Self::Revoke,
         Self::Lock,
+        Self::FindJustified,
+        Self::FindNotJustified,
     ];
 
     /// The word in records and in the log; these words never change.
@@ -57,6 +63,8 @@ impl DeedKind {
             Self::HitErroneous => "hit-erroneous",
             Self::Revoke => "revoke",
             Self::Lock => "lock",
+            Self::FindJustified => "find-justified",
+            Self::FindNotJustified => "find-not-justified",
         }
     }
 
@@ -64,6 +72,16 @@ impl DeedKind {
     #[must_use]
     pub const fn is_for_deciders(self) -> bool {
         matches!(self, Self::Question | Self::Claim | Self::HitErroneous)
+    }
+
+    /// What it finds, where it closes a review.
+    #[must_use]
+    pub const fn finding(self) -> Option<&'static str> {
+        match self {
+            Self::FindJustified => Some("justified"),
+            Self::FindNotJustified => Some("not-justified"),
+            _ => None,
+        }
     }
 
     /// Whether it says something; the others are without words.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::request::tests::{fields, request_of};
+use super::request::tests::{ask_urgent, fields, request_of};
 use super::*;
 use crate::clock::Timestamp;
 use crate::ids::{ActorName, Digest, FieldName, UnitName};
@@ -19,20 +19,25 @@ pub(super) struct Office {
 
 impl Office {
     pub(super) fn new(factors: &[(DeciderRole, u8)]) -> Self {
-        Self::with(factors, 1, false)
+        Self::with(factors, 1, false, false)
     }
 
     /// Every factor asks for so many units.
     pub(super) fn of_units(factors: &[(DeciderRole, u8)], units: u8) -> Self {
-        Self::with(factors, units, false)
+        Self::with(factors, units, false, false)
     }
 
     /// Examiners rest on a comparison.
     pub(super) fn comparing(factors: &[(DeciderRole, u8)]) -> Self {
-        Self::with(factors, 1, true)
+        Self::with(factors, 1, true, false)
     }
 
-    fn with(factors: &[(DeciderRole, u8)], units: u8, comparison: bool) -> Self {
+    /// By the urgent path.
+    pub(super) fn urgent(factors: &[(DeciderRole, u8)]) -> Self {
+        Self::with(factors, 1, false, true)
+    }
+
+    fn with(factors: &[(DeciderRole, u8)], units: u8, comparison: bool, urgent: bool) -> Self {
         let factor = |(role, number): &(DeciderRole, u8)| {
             let (number, units) = (NonZeroU8::new(*number).unwrap(), NonZeroU8::new(units).unwrap());
             let comparison = comparison && *role == DeciderRole::Examiner;
@@ -44,7 +49,7 @@ impl Office {
             partner: given.partner().clone(),
             requester: given.requester().clone(),
             agreement: given.agreement().clone(),
-            ask: given.ask().clone(),
+            ask: if urgent { ask_urgent() } else { given.ask().clone() },
             factors: given.factors().clone(),
             received: given.received(),
             decide_by: given.received().after(Duration::from_secs(60 * DECIDE_MINUTES)),
@@ -190,6 +195,7 @@ enum Op {
     Withdraw,
     Withhold,
     Expire,
+    ReviewLate,
     Release,
     Acknowledge,
 }
@@ -224,6 +230,11 @@ struct Model {
     moved: BTreeSet<usize>,
     minute: u64,
     fetch_by: u64,
+    /// Who ever decided, also what a question set aside.
+    decided: BTreeSet<usize>,
+    urgent: bool,
+    /// Once released: when it is due, whether it was noted as late, who closed it.
+    review: Option<(u64, bool, Option<usize>)>,
 }
 
 impl Model {
@@ -286,6 +297,7 @@ impl Model {
                     let unit = unit_of(*person, &self.moved);
                     self.said.push(Said { person: *person, role: *role, mask: *mask, unit });
                     self.claims.remove(person);
+                    self.decided.insert(*person);
                     self.count();
                 }
                 allowed
@@ -317,14 +329,39 @@ impl Model {
                     && self.minute < DECIDE_MINUTES
                     && self.filled(now, |person| !self.suspended.contains(&person));
                 self.fetch_by = if allowed { self.minute + FETCH_MINUTES } else { self.fetch_by };
+                if allowed && self.urgent {
+                    self.review = Some((self.minute + REVIEW_MINUTES, false, None));
+                }
                 self.end(allowed, "released")
             }
             Op::Acknowledge => self.end(self.state == "released", "acknowledged"),
+            Op::ReviewLate => match &mut self.review {
+                Some((due, late @ false, None)) if self.minute >= *due => {
+                    *late = true;
+                    true
+                }
+                _ => false,
+            },
+        }
+    }
+
+    /// Closed once, in any state, by a privacy officer who decided nothing.
+    fn review(&mut self, person: usize, role: usize) -> bool {
+        let may = ROLES[role] == DeciderRole::PrivacyOfficer && !self.decided.contains(&person);
+        match &mut self.review {
+            Some((_, _, closed @ None)) if may && !self.recused.contains(&person) => {
+                *closed = Some(person);
+                true
+            }
+            _ => false,
         }
     }
 
     fn tend(&mut self, kind: DeedKind, person: usize, role: usize) -> bool {
         let may = !self.suspended.contains(&person);
+        if kind.finding().is_some() {
+            return self.review(person, role);
+        }
         if self.recused.contains(&person) || self.state == "locked" {
             return false;
         }
@@ -361,6 +398,7 @@ impl Model {
             DeedKind::HitErroneous => self.end(self.open() && may, "denied"),
             DeedKind::Revoke => self.end(self.state == "released", "revoked"),
             DeedKind::Lock => self.end(!self.ended(), "locked"),
+            DeedKind::FindJustified | DeedKind::FindNotJustified => false,
         }
     }
 
@@ -402,12 +440,22 @@ fn run(real: &mut Disclosure, model: &Model, op: &Op) -> Option<Step> {
         Op::Expire => real.expire(now).ok(),
         Op::Release => real.approval(&who, now).ok().and_then(|approval| {
             assert_promises_of(&approval, real, model);
-            real.release(approval, minute_of(real.request(), model.minute + FETCH_MINUTES)).ok()
+            let fetch_by = minute_of(real.request(), model.minute + FETCH_MINUTES);
+            let review_by = minute_of(real.request(), model.minute + REVIEW_MINUTES);
+            let (due, other) = if model.urgent { (Some(review_by), None) } else { (None, Some(review_by)) };
+            let again = real.approval(&who, now).unwrap();
+            assert!(
+                real.release(again, fetch_by, other).is_err(),
+                "an urgent release owes a review, others none"
+            );
+            real.release(approval, fetch_by, due).ok()
         }),
+        Op::ReviewLate => real.review_late(now).ok(),
         Op::Acknowledge => real.acknowledge(now).ok(),
         Op::Suspend(_) | Op::Restore(_) | Op::Move(_) | Op::Wait(_) => None,
     }?;
-    let note = matches!(op, Op::Tend { kind: DeedKind::Note, .. });
+    let note = matches!(op, Op::Tend { kind: DeedKind::Note, .. } | Op::ReviewLate)
+        || matches!(op, Op::Tend { kind, .. } if kind.finding().is_some());
     assert!(
         !transition.from.is_final() || note && transition.from == transition.to,
         "something left the final state `{}`",
@@ -471,6 +519,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         2 => prop_oneof![Just(DeedKind::Claim), Just(DeedKind::PutBack), Just(DeedKind::Note)],
         2 => Just(DeedKind::Recuse),
         1 => prop_oneof![Just(DeedKind::HitErroneous), Just(DeedKind::Revoke), Just(DeedKind::Lock)],
+        3 => prop_oneof![Just(DeedKind::FindJustified), Just(DeedKind::FindNotJustified)],
     ];
     let tend = (kind, 0..PEOPLE, 0..3_usize).prop_map(|(kind, person, role)| Op::Tend { kind, person, role });
     let op = prop_oneof![
@@ -484,6 +533,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => Just(Op::Expire),
         5 => Just(Op::Release),
         1 => Just(Op::Acknowledge),
+        1 => Just(Op::ReviewLate),
         1 => prop_oneof![Just(Op::Withdraw), Just(Op::Withhold)],
     ];
     prop::collection::vec(op, 0..40)
@@ -499,11 +549,12 @@ proptest! {
         ],
         units in 1..=2_u8,
         comparison: bool,
+        urgent: bool,
         ops in ops(),
     ) {
         let factors: Vec<(DeciderRole, u8)> =
             ROLES.into_iter().zip(need).filter(|(_, number)| *number > 0).collect();
-        let mut real = Office::with(&factors, units, comparison).disclosure();
+        let mut real = Office::with(&factors, units, comparison, urgent).disclosure();
         let mut model = Model {
             state: "pending",
             need: need.map(usize::from),
@@ -517,6 +568,9 @@ proptest! {
             moved: BTreeSet::new(),
             minute: 0,
             fetch_by: 0,
+            decided: BTreeSet::new(),
+            urgent,
+            review: None,
         };
         let mut steps = Vec::new();
         for op in &ops {
@@ -530,6 +584,7 @@ proptest! {
             prop_assert_eq!(real.state().is_final(), model.ended());
             prop_assert_eq!(real.denial().is_some(), real.state() == State::Denied);
             prop_assert_eq!((real.claims().len(), real.notes().len()), (model.claims.len(), model.notes));
+            assert_review(&real, &model);
             let granted: Vec<FieldName> = real.granted().iter().flat_map(Fields::iter).cloned().collect();
             let expected = if model.said.iter().all(|said| said.mask.is_none()) || model.granted() == 0 {
                 Vec::new()
@@ -540,6 +595,21 @@ proptest! {
         }
         assert_log(&real, &steps, need);
     }
+}
+
+/// No urgent release without a review that is owed or was closed once, by nobody who decided.
+fn assert_review(real: &Disclosure, model: &Model) {
+    let closed_by = |review: &Review| review.closed().map(|(deed, _)| deed.officer().clone());
+    let said = real.review().map(|review| (review.due(), review.is_late(), closed_by(review)));
+    let due = model
+        .review
+        .map(|(due, late, closed)| (minute_of(real.request(), due), late, closed.map(Office::officer)));
+    assert_eq!(said, due);
+    assert_eq!(real.review().is_some(), model.urgent && real.fetch_by().is_some());
+    let closed = real.review().and_then(closed_by);
+    assert!(closed.is_none_or(|officer| {
+        real.decisions().chain(real.set_aside()).all(|signed| *signed.decision.officer() != officer)
+    }));
 }
 
 /// The recorded steps rebuild the disclosure; none of them can be taken twice, and none that a release needs left out.
@@ -573,3 +643,4 @@ const ROLES: [DeciderRole; 3] =
     [DeciderRole::ApprovingOfficer, DeciderRole::Examiner, DeciderRole::PrivacyOfficer];
 const DECIDE_MINUTES: u64 = 100;
 const FETCH_MINUTES: u64 = 30;
+const REVIEW_MINUTES: u64 = 20;

@@ -36,7 +36,11 @@ pub enum Event {
     Released {
         /// When the ciphertext is deleted unless it was acknowledged before.
         fetch_by: Timestamp,
+        /// When the review is due that an urgent release owes.
+        review_by: Option<Timestamp>,
     },
+    /// The review that it owes was not closed in time.
+    ReviewLate,
     /// The partner said that it opened the release.
     Acknowledged,
 }
@@ -53,7 +57,8 @@ pub struct Decided {
 impl Step {
     /// The canonical record of the step: domain `onebit/disclosure-step/v1`, a zero byte, then 1: kind,
     /// 2: time, and by kind 3: the record of the decision, 4: how it is signed, 5: signature, 6: fetch by, 7: unit,
-    /// 8: officer, 9: role, 10: words, 11: the record of the answer, 12: its signature, 13: the system that answered.
+    /// 8: officer, 9: role, 10: words, 11: the record of the answer, 12: its signature, 13: the system that answered,
+    /// 25: when a review is due.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let record = Writer::new(STEP_DOMAIN).field(1, self.event.kind()).time(2, self.at);
@@ -75,8 +80,16 @@ impl Step {
             Event::Answered(SignedAnswer { answer, signature, by }) => {
                 record.field(11, &answer.to_bytes()).field(12, signature).field(13, by.as_str().as_bytes())
             }
-            Event::Released { fetch_by } => record.time(6, *fetch_by),
-            Event::Withdrawn | Event::Withheld | Event::Expired | Event::Acknowledged => record,
+            Event::Released { fetch_by, review_by } => {
+                let record = record.time(6, *fetch_by);
+                match review_by {
+                    Some(due) => record.time(25, *due),
+                    None => record,
+                }
+            }
+            Event::Withdrawn | Event::Withheld | Event::Expired | Event::Acknowledged | Event::ReviewLate => {
+                record
+            }
         }
         .bytes()
     }
@@ -99,7 +112,8 @@ impl Step {
             WITHDRAWN => Event::Withdrawn,
             WITHHELD => Event::Withheld,
             EXPIRED => Event::Expired,
-            RELEASED => Event::Released { fetch_by: record.time(6)? },
+            RELEASED => Event::Released { fetch_by: record.time(6)?, review_by: record.maybe_time(25)? },
+            REVIEW_LATE => Event::ReviewLate,
             ACKNOWLEDGED => Event::Acknowledged,
             other => done(other, &mut record)?,
         };
@@ -134,6 +148,7 @@ impl Event {
             Self::Expired => EXPIRED,
             Self::Released { .. } => RELEASED,
             Self::Acknowledged => ACKNOWLEDGED,
+            Self::ReviewLate => REVIEW_LATE,
         }
     }
 }
@@ -146,6 +161,7 @@ const WITHHELD: &[u8] = b"withheld";
 const EXPIRED: &[u8] = b"expired";
 const RELEASED: &[u8] = b"released";
 const ACKNOWLEDGED: &[u8] = b"acknowledged";
+const REVIEW_LATE: &[u8] = b"review-late";
 
 #[cfg(test)]
 mod tests {
@@ -155,7 +171,8 @@ mod tests {
     #[test]
     fn a_step_of_an_unknown_kind_or_with_more_behind_it_is_refused() {
         let at = Timestamp::from_millis(5);
-        let step = Step { at, event: Event::Released { fetch_by: Timestamp::from_millis(9) } };
+        let fetch_by = Timestamp::from_millis(9);
+        let step = Step { at, event: Event::Released { fetch_by, review_by: None } };
         let bytes = step.to_bytes();
         assert!(Step::from_bytes(&bytes).unwrap() == step);
         assert!(Step::from_bytes(&[bytes.as_slice(), &[7, 0, 0, 0, 0]].concat()).is_err());

@@ -130,6 +130,9 @@ kinds! {
     131 CollectionRenewing "collection.renewing": "The templates of a collection begin to move to another generation of its keys.";
     132 CollectionRenewed "collection.renewed": "Every template of a collection is in the newer generation; the keys of the older one are destroyed.";
     133 CollectionMeasured "collection.measured": "Templates of a collection were read to measure what their protection does.";
+    145 ReviewOwed "review.owed": "An urgent release owes a review from now on.";
+    146 ReviewClosed "review.closed": "A person who decided nothing in the case closed the review of an urgent release.";
+    147 ReviewLate "review.late": "The review of an urgent release was not closed in time.";
 }
 
 impl fmt::Display for Kind {
@@ -347,7 +350,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "68f1219bf0c6c1d5baf8b11ae22f53bc67f6e611f9340cdc61eda589fb85670c";
+    const TABLES_DIGEST: &str = "a1d9c423ca3a0aee4a878d17cd32979ed5ac86c4ea42dc6f00cfe56bd7682d52";
 
     #[test]
     fn facts_are_rendered_for_people() {

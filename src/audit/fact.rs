@@ -104,6 +104,8 @@ facts! {
     76 Operation "operation" Text: "What was done to a key, as a word.";
     77 Key "key" Text: "A key of the holder, by its class and generation, or as a root by its name.";
     78 NewKey "new-key" Text: "The key that takes its place.";
+    145 ReviewBy "review-by" Text: "When a review is due.";
+    146 Finding "finding" Text: "What a review found, as a word.";
 }
 
 /// The form of a fact's bytes.

@@ -91,6 +91,7 @@ actions! {
         MarkHitErroneous = "MarkHitErroneous",
         RevokeRelease = "RevokeRelease",
         LockCase = "LockCase",
+        ReviewRelease = "ReviewRelease",
     }
     rpc "oversight", "LogService" {
         ListJournals = "ListJournals",

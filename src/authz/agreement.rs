@@ -42,6 +42,8 @@ pub struct Agreement {
     pub decisions_signed_by: BTreeSet<SignedBy>,
     /// How long things may take.
     pub clocks: Clocks,
+    /// What holds instead where the partner asks for the urgent path; without it there is none.
+    pub urgent: Option<Urgent>,
     /// How long things are kept.
     pub retention: Retention,
     /// Whether a fresh sample must confirm the hit before officers decide.
@@ -184,6 +186,19 @@ pub struct Clocks {
     pub request_id_window: Duration,
 }
 
+/// The urgent path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Urgent {
+    /// Who must approve; as ever two people at least.
+    pub approval: Vec<Factor>,
+    /// An undecided disclosure expires after it: sooner than by the ordinary clock.
+    pub decide_within: Duration,
+    /// An undecided disclosure is shown as late after it.
+    pub escalate_after: Option<Duration>,
+    /// After a release, its review is late after it.
+    pub review_within: Within,
+}
+
 /// Classes of `policy/retention.toml`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
@@ -276,6 +291,10 @@ fn agreement(top: &Section<'_>) -> Option<Agreement> {
         Some(SignedBy::ALL.into_iter().collect())
     };
     let clocks = top.inside("clocks", clocks);
+    let urgent = match top.has("urgent") {
+        true => top.inside("urgent", |part| urgent(part, approval.as_deref(), clocks)).map(Some),
+        false => Some(None),
+    };
     let retention = top.inside("retention", |part| {
         let queries = part.mentioned::<String>("queries", Mentioned::Retention);
         let disclosures = part.mentioned::<String>("disclosures", Mentioned::Retention);
@@ -300,6 +319,7 @@ fn agreement(top: &Section<'_>) -> Option<Agreement> {
         approval: approval?,
         decisions_signed_by: decisions_signed_by?,
         clocks: clocks?,
+        urgent: urgent?,
         retention: retention?,
         hit_confirmation: hit_confirmation?,
         onward_transfer: onward_transfer?,
@@ -436,6 +456,35 @@ fn clocks(part: &Section<'_>) -> Option<Clocks> {
         release_kept: hours(kept?),
         request_id_window: hours(window?),
     })
+}
+
+/// The urgent path; whom it does not name approve as they do otherwise.
+fn urgent(part: &Section<'_>, ordinary: Option<&[Factor]>, clocks: Option<Clocks>) -> Option<Urgent> {
+    let approval = if part.has("approval") { approval(part) } else { ordinary.map(<[Factor]>::to_vec) };
+    let decide = part.number("decide_within_hours", 1..=HOURS_MAX);
+    let escalate = part.optional_number("escalate_after_hours", 1..=HOURS_MAX);
+    let review = within(part, "review_within_hours", "review_within_working_days");
+    let hours = |hours: u32| Duration::from_secs(u64::from(hours) * SECONDS_PER_HOUR);
+    let (decide_within, escalate_after) = (hours(decide?), escalate?.map(hours));
+    if decide_within >= clocks?.decide_within.at_least() {
+        return part.fault_at(
+            "decide_within_hours",
+            "the urgent path is no shorter than the ordinary one; lower `decide_within_hours`, or leave `[urgent]` out",
+        );
+    }
+    if escalate_after.is_some_and(|late| late >= decide_within) {
+        return part.fault_at(
+            "escalate_after_hours",
+            "a case must be late before it is over; write fewer hours than there are to decide",
+        );
+    }
+    let Some(review_within) = review? else {
+        return part.fault_at(
+            "urgent",
+            "an urgent release is reviewed afterwards; write `review_within_hours` or `review_within_working_days`",
+        );
+    };
+    Some(Urgent { approval: approval?, decide_within, escalate_after, review_within })
 }
 
 /// A term in hours or in working days, not in both.
@@ -596,6 +645,37 @@ mod tests {
         assert!(parse(&text).unwrap_err()[0].contains("nobody is of two units"));
         let (text, _) = with("number = 2", "number = 2\ncomparison = \"maybe\"");
         assert!(parse(&text).unwrap_err()[0].contains("write `off` or `required`"));
+    }
+
+    #[test]
+    fn the_urgent_path_is_shorter_takes_two_people_and_is_reviewed() {
+        let of = |urgent: &str| {
+            let (text, _) = with("[retention]", &format!("[urgent]\n{urgent}\n\n[retention]"));
+            parse(&text).map(|agreement| agreement.urgent.unwrap()).map_err(|faults| faults.join("\n"))
+        };
+        assert_eq!(parse(GOOD).unwrap().urgent, None);
+        let urgent = of("decide_within_hours = 4\nreview_within_working_days = 3").unwrap();
+        assert_eq!(
+            urgent.approval,
+            parse(GOOD).unwrap().approval,
+            "whom it does not name approve as otherwise"
+        );
+        assert_eq!(urgent.review_within, Within::WorkingDays(3));
+        let night = "decide_within_hours = 4\nescalate_after_hours = 1\nreview_within_hours = 72\n\n\
+                     [[urgent.approval]]\nrole = \"approving-officer\"\nnumber = ";
+        assert_eq!(of(&format!("{night}3")).unwrap().approval[0].number, 3);
+        for (text, message) in [
+            (format!("{night}1"), "two people at least"),
+            ("decide_within_hours = 48\nreview_within_hours = 72".to_owned(), "no shorter than the ordinary"),
+            ("decide_within_hours = 4".to_owned(), "is reviewed afterwards"),
+            (
+                "decide_within_hours = 4\nescalate_after_hours = 4\nreview_within_hours = 9".to_owned(),
+                "late before",
+            ),
+        ] {
+            let fault = of(&text).expect_err(&format!("`{text}` should have been refused"));
+            assert!(fault.contains(message), "{fault}");
+        }
     }
 
     #[test]

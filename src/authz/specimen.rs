@@ -72,7 +72,8 @@ impl Specimen {
             | A::AddNote
             | A::MarkHitErroneous
             | A::RevokeRelease
-            | A::LockCase => self.case(Standing::Active),
+            | A::LockCase
+            | A::ReviewRelease => self.case(Standing::Active),
             A::ReadCheckpoint | A::ReadTile | A::ReadBundle => {
                 About::Journal { partner: self.journal.as_ref() }
             }

@@ -75,6 +75,9 @@ pub struct NewArgs {
     /// Your pseudonym of the official who asks
     #[arg(long, value_name = "PSEUDONYM")]
     pub official: String,
+    /// Why it can't wait, 20 to 2,000 characters: asks for the urgent path, where your agreement has one
+    #[arg(long, value_name = "REASON")]
+    pub urgent: Option<String>,
     /// The request id, a UUID; a new one by default
     #[arg(long, value_name = "UUID")]
     pub request_id: Option<String>,
@@ -251,6 +254,7 @@ async fn new(args: &NewArgs) -> Result<(), CliError> {
         justification: ask.justification().to_owned(),
         official: ask.official().to_owned(),
         send_time: Some(timestamp_to_pb(SystemClock.now())),
+        urgent_reason: ask.urgent().map(str::to_owned),
         signature: Some(Signature::CertificateSignature(signature)),
     };
     let client = Client::connect(&args.way.client).await?;
@@ -417,6 +421,7 @@ fn ask(args: &NewArgs) -> Result<PartnerAsk, CliError> {
         justification,
         legal_basis: args.legal_basis.clone(),
         official: args.official.clone(),
+        urgent: args.urgent.clone(),
     })
     .map_err(|error| CliError::Usage(error.to_string()))
 }
@@ -503,6 +508,7 @@ mod tests {
             justification: Some("Two identities, one face; which is on record?".to_owned()),
             justification_file: None,
             official: "officer-7f3a".to_owned(),
+            urgent: None,
             request_id: None,
             receipt_out: None,
             way: Way {

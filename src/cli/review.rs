@@ -36,11 +36,14 @@ pub struct ReviewArgs {
 /// What can be done with cases.
 #[derive(Debug, clap::Subcommand)]
 pub enum ReviewCommand {
-    /// Lists cases, those that end soonest first
+    /// Lists cases, urgent ones first, then those that end soonest
     List {
         /// Only cases in this state; by default those that can be decided
         #[arg(long, value_enum, value_name = "STATE")]
         state: Option<StateFilter>,
+        /// Only cases that owe a review, in whatever state, oldest first
+        #[arg(long)]
+        reviews_owed: bool,
         /// The rest.
         #[command(flatten)]
         way: Way,
@@ -114,6 +117,27 @@ pub enum ReviewCommand {
     Revoke(WhyArgs),
     /// Ends a case that has not ended, for good; nothing is added any more, not even a note
     Lock(WhyArgs),
+    /// Closes the review that an urgent release owes; for a privacy officer who decided nothing in the case
+    Close {
+        /// Whether the urgent path was rightly asked for and decided
+        #[arg(long, value_enum, value_name = "FINDING")]
+        finding: FindingChoice,
+        /// Why you find so, 1 to 2,000 characters
+        #[arg(long, value_name = "TEXT")]
+        words: String,
+        /// The rest.
+        #[command(flatten)]
+        case: CaseArgs,
+    },
+}
+
+/// What a review found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum FindingChoice {
+    /// It was
+    Justified,
+    /// It was not
+    NotJustified,
 }
 
 /// A case.
@@ -259,7 +283,7 @@ impl StateFilter {
 pub fn run(args: &ReviewArgs) -> Result<(), CliError> {
     wire::calling(async {
         match &args.command {
-            ReviewCommand::List { state, way } => list(*state, way).await,
+            ReviewCommand::List { state, reviews_owed, way } => list(*state, *reviews_owed, way).await,
             ReviewCommand::Show { disclosure, way } => show(disclosure, way).await,
             ReviewCommand::ViewField { disclosure, field, way } => view_field(disclosure, field, way).await,
             ReviewCommand::Approve { fields, decide, .. } => self::decide(decide, Some(fields)).await,
@@ -269,12 +293,13 @@ pub fn run(args: &ReviewArgs) -> Result<(), CliError> {
     })
 }
 
-async fn list(state: Option<StateFilter>, way: &Way) -> Result<(), CliError> {
+async fn list(state: Option<StateFilter>, reviews_owed: bool, way: &Way) -> Result<(), CliError> {
     let client = Client::connect(&way.client).await?;
     let (mut cases, mut page_token) = (Vec::new(), String::new());
     loop {
         let state = state.map_or(pb::CaseState::Unspecified, StateFilter::to_pb).into();
-        let call = client.request(pb::ListCasesRequest { page_size: PAGE_SIZE, page_token, state });
+        let call =
+            client.request(pb::ListCasesRequest { page_size: PAGE_SIZE, page_token, state, reviews_owed });
         let page = client.answer("the list", client.case().list_cases(call)).await?;
         cases.extend(page.cases);
         page_token = page.next_page_token;

@@ -9,6 +9,7 @@ pub(super) mod frame;
 mod kept;
 mod queue;
 mod sign;
+mod urgent;
 mod words;
 
 use axum::Router;

@@ -10,7 +10,7 @@ use super::pb::officer as pb;
 use super::pb::officer::case_service_server::CaseService;
 use super::pb::officer::decide_case_request::Signature;
 use super::timestamp::timestamp_to_pb;
-use crate::approval::{Choice, DeciderRole, Deed, DeedKind, Factor, Question, SignedDecision, State};
+use crate::approval::{Choice, DeciderRole, Deed, DeedKind, Factor, Question, Review, SignedDecision, State};
 use crate::authz::Action;
 use crate::clock::Timestamp;
 use crate::gate::{CaseAsk, CaseDetail, DecideAsk, DecisionProof, Gate};
@@ -35,6 +35,7 @@ impl CaseService for Cases {
                 // Here the unspecified state has a meaning: those that can be decided.
                 state: parse::choice("state", sent.state, |state| Some(state_asked(state)))?,
                 partner: None,
+                reviews_owed: sent.reviews_owed,
                 after: page::last_id(&sent.page_token)?.map(DisclosureId::from_bytes),
                 limit: page::with_one_to_spare(size),
             };
@@ -152,6 +153,22 @@ impl CaseService for Cases {
         let reply = self.tend(&request, Action::LockCase, what).await?;
         Ok(reply.map(|summary| pb::LockCaseResponse { summary }))
     }
+
+    async fn review_release(
+        &self,
+        request: Request<pb::ReviewReleaseRequest>,
+    ) -> Reply<pb::ReviewReleaseResponse> {
+        let call = self.desk.call(Action::ReviewRelease, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let sent = request.get_ref();
+            let id = parse::disclosure("disclosure", &sent.disclosure)?;
+            let kind = parse::choice("finding", sent.finding, finding_asked)?;
+            let case = self.desk.gate().case_tend(&caller, id, kind, sent.words.clone()).await?;
+            Ok(pb::ReviewReleaseResponse { summary: Some(summary(self.desk.gate(), &case)) })
+        })
+        .await
+    }
 }
 
 impl Cases {
@@ -213,6 +230,8 @@ fn summary(gate: &Gate, case: &Case) -> pb::CaseSummary {
         create_time: Some(timestamp_to_pb(request.received())),
         decide_by: Some(timestamp_to_pb(request.decide_by())),
         escalate_time: gate.case_escalates(case).map(timestamp_to_pb),
+        urgent: request.ask().urgent().is_some(),
+        review: case.disclosure.review().map(review),
         claimed_by: case.disclosure.claims().iter().map(|(officer, _)| person_resource(officer)).collect(),
     }
 }
@@ -236,6 +255,7 @@ fn detail(gate: &Gate, detail: CaseDetail) -> pb::GetCaseResponse {
         recused: disclosure.recused().iter().map(person_resource).collect(),
         notes: disclosure.notes().iter().map(note).collect(),
         ending: disclosure.ended_by().map(ending),
+        urgent_reason: request.ask().urgent().unwrap_or_default().to_owned(),
         fields: detail.fields.into_iter().map(field).collect(),
     }
 }
@@ -282,6 +302,34 @@ fn ending(deed: &Deed) -> pb::Ending {
         role: role(deed.role()).into(),
         deed: deed.kind().to_string(),
         reason: deed.words().to_owned(),
+    }
+}
+
+fn review(review: &Review) -> pb::Review {
+    let closed = review.closed();
+    pb::Review {
+        due_time: Some(timestamp_to_pb(review.due())),
+        late: review.is_late(),
+        finding: closed.map_or(pb::Finding::Unspecified, |(deed, _)| finding(deed)).into(),
+        officer: closed.map(|(deed, _)| person_resource(deed.officer())).unwrap_or_default(),
+        words: closed.map(|(deed, _)| deed.words().to_owned()).unwrap_or_default(),
+        close_time: closed.map(|(_, at)| timestamp_to_pb(*at)),
+    }
+}
+
+fn finding(deed: &Deed) -> pb::Finding {
+    match deed.kind() {
+        DeedKind::FindJustified => pb::Finding::Justified,
+        DeedKind::FindNotJustified => pb::Finding::NotJustified,
+        _ => pb::Finding::Unspecified,
+    }
+}
+
+const fn finding_asked(sent: pb::Finding) -> Option<DeedKind> {
+    match sent {
+        pb::Finding::Unspecified => None,
+        pb::Finding::Justified => Some(DeedKind::FindJustified),
+        pb::Finding::NotJustified => Some(DeedKind::FindNotJustified),
     }
 }
 

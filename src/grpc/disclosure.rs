@@ -152,6 +152,7 @@ fn ask(sent: pb::RequestDisclosureRequest) -> Result<DisclosureAsk, FormFault> {
         legal_basis: sent.legal_basis,
         justification: sent.justification,
         official: sent.official,
+        urgent: sent.urgent_reason,
     })
 }
 

@@ -245,6 +245,7 @@ impl Bench {
             justification: JUSTIFICATION.to_owned(),
             legal_basis: "Customs Act".to_owned(),
             official: OFFICIAL.to_owned(),
+            urgent: None,
         })
         .unwrap();
         let signature = AskSignature { digest: ask.digest(), bytes: vec![1; 64] };
@@ -302,6 +303,7 @@ impl Bench {
             purpose: purpose(),
             visible: Vec::new(),
             ends: self.clock.now().after(Duration::from_secs(3_600)),
+            review_by: None,
             policy: self.rules.digest(),
         };
         self.store.disclosure_release(approval, terms).await.unwrap().open().ok().unwrap().0

@@ -66,6 +66,8 @@ pub struct CaseFilter {
     pub partner: Option<PartnerName>,
     /// Only in these states; none means any.
     pub states: Vec<State>,
+    /// Only those that owe a review.
+    pub reviews: Option<ReviewsOwed>,
     /// Only those that ended before this.
     pub ended_before: Option<Timestamp>,
     /// The order.
@@ -82,8 +84,21 @@ pub enum CaseOrder {
     /// Newest first, as partners see them.
     #[default]
     Newest,
-    /// Those that end soonest first, as officers see them.
+    /// Those that end soonest first.
     EndsSoonest,
+    /// Urgent ones first, then those that end soonest, as officers see them.
+    Queue,
+    /// Oldest first.
+    Oldest,
+}
+
+/// Which reviews are owed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReviewsOwed {
+    /// Any.
+    All,
+    /// Those that were due at this time, and are not noted as late.
+    DueAt(Timestamp),
 }
 
 /// What is known of a field that is asked for, without its value.
@@ -124,6 +139,8 @@ pub struct ReleaseTerms {
     pub visible: Vec<RestrictionName>,
     /// When it can no longer be fetched.
     pub ends: Timestamp,
+    /// When the review is due that an urgent release owes.
+    pub review_by: Option<Timestamp>,
     /// The digest of the rules that it happens under.
     pub policy: Digest,
 }

@@ -423,6 +423,12 @@ pub trait Store: Send + Sync {
         id: DisclosureId,
         now: Timestamp,
     ) -> Result<Committed<disclosure::Stepped>, StoreError>;
+    /// Notes that the review which a disclosure owes was not closed in time.
+    async fn review_late(
+        &self,
+        id: DisclosureId,
+        now: Timestamp,
+    ) -> Result<Committed<disclosure::Stepped>, StoreError>;
 
     // The log -----------------------------------------------------------------------------------------------
 

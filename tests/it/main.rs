@@ -58,6 +58,7 @@ mod third_party;
 mod tiles;
 mod times;
 mod timing;
+mod urgent;
 mod verify;
 mod voice;
 mod witness;

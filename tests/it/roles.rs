@@ -203,7 +203,8 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
         | Action::AddNote
         | Action::MarkHitErroneous
         | Action::RevokeRelease
-        | Action::LockCase => tending(action, name),
+        | Action::LockCase
+        | Action::ReviewRelease => tending(action, name),
         Action::ListJournals => oversight::ListJournalsRequest { reason }.encode_to_vec(),
         Action::GetCheckpoint => {
             oversight::GetCheckpointRequest { journal: JOURNAL.to_owned() }.encode_to_vec()
@@ -291,6 +292,10 @@ fn tending(action: Action, disclosure: String) -> Vec<u8> {
             officer::RevokeReleaseRequest { disclosure: name, reason: none }.encode_to_vec()
         }
         Action::LockCase => officer::LockCaseRequest { disclosure: name, reason: none }.encode_to_vec(),
+        Action::ReviewRelease => {
+            let finding = officer::Finding::Justified.into();
+            officer::ReviewReleaseRequest { disclosure: name, finding, words: none }.encode_to_vec()
+        }
         other => panic!("{other} does nothing with a case"),
     }
 }

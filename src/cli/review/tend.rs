@@ -5,7 +5,7 @@ use serde_json::json;
 use super::super::fault::CliError;
 use super::super::wire;
 use super::page::{state, summary_json};
-use super::{CaseArgs, ReviewCommand, WhyArgs};
+use super::{CaseArgs, FindingChoice, ReviewCommand, WhyArgs};
 use crate::grpc::client::Client;
 use crate::grpc::pb::officer as pb;
 use crate::ids::DisclosureId;
@@ -21,6 +21,7 @@ pub(super) async fn tend(command: &ReviewCommand) -> Result<(), CliError> {
         ReviewCommand::HitErroneous(why) => hit_erroneous(why).await,
         ReviewCommand::Revoke(why) => revoke(why).await,
         ReviewCommand::Lock(why) => lock(why).await,
+        ReviewCommand::Close { finding, words, case } => close(case, *finding, words).await,
         ReviewCommand::List { .. }
         | ReviewCommand::Show { .. }
         | ReviewCommand::ViewField { .. }
@@ -79,6 +80,17 @@ async fn lock(WhyArgs { reason, case }: &WhyArgs) -> Result<(), CliError> {
     let client = Client::connect(&case.way.client).await?;
     let call = client.request(pb::LockCaseRequest { disclosure: name(case), reason: reason.clone() });
     told(case, client.answer("the lock", client.case().lock_case(call)).await?.summary)
+}
+
+async fn close(case: &CaseArgs, finding: FindingChoice, words: &str) -> Result<(), CliError> {
+    let client = Client::connect(&case.way.client).await?;
+    let finding = match finding {
+        FindingChoice::Justified => pb::Finding::Justified,
+        FindingChoice::NotJustified => pb::Finding::NotJustified,
+    };
+    let (finding, words) = (finding.into(), words.to_owned());
+    let call = client.request(pb::ReviewReleaseRequest { disclosure: name(case), finding, words });
+    told(case, client.answer("the review", client.case().review_release(call)).await?.summary)
 }
 
 fn name(case: &CaseArgs) -> String {

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use zeroize::Zeroizing;
 
 use super::frame::Frame;
+use super::urgent::UrgentShown;
 use super::{QUEUE, words};
 use crate::approval::{Choice, DeciderRole, Disclosure, SignedDecision};
 use crate::authz::Role;
@@ -191,6 +192,7 @@ struct CasePage {
     agreement: Option<AgreementShown>,
     fields: Vec<FieldShown>,
     decisions: Vec<DecisionShown>,
+    urgent: Option<UrgentShown>,
     digest: String,
     has_decided: bool,
     can_decide: bool,
@@ -242,6 +244,7 @@ impl CasePage {
             agreement: agreement_shown(dossier),
             fields,
             decisions: disclosure.decisions().map(DecisionShown::new).collect(),
+            urgent: UrgentShown::of(disclosure),
             digest: disclosure.digest().to_string(),
             has_decided,
             can_decide: is_asked(who, dossier) && is_decidable(dossier) && !has_decided,

@@ -1,4 +1,4 @@
-//! The queue: cases that can be decided, those that end soonest first.
+//! The queue: cases that can be decided, urgent ones first, then those that end soonest.
 
 use askama::Template;
 use axum::extract::State as Shared;
@@ -24,6 +24,7 @@ pub(super) async fn queue(
     let ask = CaseAsk {
         state: filter.state,
         partner: filter.partner.clone(),
+        reviews_owed: false,
         after: filter.after,
         limit: PAGE_CASES.saturating_add(1),
     };
@@ -108,6 +109,7 @@ struct Choice {
 
 struct QueueRow {
     address: String,
+    is_urgent: bool,
     age: String,
     asked: String,
     partner: String,
@@ -127,6 +129,7 @@ impl QueueRow {
             if case.disclosure.state().is_final() { String::new() } else { words::of_clock(now, case.ends) };
         Self {
             address: super::case::address(request.disclosure()),
+            is_urgent: request.ask().urgent().is_some(),
             age: words::of_span(request.received(), now),
             asked: words::of_time(request.received()),
             partner: request.partner().to_string(),

@@ -9,8 +9,8 @@ use crate::store::{Journal, StoreError};
 
 use super::disclosure::{own, stepped, tags};
 use super::disclosure_row::{get, step_keep};
-use super::release;
 use super::tx::Tx;
+use super::{release, review};
 
 /// Keeps what an officer did. What the partner can see of it is an entry of the partner's journal, without who and
 /// why; the rest is the holder's own.
@@ -74,6 +74,9 @@ fn enter(
         DeedKind::Claim | DeedKind::PutBack | DeedKind::Recuse | DeedKind::Note => {
             return tx.enter_private(&holder, &tags).map(|_| ());
         }
+        DeedKind::FindJustified | DeedKind::FindNotJustified => {
+            return tx.enter_private(&review::found(holder, deed), &tags).map(|_| ());
+        }
         // What the partner is asked, it can hold against this.
         DeedKind::Question => (partner.with(Fact::ContentDigest, digest.as_bytes()), holder),
         DeedKind::HitErroneous | DeedKind::Revoke | DeedKind::Lock => {
@@ -92,6 +95,7 @@ pub(super) const fn kind_of(deed: DeedKind, from: State) -> Kind {
         DeedKind::PutBack => Kind::DisclosurePutBack,
         DeedKind::Recuse => Kind::DisclosureRecused,
         DeedKind::Note => Kind::DisclosureNoted,
+        DeedKind::FindJustified | DeedKind::FindNotJustified => Kind::ReviewClosed,
         DeedKind::HitErroneous => Kind::DisclosureDenied,
         DeedKind::Revoke => Kind::DisclosureRevoked,
         // The partner sees of a lock what it sees of the ends that there are anyway.

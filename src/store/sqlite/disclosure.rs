@@ -11,7 +11,7 @@ use crate::keys::webauthn::Assertion;
 use crate::keys::{Domain, ReleaseInfo, ReleasePublicKey, Tag};
 use crate::store::disclosure::{
     Case, CaseFilter, CaseOrder, Decided, DisclosureNew, DisclosureSeen, FieldFacts, FieldValue, Release,
-    ReleaseTerms, Released, Requested, Stepped,
+    ReleaseTerms, Released, Requested, ReviewsOwed, Stepped,
 };
 use crate::store::query::{Answer, Verdict};
 use crate::store::{Journal, PasskeySigned, StoreError};
@@ -20,7 +20,7 @@ use super::day_key::{DayKey, mark};
 use super::disclosure_row::{Row, case, get, insert, seal_today, step_keep};
 use super::disposal::disposed_before;
 use super::tx::Tx;
-use super::{Context, database, enrolment, log, passkey, query, release};
+use super::{Context, database, enrolment, log, passkey, query, release, review};
 
 /// Whether a request id of this partner was seen before.
 pub(super) fn seen(
@@ -74,7 +74,7 @@ pub(super) fn request(tx: &mut Tx<'_>, permit: &Permit, new: DisclosureNew) -> R
     let disclosure = Disclosure::new(new.request);
     let ask = disclosure.request().ask();
     let fields = ask.fields().iter().map(FieldName::as_str).collect::<Vec<_>>().join(",");
-    let shared = tx
+    let mut shared = tx
         .event(Kind::DisclosureRequested, permit)
         .with(Fact::Disclosure, disclosure.request().disclosure().as_bytes())
         .with(Fact::Query, ask.query().as_bytes())
@@ -87,6 +87,9 @@ pub(super) fn request(tx: &mut Tx<'_>, permit: &Permit, new: DisclosureNew) -> R
         .text(Fact::LegalBasis, ask.legal_basis())
         .with(Fact::ContentDigest, new.signature.digest.as_bytes())
         .with(Fact::RequestSignature, &new.signature.bytes);
+    if ask.urgent().is_some() {
+        shared = shared.text(Fact::Urgency, URGENT);
+    }
     let holder = shared.clone().text(Fact::Partner, partner.as_str()).with(Fact::Subject, subject.as_bytes());
     let tags = tags(tx.context, &disclosure, Some(subject));
     let index = tx.enter(Journal::Partner(partner), &shared, &holder, &tags)?;
@@ -205,7 +208,7 @@ pub(super) fn release(
     }
     let plain = release::fields_open(tx, row.subject, approval.fields())?;
     let granted = Granted::of(&approval);
-    let Ok((after, transition)) = row.case.disclosure.release(approval, terms.ends) else {
+    let Ok((after, transition)) = row.case.disclosure.release(approval, terms.ends, terms.review_by) else {
         return note(tx, id, terms, Released::NotApproved);
     };
     let journal = Journal::Partner(terms.partner.clone());
@@ -232,6 +235,7 @@ pub(super) fn release(
         .text(Fact::Partner, terms.partner.as_str())
         .with(Fact::Subject, row.subject.as_bytes());
     let index = tx.enter(journal, &shared, &holder, &tags)?;
+    review::owed_enter(tx, &after, terms.policy, row.subject)?;
     seal_today(tx, &mut row)?;
     release::keep(tx, id, &ciphertext, &info, index, &row.key)?;
     Ok(Released::Sealed(Box::new(step_keep(tx, &mut row, after, &transition)?)))
@@ -517,7 +521,7 @@ pub(super) fn list(
 /// A case in its place of the order.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Listed {
-    place: (i64, i64),
+    place: (i64, i64, i64),
     id: [u8; 16],
 }
 
@@ -530,14 +534,29 @@ fn listed(sql: &Connection, filter: &CaseFilter, state: Option<State>) -> Result
         (CaseOrder::EndsSoonest, Some(_)) => {
             "(ends_ms, sequence) > (SELECT ends_ms, sequence FROM disclosures WHERE id = ?4)"
         }
+        (CaseOrder::Queue, Some(_)) => {
+            "(turn, ends_ms, sequence) > (SELECT turn, ends_ms, sequence FROM disclosures WHERE id = ?4)"
+        }
+        (CaseOrder::Oldest, Some(_)) => "sequence > (SELECT sequence FROM disclosures WHERE id = ?4)",
     };
     let (place, order) = match filter.order {
-        CaseOrder::Newest => ("-sequence, 0", "sequence DESC"),
-        CaseOrder::EndsSoonest => ("ends_ms, sequence", "ends_ms, sequence"),
+        CaseOrder::Newest => ("-sequence, 0, 0", "sequence DESC"),
+        CaseOrder::EndsSoonest => ("ends_ms, sequence, 0", "ends_ms, sequence"),
+        CaseOrder::Queue => ("turn, ends_ms, sequence", "turn, ends_ms, sequence"),
+        CaseOrder::Oldest => ("sequence, 0, 0", "sequence"),
+    };
+    let owed = match filter.reviews {
+        None => "?7 IS NULL",
+        Some(ReviewsOwed::All) => "review_ms IS NOT NULL AND ?7 IS NULL",
+        Some(ReviewsOwed::DueAt(_)) => "review_ms <= ?7 AND review_late = 0",
+    };
+    let due_at = match filter.reviews {
+        Some(ReviewsOwed::DueAt(at)) => Some(at.as_millis()),
+        Some(ReviewsOwed::All) | None => None,
     };
     let statement = format!(
         "SELECT id, {place} FROM disclosures
-         WHERE {of_state} AND {behind}
+         WHERE {of_state} AND {behind} AND {owed}
            AND (?1 IS NULL OR partner = ?1)
            AND (?3 IS NULL OR ends_ms <= ?3)
            AND substr(body, 1, 8) >= ?6
@@ -551,9 +570,12 @@ fn listed(sql: &Connection, filter: &CaseFilter, state: Option<State>) -> Result
             filter.ended_before.map(Timestamp::as_millis),
             filter.after.map(|id| *id.as_bytes()),
             filter.limit,
-            kept
+            kept,
+            due_at
         ];
-        let row = |row: &rusqlite::Row<'_>| Ok(Listed { id: row.get(0)?, place: (row.get(1)?, row.get(2)?) });
+        let row = |row: &rusqlite::Row<'_>| {
+            Ok(Listed { id: row.get(0)?, place: (row.get(1)?, row.get(2)?, row.get(3)?) })
+        };
         statement.query_map(parameters, row)?.collect::<Result<Vec<_>, _>>()
     });
     database("listing disclosures", rows)
@@ -573,3 +595,6 @@ pub(super) fn tags(context: &Context, disclosure: &Disclosure, subject: Option<S
     .chain(subject)
     .collect()
 }
+
+/// What an entry says of a request by the urgent path.
+pub(super) const URGENT: &str = "urgent";

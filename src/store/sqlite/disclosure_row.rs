@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::approval::{Disclosure, Request, Step, Transition};
+use crate::approval::{Disclosure, Request, Review, Step, Transition};
 use crate::authz::PayloadClass;
 use crate::ids::{Digest, DisclosureId, RequestId, SubjectId};
 use crate::keys::{Domain, Place};
@@ -110,6 +110,7 @@ pub(super) fn step_keep(
     let place_row = step_row(id, sequence);
     let step = transition.step.to_bytes();
     let bytes = row.key.seal(tx.context, "sealing a step", step_place(&place_row), &step)?;
+    let (review_ms, review_late) = review(&after);
     let case = case(tx.sql, after, row.subject)?;
     let written = tx
         .sql
@@ -119,8 +120,8 @@ pub(super) fn step_keep(
         )
         .and_then(|_| {
             tx.sql.execute(
-                "UPDATE disclosures SET state = ?2, ends_ms = ?3 WHERE id = ?1",
-                params![id.as_bytes(), transition.to.as_str(), case.ends.as_millis()],
+                "UPDATE disclosures SET state = ?2, ends_ms = ?3, review_ms = ?4, review_late = ?5 WHERE id = ?1",
+                params![id.as_bytes(), transition.to.as_str(), case.ends.as_millis(), review_ms, review_late],
             )
         });
     database("writing a step", written)?;
@@ -142,8 +143,8 @@ pub(super) fn insert(
     let tag = tx.context.keys.ring.tags().tag(Domain::RequestId, request_id.as_bytes());
     let inserted = tx.sql.execute(
         "INSERT INTO disclosures
-           (id, sequence, partner, request_tag, content, state, body, created_ms, ends_ms, idx, journal)
-         VALUES (?1, (SELECT coalesce(max(sequence), 0) + 1 FROM disclosures), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,
+           (id, sequence, partner, request_tag, content, state, body, created_ms, ends_ms, idx, turn, journal)
+         VALUES (?1, (SELECT coalesce(max(sequence), 0) + 1 FROM disclosures), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
                  (SELECT journal FROM partners WHERE name = ?2))",
         params![
             id.as_bytes(),
@@ -154,10 +155,23 @@ pub(super) fn insert(
             body,
             request.received().as_millis(),
             row.case.ends.as_millis(),
-            index
+            index,
+            turn(disclosure)
         ],
     );
     database("writing a disclosure", inserted).map(count)
+}
+
+/// The place of a case in the queue: urgent ones come first.
+pub(super) fn turn(disclosure: &Disclosure) -> i64 {
+    i64::from(disclosure.request().ask().urgent().is_none())
+}
+
+/// When the review is due that is owed, and whether it was noted as late.
+pub(super) fn review(disclosure: &Disclosure) -> (Option<i64>, i64) {
+    let review = disclosure.review();
+    let due = review.filter(|review| review.is_owed()).map(|review| review.due().as_millis());
+    (due, i64::from(review.is_some_and(Review::is_late)))
 }
 
 pub(super) const fn body_place(id: &DisclosureId) -> Place<'_> {

@@ -35,6 +35,7 @@ mod record;
 mod recovery;
 mod release;
 mod renewal;
+mod review;
 mod rewrite;
 mod ring_keys;
 mod service;

@@ -42,7 +42,7 @@ use super::query::Recording;
 use super::writer::UNLOGGED;
 use super::{
     SqliteStore, backup, case, change, disclosure, disclosure_row, disposal, enrolment, export, gallery,
-    holder, log, passkey, query, renewal, session, snapshot, witness,
+    holder, log, passkey, query, renewal, review, session, snapshot, witness,
 };
 
 #[async_trait]
@@ -586,6 +586,15 @@ impl Store for SqliteStore {
         answer: SignedAnswer,
     ) -> Result<Committed<Stepped>, StoreError> {
         self.writer.logged(move |tx| case::answer(tx, &permit, answer)).await
+    }
+
+    async fn review_late(&self, id: DisclosureId, now: Timestamp) -> Result<Committed<Stepped>, StoreError> {
+        self.writer
+            .logged(move |tx| {
+                let policy = holder::policy_active(tx.sql)?;
+                review::late(tx, id, policy, now)
+            })
+            .await
     }
 
     async fn disclosure_expire(

@@ -17,7 +17,8 @@ use crate::store::StoreError;
 
 use super::super::case::kind_of;
 use super::super::database;
-use super::super::disclosure_row::{body_place, step_place, step_row};
+use super::super::disclosure::URGENT;
+use super::super::disclosure_row::{body_place, review, step_place, step_row, turn};
 use super::super::release;
 use super::changes::KEY_OF_ANOTHER_DAY;
 use super::history::History;
@@ -57,6 +58,8 @@ struct Row {
     ends: i64,
     index: i64,
     journal: Option<i64>,
+    turn: i64,
+    review: (Option<i64>, i64),
 }
 
 /// What everything is held against.
@@ -174,7 +177,8 @@ fn find(view: &View, id: DisclosureId) -> Result<Option<Row>, StoreError> {
     let row = view
         .sql
         .prepare_cached(
-            "SELECT sequence, partner, request_tag, content, state, body, created_ms, ends_ms, idx, journal
+            "SELECT sequence, partner, request_tag, content, state, body, created_ms, ends_ms, idx, journal,
+                    turn, review_ms, review_late
              FROM disclosures WHERE id = ?1",
         )
         .and_then(|mut statement| {
@@ -191,6 +195,8 @@ fn find(view: &View, id: DisclosureId) -> Result<Option<Row>, StoreError> {
                         ends: row.get(7)?,
                         index: row.get(8)?,
                         journal: row.get(9)?,
+                        turn: row.get(10)?,
+                        review: (row.get(11)?, row.get(12)?),
                     })
                 })
                 .optional()
@@ -403,6 +409,8 @@ impl<'a> Follow<'a, '_> {
         self.must(row.content == content.as_bytes(), "the digest of its content is not that of its request");
         self.must(row.created == request.received().as_millis(), "it was not asked at the time that it says");
         self.must(row.ends == ends.as_millis(), "its time does not end when its steps say");
+        self.must(row.turn == turn(now), "its place in the queue is not that of its request");
+        self.must(row.review == review(now), "the review that it owes is not the one that its steps come to");
     }
 
     fn requested(&mut self, row: &Row, begun: &Disclosure) {
@@ -421,6 +429,7 @@ impl<'a> Follow<'a, '_> {
             && event.text_of(Fact::Fields) == Some(&joined(ask.fields().iter()))
             && event.text_of(Fact::Official) == Some(ask.official())
             && event.text_of(Fact::LegalBasis) == Some(ask.legal_basis())
+            && event.text_of(Fact::Urgency) == ask.urgent().map(|_| URGENT)
             && event.actor == request.requester().as_str();
         self.must(same, "its request is not the one that its entry states");
         self.must(
@@ -452,6 +461,9 @@ impl<'a> Follow<'a, '_> {
             approval::Event::Expired => Kind::DisclosureExpired,
             approval::Event::Released { .. } => Kind::DisclosureApproved,
             approval::Event::Acknowledged => Kind::DisclosureAcknowledged,
+            approval::Event::ReviewLate => {
+                return self.review(&format!("step {number}"), Kind::ReviewLate, step.at, after);
+            }
         };
         let named = format!("step {number}");
         let Some(said) = self.next(kind, &named, step.at) else { return };
@@ -470,7 +482,7 @@ impl<'a> Follow<'a, '_> {
                 let same = gone || released.is_some() && released == said.event.fact(Fact::CiphertextDigest);
                 self.must(same, "what was acknowledged is not what was released");
             }
-            approval::Event::Withdrawn | approval::Event::Expired => {}
+            approval::Event::Withdrawn | approval::Event::Expired | approval::Event::ReviewLate => {}
         }
     }
 
@@ -523,7 +535,8 @@ impl<'a> Follow<'a, '_> {
             && event.text_of(Fact::Role) == Some(deed.role().as_str())
             && event.text_of(Fact::State) == Some(after.state().as_str())
             && event.fact(Fact::Subject) == Some(&self.subject)
-            && event.fact(Fact::ContentDigest) == Some(digest.as_bytes());
+            && event.fact(Fact::ContentDigest) == Some(digest.as_bytes())
+            && event.text_of(Fact::Finding) == deed.kind().finding();
         self.must(same, &format!("its {named} is not what its entry states"));
     }
 
@@ -596,6 +609,19 @@ impl<'a> Follow<'a, '_> {
             && said.event.fact(Fact::Subject) == Some(&self.subject);
         self.must(same, "its release is not the one that its entry states");
         self.released = Some(said);
+        if after.review().is_some() {
+            self.review(named, Kind::ReviewOwed, said.event.at, after);
+        }
+    }
+
+    /// The holder's own entry that a review is owed, or late.
+    fn review(&mut self, named: &str, kind: Kind, at: Timestamp, after: &Disclosure) {
+        let Some(event) = self.own_next(kind, named, at) else { return };
+        let due = after.review().map(|review| review.due().to_string());
+        let same = event.fact(Fact::Subject) == Some(&self.subject)
+            && due.is_some()
+            && event.text_of(Fact::ReviewBy) == due.as_deref();
+        self.must(same, &format!("the review of its {named} is not the one that its entry states"));
     }
 
     /// Entries after the last recorded step.

@@ -156,7 +156,10 @@ impl History {
             Kind::DisclosureClaimed
             | Kind::DisclosurePutBack
             | Kind::DisclosureRecused
-            | Kind::DisclosureNoted => {
+            | Kind::DisclosureNoted
+            | Kind::ReviewOwed
+            | Kind::ReviewClosed
+            | Kind::ReviewLate => {
                 if let Some(id) = disclosure_of(event) {
                     self.viewed(id, event.at.day());
                     let place = FaultPlace::Entry { journal: tree.to_owned(), index };

@@ -15,6 +15,9 @@ pub(super) fn of_event(key: &TagKey, event: &Event) -> Option<Vec<Tag>> {
         | Kind::DisclosurePutBack
         | Kind::DisclosureRecused
         | Kind::DisclosureNoted
+        | Kind::ReviewOwed
+        | Kind::ReviewClosed
+        | Kind::ReviewLate
             if event.fact(Fact::Subject).is_some() =>
         {
             return None;

@@ -62,6 +62,9 @@ const COVERED: [(&str, &[&str]); 27] = [
             "ends_ms",
             "idx",
             "journal",
+            "turn",
+            "review_ms",
+            "review_late",
         ],
     ),
     ("disclosure_steps", &["disclosure", "sequence", "step"]),
@@ -122,14 +125,14 @@ fn a_store_with_something_of_everything_is_whole() {
     assert_eq!(report.faults, [], "a whole store must have no fault");
     assert_eq!(report.unchecked, []);
     let counts = report.counts;
-    assert_eq!((counts.queries, counts.receipts), (13, 13), "{counts:?}");
+    assert_eq!((counts.queries, counts.receipts), (15, 15), "{counts:?}");
     assert_eq!(
         (counts.disclosures, counts.changes, counts.templates, counts.fields),
-        (6, 6, 2, 4),
+        (8, 6, 2, 4),
         "{counts:?}"
     );
-    // Each request, ten decisions, an answer, and two signatures of each change that was confirmed, one of the others.
-    assert_eq!(counts.signatures, 6 + 10 + 1 + 2 + 1 + 1 + 2 + 4, "{counts:?}");
+    // Each request, fourteen decisions, an answer, and two signatures of each change that was confirmed, one of the others.
+    assert_eq!(counts.signatures, 8 + 14 + 1 + 2 + 1 + 1 + 2 + 4, "{counts:?}");
     assert!(counts.heads > 0 && counts.tags > 100, "{counts:?}");
     let after = files(folder.path()).map(|file| std::fs::read(file).unwrap());
     assert!(before == after, "a check must not write");

@@ -323,9 +323,16 @@ CREATE TABLE disclosures (
     ends_ms         INTEGER NOT NULL,
     journal         INTEGER NOT NULL REFERENCES journals (id),
     idx             INTEGER NOT NULL,
+    -- 0 for the urgent path, which comes first, and 1 for the ordinary one.
+    turn            INTEGER NOT NULL CHECK (turn IN (0, 1)),
+    -- When the review is due that an urgent release owes, until it is closed.
+    review_ms       INTEGER,
+    review_late     INTEGER NOT NULL DEFAULT 0 CHECK (review_late IN (0, 1)),
     UNIQUE (partner, request_tag)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX disclosures_by_state ON disclosures (state, ends_ms, sequence);
+CREATE INDEX disclosures_by_turn ON disclosures (state, turn, ends_ms, sequence);
+CREATE INDEX disclosures_by_review ON disclosures (review_ms) WHERE review_ms IS NOT NULL;
 
 -- What happened to a disclosure, step by step: its state can be rebuilt from these.
 CREATE TABLE disclosure_steps (

@@ -71,6 +71,9 @@ pub(super) async fn tell(folder: &Path) {
     let half = story.decide(&cases[2], "sione", true).await;
     story.decide(&half, "grace", false).await;
     story.tended(&cases).await;
+    for is_closed in [false, true] {
+        story.reviewed(one, is_closed).await;
+    }
     assert!(story.store.heads_record().await.unwrap() > 0);
     story.later();
     story.witness().await;
@@ -403,6 +406,15 @@ impl Story {
     }
 
     pub(super) async fn request(&self, query: QueryId) -> Case {
+        self.request_by(query, None).await
+    }
+
+    /// By the urgent path.
+    pub(super) async fn request_urgent(&self, query: QueryId) -> Case {
+        self.request_by(query, Some("the flight leaves within the hour".to_owned())).await
+    }
+
+    async fn request_by(&self, query: QueryId, urgent: Option<String>) -> Case {
         let fields: Vec<FieldName> = vec![name("family-name"), name("given-names")];
         let request_id = RequestId::from_bytes(random());
         let ask = PartnerAsk::new(AskParts {
@@ -413,6 +425,7 @@ impl Story {
             justification: "the traveller gave two different names at the counter".to_owned(),
             legal_basis: "Customs Act".to_owned(),
             official: "official-2".to_owned(),
+            urgent,
         })
         .unwrap();
         let content = self.store.keys().content_digest(&ask.to_bytes());
@@ -494,16 +507,35 @@ impl Story {
     pub(super) async fn release(&self, case: &Case) {
         let approval = case.disclosure.approval(&eligible(), self.clock.now()).unwrap();
         self.clock.advance(Duration::from_millis(20));
+        let urgent = case.disclosure.request().ask().urgent();
         let terms = ReleaseTerms {
             partner: name("au-border"),
             purpose: name("border-identity"),
             visible: Vec::new(),
             ends: self.clock.now().after(Duration::from_secs(3_600)),
+            review_by: urgent.map(|_| self.clock.now().after(Duration::from_secs(60))),
             policy: self.rules.digest(),
         };
         let released = self.store.disclosure_release(approval, terms).await.unwrap();
         assert!(matches!(released.open().ok().unwrap().0, Released::Sealed(_)));
         self.later();
+    }
+
+    /// An urgent release whose review is owed, or was closed when it was late.
+    async fn reviewed(&self, subject: SubjectId, is_closed: bool) {
+        let hit = Verdict { answer: Answer::Hit, subject: Some(subject), hidden: None };
+        let case = self.request_urgent(self.ask(hit).await).await;
+        let half = self.decide(&case, "sione", true).await;
+        let whole = self.decide(&half, "grace", true).await;
+        self.release(&whole).await;
+        if is_closed {
+            self.clock.advance(Duration::from_secs(60));
+            let id = case.disclosure.request().disclosure();
+            let late = self.store.review_late(id, self.clock.now()).await.unwrap().open().ok().unwrap().0;
+            let Stepped::Done(late) = late else { panic!("it is late") };
+            self.later();
+            self.tend(&late, "mere", DeedKind::FindNotJustified).await;
+        }
     }
 
     /// What else can be done with cases: asked about and answered, claimed, stepped back from, noted, and left waiting;
@@ -544,10 +576,15 @@ impl Story {
             DeedKind::HitErroneous => Action::MarkHitErroneous,
             DeedKind::Revoke => Action::RevokeRelease,
             DeedKind::Lock => Action::LockCase,
+            DeedKind::FindJustified | DeedKind::FindNotJustified => Action::ReviewRelease,
         };
         let permit = self.permit(officer, action, about, case.disclosure.digest()).await;
         let words = if kind.has_words() { "the birth record differs" } else { "" }.to_owned();
-        let parts = DeedParts { kind, officer: name(officer), role: DeciderRole::ApprovingOfficer, words };
+        let role = match kind.finding() {
+            Some(_) => DeciderRole::PrivacyOfficer,
+            None => DeciderRole::ApprovingOfficer,
+        };
+        let parts = DeedParts { kind, officer: name(officer), role, words };
         let deed = Deed::new(parts).unwrap();
         let done = self.store.disclosure_tend(permit, request.disclosure(), deed, eligible()).await.unwrap();
         let Stepped::Done(case) = done.open().ok().unwrap().0 else { panic!("an officer may do this") };
