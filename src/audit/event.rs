@@ -130,6 +130,7 @@ kinds! {
     131 CollectionRenewing "collection.renewing": "The templates of a collection begin to move to another generation of its keys.";
     132 CollectionRenewed "collection.renewed": "Every template of a collection is in the newer generation; the keys of the older one are destroyed.";
     133 CollectionMeasured "collection.measured": "Templates of a collection were read to measure what their protection does.";
+    160 NoticeGivenUp "notice.given-up": "A notice could not be delivered in time and is not tried any more.";
 }
 
 impl fmt::Display for Kind {
