@@ -348,7 +348,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "68f1219bf0c6c1d5baf8b11ae22f53bc67f6e611f9340cdc61eda589fb85670c";
+    const TABLES_DIGEST: &str = "e06b196dce1b2d9288c966bdbc4b043549c1ce4caf9978b0ceaa044daf6610a2";
 
     #[test]
     fn facts_are_rendered_for_people() {

@@ -193,7 +193,7 @@ mod tests {
         let settings = NoticeSettings { digest_hour: 7, ..NoticeSettings::default() };
         let mut person =
             PersonSettings { address: "a@b.example".parse().unwrap(), kinds: BTreeSet::new(), digest: true };
-        let at = |day, hour| Timestamp::at_day(day).after(Duration::from_secs(hour * 3_600));
+        let at = |day, hour: u64| Timestamp::at_day(day).after(Duration::from_secs(hour * 3_600));
         assert_eq!(settings.told_at(&person, at(3, 6)), at(3, 7));
         assert_eq!(
             settings.told_at(&person, at(3, 7)),
