@@ -217,7 +217,7 @@ pub const WITNESS_SIZE: &str = "onebit_witness_size";
 pub const WITNESSED_SIZE: &str = "onebit_witnessed_size";
 /// Times at which a witness gave no cosignature, by `witness` and `reason`.
 pub const WITNESS_FAILURES: &str = "onebit_witness_failures_total";
-/// Tries to deliver a notice, by `channel` (`mail`, `system`, `partner`) and `reason` (`delivered`, `failed`, `given-up`).
+/// Tries to deliver a notice, by `kind` (`mail`, `system`, `partner`) and `reason` (`delivered`, `failed`, `given-up`).
 pub const NOTICES: &str = "onebit_notices_total";
 /// Notices that wait for their receivers.
 pub const NOTICES_WAITING: &str = "onebit_notices_waiting";
@@ -318,9 +318,9 @@ pub fn witness_failed(witness: &str, reason: &'static str) {
     metrics::counter!(WITNESS_FAILURES, "witness" => witness.to_owned(), "reason" => reason).increment(1);
 }
 
-/// Counts what came of a notice to somebody on a channel; both are fixed words.
-pub fn notice(channel: &'static str, reason: &'static str) {
-    metrics::counter!(NOTICES, "channel" => channel, "reason" => reason).increment(1);
+/// Counts what came of a notice, by the kind of its receiver; both are fixed words.
+pub fn notice(kind: &'static str, reason: &'static str) {
+    metrics::counter!(NOTICES, "kind" => kind, "reason" => reason).increment(1);
 }
 
 /// Sets how many notices wait for their receivers.

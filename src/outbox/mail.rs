@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, Message};
+use lettre::address::Envelope;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
@@ -23,13 +22,14 @@ pub struct MailAddress(Address);
 
 /// Text that is no address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is not an address for mail; write `name@host`")]
+#[error("this is not an address for mail; write `name@host`, in ASCII")]
 pub struct MailAddressError;
 
 impl FromStr for MailAddress {
     type Err = MailAddressError;
     fn from_str(text: &str) -> Result<Self, MailAddressError> {
-        text.parse().map(Self).map_err(|_| MailAddressError)
+        // Others need an extension that many servers do not have (RFC 6531).
+        text.parse().ok().filter(|_| text.is_ascii()).map(Self).ok_or(MailAddressError)
     }
 }
 
@@ -164,28 +164,36 @@ impl Mailer {
     /// # Errors
     /// [`MailError`] when the server did not take it.
     pub async fn send(&self, mail: &Mail, to: &MailAddress, now: Timestamp) -> Result<(), MailError> {
+        let envelope = Envelope::new(Some(self.from.clone()), vec![to.0.clone()])
+            .map_err(|error| MailError::Form(error.into()))?;
         let message = self.message(mail, to, now)?;
-        self.transport.send(message).await.map(drop).map_err(|error| {
+        self.transport.send_raw(&envelope, message.as_bytes()).await.map(drop).map_err(|error| {
             let is_answer = error.is_permanent() || error.is_transient();
             if is_answer { MailError::Refused(error) } else { MailError::Silent(error) }
         })
     }
 
-    fn message(&self, mail: &Mail, to: &MailAddress, now: Timestamp) -> Result<Message, MailError> {
-        let millis = u64::try_from(now.as_millis()).unwrap_or_default();
-        let date: SystemTime = UNIX_EPOCH + Duration::from_millis(millis);
-        let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
-        Message::builder()
-            .from(Mailbox::new(Some(SENDER.to_owned()), self.from.clone()))
-            .to(Mailbox::new(None, to.0.clone()))
-            .subject(mail.subject.clone())
-            .date(date)
-            .message_id(Some(format!("<{}@{}>", mail.id, self.from.domain())))
+    /// The mail by RFC 5322. All of it is ASCII and in short lines, so that nothing needs an encoding.
+    fn message(&self, mail: &Mail, to: &MailAddress, now: Timestamp) -> Result<String, MailError> {
+        let instant = jiff::Timestamp::from_millisecond(now.as_millis());
+        let date =
+            instant.and_then(|at| jiff::fmt::rfc2822::to_string(&at.to_zoned(jiff::tz::TimeZone::UTC)));
+        let date = date.map_err(|error| MailError::Form(error.into()))?;
+        let Mail { id, subject, text } = mail;
+        let Self { from, .. } = self;
+        let head = [
+            format!("Date: {date}"),
+            format!("From: {SENDER} <{from}>"),
+            format!("To: {}", to.0),
+            format!("Message-ID: <{id}@{}>", from.domain()),
+            format!("Subject: {subject}"),
             // RFC 3834: nobody's holiday answers it.
-            .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
-            .header(ContentType::TEXT_PLAIN)
-            .body(mail.text.clone())
-            .map_err(|error| MailError::Form(error.into()))
+            "Auto-Submitted: auto-generated".to_owned(),
+            "MIME-Version: 1.0".to_owned(),
+            "Content-Type: text/plain; charset=us-ascii".to_owned(),
+            "Content-Transfer-Encoding: 7bit".to_owned(),
+        ];
+        Ok(format!("{}\r\n\r\n{}", head.join("\r\n"), text.replace('\n', "\r\n")))
     }
 }
 
@@ -204,7 +212,8 @@ impl Mail {
     pub fn of(notices: &[Notice], receiver: &str, console: Option<&str>) -> Self {
         let ids: Vec<u8> = notices.iter().flat_map(|notice| notice.id).collect();
         let digest = Digest::sha256(&[receiver.as_bytes(), b"\n", &ids].concat());
-        let id = format!("notice.{}", HEXLOWER.encode(digest.as_bytes()));
+        let id = digest.as_bytes().first_chunk::<16>().map(|id| HEXLOWER.encode(id)).unwrap_or_default();
+        let id = format!("notice.{id}");
         let lines: Vec<String> = notices.iter().map(|notice| line(notice, console)).collect();
         let (subject, first) = match notices {
             [one] => (subject(one.kind).to_owned(), String::new()),
@@ -277,8 +286,7 @@ mod tests {
         let mailer = Mailer::new(&settings, None, None).unwrap();
         let mail = Mail::of(&[notice(1, NoticeKind::New)], "person/anna", Some("https://console.example"));
         let to = "anna@holder.example".parse().unwrap();
-        let message = mailer.message(&mail, &to, Timestamp::from_millis(0)).unwrap().formatted();
-        let message = String::from_utf8(message).unwrap();
+        let message = mailer.message(&mail, &to, Timestamp::from_millis(0)).unwrap();
         for wanted in [
             "From: Onebit <onebit@holder.example>\r\n",
             "To: anna@holder.example\r\n",
@@ -290,6 +298,12 @@ mod tests {
             assert!(message.contains(wanted), "`{wanted}` is missing in:\n{message}");
         }
         assert!(message.contains(&format!("Message-ID: <{}@holder.example>", mail.id)), "{message}");
+        assert!(message.is_ascii() && message.lines().all(|line| line.len() <= 98), "{message}");
+        assert_eq!(
+            message.matches('\n').count(),
+            message.matches("\r\n").count(),
+            "lines end as RFC 5322 says"
+        );
     }
 
     #[test]

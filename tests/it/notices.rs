@@ -210,7 +210,7 @@ async fn a_receiver_that_fails_holds_up_nobody_and_one_that_is_gone_is_given_up_
     assert_eq!(given_up.len(), 1);
     assert!(fact(given_up[0], "detail").starts_with("system/gone ") && fact(given_up[0], "reason") == "gone");
     let page = scrape(&metrics);
-    assert!(page.contains("onebit_notices_total{channel=\"system\",reason=\"given-up\"} 1"), "{page}");
+    assert!(page.contains("onebit_notices_total{kind=\"system\",reason=\"given-up\"} 1"), "{page}");
     assert!(page.contains("onebit_notices_waiting"), "{page}");
     assert!(holder.log_output().contains("is given up"), "an operator reads of it");
     assert_whole(&holder);
