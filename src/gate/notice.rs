@@ -33,13 +33,21 @@ struct Failed {
 }
 
 impl Gate {
-    /// Makes the key that webhooks are signed with, where there are any and it is not there yet.
+    /// Makes the key that webhooks are signed with, where there are any and it is not there yet; and says so when people
+    /// are configured whom the registry does not have.
     ///
     /// # Errors
     /// [`GateError`].
     pub async fn notices_prepare(&self, settings: &NoticeSettings) -> Result<(), GateError> {
         if settings.to_partners || !settings.systems.is_empty() {
             self.parts.store.notice_signer().await?;
+        }
+        let count = settings.people.keys().filter(|name| !self.person_is_active(name)).count();
+        if count > 0 {
+            tracing::warn!(
+                count,
+                "people of `[notices]` are not active in the registry; nobody tells them anything"
+            );
         }
         Ok(())
     }
@@ -119,10 +127,12 @@ impl Gate {
         let store = &self.parts.store;
         let due = store.deliveries_due(receiver.to_string(), self.now(), DELIVERIES_AT_ONCE).await?;
         let together = match receiver {
-            Receiver::Person(name) if settings.people.get(name).is_some_and(|person| person.digest) => {
-                due.len()
+            Receiver::Person(name) => {
+                let daily = settings.people.get(name).is_some_and(|person| person.digest);
+                // A partner that asks for much at once fills nobody's mailbox.
+                if daily || due.len() > MAILS_AT_ONCE { due.len() } else { 1 }
             }
-            _ => 1,
+            Receiver::System(_) | Receiver::Agreement(_) => 1,
         };
         let mut silent = None;
         for group in due.chunks(together.max(1)) {
@@ -241,5 +251,7 @@ fn tell(receiver: &Receiver, delivery: &Delivery, end: &DeliveryEnd) {
 
 /// A round of the job looks at so many; the next takes the rest.
 const NOTICES_AT_ONCE: u32 = 256;
-/// In one daily mail, and in one round to a system.
+/// More that are due at once come in one mail.
+const MAILS_AT_ONCE: usize = 5;
+/// In one mail, and in one round to a system.
 const DELIVERIES_AT_ONCE: u32 = 100;
