@@ -75,7 +75,7 @@ pub(crate) async fn every_notice_is_delivered_once_or_given_up_with_an_entry(ben
     assert!(bench.told().await.is_empty() && open.len() == 6);
     let (mut now, mut given_up, mut tries) = (start, 0, BTreeMap::<(String, i64), u32>::new());
     while !open.is_empty() {
-        assert_eq!(bench.store.deliveries_waiting().await.unwrap(), open.len() as u64);
+        assert_eq!(bench.store.deliveries_waiting().await.unwrap(), u64::try_from(open.len()).unwrap());
         let due = bench.store.receivers_due(now).await.unwrap();
         let expected: BTreeSet<&String> = open.iter().map(|(name, _)| name).collect();
         assert!(due.iter().all(|name| expected.contains(name)), "{due:?} of {open:?}");
@@ -103,11 +103,11 @@ pub(crate) async fn every_notice_is_delivered_once_or_given_up_with_an_entry(ben
         now = now.after(Duration::from_secs(1));
     }
     assert!(bench.store.receivers_due(now).await.unwrap().is_empty());
-    let read = crate::store::log::Read {
+    let read = log::Read {
         journal: Journal::Holder,
         from: 0,
         limit: 1_000,
-        proofs: crate::store::log::Proofs::Without,
+        proofs: log::Proofs::Without,
         why: "a test".to_owned(),
     };
     let permit = bench.permit("mere", Action::ListEntries, About::Service).await;
