@@ -53,6 +53,7 @@ fn run(command: &Command) -> Result<(), CliError> {
         Command::Backup(args) => cli::backup::run(args),
         Command::Recover(args) => cli::recover::run(args),
         Command::Keys(args) => cli::keys::run(args),
+        Command::Notices(args) => cli::notices::run(args),
         Command::Witness(args) => cli::witness::run(args),
         Command::Demo(args) => cli::demo::run(args),
         Command::Cert(args) => cli::cert::run(args),

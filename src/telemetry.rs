@@ -219,6 +219,10 @@ pub const WITNESS_SIZE: &str = "onebit_witness_size";
 pub const WITNESSED_SIZE: &str = "onebit_witnessed_size";
 /// Times at which a witness gave no cosignature, by `witness` and `reason`.
 pub const WITNESS_FAILURES: &str = "onebit_witness_failures_total";
+/// Tries to deliver a notice, by `kind` (`mail`, `system`, `partner`) and `reason` (`delivered`, `failed`, `given-up`).
+pub const NOTICES: &str = "onebit_notices_total";
+/// Notices that wait for their receivers.
+pub const NOTICES_WAITING: &str = "onebit_notices_waiting";
 
 /// Metrics that are set up.
 pub struct Metrics {
@@ -316,6 +320,16 @@ pub fn witness_failed(witness: &str, reason: &'static str) {
     metrics::counter!(WITNESS_FAILURES, "witness" => witness.to_owned(), "reason" => reason).increment(1);
 }
 
+/// Counts what came of a notice, by the kind of its receiver; both are fixed words.
+pub fn notice(kind: &'static str, reason: &'static str) {
+    metrics::counter!(NOTICES, "kind" => kind, "reason" => reason).increment(1);
+}
+
+/// Sets how many notices wait for their receivers.
+pub fn notices_waiting(count: u64) {
+    metrics::gauge!(NOTICES_WAITING).set(number(count));
+}
+
 /// Sizes past four thousand million are shown as that.
 fn number(size: u64) -> f64 {
     f64::from(u32::try_from(size).unwrap_or(u32::MAX))
@@ -354,6 +368,8 @@ fn metrics_describe() {
     describe_counter!(SNAPSHOTS_UNFIT, Unit::Count, "search snapshots that were not used");
     describe_gauge!(WITNESS_SIZE, Unit::Count, "size of the holder's journal that a witness cosigned last");
     describe_gauge!(WITNESSED_SIZE, Unit::Count, "size of the holder's journal that a quorum cosigned last");
+    describe_counter!(NOTICES, Unit::Count, "tries to deliver a notice");
+    describe_gauge!(NOTICES_WAITING, Unit::Count, "notices that wait for their receivers");
     describe_counter!(WITNESS_FAILURES, Unit::Count, "times at which a witness gave no cosignature");
     describe_gauge!(PAYLOAD_DAYS_PAST, Unit::Count, "days of payloads that are past their retention");
 }

@@ -133,6 +133,7 @@ kinds! {
     145 ReviewOwed "review.owed": "An urgent release owes a review from now on.";
     146 ReviewClosed "review.closed": "A person who decided nothing in the case closed the review of an urgent release.";
     147 ReviewLate "review.late": "The review of an urgent release was not closed in time.";
+    160 NoticeGivenUp "notice.given-up": "A notice could not be delivered in time and is not tried any more.";
 }
 
 impl fmt::Display for Kind {

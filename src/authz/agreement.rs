@@ -10,6 +10,7 @@ use jiff::civil::Date;
 use super::actor::Role;
 use super::fault::PolicyFault;
 use super::reader::{Mention, Mentioned, Section, read_document};
+use super::webhook::{Webhook, webhook};
 use crate::clock::Within;
 use crate::ids::{AgreementName, CollectionName, FieldName, PartnerName, PurposeName, RestrictionName};
 
@@ -40,6 +41,8 @@ pub struct Agreement {
     pub approval: Vec<Factor>,
     /// What decisions may be signed by; without the key, by either.
     pub decisions_signed_by: BTreeSet<SignedBy>,
+    /// Where the partner's own system is told of its disclosures; nowhere without.
+    pub webhook: Option<Webhook>,
     /// How long things may take.
     pub clocks: Clocks,
     /// What holds instead where the partner asks for the urgent path; without it there is none.
@@ -290,6 +293,7 @@ fn agreement(top: &Section<'_>) -> Option<Agreement> {
     } else {
         Some(SignedBy::ALL.into_iter().collect())
     };
+    let webhook = if top.has("webhook") { top.inside("webhook", webhook).map(Some) } else { Some(None) };
     let clocks = top.inside("clocks", clocks);
     let urgent = match top.has("urgent") {
         true => top.inside("urgent", |part| urgent(part, approval.as_deref(), clocks)).map(Some),
@@ -318,6 +322,7 @@ fn agreement(top: &Section<'_>) -> Option<Agreement> {
         accuracy: accuracy?,
         approval: approval?,
         decisions_signed_by: decisions_signed_by?,
+        webhook: webhook?,
         clocks: clocks?,
         urgent: urgent?,
         retention: retention?,
@@ -676,6 +681,16 @@ mod tests {
             let fault = of(&text).expect_err(&format!("`{text}` should have been refused"));
             assert!(fault.contains(message), "{fault}");
         }
+    }
+
+    #[test]
+    fn a_webhook_is_https_and_brings_its_authority() {
+        let faults =
+            |lines: &str| parse(&with("[retention]\n", &format!("{lines}\n[retention]\n")).0).unwrap_err();
+        let plain = faults("[webhook]\nurl = 'http://hooks.example/'\nauthority = 'x'\n");
+        assert!(plain[0].contains("write it as `https://"), "{plain:#?}");
+        assert!(plain.iter().any(|fault| fault.contains("no certificates in PEM")), "{plain:#?}");
+        assert_eq!(parse(GOOD).unwrap().webhook, None);
     }
 
     #[test]

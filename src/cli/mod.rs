@@ -23,6 +23,7 @@ pub mod formats;
 pub mod init;
 pub mod keys;
 mod labelled;
+pub mod notices;
 pub mod open;
 pub mod policy;
 pub mod print;
@@ -99,6 +100,7 @@ pub enum Command {
     Backup(backup::BackupArgs),
     Recover(recover::RecoverArgs),
     Keys(keys::KeysArgs),
+    Notices(notices::NoticesArgs),
     // Whoever watches over a log of others.
     Witness(witness::WitnessArgs),
     // Whoever builds and tries.

@@ -396,7 +396,7 @@ fn still_disclosable(case: &Case, agreement: &Agreement) -> bool {
 }
 
 /// The day (UTC) that a moment lies in.
-fn today(now: Timestamp) -> jiff::civil::Date {
+pub(super) fn today(now: Timestamp) -> jiff::civil::Date {
     let instant = jiff::Timestamp::from_millisecond(now.as_millis()).unwrap_or(jiff::Timestamp::MAX);
     instant.to_zoned(jiff::tz::TimeZone::UTC).date()
 }

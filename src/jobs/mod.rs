@@ -1,9 +1,11 @@
 //! What the server does by the clock, as an actor of its own: heads of partners' journals into the holder's, the
 //! holder's to its witnesses, cases whose time has come, a look at the payloads whose retention is over, renewals of
-//! collections, search snapshots for the next start, and backups.
+//! collections, search snapshots for the next start, backups, and notices.
 //!
 //! Each job runs once at the start and then after each pause. A run that fails is logged and counted, and the
 //! next one tries again: nothing here ends the server. A job that is told to stop finishes the run it is in.
+
+mod notice;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -31,6 +33,8 @@ pub struct Cadence {
     pub snapshots: Duration,
     /// Between two looks at the collections that are being renewed; a renewal that has begun goes on at once.
     pub renewals: Duration,
+    /// Between two looks at what is to be told to people and systems.
+    pub notices: Duration,
 }
 
 impl Default for Cadence {
@@ -42,6 +46,7 @@ impl Default for Cadence {
             retention: RETENTION_EVERY,
             snapshots: SNAPSHOTS_EVERY,
             renewals: RENEWALS_EVERY,
+            notices: NOTICES_EVERY,
         }
     }
 }
@@ -163,6 +168,8 @@ const TENDING_EVERY: Duration = Duration::from_secs(30);
 /// Retention counts days; an hour after midnight is soon enough, and a disposal that a busy reader held up is
 /// finished within it.
 const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
+/// People look at their mail every few minutes.
+const NOTICES_EVERY: Duration = Duration::from_secs(5);
 /// Backups are made by the hour; five minutes late is not late.
 const BACKUPS_EVERY: Duration = Duration::from_secs(5 * 60);
 /// What failed, a backup for want of room perhaps, is tried again within a minute.

@@ -4,6 +4,7 @@
 //! files, its damage) is tested beside it.
 
 mod enrolment;
+mod notice;
 mod witness;
 
 use std::num::NonZeroU8;
@@ -35,6 +36,7 @@ use crate::secret::{SystemEntropy, random_bytes};
 use crate::template::synthetic;
 
 pub(crate) use enrolment::*;
+pub(crate) use notice::*;
 pub(crate) use witness::*;
 
 /// A store under test with what its users hold.

@@ -14,6 +14,7 @@ pub mod disposal;
 pub mod enrolment;
 pub mod holder;
 pub mod log;
+pub mod notice;
 pub mod query;
 mod receipt;
 pub mod registry;
@@ -46,6 +47,7 @@ pub use disposal::PayloadFacts;
 pub use enrolment::{Batch, BatchNew, Chunk, ChunkDone, ChunksDone, GalleryChange, SubjectFacts};
 pub use holder::{Founding, HolderFacts};
 pub use log::{Bundled, ExportFile, JournalHead, LoggedEntry, ProvenEntry};
+pub use notice::{Addressed, Delivery, DeliveryEnd, Notice, NoticeKind};
 pub use query::{Answer, QueryNew, QueryRecorded, QuerySeen, StoredAnswer, Usage, Verdict};
 pub use receipt::{AuditReceipt, Withheld, WrongReceipt};
 pub use registry::{Partner, Person, Registry};
@@ -429,6 +431,34 @@ pub trait Store: Send + Sync {
         id: DisclosureId,
         now: Timestamp,
     ) -> Result<Committed<disclosure::Stepped>, StoreError>;
+
+    // Notices -----------------------------------------------------------------------------------------------
+
+    /// Notices for which nobody is addressed yet, oldest first.
+    async fn notice_list(&self, limit: u32) -> Result<Vec<Notice>, StoreError>;
+    /// Keeps to whom notices go, and when their disclosures are late; those that go to nobody are done.
+    async fn notices_address(&self, addressed: Vec<Addressed>) -> Result<(), StoreError>;
+    /// Makes notices of open disclosures that are late by now, and forgets what was given up long ago.
+    async fn notices_remind(&self, now: Timestamp) -> Result<u32, StoreError>;
+    /// Who has a delivery due.
+    async fn receivers_due(&self, now: Timestamp) -> Result<Vec<String>, StoreError>;
+    /// The deliveries to a receiver that are due, oldest first.
+    async fn deliveries_due(
+        &self,
+        receiver: String,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Delivery>, StoreError>;
+    /// Keeps what came of trying deliveries to a receiver; that one is given up is an entry.
+    async fn deliveries_end(
+        &self,
+        receiver: String,
+        tried: Vec<(i64, DeliveryEnd)>,
+    ) -> Result<(), StoreError>;
+    /// How many deliveries wait.
+    async fn deliveries_waiting(&self) -> Result<u64, StoreError>;
+    /// The key that signs webhooks, made when it is asked for first.
+    async fn notice_signer(&self) -> Result<crate::keys::NoticeSigner, StoreError>;
 
     // The log -----------------------------------------------------------------------------------------------
 

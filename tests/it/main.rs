@@ -36,6 +36,7 @@ mod log;
 mod log_key;
 mod memory;
 mod no_fork;
+mod notices;
 mod opened;
 mod operating;
 mod pages;

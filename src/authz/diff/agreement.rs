@@ -8,9 +8,10 @@ use super::super::agreement::{
     Retention, Term, Volumes,
 };
 use super::super::rules::Rules;
+use super::super::webhook::Webhook;
 use super::{Bearing, Comparison, Concerned, Told, listed, pairs};
 use crate::clock::Within;
-use crate::ids::{AgreementName, PurposeName};
+use crate::ids::{AgreementName, Digest, PurposeName};
 
 /// Tells what is otherwise in the agreements.
 pub(super) fn tell(told: &mut Told, older: &Rules, newer: &Rules) {
@@ -42,8 +43,11 @@ fn begun(new: &Agreement) -> String {
     let collections = listed(new.collections.iter()).unwrap_or_default();
     let (day, year) = (new.volumes.per_day, new.volumes.per_year);
     format!(
-        "it may ask under `{}`: for {purposes}, in {collections}, {day} times a day and {year} a year, from {} to {}",
-        new.name, new.term.from, new.term.until
+        "it may ask under `{}`: for {purposes}, in {collections}, {day} times a day and {year} a year, from {} to {}{}",
+        new.name,
+        new.term.from,
+        new.term.until,
+        new.webhook.as_ref().map(|webhook| format!("; told at `{}`", webhook.url)).unwrap_or_default()
     )
 }
 
@@ -66,6 +70,7 @@ fn of_one(to: &mut Comparison<'_>, old: &Agreement, new: &Agreement) {
         accuracy,
         approval,
         decisions_signed_by,
+        webhook,
         clocks,
         retention,
         hit_confirmation,
@@ -103,12 +108,38 @@ fn of_one(to: &mut Comparison<'_>, old: &Agreement, new: &Agreement) {
         &new.decisions_signed_by,
         Bearing::Opens,
     );
+    of_webhook(to, webhook.as_ref(), new.webhook.as_ref());
     of_clocks(to, *clocks, new.clocks);
     of_retention(to, retention, &new.retention);
     of_confirmation(to, *hit_confirmation, new.hit_confirmation);
     to.text("condition for passing on what it received", onward_transfer, &new.onward_transfer);
     of_privacy(to, privacy, &new.privacy);
     of_proportionality(to, proportionality, &new.proportionality);
+}
+
+fn of_webhook(to: &mut Comparison<'_>, old: Option<&Webhook>, new: Option<&Webhook>) {
+    match (old, new) {
+        (Some(old), Some(new)) => {
+            let Webhook { url, authority } = old;
+            let known = |pem: &str| Digest::sha256(pem.as_bytes()).to_string();
+            to.text(
+                "address that what happens to its disclosures is told to",
+                &url.to_string(),
+                &new.url.to_string(),
+            );
+            to.text("authority of that address, by SHA-256", &known(authority), &known(&new.authority));
+        }
+        (None, Some(new)) => {
+            to.say(
+                Bearing::Opens,
+                format!("what happens to its disclosures is told to `{}`, without content", new.url),
+            );
+        }
+        (Some(old), None) => {
+            to.say(Bearing::Closes, format!("nothing is told any more to `{}`", old.url));
+        }
+        (None, None) => {}
+    }
 }
 
 fn of_instrument(to: &mut Comparison<'_>, old: &Instrument, new: &Instrument) {

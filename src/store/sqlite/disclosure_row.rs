@@ -8,10 +8,11 @@ use crate::ids::{Digest, DisclosureId, RequestId, SubjectId};
 use crate::keys::{Domain, Place};
 use crate::store::StoreError;
 use crate::store::disclosure::Case;
+use crate::store::notice::NoticeKind;
 
 use super::day_key::DayKey;
 use super::tx::Tx;
-use super::{Context, count, database, enrolment, release};
+use super::{Context, count, database, enrolment, notice, release};
 
 /// A disclosure with the subject it is about, which stays inside the store.
 pub(super) struct Row {
@@ -125,6 +126,7 @@ pub(super) fn step_keep(
             )
         });
     database("writing a step", written)?;
+    notice::of_step(tx, id, transition.from, transition.to)?;
     Ok(case)
 }
 
@@ -159,7 +161,8 @@ pub(super) fn insert(
             turn(disclosure)
         ],
     );
-    database("writing a disclosure", inserted).map(count)
+    database("writing a disclosure", inserted).map(count)?;
+    notice::keep(tx, NoticeKind::New, id)
 }
 
 /// The place of a case in the queue: urgent ones come first.

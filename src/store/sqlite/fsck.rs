@@ -13,6 +13,7 @@ mod gallery;
 mod heads;
 mod history;
 mod log_keys;
+mod notices;
 mod people;
 mod queries;
 mod report;
@@ -184,6 +185,7 @@ impl Check<'_> {
         part("disclosures", disclosures::compare_all(self.view, report), report);
         changes.compare(&self.history, &self.view.disposals, &people, report);
         part("people", people::compare(self.view, &self.history, &changes, report), report);
+        part("notices", notices::compare(self.view, &self.history, report), report);
         part("batches", gallery::batches(self.view, &self.history, report), report);
         part("collections", collections::compare(self.view, &self.history, report), report);
         let [data, _] = files(self.folder);

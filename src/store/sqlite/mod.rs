@@ -27,6 +27,7 @@ mod key_status;
 mod keystore;
 mod log;
 mod log_key;
+mod notice;
 mod pages;
 mod passkey;
 mod query;
@@ -76,6 +77,7 @@ pub use key_life::{
 };
 pub use key_status::{KeysStatus, Rank, Standing, keys_status};
 use keystore::KeyStore;
+pub use notice::{NoticesStatus, ReceiverStatus, notice_signer, notices_status};
 use readers::Readers;
 pub use recovery::{JournalContinued, journals_behind, journals_continue};
 use ring_keys::Founded;

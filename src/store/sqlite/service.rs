@@ -23,6 +23,7 @@ use crate::store::enrolment::{
     RestrictionNew, RestrictionSet,
 };
 use crate::store::log::{Consistency, ExportPlan, Read};
+use crate::store::notice::{Addressed, Delivery, DeliveryEnd, Notice};
 use crate::store::query::AskedUnder;
 use crate::store::receipt::Ticket;
 use crate::store::renewal::{Renewal, RenewalStep};
@@ -42,7 +43,7 @@ use super::query::Recording;
 use super::writer::UNLOGGED;
 use super::{
     SqliteStore, backup, case, change, disclosure, disclosure_row, disposal, enrolment, export, gallery,
-    holder, log, passkey, query, renewal, review, session, snapshot, witness,
+    holder, log, notice, passkey, query, renewal, review, session, snapshot, witness,
 };
 
 #[async_trait]
@@ -608,6 +609,55 @@ impl Store for SqliteStore {
                 disclosure::expire(tx, id, policy, now)
             })
             .await
+    }
+
+    async fn notice_list(&self, limit: u32) -> Result<Vec<Notice>, StoreError> {
+        self.readers.read(move |sql| notice::list(sql, limit)).await
+    }
+
+    async fn notices_address(&self, addressed: Vec<Addressed>) -> Result<(), StoreError> {
+        self.writer.unlogged(move |tx| notice::address(tx, &addressed)).await
+    }
+
+    async fn notices_remind(&self, now: Timestamp) -> Result<u32, StoreError> {
+        // Most looks find nothing, and then nothing is written.
+        if !self.readers.read(move |sql| notice::is_to_remind(sql, now)).await? {
+            return Ok(0);
+        }
+        self.writer.unlogged(move |tx| notice::remind(tx, now)).await
+    }
+
+    async fn receivers_due(&self, now: Timestamp) -> Result<Vec<String>, StoreError> {
+        self.readers.read(move |sql| notice::receivers_due(sql, now)).await
+    }
+
+    async fn deliveries_due(
+        &self,
+        receiver: String,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        self.readers.read(move |sql| notice::due(sql, &receiver, now, limit)).await
+    }
+
+    async fn deliveries_end(
+        &self,
+        receiver: String,
+        tried: Vec<(i64, DeliveryEnd)>,
+    ) -> Result<(), StoreError> {
+        self.writer.unlogged(move |tx| notice::end(tx, &receiver, &tried)).await
+    }
+
+    async fn deliveries_waiting(&self) -> Result<u64, StoreError> {
+        self.readers.read(notice::waiting).await
+    }
+
+    async fn notice_signer(&self) -> Result<crate::keys::NoticeSigner, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        let made = tokio::task::spawn_blocking(move || {
+            context.keys.notice_signer(context.clock.now(), context.entropy.as_ref())
+        });
+        made.await.map_err(|_| StoreError::Closed)?
     }
 
     async fn journal_list(&self) -> Result<Vec<JournalHead>, StoreError> {

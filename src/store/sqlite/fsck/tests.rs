@@ -193,6 +193,32 @@ fn next_is_of_the_same_time(sql: &Connection, row: usize) -> bool {
 }
 
 #[test]
+fn a_notice_that_contradicts_its_disclosure_is_told() {
+    for (damage, wanted) in [
+        (
+            "UPDATE notices SET kind = 'collected' WHERE kind = 'new'",
+            "it tells that its disclosure is `collected`",
+        ),
+        ("UPDATE notices SET kind = 'other' WHERE sequence = 1", "its kind is none"),
+        ("UPDATE notices SET disclosure = zeroblob(16) WHERE sequence = 1", "there is none"),
+        ("UPDATE notices SET at_ms = 0 WHERE sequence = 1", "older than its disclosure"),
+        ("UPDATE notices SET addressed = 1 WHERE sequence = 1", "goes to nobody any more"),
+        ("INSERT INTO notice_reminders VALUES (zeroblob(16), 0)", "its disclosure is not open"),
+        (
+            "INSERT INTO notice_deliveries VALUES ('system/desk', 1, 0, 1, 0, 1, 'gone')",
+            "no entry says that it was given up",
+        ),
+    ] {
+        let folder = copy();
+        let sql = Connection::open(&files(folder.path())[0]).unwrap();
+        assert!(sql.execute(damage, []).unwrap() > 0, "{damage}");
+        drop(sql);
+        let faults = checked(folder.path()).unwrap().faults;
+        assert!(faults.iter().any(|fault| fault.what.contains(wanted)), "{damage}: {faults:?}");
+    }
+}
+
+#[test]
 fn a_key_that_is_gone_or_changed_is_told() {
     for (table, damage) in [
         ("payload_keys", "DELETE FROM payload_keys WHERE class = 1"),

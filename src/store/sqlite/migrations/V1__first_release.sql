@@ -349,3 +349,38 @@ CREATE TABLE releases (
     journal         INTEGER NOT NULL REFERENCES journals (id),
     idx             INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Notices ------------------------------------------------------------------------------------------------
+
+-- What is to be told of a disclosure: a row in the transaction that changed it. `id` is random and goes to receivers. A
+-- notice goes with the last of its deliveries.
+CREATE TABLE notices (
+    sequence   INTEGER PRIMARY KEY AUTOINCREMENT,
+    id         BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
+    kind       TEXT    NOT NULL,
+    disclosure BLOB    NOT NULL CHECK (length(disclosure) = 16),
+    at_ms      INTEGER NOT NULL,
+    addressed  INTEGER NOT NULL DEFAULT 0 CHECK (addressed IN (0, 1))
+) STRICT;
+CREATE INDEX notices_unaddressed ON notices (sequence) WHERE addressed = 0;
+
+-- To whom a notice goes, by the receiver's name in configuration or agreement; never an address.
+CREATE TABLE notice_deliveries (
+    receiver    TEXT    NOT NULL,
+    notice      INTEGER NOT NULL REFERENCES notices (sequence),
+    begun_ms    INTEGER NOT NULL,
+    tries       INTEGER NOT NULL,
+    next_ms     INTEGER NOT NULL,
+    given_up_ms INTEGER,
+    reason      TEXT,
+    PRIMARY KEY (receiver, notice)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX notice_deliveries_by_notice ON notice_deliveries (notice);
+CREATE INDEX notice_deliveries_waiting ON notice_deliveries (receiver, next_ms) WHERE given_up_ms IS NULL;
+
+-- When officers are told that an open disclosure comes to its end.
+CREATE TABLE notice_reminders (
+    disclosure BLOB    PRIMARY KEY CHECK (length(disclosure) = 16),
+    at_ms      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX notice_reminders_by_time ON notice_reminders (at_ms);
