@@ -30,11 +30,17 @@ pub enum DeedKind {
     Revoke,
     /// Ends it for good, with nothing more to be added.
     Lock,
+    /// Takes up what the partner asked for after the release.
+    AcceptCorrection,
+    /// Refuses it.
+    RefuseCorrection,
+    /// Puts a statement of correction beside what was released.
+    StateCorrection,
 }
 
 impl DeedKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Question,
         Self::Claim,
         Self::PutBack,
@@ -43,6 +49,9 @@ impl DeedKind {
         Self::HitErroneous,
         Self::Revoke,
         Self::Lock,
+        Self::AcceptCorrection,
+        Self::RefuseCorrection,
+        Self::StateCorrection,
     ];
 
     /// The word in records and in the log; these words never change.
@@ -57,6 +66,9 @@ impl DeedKind {
             Self::HitErroneous => "hit-erroneous",
             Self::Revoke => "revoke",
             Self::Lock => "lock",
+            Self::AcceptCorrection => "accept-correction",
+            Self::RefuseCorrection => "refuse-correction",
+            Self::StateCorrection => "state-correction",
         }
     }
 

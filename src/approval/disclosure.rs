@@ -1,10 +1,12 @@
 //! A disclosure from its request to its end. Every operation returns the new value and leaves the old one as it
 //! was, so that what is recorded and what is kept are made of the same step.
 
+mod afterwards;
 mod life;
 #[cfg(test)]
 mod tests;
 
+use super::correction::{Correction, CorrectionAsked};
 use super::decision::SignedDecision;
 use super::deed::{Deed, Question, SignedAnswer};
 use super::proof::{Approval, Decider};
@@ -44,6 +46,8 @@ pub struct Disclosure {
     notes: Vec<(Deed, Timestamp)>,
     ended_by: Option<Deed>,
     fetch_by: Option<Timestamp>,
+    corrections: Vec<Correction>,
+    corrections_asked: Vec<CorrectionAsked>,
     /// How often what counts has changed.
     turns: usize,
 }
@@ -66,6 +70,8 @@ impl Disclosure {
             notes: Vec::new(),
             ended_by: None,
             fetch_by: None,
+            corrections: Vec::new(),
+            corrections_asked: Vec::new(),
             turns: 0,
         }
     }

@@ -10,7 +10,8 @@
 //! any of the first four ──> denied, withdrawn, expired, locked
 //! ```
 //!
-//! Nothing leaves a final state; notes may be added to a case that has ended, unless it is locked. The rules, each
+//! Nothing leaves a final state; notes may be added to a case that has ended, unless it is locked. Whatever became of a
+//! release, what was released may be corrected, which changes no state. The rules, each
 //! held by the model in this room's tests:
 //!
 //! - a release needs every factor (a role, a number, units, a comparison) of the agreement at once, by distinct people;
@@ -26,6 +27,7 @@
 //! moment. Nothing here reads a clock, a key or a disk.
 
 mod canonical;
+mod correction;
 mod decision;
 mod deed;
 mod disclosure;
@@ -38,6 +40,10 @@ mod request;
 mod state;
 mod step;
 
+pub use correction::{
+    Correction, CorrectionAnswer, CorrectionAsk, CorrectionAskKind, CorrectionAsked, CorrectionKind,
+    CorrectionNew, SignedCorrectionAsk, Told,
+};
 pub use decision::{Choice, Decision, DecisionParts, DecisionSignature, PasskeySignature, SignedDecision};
 pub use deed::{Answer, Deed, DeedKind, DeedParts, Question, SignedAnswer};
 pub use disclosure::{Disclosure, Transition};

@@ -130,6 +130,12 @@ kinds! {
     131 CollectionRenewing "collection.renewing": "The templates of a collection begin to move to another generation of its keys.";
     132 CollectionRenewed "collection.renewed": "Every template of a collection is in the newer generation; the keys of the older one are destroyed.";
     133 CollectionMeasured "collection.measured": "Templates of a collection were read to measure what their protection does.";
+    165 CorrectionAsked "disclosure.correction-asked": "A partner asked that something released is corrected, or withdrew its need.";
+    166 CorrectionAnswered "disclosure.correction-answered": "Officers answered what the partner asked for after a release.";
+    167 CorrectionMade "disclosure.correction-made": "Something that a partner received was corrected; it is to be told.";
+    168 CorrectionTold "disclosure.correction-told": "A partner was told that something it received was corrected.";
+    169 CorrectionAcknowledged "disclosure.correction-acknowledged": "The partner said that it acted on a correction.";
+    170 CorrectionOverdue "disclosure.correction-overdue": "A correction was not acknowledged in time.";
 }
 
 impl fmt::Display for Kind {

@@ -65,6 +65,10 @@ actions! {
         AcknowledgeRelease = "AcknowledgeRelease",
         AnswerQuestion = "AnswerQuestion",
         WithdrawDisclosure = "WithdrawDisclosure",
+        WatchDisclosure = "WatchDisclosure",
+        RequestCorrection = "RequestCorrection",
+        ListCorrections = "ListCorrections",
+        AcknowledgeCorrection = "AcknowledgeCorrection",
     }
     rpc "partner", "AgreementService" {
         GetStanding = "GetStanding",
@@ -91,6 +95,9 @@ actions! {
         MarkHitErroneous = "MarkHitErroneous",
         RevokeRelease = "RevokeRelease",
         LockCase = "LockCase",
+        AnswerCorrection = "AnswerCorrection",
+        StateCorrection = "StateCorrection",
+        ListOpenCorrections = "ListOpenCorrections",
     }
     rpc "oversight", "LogService" {
         ListJournals = "ListJournals",

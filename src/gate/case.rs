@@ -161,6 +161,7 @@ impl Gate {
         let eligible = eligible(&self.live.load().registry, &case);
         let (stepped, _receipt) =
             self.parts.store.disclosure_tend(permit, id, deed, eligible).await?.open()?;
+        self.corrections_due.notify_one();
         match stepped {
             Stepped::Done(case) => Ok(*case),
             Stepped::Refused(refused) => Err(GateError::NotNow(refused.to_string())),
@@ -328,6 +329,8 @@ const fn action(kind: DeedKind) -> Action {
         DeedKind::HitErroneous => Action::MarkHitErroneous,
         DeedKind::Revoke => Action::RevokeRelease,
         DeedKind::Lock => Action::LockCase,
+        DeedKind::AcceptCorrection | DeedKind::RefuseCorrection => Action::AnswerCorrection,
+        DeedKind::StateCorrection => Action::StateCorrection,
     }
 }
 
@@ -336,6 +339,8 @@ const fn words_field(kind: DeedKind) -> &'static str {
     match kind {
         DeedKind::Question => "question",
         DeedKind::Note => "note",
+        DeedKind::AcceptCorrection | DeedKind::RefuseCorrection => "answer",
+        DeedKind::StateCorrection => "statement",
         _ => "reason",
     }
 }

@@ -1,5 +1,5 @@
 //! What the server does by the clock, as an actor of its own: heads of partners' journals into the holder's, the
-//! holder's to its witnesses, cases whose time has come, a look at the payloads whose retention is over, renewals of
+//! holder's to its witnesses, cases whose time has come, corrections to their recipients, a look at the payloads whose retention is over, renewals of
 //! collections, search snapshots for the next start, and backups.
 //!
 //! Each job runs once at the start and then after each pause. A run that fails is logged and counted, and the
@@ -81,6 +81,11 @@ impl Jobs {
         jobs.spawn("tending", cadence.tending, Arc::default(), move || {
             let gate = Arc::clone(&tending);
             async move { gate.cases_tend().await }
+        });
+        let corrections = Arc::clone(gate);
+        jobs.spawn("corrections", cadence.tending, gate.corrections_due(), move || {
+            let gate = Arc::clone(&corrections);
+            async move { gate.corrections_tend().await }
         });
         let retention = Arc::clone(gate);
         jobs.spawn("retention", cadence.retention, Arc::default(), move || {

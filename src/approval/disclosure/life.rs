@@ -23,6 +23,9 @@ impl Disclosure {
 
     /// The one place where a disclosure changes.
     pub(super) fn after(&self, step: &Step) -> Result<Self, Refused> {
+        if let Some(after) = self.afterwards(step) {
+            return after;
+        }
         let is_note = matches!(&step.event, Event::Done(deed) if deed.kind() == DeedKind::Note);
         if self.state == State::Locked || self.state.is_final() && !is_note {
             return Err(Refused::Ended(self.state));
@@ -68,6 +71,11 @@ impl Disclosure {
                 self.must(self.state == State::Released, "acknowledged")?;
                 after.state = State::Acknowledged;
             }
+            Event::CorrectionMade(_)
+            | Event::CorrectionTold { .. }
+            | Event::CorrectionAcknowledged { .. }
+            | Event::CorrectionOverdue { .. }
+            | Event::CorrectionAsked(_) => return Err(Refused::NoCorrection),
         }
         Ok(after)
     }
@@ -101,7 +109,7 @@ impl Disclosure {
     }
 
     /// Neither who asked nor who stepped back does anything with it.
-    fn check_person(&self, officer: &ActorName) -> Result<(), Refused> {
+    pub(super) fn check_person(&self, officer: &ActorName) -> Result<(), Refused> {
         if officer == self.request.requester() || officer.as_str() == self.request.ask().official() {
             return Err(Refused::Requester(officer.clone()));
         }
@@ -160,6 +168,9 @@ impl Disclosure {
                 self.end(State::Revoked, deed);
             }
             DeedKind::Lock => self.end(State::Locked, deed),
+            DeedKind::AcceptCorrection | DeedKind::RefuseCorrection | DeedKind::StateCorrection => {
+                return Err(Refused::NoCorrection);
+            }
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::store::disclosure::Case;
 
 use super::day_key::DayKey;
 use super::tx::Tx;
-use super::{Context, count, database, enrolment, release};
+use super::{Context, correction, count, database, enrolment, release};
 
 /// A disclosure with the subject it is about, which stays inside the store.
 pub(super) struct Row {
@@ -124,6 +124,8 @@ pub(super) fn step_keep(
             )
         });
     database("writing a step", written)?;
+    correction::open_keep(tx, &case.disclosure)?;
+    tx.context.changed.note(id);
     Ok(case)
 }
 

@@ -156,7 +156,9 @@ impl History {
             Kind::DisclosureClaimed
             | Kind::DisclosurePutBack
             | Kind::DisclosureRecused
-            | Kind::DisclosureNoted => {
+            | Kind::DisclosureNoted
+            | Kind::CorrectionMade
+            | Kind::CorrectionOverdue => {
                 if let Some(id) = disclosure_of(event) {
                     self.viewed(id, event.at.day());
                     let place = FaultPlace::Entry { journal: tree.to_owned(), index };

@@ -15,6 +15,8 @@ pub(super) fn of_event(key: &TagKey, event: &Event) -> Option<Vec<Tag>> {
         | Kind::DisclosurePutBack
         | Kind::DisclosureRecused
         | Kind::DisclosureNoted
+        | Kind::CorrectionMade
+        | Kind::CorrectionOverdue
             if event.fact(Fact::Subject).is_some() =>
         {
             return None;
@@ -77,6 +79,10 @@ const fn is_of_request(kind: Kind) -> bool {
             | Kind::DisclosureQuestioned
             | Kind::DisclosureAnswered
             | Kind::DisclosureRevoked
+            | Kind::CorrectionAsked
+            | Kind::CorrectionAnswered
+            | Kind::CorrectionTold
+            | Kind::CorrectionAcknowledged
     )
 }
 
