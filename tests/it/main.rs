@@ -39,6 +39,7 @@ mod opened;
 mod operating;
 mod pages;
 mod pairwise;
+mod partner_side;
 mod protection;
 mod python;
 mod query;

@@ -491,11 +491,12 @@ mod tests {
         let (queue, _inbox) = mpsc::channel(QUEUE_TASKS);
         let settled = Settled::new();
         let number = settled.begin();
-        let mut answerer = Answerer { heads, queue: queue.downgrade(), settled: settled.clone() };
+        let tell = Box::new(|_: &BTreeSet<_>| {});
+        let mut answerer = Answerer { heads, queue: queue.downgrade(), settled: settled.clone(), tell };
         let noted = Arc::default();
         let task = Asked { heads: folder.to_owned(), noted: Arc::clone(&noted) };
         let head = Head { size: 7, note: "a note".to_owned() };
-        let end = BatchEnd { number, heads: vec![(ORIGIN.to_owned(), head)], trees: BTreeMap::new() };
+        let end = BatchEnd { number, heads: vec![(ORIGIN.to_owned(), head)], trees: BTreeMap::new(), changed: BTreeSet::new() };
         std::thread::scope(|scope| {
             let batch = Batch { tasks: vec![Box::new(task)], end };
             scope.spawn(|| answerer.end(batch));
