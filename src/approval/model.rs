@@ -674,7 +674,9 @@ fn assert_log(real: &Disclosure, steps: &[Step], need: [u8; 3]) {
     assert!(recorded.iter().filter(|step| is_release(step)).count() <= 1, "there are two ciphertexts");
     for (number, step) in recorded.iter().enumerate() {
         let again = |deed: &Deed| matches!(deed.kind(), DeedKind::Note | DeedKind::StateCorrection);
-        if matches!(&step.event, Event::Done(deed) if again(deed)) || matches!(step.event, Event::CorrectionMade(_)) {
+        if matches!(&step.event, Event::Done(deed) if again(deed))
+            || matches!(step.event, Event::CorrectionMade(_))
+        {
             continue;
         }
         let twice = recorded.iter().take(number + 1).chain([step]);

@@ -129,7 +129,9 @@ async fn a_corrected_field_reaches_whoever_received_it_and_holds_no_value() {
     change(&holder, 0, "Corrected-Name").await;
     let told = next(&mut watch).await.disclosure.unwrap();
     assert!(told == own(&holder, &received).await);
-    let [correction] = &told.corrections[..] else { panic!("one correction, not {}", told.corrections.len()) };
+    let [correction] = &told.corrections[..] else {
+        panic!("one correction, not {}", told.corrections.len())
+    };
     assert_eq!((correction.number, correction.kind()), (1, CorrectionKind::Changed));
     assert_eq!(correction.fields, ["family-name"], "and a row that says the same corrects nothing");
     let within = correction.acknowledge_by.unwrap().seconds - correction.tell_time.unwrap().seconds;

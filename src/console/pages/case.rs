@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use zeroize::Zeroizing;
 
+use super::corrections::CorrectionsShown;
 use super::frame::Frame;
 use super::{QUEUE, words};
 use crate::approval::{Choice, DeciderRole, Disclosure, SignedDecision};
@@ -191,6 +192,7 @@ struct CasePage {
     agreement: Option<AgreementShown>,
     fields: Vec<FieldShown>,
     decisions: Vec<DecisionShown>,
+    corrections: CorrectionsShown,
     digest: String,
     has_decided: bool,
     can_decide: bool,
@@ -242,6 +244,7 @@ impl CasePage {
             agreement: agreement_shown(dossier),
             fields,
             decisions: disclosure.decisions().map(DecisionShown::new).collect(),
+            corrections: CorrectionsShown::of(disclosure),
             digest: disclosure.digest().to_string(),
             has_decided,
             can_decide: is_asked(who, dossier) && is_decidable(dossier) && !has_decided,

@@ -496,7 +496,12 @@ mod tests {
         let noted = Arc::default();
         let task = Asked { heads: folder.to_owned(), noted: Arc::clone(&noted) };
         let head = Head { size: 7, note: "a note".to_owned() };
-        let end = BatchEnd { number, heads: vec![(ORIGIN.to_owned(), head)], trees: BTreeMap::new(), changed: BTreeSet::new() };
+        let end = BatchEnd {
+            number,
+            heads: vec![(ORIGIN.to_owned(), head)],
+            trees: BTreeMap::new(),
+            changed: BTreeSet::new(),
+        };
         std::thread::scope(|scope| {
             let batch = Batch { tasks: vec![Box::new(task)], end };
             scope.spawn(|| answerer.end(batch));

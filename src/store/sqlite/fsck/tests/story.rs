@@ -11,9 +11,9 @@ use ring::rand::SystemRandom;
 use ring::signature::Ed25519KeyPair;
 
 use crate::approval::{
-    Answer as PartnerAnswer, AskParts, Choice, CorrectionAsk, DeciderRole, DeciderStanding, Decision, DecisionParts,
-    DecisionSignature, Deed, DeedKind, DeedParts, Eligible, Factor, Factors, Fields, PartnerAsk, Request,
-    RequestParts, SignedAnswer, SignedCorrectionAsk, SignedDecision,
+    Answer as PartnerAnswer, AskParts, Choice, CorrectionAsk, DeciderRole, DeciderStanding, Decision,
+    DecisionParts, DecisionSignature, Deed, DeedKind, DeedParts, Eligible, Factor, Factors, Fields,
+    PartnerAsk, Request, RequestParts, SignedAnswer, SignedCorrectionAsk, SignedDecision,
 };
 use crate::audit::cosignature::WitnessKey;
 use crate::audit::note::{Ed25519Signer, NoteSigner as _};
@@ -540,7 +540,8 @@ impl Story {
     /// What comes after a release: a record is corrected and its recipients are told; one acknowledges, and one is late;
     /// the partner asks for more and is answered; a statement, and a hit that was erroneous after all.
     async fn corrected(&self, cases: &[Case]) {
-        let ids: Vec<DisclosureId> = cases.iter().map(|case| case.disclosure.request().disclosure()).collect();
+        let ids: Vec<DisclosureId> =
+            cases.iter().map(|case| case.disclosure.request().disclosure()).collect();
         for (source, value) in [("P-1", "Arohanui"), ("P-2", "Arohanui"), ("P-2", "Aroha")] {
             let batch = self.batch_start().await;
             self.chunk_enrol_with(batch, 0, (source, value)).await;
@@ -555,7 +556,8 @@ impl Story {
         assert_eq!(self.store.correction_overdue(ids[0]).await.unwrap(), 1);
         assert_eq!(self.store.correction_overdue(ids[0]).await.unwrap(), 0, "it is noted once");
         self.later();
-        let ask = CorrectionAsk::new(ids[1], None, "the matter is closed".to_owned(), "official-2".to_owned());
+        let ask =
+            CorrectionAsk::new(ids[1], None, "the matter is closed".to_owned(), "official-2".to_owned());
         let ask = ask.unwrap();
         let signature =
             self.keys["border"].sign(SignatureDomain::DisclosureCorrection, &ask.digest()).unwrap();
