@@ -13,6 +13,7 @@
 )]
 
 mod administration;
+mod alerts;
 mod authenticator;
 mod backup;
 mod bad_input;
@@ -46,6 +47,7 @@ mod query;
 mod readme;
 mod receipts;
 mod renewal;
+mod replay;
 mod retention;
 mod roles;
 mod samples_gone;
