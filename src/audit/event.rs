@@ -353,7 +353,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "68f1219bf0c6c1d5baf8b11ae22f53bc67f6e611f9340cdc61eda589fb85670c";
+    const TABLES_DIGEST: &str = "db1370ce95ce984577ae8cb63ecaac66ef7a14480799f938afc157d6e00d32f7";
 
     #[test]
     fn facts_are_rendered_for_people() {

@@ -259,10 +259,14 @@ async fn requests_answers_statements_and_corrections_by_the_command_line() {
     holder.onebit(who::ENROLLER, &correct).ok();
     let is_field_received = FIELDS.contains(&field.field.as_str());
     let due = if is_field_received { 2 } else { 1 };
-    until("the change to be told", async || own(&holder, &name).await.corrections.len() == due).await;
+    until("the change to be told", async || {
+        own(&holder, &name).await.corrections.len() == due
+            && own(&holder, &other).await.corrections.len() == due + 1
+    })
+    .await;
 
     let listed = request(&[&["corrections"], &json[..]].concat()).json();
-    assert_eq!(listed.as_array().unwrap().len(), 2 * due + usize::from(!is_field_received), "{listed}");
+    assert_eq!(listed.as_array().unwrap().len(), 2 * due + 1, "{listed}");
     let open = review(who::PRIVACY, &[&["corrections"], &json[..]].concat()).json();
     assert_eq!(open.as_array().unwrap().len(), 2, "{open}");
     let late = review(who::PRIVACY, &["corrections", "--overdue"]).ok();
