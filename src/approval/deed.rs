@@ -34,11 +34,17 @@ pub enum DeedKind {
     FindJustified,
     /// Closes the review of an urgent release: it was not.
     FindNotJustified,
+    /// Takes up what the partner asked for after the release.
+    AcceptCorrection,
+    /// Refuses it.
+    RefuseCorrection,
+    /// Puts a statement of correction beside what was released.
+    StateCorrection,
 }
 
 impl DeedKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Question,
         Self::Claim,
         Self::PutBack,
@@ -49,6 +55,9 @@ impl DeedKind {
         Self::Lock,
         Self::FindJustified,
         Self::FindNotJustified,
+        Self::AcceptCorrection,
+        Self::RefuseCorrection,
+        Self::StateCorrection,
     ];
 
     /// The word in records and in the log; these words never change.
@@ -65,6 +74,9 @@ impl DeedKind {
             Self::Lock => "lock",
             Self::FindJustified => "find-justified",
             Self::FindNotJustified => "find-not-justified",
+            Self::AcceptCorrection => "accept-correction",
+            Self::RefuseCorrection => "refuse-correction",
+            Self::StateCorrection => "state-correction",
         }
     }
 

@@ -1,10 +1,12 @@
 //! A disclosure from its request to its end. Every operation returns the new value and leaves the old one as it
 //! was, so that what is recorded and what is kept are made of the same step.
 
+mod afterwards;
 mod life;
 #[cfg(test)]
 mod tests;
 
+use super::correction::{Correction, CorrectionAsked};
 use super::decision::SignedDecision;
 use super::deed::{Deed, Question, SignedAnswer};
 use super::proof::{Approval, Decider};
@@ -46,6 +48,8 @@ pub struct Disclosure {
     ended_by: Option<Deed>,
     fetch_by: Option<Timestamp>,
     review: Option<Review>,
+    corrections: Vec<Correction>,
+    corrections_asked: Vec<CorrectionAsked>,
     /// How often what counts has changed.
     turns: usize,
 }
@@ -69,6 +73,8 @@ impl Disclosure {
             ended_by: None,
             fetch_by: None,
             review: None,
+            corrections: Vec::new(),
+            corrections_asked: Vec::new(),
             turns: 0,
         }
     }

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Nothing leaves a final state; notes may be added to a case that has ended, unless it is locked, and a review that is
-//! owed is closed in any state. The rules, each
+//! owed is closed in any state. Whatever became of a release, what was released may be corrected, which changes no state.
+//! The rules, each
 //! held by the model in this room's tests:
 //!
 //! - a release needs every factor (a role, a number, units, a comparison) of the agreement at once, by distinct people;
@@ -28,6 +29,7 @@
 //! moment. Nothing here reads a clock, a key or a disk.
 
 mod canonical;
+mod correction;
 mod decision;
 mod deed;
 mod disclosure;
@@ -41,6 +43,10 @@ mod review;
 mod state;
 mod step;
 
+pub use correction::{
+    Correction, CorrectionAnswer, CorrectionAsk, CorrectionAskKind, CorrectionAsked, CorrectionKind,
+    CorrectionNew, SignedCorrectionAsk, Told,
+};
 pub use decision::{Choice, Decision, DecisionParts, DecisionSignature, PasskeySignature, SignedDecision};
 pub use deed::{Answer, Deed, DeedKind, DeedParts, Question, SignedAnswer};
 pub use disclosure::{Disclosure, Transition};

@@ -198,6 +198,11 @@ enum Op {
     ReviewLate,
     Release,
     Acknowledge,
+    Correct,
+    TellCorrection(u32),
+    AcknowledgeCorrection(u32),
+    OverdueCorrection(u32),
+    AskCorrection,
 }
 
 impl Op {
@@ -235,6 +240,13 @@ struct Model {
     urgent: bool,
     /// Once released: when it is due, whether it was noted as late, who closed it.
     review: Option<(u64, bool, Option<usize>)>,
+    /// Corrections that were made, with the number under which the partner was told.
+    corrections: Vec<Option<u32>>,
+    /// Those that the partner was told, by number: by when, acknowledged, noted as late.
+    told: Vec<(u64, bool, bool)>,
+    asked: usize,
+    ask_open: bool,
+    withdrawn: bool,
 }
 
 impl Model {
@@ -342,6 +354,33 @@ impl Model {
                 }
                 _ => false,
             },
+            Op::Correct => {
+                self.corrections.extend((self.fetch_by > 0).then_some(None));
+                self.fetch_by > 0
+            }
+            Op::TellCorrection(place) => {
+                let number = u32::try_from(self.told.len()).unwrap() + 1;
+                let waiting = self.corrections.get_mut(*place as usize).filter(|one| one.is_none());
+                let Some(waiting) = waiting else { return false };
+                *waiting = Some(number);
+                self.told.push((self.minute + FETCH_MINUTES, false, false));
+                true
+            }
+            Op::AcknowledgeCorrection(number) => {
+                let told = self.told.get_mut((*number as usize).wrapping_sub(1));
+                told.is_some_and(|told| !std::mem::replace(&mut told.1, true))
+            }
+            Op::OverdueCorrection(number) => {
+                let told = self.told.get_mut((*number as usize).wrapping_sub(1));
+                let late = told.filter(|told| !told.1 && self.minute >= told.0);
+                late.is_some_and(|told| !std::mem::replace(&mut told.2, true))
+            }
+            Op::AskCorrection => {
+                let allowed = self.fetch_by > 0 && !self.ask_open && self.asked < 16;
+                self.asked += usize::from(allowed);
+                self.ask_open |= allowed;
+                allowed
+            }
         }
     }
 
@@ -362,8 +401,27 @@ impl Model {
         if kind.finding().is_some() {
             return self.review(person, role);
         }
-        if self.recused.contains(&person) || self.state == "locked" {
+        if self.recused.contains(&person) {
             return false;
+        }
+        // What was released is corrected whatever became of it.
+        match kind {
+            DeedKind::AcceptCorrection | DeedKind::RefuseCorrection => {
+                return std::mem::take(&mut self.ask_open);
+            }
+            DeedKind::StateCorrection => {
+                self.corrections.extend((self.fetch_by > 0).then_some(None));
+                return self.fetch_by > 0;
+            }
+            DeedKind::HitErroneous if self.fetch_by > 0 => {
+                let allowed = may && !self.withdrawn;
+                self.corrections.extend(allowed.then_some(None));
+                self.notes += usize::from(allowed);
+                self.withdrawn |= allowed;
+                return allowed;
+            }
+            _ if self.state == "locked" => return false,
+            _ => {}
         }
         match kind {
             DeedKind::Question => {
@@ -398,7 +456,7 @@ impl Model {
             DeedKind::HitErroneous => self.end(self.open() && may, "denied"),
             DeedKind::Revoke => self.end(self.state == "released", "revoked"),
             DeedKind::Lock => self.end(!self.ended(), "locked"),
-            DeedKind::FindJustified | DeedKind::FindNotJustified => false,
+            _ => false,
         }
     }
 
@@ -452,10 +510,19 @@ fn run(real: &mut Disclosure, model: &Model, op: &Op) -> Option<Step> {
         }),
         Op::ReviewLate => real.review_late(now).ok(),
         Op::Acknowledge => real.acknowledge(now).ok(),
+        Op::Correct => real.correct(changed(real), now).ok(),
+        Op::TellCorrection(place) => {
+            let by = minute_of(real.request(), model.minute + FETCH_MINUTES);
+            real.correction_tell(*place, by, now).ok()
+        }
+        Op::AcknowledgeCorrection(number) => {
+            real.correction_acknowledge(*number, "au-border-gateway".parse().unwrap(), now).ok()
+        }
+        Op::OverdueCorrection(number) => real.correction_overdue(*number, now).ok(),
+        Op::AskCorrection => real.correction_ask(correction_ask(real), now).ok(),
         Op::Suspend(_) | Op::Restore(_) | Op::Move(_) | Op::Wait(_) => None,
     }?;
-    let note = matches!(op, Op::Tend { kind: DeedKind::Note, .. } | Op::ReviewLate)
-        || matches!(op, Op::Tend { kind, .. } if kind.finding().is_some());
+    let note = is_addition(&transition.step);
     assert!(
         !transition.from.is_final() || note && transition.from == transition.to,
         "something left the final state `{}`",
@@ -464,6 +531,42 @@ fn run(real: &mut Disclosure, model: &Model, op: &Op) -> Option<Step> {
     assert_eq!((transition.from, transition.to), (real.state(), after.state()));
     *real = after;
     Some(transition.step)
+}
+
+/// What may be added to a case that has ended.
+fn is_addition(step: &Step) -> bool {
+    match &step.event {
+        Event::CorrectionMade(_)
+        | Event::CorrectionTold { .. }
+        | Event::CorrectionAcknowledged { .. }
+        | Event::CorrectionOverdue { .. }
+        | Event::CorrectionAsked(_)
+        | Event::ReviewLate => true,
+        Event::Done(deed) => matches!(
+            deed.kind(),
+            DeedKind::Note
+                | DeedKind::HitErroneous
+                | DeedKind::AcceptCorrection
+                | DeedKind::RefuseCorrection
+                | DeedKind::StateCorrection
+                | DeedKind::FindJustified
+                | DeedKind::FindNotJustified
+        ),
+        _ => false,
+    }
+}
+
+/// A change of all that was granted, or of what was asked for where nothing was.
+fn changed(real: &Disclosure) -> CorrectionNew {
+    let fields = real.granted().unwrap_or_else(|| real.request().ask().fields().clone());
+    let (statement, by) = (String::new(), "intake".parse().unwrap());
+    CorrectionNew { kind: CorrectionKind::Changed, fields, statement, by }
+}
+
+fn correction_ask(real: &Disclosure) -> SignedCorrectionAsk {
+    let (text, official) = ("the year is wrong".to_owned(), "o-1".to_owned());
+    let ask = CorrectionAsk::new(real.request().disclosure(), None, text, official).unwrap();
+    SignedCorrectionAsk { ask, signature: vec![4, 5, 6], by: "au-border-gateway".parse().unwrap() }
 }
 
 fn answer(real: &Disclosure, other_question: bool) -> SignedAnswer {
@@ -520,6 +623,11 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         2 => Just(DeedKind::Recuse),
         1 => prop_oneof![Just(DeedKind::HitErroneous), Just(DeedKind::Revoke), Just(DeedKind::Lock)],
         3 => prop_oneof![Just(DeedKind::FindJustified), Just(DeedKind::FindNotJustified)],
+        1 => prop_oneof![
+            Just(DeedKind::AcceptCorrection),
+            Just(DeedKind::RefuseCorrection),
+            Just(DeedKind::StateCorrection)
+        ],
     ];
     let tend = (kind, 0..PEOPLE, 0..3_usize).prop_map(|(kind, person, role)| Op::Tend { kind, person, role });
     let op = prop_oneof![
@@ -534,6 +642,13 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         5 => Just(Op::Release),
         1 => Just(Op::Acknowledge),
         1 => Just(Op::ReviewLate),
+        4 => prop_oneof![
+            Just(Op::Correct),
+            (0..3_u32).prop_map(Op::TellCorrection),
+            (0..3_u32).prop_map(Op::AcknowledgeCorrection),
+            (0..3_u32).prop_map(Op::OverdueCorrection),
+            Just(Op::AskCorrection),
+        ],
         1 => prop_oneof![Just(Op::Withdraw), Just(Op::Withhold)],
     ];
     prop::collection::vec(op, 0..40)
@@ -571,6 +686,11 @@ proptest! {
             decided: BTreeSet::new(),
             urgent,
             review: None,
+            corrections: Vec::new(),
+            told: Vec::new(),
+            asked: 0,
+            ask_open: false,
+            withdrawn: false,
         };
         let mut steps = Vec::new();
         for op in &ops {
@@ -585,6 +705,9 @@ proptest! {
             prop_assert_eq!(real.denial().is_some(), real.state() == State::Denied);
             prop_assert_eq!((real.claims().len(), real.notes().len()), (model.claims.len(), model.notes));
             assert_review(&real, &model);
+            let numbers = real.corrections().iter().map(|one| one.told.as_ref().map(|told| told.number));
+            prop_assert_eq!(numbers.collect::<Vec<_>>(), model.corrections.clone());
+            prop_assert_eq!(real.correction_asked().is_some(), model.ask_open);
             let granted: Vec<FieldName> = real.granted().iter().flat_map(Fields::iter).cloned().collect();
             let expected = if model.said.iter().all(|said| said.mask.is_none()) || model.granted() == 0 {
                 Vec::new()
@@ -621,7 +744,10 @@ fn assert_log(real: &Disclosure, steps: &[Step], need: [u8; 3]) {
     let is_release = |step: &Step| matches!(step.event, Event::Released { .. });
     assert!(recorded.iter().filter(|step| is_release(step)).count() <= 1, "there are two ciphertexts");
     for (number, step) in recorded.iter().enumerate() {
-        if matches!(&step.event, Event::Done(deed) if deed.kind() == DeedKind::Note) {
+        let again = |deed: &Deed| matches!(deed.kind(), DeedKind::Note | DeedKind::StateCorrection);
+        if matches!(&step.event, Event::Done(deed) if again(deed))
+            || matches!(step.event, Event::CorrectionMade(_))
+        {
             continue;
         }
         let twice = recorded.iter().take(number + 1).chain([step]);

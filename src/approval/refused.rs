@@ -85,6 +85,12 @@ pub enum Refused {
     /// An urgent release without a review, or a review without an urgent release.
     #[error("an urgent release owes a review and no other does; check the agreement's urgent path")]
     ReviewBy,
+    /// No such correction, or it is not to be told, acknowledged or answered any more.
+    #[error("there is no such correction that waits; fetch the disclosure again and look at its corrections")]
+    NoCorrection,
+    /// The partner asked before, and waits for an answer.
+    #[error("a request for a correction waits for its answer, or too many were made; wait for the answer")]
+    AskedAlready,
     /// A release that could never be fetched.
     #[error("the release would have to be fetched before it is made; check the agreement's clock")]
     FetchBy,

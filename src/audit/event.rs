@@ -134,6 +134,12 @@ kinds! {
     146 ReviewClosed "review.closed": "A person who decided nothing in the case closed the review of an urgent release.";
     147 ReviewLate "review.late": "The review of an urgent release was not closed in time.";
     160 NoticeGivenUp "notice.given-up": "A notice could not be delivered in time and is not tried any more.";
+    165 CorrectionAsked "disclosure.correction-asked": "A partner asked that something released is corrected, or withdrew its need.";
+    166 CorrectionAnswered "disclosure.correction-answered": "Officers answered what the partner asked for after a release.";
+    167 CorrectionMade "disclosure.correction-made": "Something that a partner received was corrected; it is to be told.";
+    168 CorrectionTold "disclosure.correction-told": "A partner was told that something it received was corrected.";
+    169 CorrectionAcknowledged "disclosure.correction-acknowledged": "The partner said that it acted on a correction.";
+    170 CorrectionOverdue "disclosure.correction-overdue": "A correction was not acknowledged in time.";
 }
 
 impl fmt::Display for Kind {

@@ -65,6 +65,10 @@ actions! {
         AcknowledgeRelease = "AcknowledgeRelease",
         AnswerQuestion = "AnswerQuestion",
         WithdrawDisclosure = "WithdrawDisclosure",
+        WatchDisclosure = "WatchDisclosure",
+        RequestCorrection = "RequestCorrection",
+        ListCorrections = "ListCorrections",
+        AcknowledgeCorrection = "AcknowledgeCorrection",
     }
     rpc "partner", "AgreementService" {
         GetStanding = "GetStanding",
@@ -92,6 +96,9 @@ actions! {
         RevokeRelease = "RevokeRelease",
         LockCase = "LockCase",
         ReviewRelease = "ReviewRelease",
+        AnswerCorrection = "AnswerCorrection",
+        StateCorrection = "StateCorrection",
+        ListOpenCorrections = "ListOpenCorrections",
     }
     rpc "oversight", "LogService" {
         ListJournals = "ListJournals",

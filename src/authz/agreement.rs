@@ -185,6 +185,8 @@ pub struct Clocks {
     pub escalate_after: Option<Within>,
     /// A release that nobody acknowledged is deleted after it.
     pub release_kept: Duration,
+    /// A partner acknowledges a correction of what it received within it.
+    pub correct_within: Duration,
     /// A repeated request gets the first answer within it, and is refused after it.
     pub request_id_window: Duration,
 }
@@ -440,6 +442,7 @@ fn clocks(part: &Section<'_>) -> Option<Clocks> {
     let decide = within(part, "decide_within_hours", "decide_within_working_days");
     let escalate = within(part, "escalate_after_hours", "escalate_after_working_days");
     let kept = part.number("release_kept_hours", 1..=HOURS_MAX);
+    let correct = part.optional_number("correct_within_hours", 1..=HOURS_MAX);
     let window = part.number("request_id_window_hours", 1..=HOURS_MAX);
     let hours = |hours: u32| Duration::from_secs(u64::from(hours) * SECONDS_PER_HOUR);
     let (decide_within, escalate_after) = (decide?.unwrap_or(DECIDE_WITHIN), escalate?);
@@ -459,6 +462,7 @@ fn clocks(part: &Section<'_>) -> Option<Clocks> {
         decide_within,
         escalate_after,
         release_kept: hours(kept?),
+        correct_within: correct?.map_or(CORRECT_WITHIN, hours),
         request_id_window: hours(window?),
     })
 }
@@ -564,6 +568,8 @@ const ROUNDING: f64 = 1.0 + 1e-9;
 /// Nobody decides alone.
 const PEOPLE_MIN: u32 = 2;
 const PEOPLE_MAX: u32 = 10;
+/// Three days: long enough for a weekend, short enough that nobody acts for long on what is wrong.
+const CORRECT_WITHIN: Duration = Duration::from_secs(72 * SECONDS_PER_HOUR);
 const DECIDE_WITHIN: Within = Within::Time(Duration::from_secs(48 * SECONDS_PER_HOUR));
 /// Ninety days.
 const HOURS_MAX: u32 = 2_160;

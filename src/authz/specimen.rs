@@ -50,10 +50,14 @@ impl Specimen {
             | A::FetchRelease
             | A::AcknowledgeRelease
             | A::AnswerQuestion
+            | A::WatchDisclosure
+            | A::RequestCorrection
+            | A::AcknowledgeCorrection
             | A::WithdrawDisclosure => {
                 About::Disclosure { partner: &self.partner, agreement: &self.agreement }
             }
             A::ListDisclosures
+            | A::ListCorrections
             | A::GetStanding
             | A::ListAgreements
             | A::ListSchemes
@@ -73,7 +77,9 @@ impl Specimen {
             | A::MarkHitErroneous
             | A::RevokeRelease
             | A::LockCase
-            | A::ReviewRelease => self.case(Standing::Active),
+            | A::ReviewRelease
+            | A::AnswerCorrection
+            | A::StateCorrection => self.case(Standing::Active),
             A::ReadCheckpoint | A::ReadTile | A::ReadBundle => {
                 About::Journal { partner: self.journal.as_ref() }
             }
@@ -84,6 +90,7 @@ impl Specimen {
             }
             A::AskQueries
             | A::ListCases
+            | A::ListOpenCorrections
             | A::ListJournals
             | A::GetCheckpoint
             | A::ListEntries

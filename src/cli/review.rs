@@ -1,5 +1,6 @@
 //! `onebit review`: the cases that officers decide, each decision signed by the officer's own key.
 
+mod corrections;
 mod page;
 mod tend;
 
@@ -128,6 +129,19 @@ pub enum ReviewCommand {
         /// The rest.
         #[command(flatten)]
         case: CaseArgs,
+    },
+    /// Answers what the partner asked for after the release
+    AnswerCorrection(corrections::AnswerArgs),
+    /// Puts a statement of correction beside what was released, here and wherever else the same fields were received
+    StateCorrection(corrections::StateArgs),
+    /// Lists corrections that their recipients have not acknowledged, the most overdue first
+    Corrections {
+        /// Only those that are overdue
+        #[arg(long)]
+        overdue: bool,
+        /// The rest.
+        #[command(flatten)]
+        way: Way,
     },
 }
 

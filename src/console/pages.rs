@@ -4,6 +4,7 @@
 //! Every form works without a script, but for the last one, whose passkey only a script can ask for.
 
 mod case;
+mod corrections;
 mod decide;
 pub(super) mod frame;
 mod kept;

@@ -168,6 +168,7 @@ impl Gate {
         let eligible = eligible(&self.live.load().registry, &case);
         let (stepped, _receipt) =
             self.parts.store.disclosure_tend(permit, id, deed, eligible).await?.open()?;
+        self.corrections_due.notify_one();
         match stepped {
             Stepped::Done(case) => Ok(*case),
             Stepped::Refused(refused) => Err(GateError::NotNow(refused.to_string())),
@@ -374,6 +375,8 @@ const fn action(kind: DeedKind) -> Action {
         DeedKind::Revoke => Action::RevokeRelease,
         DeedKind::Lock => Action::LockCase,
         DeedKind::FindJustified | DeedKind::FindNotJustified => Action::ReviewRelease,
+        DeedKind::AcceptCorrection | DeedKind::RefuseCorrection => Action::AnswerCorrection,
+        DeedKind::StateCorrection => Action::StateCorrection,
     }
 }
 
@@ -383,6 +386,8 @@ const fn words_field(kind: DeedKind) -> &'static str {
         DeedKind::Question => "question",
         DeedKind::Note => "note",
         DeedKind::FindJustified | DeedKind::FindNotJustified => "words",
+        DeedKind::AcceptCorrection | DeedKind::RefuseCorrection => "answer",
+        DeedKind::StateCorrection => "statement",
         _ => "reason",
     }
 }

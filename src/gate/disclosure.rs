@@ -213,7 +213,7 @@ impl Gate {
     }
 
     /// A disclosure of the caller's own with the permit for what is to be done with it.
-    async fn disclosure_own(
+    pub(super) async fn disclosure_own(
         &self,
         caller: &Caller,
         action: Action,
@@ -246,7 +246,7 @@ fn kept_before(seen: DisclosureSeen) -> Result<Option<DisclosureDone>, GateError
     }
 }
 
-fn stepped_to(stepped: Stepped, receipt: String) -> Result<DisclosureDone, GateError> {
+pub(super) fn stepped_to(stepped: Stepped, receipt: String) -> Result<DisclosureDone, GateError> {
     match stepped {
         Stepped::Done(case) => Ok(DisclosureDone { case: *case, receipt }),
         Stepped::Refused(refused) => Err(GateError::NotNow(partner_words(&refused))),
@@ -265,7 +265,12 @@ fn partner_words(refused: &Refused) -> String {
         Refused::NotNow { state: State::Released, .. } => {
             "the disclosure is released; fetch it, or acknowledge it".to_owned()
         }
-        Refused::OtherQuestion | Refused::TooLate => refused.to_string(),
+        Refused::OtherQuestion | Refused::TooLate | Refused::NoCorrection | Refused::AskedAlready => {
+            refused.to_string()
+        }
+        Refused::FieldNotAsked(field) => {
+            format!("the field `{field}` was not released; name one that was")
+        }
         _ => "the disclosure is not in a state for this; look at its state first".to_owned(),
     }
 }

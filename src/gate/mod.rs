@@ -8,6 +8,7 @@ mod caller;
 mod case;
 mod change;
 mod collections;
+mod correction;
 mod decision;
 mod disclosure;
 mod dossier;
@@ -88,6 +89,8 @@ pub struct Gate {
     leaving: std::sync::Mutex<Vec<Weak<Collection>>>,
     /// Told when a collection may be to be renewed.
     renewal_due: Arc<Notify>,
+    /// Told when a recipient may be to be told of a correction.
+    corrections_due: Arc<Notify>,
 }
 
 /// What decisions are made by at this moment.
@@ -109,7 +112,8 @@ impl Gate {
         let (changes, _) = watch::channel(0);
         let (live, publish) = (ArcSwap::from_pointee(live), Arc::default());
         let (leaving, renewal_due) = (std::sync::Mutex::default(), Arc::default());
-        Ok(Self { parts, live, publish, changes, leaving, renewal_due })
+        let corrections_due = Arc::default();
+        Ok(Self { parts, live, publish, changes, leaving, renewal_due, corrections_due })
     }
 
     /// Tells whenever people, partners or rules changed.

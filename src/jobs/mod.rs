@@ -1,6 +1,6 @@
 //! What the server does by the clock, as an actor of its own: heads of partners' journals into the holder's, the
-//! holder's to its witnesses, cases whose time has come, a look at the payloads whose retention is over, renewals of
-//! collections, search snapshots for the next start, backups, and notices.
+//! holder's to its witnesses, cases whose time has come, corrections to their recipients, a look at the payloads whose
+//! retention is over, renewals of collections, search snapshots for the next start, backups, and notices.
 //!
 //! Each job runs once at the start and then after each pause. A run that fails is logged and counted, and the
 //! next one tries again: nothing here ends the server. A job that is told to stop finishes the run it is in.
@@ -86,6 +86,11 @@ impl Jobs {
         jobs.spawn("tending", cadence.tending, Arc::default(), move || {
             let gate = Arc::clone(&tending);
             async move { gate.cases_tend().await }
+        });
+        let corrections = Arc::clone(gate);
+        jobs.spawn("corrections", cadence.tending, gate.corrections_due(), move || {
+            let gate = Arc::clone(&corrections);
+            async move { gate.corrections_tend().await }
         });
         let retention = Arc::clone(gate);
         jobs.spawn("retention", cadence.retention, Arc::default(), move || {

@@ -50,6 +50,8 @@ pub enum SignatureDomain {
     DisclosureRequest,
     /// A partner answers what officers asked about its request.
     DisclosureAnswer,
+    /// A partner asks that something released is corrected, or withdraws its need.
+    DisclosureCorrection,
     /// An officer decides about such a request.
     Decision,
     /// A person proposes or confirms a change of the rules or the people.
@@ -64,9 +66,10 @@ pub enum SignatureDomain {
 
 impl SignatureDomain {
     /// Every domain, in the order of their declaration.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::DisclosureRequest,
         Self::DisclosureAnswer,
+        Self::DisclosureCorrection,
         Self::Decision,
         Self::Change,
         Self::ReleaseKey,
@@ -80,6 +83,7 @@ impl SignatureDomain {
         match self {
             Self::DisclosureRequest => "onebit/disclosure-ask/v1",
             Self::DisclosureAnswer => "onebit/disclosure-answer/v1",
+            Self::DisclosureCorrection => "onebit/disclosure-correction/v1",
             Self::Decision => "onebit/decision/v1",
             Self::Change => "onebit/change/v1",
             Self::ReleaseKey => "onebit/release-key/v1",

@@ -8,6 +8,7 @@ pub mod backup;
 pub mod change;
 #[cfg(test)]
 pub(crate) mod conformance;
+pub mod correction;
 mod derived;
 pub mod disclosure;
 pub mod disposal;
@@ -29,7 +30,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::approval::{Approval, Deed, Eligible, SignedAnswer, SignedDecision};
+use crate::approval::{Approval, Deed, Eligible, SignedAnswer, SignedCorrectionAsk, SignedDecision};
 use crate::audit::cosignature::WitnessKey;
 use crate::audit::tiles::{BundleId, TileId};
 use crate::authz::{Action, Actor, Bundle, PayloadClass, Permit, Reason};
@@ -41,6 +42,7 @@ use crate::keys::Pseudonym;
 
 pub use backup::{BackupBegun, BackupError, BackupMade, BackupPlace};
 pub use change::{Change, ChangeEnd, ChangeNew, ChangeRecord};
+pub use correction::{CorrectionFilter, CorrectionTerms, CorrectionsAsk};
 pub use derived::StoreKeys;
 pub use disclosure::{Case, CaseFilter, DisclosureNew, DisclosureSeen, FieldFacts, Release, Released};
 pub use disposal::PayloadFacts;
@@ -419,6 +421,27 @@ pub trait Store: Send + Sync {
         permit: Permit,
         answer: SignedAnswer,
     ) -> Result<Committed<disclosure::Stepped>, StoreError>;
+    /// Tells when a disclosure has changed and that is durable.
+    fn disclosure_changes(&self, id: DisclosureId) -> tokio::sync::watch::Receiver<u64>;
+    /// Keeps what the partner asks for after a release.
+    async fn correction_ask(
+        &self,
+        permit: Permit,
+        ask: SignedCorrectionAsk,
+    ) -> Result<Committed<disclosure::Stepped>, StoreError>;
+    /// Keeps that the partner acknowledged the correction of this number.
+    async fn correction_acknowledge(
+        &self,
+        permit: Permit,
+        id: DisclosureId,
+        number: u32,
+    ) -> Result<Committed<disclosure::Stepped>, StoreError>;
+    /// Disclosures with corrections that wait for something.
+    async fn correction_list(&self, ask: CorrectionsAsk) -> Result<Vec<Case>, StoreError>;
+    /// Tells the partner of what it may be told of one disclosure; gives how many corrections that were.
+    async fn correction_tell(&self, id: DisclosureId, terms: CorrectionTerms) -> Result<u32, StoreError>;
+    /// Notes the corrections of one disclosure that were not acknowledged in time; gives how many.
+    async fn correction_overdue(&self, id: DisclosureId) -> Result<u32, StoreError>;
     /// Ends a disclosure whose time is over.
     async fn disclosure_expire(
         &self,

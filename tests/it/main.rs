@@ -41,6 +41,7 @@ mod opened;
 mod operating;
 mod pages;
 mod pairwise;
+mod partner_side;
 mod protection;
 mod python;
 mod query;

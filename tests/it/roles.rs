@@ -169,6 +169,25 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
             let name = "disclosures/00000000000000000000000000000001".to_owned();
             partner::WithdrawDisclosureRequest { name }.encode_to_vec()
         }
+        Action::WatchDisclosure => {
+            let name = "disclosures/00000000000000000000000000000001".to_owned();
+            partner::WatchDisclosureRequest { name, ..Default::default() }.encode_to_vec()
+        }
+        Action::RequestCorrection => partner::RequestCorrectionRequest {
+            name,
+            field: String::new(),
+            text: "a test".to_owned(),
+            official: "o-1".to_owned(),
+            signature: Some(partner::request_correction_request::Signature::CertificateSignature(vec![
+                1;
+                64
+            ])),
+        }
+        .encode_to_vec(),
+        Action::ListCorrections => partner::ListCorrectionsRequest::default().encode_to_vec(),
+        Action::AcknowledgeCorrection => {
+            partner::AcknowledgeCorrectionRequest { name, number: 1 }.encode_to_vec()
+        }
         Action::AnswerQuestion => partner::AnswerQuestionRequest {
             name,
             question_digest: vec![1; 32],
@@ -204,7 +223,10 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
         | Action::MarkHitErroneous
         | Action::RevokeRelease
         | Action::LockCase
-        | Action::ReviewRelease => tending(action, name),
+        | Action::ReviewRelease
+        | Action::AnswerCorrection
+        | Action::StateCorrection => tending(action, name),
+        Action::ListOpenCorrections => officer::ListOpenCorrectionsRequest::default().encode_to_vec(),
         Action::ListJournals => oversight::ListJournalsRequest { reason }.encode_to_vec(),
         Action::GetCheckpoint => {
             oversight::GetCheckpointRequest { journal: JOURNAL.to_owned() }.encode_to_vec()
@@ -295,6 +317,12 @@ fn tending(action: Action, disclosure: String) -> Vec<u8> {
         Action::ReviewRelease => {
             let finding = officer::Finding::Justified.into();
             officer::ReviewReleaseRequest { disclosure: name, finding, words: none }.encode_to_vec()
+        }
+        Action::AnswerCorrection => {
+            officer::AnswerCorrectionRequest { disclosure: name, accept: false, answer: none }.encode_to_vec()
+        }
+        Action::StateCorrection => {
+            officer::StateCorrectionRequest { disclosure: name, statement: none }.encode_to_vec()
         }
         other => panic!("{other} does nothing with a case"),
     }

@@ -27,6 +27,9 @@ impl Disclosure {
         if let Some(review) = self.reviewed(step)? {
             return Ok(Self { review: Some(review), ..self.clone() });
         }
+        if let Some(after) = self.afterwards(step) {
+            return after;
+        }
         let is_note = matches!(&step.event, Event::Done(deed) if deed.kind() == DeedKind::Note);
         if self.state == State::Locked || self.state.is_final() && !is_note {
             return Err(Refused::Ended(self.state));
@@ -80,6 +83,11 @@ impl Disclosure {
             }
             // INVARIANT: `reviewed` above has taken it.
             Event::ReviewLate => return Err(Refused::NoReview),
+            Event::CorrectionMade(_)
+            | Event::CorrectionTold { .. }
+            | Event::CorrectionAcknowledged { .. }
+            | Event::CorrectionOverdue { .. }
+            | Event::CorrectionAsked(_) => return Err(Refused::NoCorrection),
         }
         Ok(after)
     }
@@ -113,7 +121,7 @@ impl Disclosure {
     }
 
     /// Neither who asked nor who stepped back does anything with it.
-    fn check_person(&self, officer: &ActorName) -> Result<(), Refused> {
+    pub(super) fn check_person(&self, officer: &ActorName) -> Result<(), Refused> {
         if officer == self.request.requester() || officer.as_str() == self.request.ask().official() {
             return Err(Refused::Requester(officer.clone()));
         }
@@ -174,6 +182,9 @@ impl Disclosure {
             DeedKind::Lock => self.end(State::Locked, deed),
             // INVARIANT: `reviewed` has taken them.
             DeedKind::FindJustified | DeedKind::FindNotJustified => return Err(Refused::NoReview),
+            DeedKind::AcceptCorrection | DeedKind::RefuseCorrection | DeedKind::StateCorrection => {
+                return Err(Refused::NoCorrection);
+            }
         }
         Ok(())
     }

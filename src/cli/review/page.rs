@@ -137,11 +137,31 @@ fn around(summary: &pb::CaseSummary, case: &pb::GetCaseResponse) -> String {
         ("claimed by", claims.collect()),
         ("notes", notes.collect()),
         ("ended by", ending.collect()),
+        ("asked to correct", case.correction_requests.iter().map(asked_text).collect()),
+        ("corrections", case.corrections.iter().map(super::corrections::as_text).collect()),
     ]
     .into_iter()
     .filter(|(_, lines)| !lines.is_empty())
     .map(|(heading, lines)| format!("\n{heading}\n{}", lines.join("\n")))
     .collect()
+}
+
+fn asked_text(it: &pb::CaseCorrectionRequest) -> String {
+    let what = if it.field.is_empty() { "withdraws its need" } else { &it.field };
+    let answer = match it.outcome.as_str() {
+        "" => "  not answered".to_owned(),
+        outcome => format!("  {outcome} by {}\n{}", it.answered_by, print::indented(&it.answer)),
+    };
+    let asked = wire::moment(it.ask_time.as_ref());
+    format!("  {asked} {} {what}\n{}\n{answer}", it.official, print::indented(&it.text))
+}
+
+fn asked_json(it: &pb::CaseCorrectionRequest) -> Value {
+    json!({
+        "field": it.field, "text": it.text, "official": it.official, "outcome": it.outcome,
+        "ask_time": wire::moment(it.ask_time.as_ref()), "answer": it.answer, "answered_by": it.answered_by,
+        "answer_time": wire::moment(it.answer_time.as_ref()),
+    })
 }
 
 fn listed(lines: impl Iterator<Item = String>) -> String {
@@ -205,6 +225,8 @@ pub(super) fn case_json(summary: &pb::CaseSummary, case: &pb::GetCaseResponse) -
         "urgent_reason": case.urgent_reason,
         "agreement": case.agreement, "decisions": case.decisions.iter().map(decision).collect::<Vec<_>>(),
         "set_aside": case.set_aside.iter().map(decision).collect::<Vec<_>>(),
+        "corrections": case.corrections.iter().map(super::corrections::as_json).collect::<Vec<_>>(),
+        "correction_requests": case.correction_requests.iter().map(asked_json).collect::<Vec<_>>(),
         "questions": questions.collect::<Vec<_>>(), "notes": notes.collect::<Vec<_>>(),
         "claims": case.claims.iter().map(|it| {
             json!({ "officer": it.officer, "claim_time": wire::moment(it.claim_time.as_ref()) })

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::super::fault::CliError;
 use super::super::wire;
+use super::corrections;
 use super::page::{state, summary_json};
 use super::{CaseArgs, FindingChoice, ReviewCommand, WhyArgs};
 use crate::grpc::client::Client;
@@ -22,6 +23,9 @@ pub(super) async fn tend(command: &ReviewCommand) -> Result<(), CliError> {
         ReviewCommand::Revoke(why) => revoke(why).await,
         ReviewCommand::Lock(why) => lock(why).await,
         ReviewCommand::Close { finding, words, case } => close(case, *finding, words).await,
+        ReviewCommand::AnswerCorrection(args) => corrections::answer(args).await,
+        ReviewCommand::StateCorrection(args) => corrections::state(args).await,
+        ReviewCommand::Corrections { overdue, way } => corrections::list(*overdue, way).await,
         ReviewCommand::List { .. }
         | ReviewCommand::Show { .. }
         | ReviewCommand::ViewField { .. }
@@ -93,11 +97,11 @@ async fn close(case: &CaseArgs, finding: FindingChoice, words: &str) -> Result<(
     told(case, client.answer("the review", client.case().review_release(call)).await?.summary)
 }
 
-fn name(case: &CaseArgs) -> String {
+pub(super) fn name(case: &CaseArgs) -> String {
     wire::resource(DisclosureId::COLLECTION, &case.disclosure)
 }
 
-fn told(case: &CaseArgs, summary: Option<pb::CaseSummary>) -> Result<(), CliError> {
+pub(super) fn told(case: &CaseArgs, summary: Option<pb::CaseSummary>) -> Result<(), CliError> {
     let summary = summary.ok_or_else(|| CliError::incomplete("case"))?;
     let line = || match summary.claimed_by.is_empty() {
         true => format!("done; the case is {} now", state(summary.state())),

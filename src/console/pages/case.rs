@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use zeroize::Zeroizing;
 
+use super::corrections::CorrectionsShown;
 use super::frame::Frame;
 use super::urgent::UrgentShown;
 use super::{QUEUE, words};
@@ -193,6 +194,7 @@ struct CasePage {
     fields: Vec<FieldShown>,
     decisions: Vec<DecisionShown>,
     urgent: Option<UrgentShown>,
+    corrections: CorrectionsShown,
     digest: String,
     has_decided: bool,
     can_decide: bool,
@@ -245,6 +247,7 @@ impl CasePage {
             fields,
             decisions: disclosure.decisions().map(DecisionShown::new).collect(),
             urgent: UrgentShown::of(disclosure),
+            corrections: CorrectionsShown::of(disclosure),
             digest: disclosure.digest().to_string(),
             has_decided,
             can_decide: is_asked(who, dossier) && is_decidable(dossier) && !has_decided,

@@ -20,7 +20,7 @@ use super::day_key::{DayKey, mark};
 use super::disclosure_row::{Row, case, get, insert, seal_today, step_keep};
 use super::disposal::disposed_before;
 use super::tx::Tx;
-use super::{Context, database, enrolment, log, passkey, query, release, review};
+use super::{Context, correction, database, enrolment, log, passkey, query, release, review};
 
 /// Whether a request id of this partner was seen before.
 pub(super) fn seen(
@@ -206,8 +206,9 @@ pub(super) fn release(
     if !visible(tx.sql, row.subject, terms)? {
         return withhold(tx, &mut row, terms);
     }
-    let plain = release::fields_open(tx, row.subject, approval.fields())?;
+    let (plain, held) = release::fields_open(tx, row.subject, approval.fields())?;
     let granted = Granted::of(&approval);
+    let fields = approval.fields().clone();
     let Ok((after, transition)) = row.case.disclosure.release(approval, terms.ends, terms.review_by) else {
         return note(tx, id, terms, Released::NotApproved);
     };
@@ -238,6 +239,7 @@ pub(super) fn release(
     review::owed_enter(tx, &after, terms.policy, row.subject)?;
     seal_today(tx, &mut row)?;
     release::keep(tx, id, &ciphertext, &info, index, &row.key)?;
+    correction::released(tx, id, row.subject, (&fields, &held))?;
     Ok(Released::Sealed(Box::new(step_keep(tx, &mut row, after, &transition)?)))
 }
 
@@ -338,6 +340,7 @@ pub(super) fn fetch(
     let tag = tx.context.keys.ring.tags().tag(Domain::Disclosure, id.as_bytes());
     tx.enter(journal, &event, &event, &[tag])?;
     seal_today(tx, &mut row)?;
+    correction::fetched(tx.sql, id)?;
     Ok(Some(Release { ciphertext: kept.ciphertext, info: kept.info, receipt }))
 }
 

@@ -12,7 +12,7 @@ use crate::store::notice::NoticeKind;
 
 use super::day_key::DayKey;
 use super::tx::Tx;
-use super::{Context, count, database, enrolment, notice, release};
+use super::{Context, correction, count, database, enrolment, notice, release};
 
 /// A disclosure with the subject it is about, which stays inside the store.
 pub(super) struct Row {
@@ -127,6 +127,8 @@ pub(super) fn step_keep(
         });
     database("writing a step", written)?;
     notice::of_step(tx, id, transition.from, transition.to)?;
+    correction::open_keep(tx, &case.disclosure)?;
+    tx.context.changed.note(id);
     Ok(case)
 }
 

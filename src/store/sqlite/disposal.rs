@@ -346,6 +346,7 @@ const fn deletions(class: PayloadClass) -> &'static [&'static str] {
         PayloadClass::Disclosure => &[
             "UPDATE releases SET ciphertext = zeroblob(length(ciphertext)) WHERE disclosure = ?1",
             "DELETE FROM releases WHERE disclosure = ?1",
+            "DELETE FROM recipients WHERE disclosure = ?1",
             "UPDATE disclosure_steps SET step = zeroblob(length(step)) WHERE disclosure = ?1",
             "DELETE FROM disclosure_steps WHERE disclosure = ?1",
             "UPDATE disclosures SET body = zeroblob(length(body)) WHERE id = ?1",

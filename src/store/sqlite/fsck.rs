@@ -569,6 +569,13 @@ fn follows(origin: &str, first: &str, journals: &[JournalRow]) -> bool {
 
 const fn is_of_disclosure(kind: Kind) -> bool {
     matches!(kind.number(), FIRST_DISCLOSURE_KIND..=LAST_DISCLOSURE_KIND)
+        || matches!(
+            kind,
+            Kind::CorrectionAsked
+                | Kind::CorrectionAnswered
+                | Kind::CorrectionTold
+                | Kind::CorrectionAcknowledged
+        )
 }
 
 const FIRST_DISCLOSURE_KIND: u16 = Kind::DisclosureRequested.number();

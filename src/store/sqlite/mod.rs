@@ -6,8 +6,10 @@
 mod backup;
 mod case;
 mod change;
+mod changed;
 mod chunks;
 mod collection_key;
+mod correction;
 mod day_key;
 mod disclosure;
 mod disclosure_row;
@@ -105,6 +107,7 @@ struct Context {
     entropy: Arc<dyn Entropy>,
     keys: KeyStore,
     signers: log_key::Signers,
+    changed: changed::Changed,
 }
 
 impl SqliteStore {
@@ -227,7 +230,8 @@ impl Parts {
         let keys = key_store((folder, copy), &sql, &root, clock.now(), entropy.as_ref())?;
         drop(root);
         let signers = log_key::Signers::open(&keys, &sql, clock.now(), entropy.as_ref())?;
-        let context = Arc::new(Context { clock, entropy, keys, signers });
+        let context =
+            Arc::new(Context { clock, entropy, keys, signers, changed: changed::Changed::default() });
         finish_erasures(&context, &sql)?;
         disposal::finish(&context, &sql)?;
         let journals = Journals::restore(&context, &sql)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use tokio::sync::mpsc::Sender;
 
-use crate::approval::{Approval, Deed, Eligible, SignedAnswer, SignedDecision};
+use crate::approval::{Approval, Deed, Eligible, SignedAnswer, SignedCorrectionAsk, SignedDecision};
 use crate::audit::cosignature::WitnessKey;
 use crate::audit::tiles::{BundleId, TileId};
 use crate::authz::{Action, Actor, Bundle, PayloadClass, Permit, Reason};
@@ -17,6 +17,7 @@ use crate::ids::{
 use crate::keys::Pseudonym;
 use crate::store::backup::{BackupBegun, BackupMade};
 use crate::store::change::{Ended, Found, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
+use crate::store::correction::{CorrectionTerms, CorrectionsAsk};
 use crate::store::disclosure::{Decided, FieldValue, ReleaseTerms, Requested, Stepped};
 use crate::store::enrolment::{
     BatchStarted, CollectionFound, CollectionGeneration, CollectionNew, Erased, InOrder, Line, Loaded,
@@ -42,8 +43,8 @@ use super::disposal::Span;
 use super::query::Recording;
 use super::writer::UNLOGGED;
 use super::{
-    SqliteStore, backup, case, change, disclosure, disclosure_row, disposal, enrolment, export, gallery,
-    holder, log, notice, passkey, query, renewal, review, session, snapshot, witness,
+    SqliteStore, backup, case, change, correction, disclosure, disclosure_row, disposal, enrolment, export,
+    gallery, holder, log, notice, passkey, query, renewal, review, session, snapshot, witness,
 };
 
 #[async_trait]
@@ -594,6 +595,45 @@ impl Store for SqliteStore {
             .logged(move |tx| {
                 let policy = holder::policy_active(tx.sql)?;
                 review::late(tx, id, policy, now)
+            })
+            .await
+    }
+
+    fn disclosure_changes(&self, id: DisclosureId) -> tokio::sync::watch::Receiver<u64> {
+        self.context.changed.wait_for(id)
+    }
+
+    async fn correction_ask(
+        &self,
+        permit: Permit,
+        ask: SignedCorrectionAsk,
+    ) -> Result<Committed<Stepped>, StoreError> {
+        self.writer.logged(move |tx| correction::ask(tx, &permit, ask)).await
+    }
+
+    async fn correction_acknowledge(
+        &self,
+        permit: Permit,
+        id: DisclosureId,
+        number: u32,
+    ) -> Result<Committed<Stepped>, StoreError> {
+        self.writer.logged(move |tx| correction::acknowledge(tx, &permit, id, number)).await
+    }
+
+    async fn correction_list(&self, ask: CorrectionsAsk) -> Result<Vec<Case>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| correction::list(&context, sql, &ask)).await
+    }
+
+    async fn correction_tell(&self, id: DisclosureId, terms: CorrectionTerms) -> Result<u32, StoreError> {
+        self.writer.unlogged(move |tx| correction::tell(tx, id, &terms)).await
+    }
+
+    async fn correction_overdue(&self, id: DisclosureId) -> Result<u32, StoreError> {
+        self.writer
+            .unlogged(move |tx| {
+                let policy = holder::policy_active(tx.sql)?;
+                correction::overdue(tx, id, policy)
             })
             .await
     }

@@ -1,5 +1,7 @@
 //! Disclosures: the recorded steps give the stored state, and the entries say the same steps with the same digests.
 
+mod corrections;
+
 use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension, params};
@@ -152,7 +154,7 @@ pub(super) fn compare_all(view: &View, report: &mut FsckReport) -> Result<(), St
         due = sequence.saturating_add(1);
         gap = view.disposals.covers(PayloadClass::Disclosure, created);
     }
-    for table in ["disclosure_steps", "releases"] {
+    for table in ["disclosure_steps", "releases", "recipients", "released_fields"] {
         let read = format!(
             "SELECT DISTINCT disclosure FROM {table} WHERE disclosure NOT IN (SELECT id FROM disclosures)"
         );
@@ -269,6 +271,7 @@ fn compare(
         at: 0,
         tended: 0,
         released: None,
+        is_fetched: false,
         approved: None,
         partial: false,
         report,
@@ -281,6 +284,7 @@ fn compare(
     }
     follow.rest();
     follow.asked(&begun)?;
+    follow.recipient(now)?;
     follow.release(now)
 }
 
@@ -334,6 +338,8 @@ struct Follow<'a, 'r> {
     /// How many of the holder's own entries about it were taken.
     tended: usize,
     released: Option<&'a Said>,
+    /// Whether an entry says that the partner fetched it, or has it.
+    is_fetched: bool,
     approved: Option<&'a Said>,
     /// Whether some of its entries are disposed of.
     partial: bool,
@@ -380,6 +386,7 @@ impl<'a> Follow<'a, '_> {
     }
 
     fn fetched(&mut self, said: &Said) {
+        self.is_fetched = true;
         let digest = self.released.and_then(|said| said.event.fact(Fact::CiphertextDigest));
         if self.partial && digest.is_none() {
             return;
@@ -456,6 +463,11 @@ impl<'a> Follow<'a, '_> {
                 return self.tended(number, step, deed, (kind, after));
             }
             approval::Event::Answered(_) => Kind::DisclosureAnswered,
+            approval::Event::CorrectionMade(_)
+            | approval::Event::CorrectionTold { .. }
+            | approval::Event::CorrectionAcknowledged { .. }
+            | approval::Event::CorrectionOverdue { .. }
+            | approval::Event::CorrectionAsked(_) => return self.corrected(number, step, after),
             approval::Event::Withdrawn => Kind::DisclosureWithdrawn,
             approval::Event::Withheld => Kind::DisclosureDenied,
             approval::Event::Expired => Kind::DisclosureExpired,
@@ -473,7 +485,6 @@ impl<'a> Follow<'a, '_> {
         match &step.event {
             approval::Event::Decided(decided) => self.decided(&named, &decided.signed, after, &said.event),
             approval::Event::Answered(answer) => self.answered(&named, answer, &said.event),
-            approval::Event::Done(_) => {}
             approval::Event::Withheld => self.denied(&said.event, "withheld"),
             approval::Event::Released { .. } => self.released(&named, said, after),
             approval::Event::Acknowledged => {
@@ -482,7 +493,7 @@ impl<'a> Follow<'a, '_> {
                 let same = gone || released.is_some() && released == said.event.fact(Fact::CiphertextDigest);
                 self.must(same, "what was acknowledged is not what was released");
             }
-            approval::Event::Withdrawn | approval::Event::Expired | approval::Event::ReviewLate => {}
+            _ => {}
         }
     }
 

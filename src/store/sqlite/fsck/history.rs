@@ -162,7 +162,9 @@ impl History {
             | Kind::DisclosureNoted
             | Kind::ReviewOwed
             | Kind::ReviewClosed
-            | Kind::ReviewLate => {
+            | Kind::ReviewLate
+            | Kind::CorrectionMade
+            | Kind::CorrectionOverdue => {
                 if let Some(id) = disclosure_of(event) {
                     self.viewed(id, event.at.day());
                     let place = FaultPlace::Entry { journal: tree.to_owned(), index };

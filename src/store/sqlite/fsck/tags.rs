@@ -18,6 +18,8 @@ pub(super) fn of_event(key: &TagKey, event: &Event) -> Option<Vec<Tag>> {
         | Kind::ReviewOwed
         | Kind::ReviewClosed
         | Kind::ReviewLate
+        | Kind::CorrectionMade
+        | Kind::CorrectionOverdue
             if event.fact(Fact::Subject).is_some() =>
         {
             return None;
@@ -80,6 +82,10 @@ const fn is_of_request(kind: Kind) -> bool {
             | Kind::DisclosureQuestioned
             | Kind::DisclosureAnswered
             | Kind::DisclosureRevoked
+            | Kind::CorrectionAsked
+            | Kind::CorrectionAnswered
+            | Kind::CorrectionTold
+            | Kind::CorrectionAcknowledged
     )
 }
 

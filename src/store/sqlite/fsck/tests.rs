@@ -20,7 +20,7 @@ use crate::store::StoreError;
 use crate::store::sqlite::files;
 
 /// The columns that a check covers, by table; `docs/audit-log.md` says what the others are.
-const COVERED: [(&str, &[&str]); 27] = [
+const COVERED: [(&str, &[&str]); 29] = [
     ("journals", &["id", "name", "origin", "retired"]),
     ("entries", &["journal", "idx", "entry", "at_ms", "class", "tags", "partner_opening", "holder_opening"]),
     ("tiles", &["journal", "level", "idx", "hashes"]),
@@ -69,6 +69,8 @@ const COVERED: [(&str, &[&str]); 27] = [
     ),
     ("disclosure_steps", &["disclosure", "sequence", "step"]),
     ("releases", &["disclosure", "ciphertext", "info", "idx", "journal"]),
+    ("recipients", &["disclosure", "fetched", "untold", "due_ms", "alert_ms"]),
+    ("released_fields", &["tag", "disclosure"]),
     ("batches", &["id", "owner", "collection", "official", "rows_done", "rows_accepted"]),
     ("batch_chunks", &["batch", "first_row", "rows", "content"]),
     ("templates", &["slot", "subject", "template"]),
@@ -471,7 +473,9 @@ impl Damage {
             "queries" => of_log || matches!(place, FaultPlace::Query(_)),
             "query_usage" => matches!(place, FaultPlace::Usage { .. }),
             "disclosures" => of_log || matches!(place, FaultPlace::Disclosure(_)),
-            "disclosure_steps" | "releases" => matches!(place, FaultPlace::Disclosure(_)),
+            "disclosure_steps" | "releases" | "recipients" | "released_fields" => {
+                matches!(place, FaultPlace::Disclosure(_))
+            }
             "changes" => of_log || matches!(place, FaultPlace::Change(_)),
             "people" | "partners" => {
                 of_log || matches!(place, FaultPlace::Row { table, .. } if *table == self.table)

@@ -342,6 +342,30 @@ CREATE TABLE disclosure_steps (
     PRIMARY KEY (disclosure, sequence)
 ) STRICT, WITHOUT ROWID;
 
+-- Whoever received a release, or may still fetch it. `untold`: whether the partner is not told of a correction yet;
+-- `due_ms`: by when it is to acknowledge the first that it was told of; `alert_ms`: the same, of those that are not
+-- noted as late. All of it follows from the steps.
+CREATE TABLE recipients (
+    disclosure BLOB    PRIMARY KEY REFERENCES disclosures (id),
+    fetched    INTEGER NOT NULL CHECK (fetched IN (0, 1)),
+    untold     INTEGER NOT NULL CHECK (untold IN (0, 1)),
+    due_ms     INTEGER,
+    alert_ms   INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX recipients_untold ON recipients (disclosure) WHERE untold = 1;
+CREATE INDEX recipients_due ON recipients (due_ms, disclosure) WHERE due_ms IS NOT NULL;
+CREATE INDEX recipients_alert ON recipients (alert_ms) WHERE alert_ms IS NOT NULL;
+
+-- The fields of whom a release was granted, by a keyed tag of both: a correction finds its recipients by it. `held`: whether
+-- the record had the field then.
+CREATE TABLE released_fields (
+    tag        BLOB NOT NULL CHECK (length(tag) = 16),
+    disclosure BLOB NOT NULL REFERENCES recipients (disclosure) ON DELETE CASCADE,
+    held       INTEGER NOT NULL CHECK (held IN (0, 1)),
+    PRIMARY KEY (tag, disclosure)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX released_fields_by_disclosure ON released_fields (disclosure);
+
 CREATE TABLE releases (
     disclosure      BLOB    PRIMARY KEY REFERENCES disclosures (id),
     ciphertext      BLOB    NOT NULL,
