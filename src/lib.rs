@@ -39,6 +39,8 @@ pub mod matching;
 #[cfg(feature = "service")]
 pub mod outbox;
 #[cfg(feature = "service")]
+pub mod oversight;
+#[cfg(feature = "service")]
 pub mod server;
 #[cfg(feature = "service")]
 pub mod store;

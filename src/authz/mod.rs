@@ -10,6 +10,7 @@ mod action;
 mod actor;
 mod agreement;
 mod bundle;
+mod diff;
 mod entity;
 mod fault;
 mod permit;
@@ -34,6 +35,7 @@ pub use agreement::{
     Purpose, Retention, SignedBy, Term, Volumes,
 };
 pub use bundle::{Bundle, BundleError};
+pub use diff::{Bearing, Concerned, RuleChange, rule_changes};
 pub use fault::PolicyFault;
 pub use permit::{About, Ask, Permit, Refusal, Usage};
 pub use reason::{Reason, UnknownReason};

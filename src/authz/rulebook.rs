@@ -36,6 +36,10 @@ pub(super) struct Rule {
     /// Every action when `None`.
     actions: Option<BTreeSet<Action>>,
     holds: Holds,
+    /// What it is in Cedar's own form, without comments and layout.
+    form: String,
+    /// The file that it stands in.
+    pub(super) file: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +127,16 @@ impl Rule {
     /// Whether the rule is about every call, and so told once beside the table.
     pub(super) const fn is_for_every_call(&self) -> bool {
         self.actions.is_none()
+    }
+
+    /// Whether both decide alike and say the same.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.form == other.form
+    }
+
+    /// The role whose calls it is about; everybody's when `None`.
+    pub(super) const fn role(&self) -> Option<Role> {
+        self.role
     }
 
     fn concerns(&self, role: Role, action: Action) -> bool {
@@ -270,7 +284,9 @@ fn read_rule(policy: &Policy, place: &Place<'_>) -> Result<Rule, PolicyFault> {
         policy.resource_constraint() != ResourceConstraint::Any,
     ];
     let holds = if conditions.contains(&true) { Holds::Conditionally } else { Holds::Always };
-    Ok(Rule { id, says, reason, role, actions: actions_of(policy), holds })
+    let form = policy.to_json().map_err(|error| place.fault(error.to_string()))?.to_string();
+    let file = place.file.to_owned();
+    Ok(Rule { id, says, reason, role, actions: actions_of(policy), holds, form, file })
 }
 
 /// The role that a rule's scope names; a scope that names somebody else is a condition.

@@ -275,5 +275,5 @@ fn is_toml(file: &str) -> bool {
     !file.contains('/') && file.ends_with(".toml")
 }
 
-const RETENTION_FILE: &str = "retention.toml";
-const WITNESSES_FILE: &str = "witnesses.toml";
+pub(super) const RETENTION_FILE: &str = "retention.toml";
+pub(super) const WITNESSES_FILE: &str = "witnesses.toml";

@@ -13,6 +13,7 @@
 )]
 
 mod administration;
+mod alerts;
 mod authenticator;
 mod backup;
 mod bad_input;
@@ -45,6 +46,7 @@ mod query;
 mod readme;
 mod receipts;
 mod renewal;
+mod replay;
 mod retention;
 mod roles;
 mod samples_gone;

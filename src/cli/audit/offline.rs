@@ -10,7 +10,7 @@ use super::{ReceiptVerifyArgs, VerifyArgs};
 use crate::audit::entry::Side;
 use crate::audit::event::Event;
 use crate::audit::handover::{HandOver, HandOverError, KeyChain};
-use crate::audit::journal::{ExportFiles, verify_export, verify_growth};
+use crate::audit::journal::{ExportFiles, Fault, Report, verify_export, verify_growth};
 use crate::audit::note::VerifierKey;
 use crate::cli::fault::CliError;
 use crate::cli::receipt::{parse_key, verify_with as verify_receipt_with};
@@ -31,9 +31,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<(), CliError> {
             failed = failed.take().or(told.err());
         }
     };
-    let refused = |error: crate::audit::journal::Fault<io::Error>| {
-        CliError::because(format!("REFUSED: the export in `{}` does not hold", args.folder.display()), error)
-    };
+    let refused = |error| refused(&args.folder, error);
     let report = verify_export(&folder, &key, &mut |_, _| {}, &mut seen).map_err(refused)?;
     if let Some(error) = failed {
         return Err(error);
@@ -71,6 +69,22 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<(), CliError> {
             "key_changes": followed_json(&report.keys),
         }),
     )
+}
+
+/// Verifies the export in a folder, and shows what its openings say to `seen` on the way.
+///
+/// # Errors
+/// [`CliError`] when it does not hold; what `seen` got is worth nothing then.
+pub(in crate::cli) fn verify_folder(
+    folder: &Path,
+    key: &VerifierKey,
+    seen: &mut dyn FnMut(u64, Side, &Event),
+) -> Result<Report, CliError> {
+    verify_export(&Folder::open(folder)?, key, &mut |_, _| {}, seen).map_err(|error| refused(folder, error))
+}
+
+fn refused(folder: &Path, error: Fault<io::Error>) -> CliError {
+    CliError::because(format!("REFUSED: the export in `{}` does not hold", folder.display()), error)
 }
 
 /// Verifies a receipt.
