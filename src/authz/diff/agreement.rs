@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::agreement::{
     Accuracy, Agreement, Clocks, Factor, HitConfirmation, Instrument, Privacy, Proportionality, Purpose,
-    Retention, Term, Volumes,
+    Retention, Term, Urgent, Volumes,
 };
 use super::super::rules::Rules;
 use super::super::webhook::Webhook;
@@ -72,6 +72,7 @@ fn of_one(to: &mut Comparison<'_>, old: &Agreement, new: &Agreement) {
         decisions_signed_by,
         webhook,
         clocks,
+        urgent,
         retention,
         hit_confirmation,
         onward_transfer,
@@ -98,7 +99,7 @@ fn of_one(to: &mut Comparison<'_>, old: &Agreement, new: &Agreement) {
     );
     of_volumes(to, *volumes, new.volumes);
     of_accuracy(to, (*accuracy, *volumes), (new.accuracy, new.volumes));
-    of_approval(to, approval, &new.approval);
+    of_approval(to, "", approval, &new.approval);
     to.set(
         (
             "decisions about its requests may be signed by",
@@ -110,6 +111,7 @@ fn of_one(to: &mut Comparison<'_>, old: &Agreement, new: &Agreement) {
     );
     of_webhook(to, webhook.as_ref(), new.webhook.as_ref());
     of_clocks(to, *clocks, new.clocks);
+    of_urgent(to, urgent.as_ref(), new.urgent.as_ref());
     of_retention(to, retention, &new.retention);
     of_confirmation(to, *hit_confirmation, new.hit_confirmation);
     to.text("condition for passing on what it received", onward_transfer, &new.onward_transfer);
@@ -222,7 +224,8 @@ fn of_accuracy(to: &mut Comparison<'_>, old: (Accuracy, Volumes), new: (Accuracy
     );
 }
 
-fn of_approval(to: &mut Comparison<'_>, old: &[Factor], new: &[Factor]) {
+/// Who must approve; `how` says by which path.
+fn of_approval(to: &mut Comparison<'_>, how: &str, old: &[Factor], new: &[Factor]) {
     let by_role = |factors: &[Factor]| -> BTreeMap<_, Factor> {
         factors.iter().map(|factor| (factor.role, *factor)).collect()
     };
@@ -231,19 +234,22 @@ fn of_approval(to: &mut Comparison<'_>, old: &[Factor], new: &[Factor]) {
         match (old, new) {
             (Some(old), Some(new)) => {
                 let Factor { role: _, number, units, comparison } = *old;
-                let what = format!("people of the role {role} who must approve what it is told");
+                let what = format!("people of the role {role} who must approve what it is told{how}");
                 to.measure(&what, (number, new.number), Bearing::Closes);
                 to.measure(
-                    &format!("units that they must come from ({role})"),
+                    &format!("units that they must come from{how} ({role})"),
                     (units, new.units),
                     Bearing::Closes,
                 );
                 match (comparison, new.comparison) {
                     (false, true) => {
-                        to.say(Bearing::Closes, format!("each {role} names a comparison made outside"));
+                        to.say(Bearing::Closes, format!("each {role} names a comparison made outside{how}"));
                     }
                     (true, false) => {
-                        to.say(Bearing::Opens, format!("no {role} names a comparison made outside any more"));
+                        to.say(
+                            Bearing::Opens,
+                            format!("no {role} names a comparison made outside{how} any more"),
+                        );
                     }
                     _ => {}
                 }
@@ -252,13 +258,13 @@ fn of_approval(to: &mut Comparison<'_>, old: &[Factor], new: &[Factor]) {
                 let number = new.number;
                 to.say(
                     Bearing::Closes,
-                    format!("{number} of the role {role} must approve what it is told, as well"),
+                    format!("{number} of the role {role} must approve what it is told{how}, as well"),
                 );
             }
             (_, None) => {
                 to.say(
                     Bearing::Opens,
-                    format!("nobody of the role {role} needs to approve what it is told any more"),
+                    format!("nobody of the role {role} needs to approve what it is told{how} any more"),
                 );
             }
         }
@@ -280,6 +286,40 @@ fn of_clocks(to: &mut Comparison<'_>, old: Clocks, new: Clocks) {
     to.measure("hours in which a repeated question gets its first answer", windows, Bearing::Changes);
     let corrections = (hours(correct_within), hours(new.correct_within));
     to.measure("hours in which it acknowledges a correction", corrections, Bearing::Changes);
+}
+
+fn of_urgent(to: &mut Comparison<'_>, old: Option<&Urgent>, new: Option<&Urgent>) {
+    let hours = |time: std::time::Duration| time.as_secs() / SECONDS_PER_HOUR;
+    match (old, new) {
+        (Some(old), Some(new)) => {
+            let Urgent { approval, decide_within, escalate_after, review_within } = old;
+            of_approval(to, BY_URGENT_PATH, approval, &new.approval);
+            let within = (hours(*decide_within), hours(new.decide_within));
+            to.measure("hours to decide by the urgent path", within, Bearing::Changes);
+            let late = |after: Option<std::time::Duration>| {
+                after.map_or_else(
+                    || "never before its end".to_owned(),
+                    |after| format!("{} hours", hours(after)),
+                )
+            };
+            let shown = "an urgent request of its is shown as late after";
+            to.text(shown, &late(*escalate_after), &late(new.escalate_after));
+            to.text("time to review an urgent release", &term(*review_within), &term(new.review_within));
+        }
+        (None, Some(new)) => {
+            let factors = new.approval.iter().map(|it| format!("{} of the role {}", it.number, it.role));
+            let factors = factors.collect::<Vec<_>>().join(" and ");
+            let (within, review) = (hours(new.decide_within), term(new.review_within));
+            to.say(
+                Bearing::Opens,
+                format!(
+                    "it may ask by an urgent path: {factors} decide within {within} hours, and a review follows within {review}"
+                ),
+            );
+        }
+        (Some(_), None) => to.say(Bearing::Closes, "it may not ask by an urgent path any more".to_owned()),
+        (None, None) => {}
+    }
 }
 
 /// A term as people say it.
@@ -322,4 +362,5 @@ fn of_proportionality(to: &mut Comparison<'_>, old: &Proportionality, new: &Prop
 
 /// Rates are too small to be read as such.
 const MILLION: f64 = 1e6;
+const BY_URGENT_PATH: &str = " by the urgent path";
 const SECONDS_PER_HOUR: u64 = 3_600;

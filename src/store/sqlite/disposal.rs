@@ -79,6 +79,11 @@ pub(super) fn needed(context: &Context, sql: &Connection, span: Span) -> Result<
     match span.class {
         PayloadClass::Query => query_needed(context, sql, span),
         PayloadClass::Disclosure => {
+            let owed = "SELECT id FROM disclosures WHERE created_ms < ?1 AND review_ms IS NOT NULL
+                        ORDER BY sequence LIMIT 1";
+            if let Some(id) = first_id(sql, owed, span)?.map(DisclosureId::from_bytes) {
+                return Ok(Some(format!("`{}` owes a review; wait until it is closed", id.resource())));
+            }
             let open = "SELECT id FROM disclosures WHERE created_ms < ?1 AND state NOT IN
                           ('acknowledged', 'denied', 'withdrawn', 'expired') ORDER BY sequence LIMIT 1";
             let id = first_id(sql, open, span)?.map(DisclosureId::from_bytes);

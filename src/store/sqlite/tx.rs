@@ -136,7 +136,7 @@ impl PayloadClass {
     fn of(kind: Kind) -> Self {
         match kind.name().split_once('.').map(|(noun, _)| noun) {
             Some("query" | "request") => Self::Query,
-            Some("disclosure" | "field") => Self::Disclosure,
+            Some("disclosure" | "field" | "review") => Self::Disclosure,
             Some("enrolment" | "subject") => Self::Enrolment,
             Some("log" | "journal") => Self::Access,
             _ => Self::Administration,
