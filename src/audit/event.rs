@@ -63,6 +63,12 @@ macro_rules! kinds {
                 match number { $($number => Some(Self::$variant),)* _ => None }
             }
 
+            /// What happened, as a sentence.
+            #[must_use]
+            pub const fn says(self) -> &'static str {
+                match self { $(Self::$variant => $doc,)* }
+            }
+
             /// The name that people read, a noun and what happened to it.
             #[must_use]
             pub const fn name(self) -> &'static str {
@@ -130,6 +136,7 @@ kinds! {
     131 CollectionRenewing "collection.renewing": "The templates of a collection begin to move to another generation of its keys.";
     132 CollectionRenewed "collection.renewed": "Every template of a collection is in the newer generation; the keys of the older one are destroyed.";
     133 CollectionMeasured "collection.measured": "Templates of a collection were read to measure what their protection does.";
+    180 LogSearched "log.searched": "A person searched the log.";
 }
 
 impl fmt::Display for Kind {

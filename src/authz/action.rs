@@ -97,6 +97,7 @@ actions! {
         GetCheckpoint = "GetCheckpoint",
         ListEntries = "ListEntries",
         GetEntry = "GetEntry",
+        SearchEntries = "SearchEntries",
         GetConsistencyProof = "GetConsistencyProof",
         ExportJournal = "ExportJournal",
     }

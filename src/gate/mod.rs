@@ -19,6 +19,7 @@ mod query;
 mod ready;
 mod renewal;
 mod retention;
+mod search;
 mod session;
 mod snapshot;
 mod subject;
@@ -55,6 +56,7 @@ pub use log::{LogPage, ReadAsk};
 pub use passkey::{Invited, SignInAsk};
 pub use query::{Answered, QuestionAsk};
 pub use retention::RetentionView;
+pub use search::SearchAsk;
 pub use session::{SessionHeld, SessionTimes};
 pub use witness::WitnessRefusal;
 

@@ -1,6 +1,6 @@
 //! What the server does by the clock, as an actor of its own: heads of partners' journals into the holder's, the
 //! holder's to its witnesses, cases whose time has come, a look at the payloads whose retention is over, renewals of
-//! collections, search snapshots for the next start, and backups.
+//! collections, search snapshots for the next start, the index of tags, and backups.
 //!
 //! Each job runs once at the start and then after each pause. A run that fails is logged and counted, and the
 //! next one tries again: nothing here ends the server. A job that is told to stop finishes the run it is in.
@@ -31,6 +31,8 @@ pub struct Cadence {
     pub snapshots: Duration,
     /// Between two looks at the collections that are being renewed; a renewal that has begun goes on at once.
     pub renewals: Duration,
+    /// Between two looks at the entries whose tags are to be indexed.
+    pub tags: Duration,
 }
 
 impl Default for Cadence {
@@ -42,6 +44,7 @@ impl Default for Cadence {
             retention: RETENTION_EVERY,
             snapshots: SNAPSHOTS_EVERY,
             renewals: RENEWALS_EVERY,
+            tags: TAGS_EVERY,
         }
     }
 }
@@ -96,6 +99,11 @@ impl Jobs {
         jobs.spawn("snapshots", cadence.snapshots, Arc::default(), move || {
             let gate = Arc::clone(&snapshots);
             async move { gate.snapshots_write().await }
+        });
+        let tags = Arc::clone(gate);
+        jobs.spawn("tags", cadence.tags, Arc::default(), move || {
+            let gate = Arc::clone(&tags);
+            async move { gate.tags_index().await }
         });
         jobs
     }
@@ -169,6 +177,9 @@ const BACKUPS_EVERY: Duration = Duration::from_secs(5 * 60);
 const RENEWALS_EVERY: Duration = Duration::from_secs(60);
 /// What came in the last half minute is opened row by row at a start, which takes no longer for it.
 const SNAPSHOTS_EVERY: Duration = Duration::from_secs(30);
+
+/// At 1,500 entries a second a run is full every eleven seconds; those that are newer are looked through.
+const TAGS_EVERY: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

@@ -20,9 +20,11 @@ use crate::store::StoreError;
 use crate::store::sqlite::files;
 
 /// The columns that a check covers, by table; `docs/audit-log.md` says what the others are.
-const COVERED: [(&str, &[&str]); 27] = [
+const COVERED: [(&str, &[&str]); 29] = [
     ("journals", &["id", "name", "origin", "retired"]),
     ("entries", &["journal", "idx", "entry", "at_ms", "class", "tags", "partner_opening", "holder_opening"]),
+    ("tag_runs", &["run", "first_ms", "last_ms"]),
+    ("tag_blocks", &["run", "first", "pairs"]),
     ("tiles", &["journal", "level", "idx", "hashes"]),
     ("checkpoints", &["journal", "size", "note"]),
     ("policies", &["digest", "bundle"]),
