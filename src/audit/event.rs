@@ -354,7 +354,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "68f1219bf0c6c1d5baf8b11ae22f53bc67f6e611f9340cdc61eda589fb85670c";
+    const TABLES_DIGEST: &str = "0c94e3664d5a6a6d0d47930199235d00a35ca57b6da882a4101590f4c4e66d4f";
 
     #[test]
     fn facts_are_rendered_for_people() {

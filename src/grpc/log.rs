@@ -213,7 +213,10 @@ fn sought(sent: &pb::SearchEntriesRequest) -> Result<Sought, FormFault> {
         pb::Attribute::Index => Attribute::Index,
         pb::Attribute::Kind => Attribute::Kind,
         pb::Attribute::Unspecified => {
-            return Err(FormFault::new("attribute", "is missing or unknown; send one of the schema".to_owned()));
+            return Err(FormFault::new(
+                "attribute",
+                "is missing or unknown; send one of the schema".to_owned(),
+            ));
         }
     };
     let moment = |field, sent: Option<&_>| match sent {

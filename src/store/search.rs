@@ -157,7 +157,9 @@ impl Sought {
             Attribute::Disclosure => {
                 id(self.value.parse::<DisclosureId>().ok().map(|id| *id.as_bytes()), Domain::Disclosure)
             }
-            Attribute::Query => id(self.value.parse::<QueryId>().ok().map(|id| *id.as_bytes()), Domain::Query),
+            Attribute::Query => {
+                id(self.value.parse::<QueryId>().ok().map(|id| *id.as_bytes()), Domain::Query)
+            }
             Attribute::Index => None,
         }
     }

@@ -49,6 +49,7 @@ mod replay;
 mod retention;
 mod roles;
 mod samples_gone;
+mod search;
 mod snapshot;
 mod story;
 mod stream;

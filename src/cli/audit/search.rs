@@ -67,7 +67,9 @@ const fn attribute(by: SearchBy) -> pb::Attribute {
 /// A moment, or the beginning of a day in UTC.
 pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse(text).ok_or_else(|| {
-        format!("`{text}` is no time; write a day such as 2026-07-01, or a moment such as 2026-07-01T08:00:00Z")
+        format!(
+            "`{text}` is no time; write a day such as 2026-07-01, or a moment such as 2026-07-01T08:00:00Z"
+        )
     })
 }
 

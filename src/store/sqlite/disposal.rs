@@ -256,9 +256,13 @@ fn due(sql: &Connection) -> Result<Vec<Due>, StoreError> {
 #[derive(Debug, Clone)]
 enum Stage {
     /// In the index, behind this run.
-    Tags { after: Option<u64> },
+    Tags {
+        after: Option<u64>,
+    },
     Openings,
-    Rows { after: [u8; 16] },
+    Rows {
+        after: [u8; 16],
+    },
     Gone,
 }
 

@@ -53,7 +53,11 @@ pub(super) fn recall(context: &Context, sql: &Connection, index: u64) -> Result<
 }
 
 /// Looks for entries; those that were written when it began.
-pub(super) fn find(context: &Context, sql: &Connection, search: &Search) -> Result<Vec<FoundEntry>, StoreError> {
+pub(super) fn find(
+    context: &Context,
+    sql: &Connection,
+    search: &Search,
+) -> Result<Vec<FoundEntry>, StoreError> {
     if search.limit == 0 {
         return Ok(Vec::new());
     }
@@ -192,12 +196,14 @@ impl Finding<'_> {
 }
 
 /// Entries that are not in the index yet. Of wide rows only what stands in front is read.
-pub(super) const NEWEST: &str = "SELECT id, at_ms, tags FROM entries WHERE id > ?1 AND id < ?2 ORDER BY id DESC";
+pub(super) const NEWEST: &str =
+    "SELECT id, at_ms, tags FROM entries WHERE id > ?1 AND id < ?2 ORDER BY id DESC";
 /// Runs that reach into a range of time.
 pub(super) const RUNS: &str =
     "SELECT run FROM tag_runs WHERE run <= ?1 AND last_ms >= ?2 AND first_ms < ?3 ORDER BY run DESC";
 /// One entry of a journal that is not left behind.
-pub(super) const ONE: &str = "SELECT e.idx, e.entry, e.at_ms, e.class, e.tags, e.partner_opening, e.holder_opening,
+pub(super) const ONE: &str =
+    "SELECT e.idx, e.entry, e.at_ms, e.class, e.tags, e.partner_opening, e.holder_opening,
      e.journal, j.name
    FROM entries e JOIN journals j ON j.id = e.journal AND j.retired = 0 WHERE e.id = ?1";
 const LOOKING: &str = "looking for entries";

@@ -636,8 +636,7 @@ impl Store for SqliteStore {
     async fn log_search(&self, permit: Permit, search: Search) -> Result<Committed<Searched>, StoreError> {
         // Beside the writer, which nobody has to wait for then. What was found is withheld until the entry is there.
         let (context, looked) = (std::sync::Arc::clone(&self.context), search.clone());
-        let found =
-            self.readers.read_before_entry(move |sql| search::find(&context, sql, &looked)).await?;
+        let found = self.readers.read_before_entry(move |sql| search::find(&context, sql, &looked)).await?;
         self.writer
             .logged(move |tx| Ok(Searched { entry: search::enter(tx, &permit, &search)?, found }))
             .await

@@ -101,11 +101,10 @@ pub(super) fn prepare(sql: &Connection) -> Result<Option<Ready>, StoreError> {
     }
     pairs.sort_unstable();
     pairs.dedup();
-    let times = sql
-        .prepare_cached("SELECT min(at_ms), max(at_ms) FROM entries WHERE id > ?1 AND id <= ?2")
-        .and_then(|mut statement| {
-            statement.query_row(params![after, to], |row| Ok((row.get(0)?, row.get(1)?)))
-        });
+    let times =
+        sql.prepare_cached("SELECT min(at_ms), max(at_ms) FROM entries WHERE id > ?1 AND id <= ?2").and_then(
+            |mut statement| statement.query_row(params![after, to], |row| Ok((row.get(0)?, row.get(1)?))),
+        );
     let (first_ms, last_ms) = database("reading entries", times)?;
     Ok(Some(Ready { run, first_ms, last_ms, pairs, disposals: disposals(sql)? }))
 }

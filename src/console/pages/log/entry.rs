@@ -124,7 +124,8 @@ fn checks(read: &ProvenEntry, bundled: &Bundled) -> Vec<Check> {
     };
     let says = match (&verified.event, &read.event) {
         (Some(proven), Some(shown)) => Check {
-            words: "The entry is a commitment, and what stands on this page is what it commits to.".to_owned(),
+            words: "The entry is a commitment, and what stands on this page is what it commits to."
+                .to_owned(),
             holds: proven == shown,
         },
         _ => Check {

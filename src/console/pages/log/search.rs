@@ -22,7 +22,11 @@ pub(super) async fn form(Shared(console): Shared<Console>, who: SignedIn) -> Res
         return Err(Fault::NotFound);
     }
     let reason = console.reasons().of(who.token()).unwrap_or_default();
-    Ok(shown(&who, Typed { reason, attribute: Attribute::Case.name().to_owned(), ..Typed::default() }, Vec::new()))
+    Ok(shown(
+        &who,
+        Typed { reason, attribute: Attribute::Case.name().to_owned(), ..Typed::default() },
+        Vec::new(),
+    ))
 }
 
 /// Keeps the search as an entry, and leads to what it finds.
@@ -125,9 +129,9 @@ impl Typed {
                 problems.push(Problem::new("attribute", "Choose what to search by"));
                 None
             }
-            (Some(attribute), Ok(since), Ok(until)) => {
-                Sought::new(attribute, &self.value, since, until).map_err(|error| problems.push(problem(&error))).ok()
-            }
+            (Some(attribute), Ok(since), Ok(until)) => Sought::new(attribute, &self.value, since, until)
+                .map_err(|error| problems.push(problem(&error)))
+                .ok(),
             _ => None,
         };
         let why = checked(&self.reason).map_err(|words| problems.push(Problem::new("reason", words))).ok();
@@ -144,7 +148,9 @@ fn day(text: &str, field: &'static str, later: i8) -> Result<Option<Timestamp>, 
         return Ok(None);
     }
     let begun = text.parse().ok().and_then(|date| words::day_begun(date, later));
-    begun.map(Some).ok_or_else(|| Problem::new(field, "Write the day as year, month and day, such as 2026-07-01"))
+    begun
+        .map(Some)
+        .ok_or_else(|| Problem::new(field, "Write the day as year, month and day, such as 2026-07-01"))
 }
 
 fn problem(error: &SoughtError) -> Problem {

@@ -81,12 +81,15 @@ fn of_run(view: &View, run: u64) -> Result<OfRun, StoreError> {
 
 /// Compares the blocks of a run with what its entries say.
 fn blocks(view: &View, run: u64, of_run: &OfRun, report: &mut FsckReport) -> Result<(), StoreError> {
-    let mut statement =
-        database(READING, view.sql.prepare_cached("SELECT first, part, pairs FROM tag_blocks WHERE run = ?1 ORDER BY part"))?;
+    let mut statement = database(
+        READING,
+        view.sql.prepare_cached("SELECT first, part, pairs FROM tag_blocks WHERE run = ?1 ORDER BY part"),
+    )?;
     let mut rows = database(READING, statement.query(params![run]))?;
     let (mut last, mut due) = (None, of_run.due.iter().peekable());
     while let Some(row) = database(READING, rows.next())? {
-        let (first, part) = (database(READING, row.get::<_, i64>(0))?, database(READING, row.get::<_, i64>(1))?);
+        let (first, part) =
+            (database(READING, row.get::<_, i64>(0))?, database(READING, row.get::<_, i64>(1))?);
         let block = database(READING, row.get::<_, Vec<u8>>(2))?;
         let place = of_row("tag_blocks", format!("no. {part} of run {run}"));
         if pairs_of(&block).next().map(|pair| i64::from(pair.first())) != Some(first) {

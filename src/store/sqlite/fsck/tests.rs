@@ -463,6 +463,9 @@ impl Damage {
             "templates" | "records" => {
                 matches!(place, FaultPlace::Row { table, .. } if ["templates", "subjects", "records of subjects", "sqlite_sequence"].contains(table))
             }
+            "tag_runs" | "tag_blocks" => {
+                matches!(place, FaultPlace::Row { table, .. } if ["tag_runs", "tag_blocks"].contains(table))
+            }
             "subjects" | "sources" | "sources_waiting" | "sources_tally" => {
                 matches!(place, FaultPlace::Row { table, .. } if ["subjects", "sources"].contains(table))
             }
