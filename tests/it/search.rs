@@ -5,6 +5,7 @@ use onebit::grpc::pb::oversight::{Attribute, FoundEntry, SearchEntriesRequest, S
 use onebit::grpc::pb::partner::Question;
 use serde_json::Value;
 use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
 use crate::holder::{Holder, HolderOptions, Who, who};
 use crate::story::{FIELDS, OrRefused as _, ask, fact, of_kind, question_about};
@@ -140,6 +141,8 @@ async fn a_value_that_no_entry_can_have_is_refused_with_what_to_send() {
     ] {
         let refused = search(&holder, who::PRIVACY, attribute, value, (1, "")).await.refused();
         assert_eq!(refused.code(), Code::InvalidArgument, "{attribute:?} `{value}`");
-        assert!(refused.message().contains(says), "{attribute:?} `{value}`: {}", refused.message());
+        let told = refused.get_details_bad_request().and_then(|bad| bad.field_violations.into_iter().next());
+        let told = told.map(|told| format!("{} {}", told.field, told.description)).unwrap_or_default();
+        assert!(told.contains(says), "{attribute:?} `{value}`: {told}");
     }
 }

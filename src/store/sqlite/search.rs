@@ -91,16 +91,14 @@ impl Finding<'_> {
         let before = self.search.before.unwrap_or(MOST);
         let runs = tag_index::runs(self.sql)?;
         let (indexed, _) = tag_index::bounds(runs);
-        for id in self.newest(tag, indexed, before)? {
-            if self.is_full() {
-                return Ok(());
-            }
-            self.take(id, tag)?;
-        }
+        self.newest(tag, indexed, before)?;
         for run in self.runs(before)? {
+            if self.is_full() {
+                break;
+            }
             for id in tag_index::look(self.sql, run, tag)?.into_iter().filter(|id| *id < before) {
                 if self.is_full() {
-                    return Ok(());
+                    break;
                 }
                 self.take(id, tag)?;
             }
@@ -109,22 +107,20 @@ impl Finding<'_> {
     }
 
     /// Of those that are not indexed yet.
-    fn newest(&self, tag: Tag, indexed: u64, before: u64) -> Result<Vec<u64>, StoreError> {
-        let mut statement = database("preparing to look for a tag", self.sql.prepare_cached(NEWEST))?;
+    fn newest(&mut self, tag: Tag, indexed: u64, before: u64) -> Result<(), StoreError> {
+        let sql = self.sql;
+        let mut statement = database("preparing to look for a tag", sql.prepare_cached(NEWEST))?;
         let mut rows = database(LOOKING, statement.query(params![indexed, before]))?;
-        let mut ids = Vec::new();
-        let limit = usize::try_from(self.search.limit).unwrap_or(usize::MAX);
-        while let Some(row) = database(LOOKING, rows.next())? {
+        while !self.is_full()
+            && let Some(row) = database(LOOKING, rows.next())?
+        {
             let at = database(LOOKING, row.get(1))?;
             let has = tags::has(database(LOOKING, row.get_ref(2))?.as_blob().unwrap_or_default(), tag);
             if has && self.is_due(at) {
-                ids.push(database(LOOKING, row.get(0))?);
-                if ids.len() >= limit {
-                    break;
-                }
+                self.take(database(LOOKING, row.get(0))?, tag)?;
             }
         }
-        Ok(ids)
+        Ok(())
     }
 
     /// The runs in which there may be some, the newest first.

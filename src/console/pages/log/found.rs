@@ -8,6 +8,8 @@ use crate::store::FoundEntry;
 pub(super) struct FoundRow {
     pub(super) address: String,
     pub(super) place: String,
+    pub(super) journal: String,
+    pub(super) index: u64,
     pub(super) at: String,
     pub(super) what: String,
     pub(super) kind: &'static str,
@@ -25,6 +27,8 @@ impl FoundRow {
             kind: found.event.kind.name(),
             actor: actor(&found.event),
             about: about(&found.event),
+            journal: found.journal.to_string(),
+            index: found.index,
             place,
         }
     }
