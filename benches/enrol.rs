@@ -82,6 +82,8 @@ pub(crate) fn wide_collection(holder: &Holder) {
         .replace("[\"watch-face\"]", "[\"watch-face\", \"wide-face\"]")
         .replace("per_day = 2_000", "per_day = 50_000_000")
         .replace("per_year = 400_000", "per_year = 50_000_000")
+        // The calibration carries this rate for two million templates.
+        .replace("fpir = 1e-6", "fpir = 2e-6")
         .replace("false_hits_per_year = 1.0", "false_hits_per_year = 1e6");
     holder.policy_activate_files(&[
         (AGREEMENT, &agreement),

@@ -8,6 +8,7 @@ use super::wire;
 use crate::clock::Timestamp;
 use crate::grpc::client::{ClientOptions, CredentialOptions};
 
+mod alerts;
 mod fetch;
 mod fsck;
 mod kept;
@@ -39,6 +40,8 @@ pub struct AuditArgs {
 pub enum AuditCommand {
     /// Verifies an exported journal, offline: every entry, every opening, the tree and its signature
     Verify(VerifyArgs),
+    /// Looks through exported journals for what does not look like honest traffic, offline
+    Alerts(AlertsArgs),
     /// Fetches a journal over HTTPS into a folder, only what is new, and verifies all of it
     Fetch(FetchArgs),
     /// Verifies all of your own journal, as a partner: nothing invented, nothing dropped
@@ -67,6 +70,23 @@ pub enum AuditCommand {
     /// registry. Nothing is written. It tells every fault that it finds, by name and place. The exit code is 0
     /// when the store is whole, 1 when something is wrong, 2 when the check could not run.
     Fsck(FsckArgs),
+}
+
+/// Journals to look through.
+#[derive(Debug, clap::Args)]
+pub struct AlertsArgs {
+    /// The folder of an export of a partner's journal; give it once for each partner
+    #[arg(long, value_name = "DIR", required = true)]
+    pub journal: Vec<PathBuf>,
+    /// The verifier key of the journal that was given in the same place, or a file that holds it
+    #[arg(long, value_name = "KEY|FILE", required = true)]
+    pub key: Vec<String>,
+    /// The subject of a template that no honest sample matches, `subjects/…`; may be given several times
+    #[arg(long, value_name = "SUBJECT")]
+    pub canary: Vec<String>,
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputOption,
 }
 
 /// A store to check.
@@ -396,6 +416,7 @@ pub fn run_receipt(args: &ReceiptArgs) -> Result<(), CliError> {
 pub fn run(args: &AuditArgs) -> Result<(), CliError> {
     match &args.command {
         AuditCommand::Verify(args) => offline::verify(args),
+        AuditCommand::Alerts(args) => alerts::run(args),
         AuditCommand::Fetch(args) => wire::calling(fetch::fetch(args)),
         AuditCommand::Own(args) => wire::calling(own::verify(args)),
         AuditCommand::Witnessed(args) => wire::calling(witnessed::verify(args)),

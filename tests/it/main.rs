@@ -13,6 +13,7 @@
 )]
 
 mod administration;
+mod alerts;
 mod authenticator;
 mod backup;
 mod bad_input;
