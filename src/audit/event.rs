@@ -63,6 +63,12 @@ macro_rules! kinds {
                 match number { $($number => Some(Self::$variant),)* _ => None }
             }
 
+            /// What happened, as a sentence.
+            #[must_use]
+            pub const fn says(self) -> &'static str {
+                match self { $(Self::$variant => $doc,)* }
+            }
+
             /// The name that people read, a noun and what happened to it.
             #[must_use]
             pub const fn name(self) -> &'static str {
@@ -140,6 +146,7 @@ kinds! {
     168 CorrectionTold "disclosure.correction-told": "A partner was told that something it received was corrected.";
     169 CorrectionAcknowledged "disclosure.correction-acknowledged": "The partner said that it acted on a correction.";
     170 CorrectionOverdue "disclosure.correction-overdue": "A correction was not acknowledged in time.";
+    180 LogSearched "log.searched": "A person searched the log.";
 }
 
 impl fmt::Display for Kind {

@@ -105,6 +105,7 @@ actions! {
         GetCheckpoint = "GetCheckpoint",
         ListEntries = "ListEntries",
         GetEntry = "GetEntry",
+        SearchEntries = "SearchEntries",
         GetConsistencyProof = "GetConsistencyProof",
         ExportJournal = "ExportJournal",
     }

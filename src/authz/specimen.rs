@@ -95,6 +95,7 @@ impl Specimen {
             | A::GetCheckpoint
             | A::ListEntries
             | A::GetEntry
+            | A::SearchEntries
             | A::GetConsistencyProof
             | A::ExportJournal
             | A::GetBatch

@@ -21,6 +21,7 @@ mod query;
 mod ready;
 mod renewal;
 mod retention;
+mod search;
 mod session;
 mod snapshot;
 mod subject;
@@ -58,6 +59,7 @@ pub use notice::Heard;
 pub use passkey::{Invited, SignInAsk};
 pub use query::{Answered, QuestionAsk};
 pub use retention::RetentionView;
+pub use search::SearchAsk;
 pub use session::{SessionHeld, SessionTimes};
 pub use witness::WitnessRefusal;
 

@@ -1,6 +1,7 @@
 //! What the server does by the clock, as an actor of its own: heads of partners' journals into the holder's, the
 //! holder's to its witnesses, cases whose time has come, corrections to their recipients, a look at the payloads whose
-//! retention is over, renewals of collections, search snapshots for the next start, backups, and notices.
+//! retention is over, renewals of collections, search snapshots for the next start, the index of tags, backups, and
+//! notices.
 //!
 //! Each job runs once at the start and then after each pause. A run that fails is logged and counted, and the
 //! next one tries again: nothing here ends the server. A job that is told to stop finishes the run it is in.
@@ -35,6 +36,8 @@ pub struct Cadence {
     pub renewals: Duration,
     /// Between two looks at what is to be told to people and systems.
     pub notices: Duration,
+    /// Between two looks at the entries whose tags are to be indexed.
+    pub tags: Duration,
 }
 
 impl Default for Cadence {
@@ -47,6 +50,7 @@ impl Default for Cadence {
             snapshots: SNAPSHOTS_EVERY,
             renewals: RENEWALS_EVERY,
             notices: NOTICES_EVERY,
+            tags: TAGS_EVERY,
         }
     }
 }
@@ -106,6 +110,11 @@ impl Jobs {
         jobs.spawn("snapshots", cadence.snapshots, Arc::default(), move || {
             let gate = Arc::clone(&snapshots);
             async move { gate.snapshots_write().await }
+        });
+        let tags = Arc::clone(gate);
+        jobs.spawn("tags", cadence.tags, Arc::default(), move || {
+            let gate = Arc::clone(&tags);
+            async move { gate.tags_index().await }
         });
         jobs
     }
@@ -181,6 +190,9 @@ const BACKUPS_EVERY: Duration = Duration::from_secs(5 * 60);
 const RENEWALS_EVERY: Duration = Duration::from_secs(60);
 /// What came in the last half minute is opened row by row at a start, which takes no longer for it.
 const SNAPSHOTS_EVERY: Duration = Duration::from_secs(30);
+
+/// At 1,500 entries a second a run is full every eleven seconds; those that are newer are looked through.
+const TAGS_EVERY: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

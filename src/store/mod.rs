@@ -20,6 +20,7 @@ pub mod query;
 mod receipt;
 pub mod registry;
 pub mod renewal;
+pub mod search;
 pub mod session;
 pub mod snapshot;
 pub mod sqlite;
@@ -53,6 +54,7 @@ pub use notice::{Addressed, Delivery, DeliveryEnd, Notice, NoticeKind};
 pub use query::{Answer, QueryNew, QueryRecorded, QuerySeen, StoredAnswer, Usage, Verdict};
 pub use receipt::{AuditReceipt, Withheld, WrongReceipt};
 pub use registry::{Partner, Person, Registry};
+pub use search::{FoundEntry, Searched};
 pub use session::{Passkey, PasskeyNew, PasskeyRegistered, PasskeySigned, Session, SessionNew, SignIn};
 pub use witness::{Given, Quorum, ReleaseSeen, Unwitnessed, Witnessed, WitnessedHead};
 
@@ -507,6 +509,17 @@ pub trait Store: Send + Sync {
         permit: Permit,
         read: log::Read,
     ) -> Result<Committed<Vec<ProvenEntry>>, StoreError>;
+    /// Notes a search of the log and gives what it found.
+    async fn log_search(
+        &self,
+        permit: Permit,
+        search: search::Search,
+    ) -> Result<Committed<Searched>, StoreError>;
+    /// What was searched for by the search that is this entry of the holder's journal. It is shown to nobody before
+    /// [`Store::log_search`] noted that somebody searched for it again.
+    async fn search_recall(&self, entry: u64) -> Result<Option<search::Sought>, StoreError>;
+    /// Indexes the entries that became many since it was last done; gives the number of runs that were written.
+    async fn tags_index(&self) -> Result<u32, StoreError>;
     /// Notes an export of a journal; files follow by [`Store::export_file`].
     async fn log_export(
         &self,

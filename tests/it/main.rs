@@ -53,6 +53,7 @@ mod report;
 mod retention;
 mod roles;
 mod samples_gone;
+mod search;
 mod snapshot;
 mod story;
 mod stream;

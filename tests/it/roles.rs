@@ -241,6 +241,13 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
         Action::GetEntry => {
             oversight::GetEntryRequest { journal: JOURNAL.to_owned(), index: 0, reason }.encode_to_vec()
         }
+        Action::SearchEntries => oversight::SearchEntriesRequest {
+            attribute: oversight::Attribute::Case.into(),
+            value: "C-2026-17".to_owned(),
+            reason,
+            ..Default::default()
+        }
+        .encode_to_vec(),
         Action::GetConsistencyProof => {
             oversight::GetConsistencyProofRequest { journal: JOURNAL.to_owned(), from_size: 1, to_size: 0 }
                 .encode_to_vec()

@@ -584,15 +584,20 @@ fn listed(sql: &Connection, filter: &CaseFilter, state: Option<State>) -> Result
     database("listing disclosures", rows)
 }
 
+/// What the entries of a disclosure are found by, besides what each of them says itself.
 pub(super) fn tags(context: &Context, disclosure: &Disclosure, subject: Option<SubjectId>) -> Vec<Tag> {
     let tags = context.keys.ring.tags();
-    let ask = disclosure.request().ask();
+    let request = disclosure.request();
+    let ask = request.ask();
     let query: QueryId = ask.query();
     let subject = subject.map(|subject| tags.tag(Domain::Subject, subject.as_bytes()));
     [
-        tags.tag(Domain::Disclosure, disclosure.request().disclosure().as_bytes()),
+        tags.tag(Domain::Disclosure, request.disclosure().as_bytes()),
         tags.tag(Domain::Query, query.as_bytes()),
         tags.tag(Domain::Official, ask.official().as_bytes()),
+        tags.tag(Domain::Partner, request.partner().as_str().as_bytes()),
+        tags.tag(Domain::Agreement, request.agreement().as_str().as_bytes()),
+        tags.tag(Domain::Purpose, ask.purpose().as_str().as_bytes()),
     ]
     .into_iter()
     .chain(subject)

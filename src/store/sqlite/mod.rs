@@ -41,11 +41,14 @@ mod renewal;
 mod review;
 mod rewrite;
 mod ring_keys;
+mod search;
 mod service;
 mod session;
 mod settled;
 mod snapshot;
 mod sources;
+mod tag_index;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod totals;

@@ -28,6 +28,7 @@ use crate::store::notice::{Addressed, Delivery, DeliveryEnd, Notice};
 use crate::store::query::AskedUnder;
 use crate::store::receipt::Ticket;
 use crate::store::renewal::{Renewal, RenewalStep};
+use crate::store::search::{Search, Searched, Sought};
 use crate::store::session::{Passkey, PasskeyNew, PasskeyRegistered, Session, SessionNew, SignIn};
 use crate::store::snapshot::{GalleryRead, Served, SnapshotBegun, SnapshotNew, Snapshots};
 use crate::store::{
@@ -44,7 +45,7 @@ use super::query::Recording;
 use super::writer::UNLOGGED;
 use super::{
     SqliteStore, backup, case, change, correction, disclosure, disclosure_row, disposal, enrolment, export,
-    gallery, holder, log, notice, passkey, query, renewal, review, session, snapshot, witness,
+    gallery, holder, log, notice, passkey, query, renewal, review, search, session, snapshot, witness,
 };
 
 #[async_trait]
@@ -729,6 +730,24 @@ impl Store for SqliteStore {
 
     async fn log_read(&self, permit: Permit, read: Read) -> Result<Committed<Vec<ProvenEntry>>, StoreError> {
         self.writer.logged(move |tx| log::read(tx, &permit, &read)).await
+    }
+
+    async fn log_search(&self, permit: Permit, search: Search) -> Result<Committed<Searched>, StoreError> {
+        // Beside the writer, which nobody has to wait for then. What was found is withheld until the entry is there.
+        let (context, looked) = (std::sync::Arc::clone(&self.context), search.clone());
+        let found = self.readers.read_before_entry(move |sql| search::find(&context, sql, &looked)).await?;
+        self.writer
+            .logged(move |tx| Ok(Searched { entry: search::enter(tx, &permit, &search)?, found }))
+            .await
+    }
+
+    async fn search_recall(&self, entry: u64) -> Result<Option<Sought>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read_before_entry(move |sql| search::recall(&context, sql, entry)).await
+    }
+
+    async fn tags_index(&self) -> Result<u32, StoreError> {
+        self.tags_index_all().await
     }
 
     async fn log_export(

@@ -23,6 +23,8 @@ use crate::store::sqlite::files;
 const COVERED: [(&str, &[&str]); 29] = [
     ("journals", &["id", "name", "origin", "retired"]),
     ("entries", &["journal", "idx", "entry", "at_ms", "class", "tags", "partner_opening", "holder_opening"]),
+    ("tag_runs", &["run", "first_ms", "last_ms"]),
+    ("tag_blocks", &["run", "first", "pairs"]),
     ("tiles", &["journal", "level", "idx", "hashes"]),
     ("checkpoints", &["journal", "size", "note"]),
     ("policies", &["digest", "bundle"]),
@@ -493,6 +495,9 @@ impl Damage {
             }
             "templates" | "records" => {
                 matches!(place, FaultPlace::Row { table, .. } if ["templates", "subjects", "records of subjects", "sqlite_sequence"].contains(table))
+            }
+            "tag_runs" | "tag_blocks" => {
+                matches!(place, FaultPlace::Row { table, .. } if ["tag_runs", "tag_blocks"].contains(table))
             }
             "subjects" | "sources" | "sources_waiting" | "sources_tally" => {
                 matches!(place, FaultPlace::Row { table, .. } if ["subjects", "sources"].contains(table))

@@ -23,7 +23,9 @@ CREATE TABLE journals (
 -- the payload key of a class and a day. Rows lie in the order in which they were written, whatever their journal, so
 -- that writing one only ever adds to the end; wide rows in a table WITHOUT ROWID would take a page each.
 -- `tags`: keyed tags of 16 bytes, one behind the other, of what the entry is about; the last is of its kind.
+-- `id` counts them all, whatever their journal, from 1 on without a gap.
 CREATE TABLE entries (
+    id              INTEGER PRIMARY KEY,
     journal         INTEGER NOT NULL REFERENCES journals (id),
     idx             INTEGER NOT NULL,
     entry           BLOB    NOT NULL CHECK (length(entry) = 65),
@@ -37,6 +39,23 @@ CREATE TABLE entries (
 
 -- Entries of a class from the oldest on, as far as they can still be opened.
 CREATE INDEX entries_kept ON entries (class, at_ms) WHERE holder_opening IS NOT NULL;
+
+-- Which entries have a tag. Tags are random: in one tree those of each entry would lie on pages of their own. So entries are
+-- indexed when there are many: a run is 16,384 of them by `id`, and of each run the first bytes of every tag stand in order,
+-- each with the place of its entry in the run, in blocks. What is newer than the last run is looked through.
+CREATE TABLE tag_runs (
+    run      INTEGER PRIMARY KEY,
+    first_ms INTEGER NOT NULL,
+    last_ms  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE tag_blocks (
+    run   INTEGER NOT NULL REFERENCES tag_runs (run),
+    first INTEGER NOT NULL,
+    part  INTEGER NOT NULL,
+    pairs BLOB    NOT NULL CHECK (length(pairs) > 0 AND length(pairs) % 6 = 0),
+    PRIMARY KEY (run, first, part)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tiles (
     journal INTEGER NOT NULL REFERENCES journals (id),

@@ -79,6 +79,7 @@ pub(super) async fn tell(folder: &Path) {
     assert!(story.store.heads_record().await.unwrap() > 0);
     story.later();
     story.witness().await;
+    assert!(story.store.tags_index().await.unwrap() > 0, "the story is too short for the index of tags");
     let id = story.propose(Change::ChangeLogKey).await;
     story.confirmed(id, None).await;
     story.refuse().await;
