@@ -3,6 +3,8 @@
 mod page;
 mod tend;
 
+use std::time::Duration;
+
 use page::{case_json, case_text, row, state, summary_json};
 use serde_json::json;
 
@@ -41,6 +43,9 @@ pub enum ReviewCommand {
         /// Only cases in this state; by default those that can be decided
         #[arg(long, value_enum, value_name = "STATE")]
         state: Option<StateFilter>,
+        /// The rest.
+        #[command(flatten)]
+        filter: Box<ListFilter>,
         /// The rest.
         #[command(flatten)]
         way: Way,
@@ -114,6 +119,47 @@ pub enum ReviewCommand {
     Revoke(WhyArgs),
     /// Ends a case that has not ended, for good; nothing is added any more, not even a note
     Lock(WhyArgs),
+}
+
+/// Which cases to list.
+#[derive(Debug, clap::Args)]
+pub struct ListFilter {
+    /// Only cases of this partner
+    #[arg(long, value_name = "NAME")]
+    pub partner: Option<String>,
+    /// Only cases for this purpose
+    #[arg(long, value_name = "NAME")]
+    pub purpose: Option<String>,
+    /// Only cases on this legal basis, word for word as the partner wrote it
+    #[arg(long, value_name = "TEXT")]
+    pub legal_basis: Option<String>,
+    /// Only cases asked for within so many hours
+    #[arg(long, value_name = "HOURS")]
+    pub younger_than: Option<u32>,
+    /// Only cases asked for so many hours ago or earlier
+    #[arg(long, value_name = "HOURS")]
+    pub older_than: Option<u32>,
+}
+
+impl ListFilter {
+    fn request(&self, state: pb::CaseState, page_token: String) -> pb::ListCasesRequest {
+        let now = SystemClock.now();
+        let ago = |hours: Option<u32>| {
+            let hours = hours.map(|hours| Duration::from_secs(u64::from(hours) * 3_600));
+            hours.map(|ago| timestamp_to_pb(now.before(ago)))
+        };
+        let partner = self.partner.as_ref().map(|partner| wire::resource(PARTNERS, partner));
+        pb::ListCasesRequest {
+            page_size: PAGE_SIZE,
+            page_token,
+            state: state.into(),
+            partner: partner.unwrap_or_default(),
+            purpose: self.purpose.clone().unwrap_or_default(),
+            legal_basis: self.legal_basis.clone().unwrap_or_default(),
+            asked_since: ago(self.younger_than),
+            asked_before: ago(self.older_than),
+        }
+    }
 }
 
 /// A case.
@@ -259,7 +305,7 @@ impl StateFilter {
 pub fn run(args: &ReviewArgs) -> Result<(), CliError> {
     wire::calling(async {
         match &args.command {
-            ReviewCommand::List { state, way } => list(*state, way).await,
+            ReviewCommand::List { state, filter, way } => list(*state, filter, way).await,
             ReviewCommand::Show { disclosure, way } => show(disclosure, way).await,
             ReviewCommand::ViewField { disclosure, field, way } => view_field(disclosure, field, way).await,
             ReviewCommand::Approve { fields, decide, .. } => self::decide(decide, Some(fields)).await,
@@ -269,12 +315,12 @@ pub fn run(args: &ReviewArgs) -> Result<(), CliError> {
     })
 }
 
-async fn list(state: Option<StateFilter>, way: &Way) -> Result<(), CliError> {
+async fn list(state: Option<StateFilter>, filter: &ListFilter, way: &Way) -> Result<(), CliError> {
     let client = Client::connect(&way.client).await?;
     let (mut cases, mut page_token) = (Vec::new(), String::new());
     loop {
-        let state = state.map_or(pb::CaseState::Unspecified, StateFilter::to_pb).into();
-        let call = client.request(pb::ListCasesRequest { page_size: PAGE_SIZE, page_token, state });
+        let state = state.map_or(pb::CaseState::Unspecified, StateFilter::to_pb);
+        let call = client.request(filter.request(state, page_token));
         let page = client.answer("the list", client.case().list_cases(call)).await?;
         cases.extend(page.cases);
         page_token = page.next_page_token;
@@ -407,6 +453,7 @@ fn names(fields: &Fields) -> Vec<String> {
     fields.iter().map(|field| field.as_str().to_owned()).collect()
 }
 
+const PARTNERS: &str = "partners";
 /// What the server gives at most.
 const PAGE_SIZE: i32 = 200;
 

@@ -5,8 +5,10 @@
 
 mod case;
 mod decide;
+mod deed;
 pub(super) mod frame;
 mod kept;
+mod life;
 mod queue;
 mod sign;
 mod words;
@@ -27,6 +29,8 @@ pub(super) fn routes() -> Router<Console> {
         .route("/cases/{case}/decide", get(decide::decide).post(decide::decided))
         .route("/cases/{case}/check", get(sign::check).post(sign::signed))
         .route("/cases/{case}/done", get(sign::done))
+        .route("/cases/{case}/deeds/{deed}", get(deed::form).post(deed::sent))
+        .route("/cases/{case}/deeds/{deed}/check", get(deed::check).post(deed::confirmed))
 }
 
 /// Where officers begin.

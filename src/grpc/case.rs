@@ -3,7 +3,7 @@
 use tonic::Request;
 
 use super::call::{Desk, Reply};
-use super::change_form::{FormFault, partner_resource, person_resource};
+use super::change_form::{FormFault, partner_name, partner_resource, person_resource};
 use super::page::{self, PageSizes};
 use super::parse::{self, AGREEMENTS};
 use super::pb::officer as pb;
@@ -34,12 +34,16 @@ impl CaseService for Cases {
             let ask = CaseAsk {
                 // Here the unspecified state has a meaning: those that can be decided.
                 state: parse::choice("state", sent.state, |state| Some(state_asked(state)))?,
-                partner: None,
-                after: page::last_id(&sent.page_token)?.map(DisclosureId::from_bytes),
+                partner: parse::left_out(&sent.partner, |partner| partner_name("partner", partner))?,
+                purpose: parse::left_out(&sent.purpose, |purpose| parse::name("purpose", purpose))?,
+                legal_basis: Some(sent.legal_basis.clone()).filter(|basis| !basis.is_empty()),
+                asked_since: moment("asked_since", sent.asked_since.as_ref())?,
+                asked_before: moment("asked_before", sent.asked_before.as_ref())?,
+                after: page::last_id(&sent.page_token)?.map(last_case),
                 limit: page::with_one_to_spare(size),
             };
             let mut cases = self.desk.gate().case_list(&caller, ask).await?;
-            let next_page_token = page::cut(&mut cases, size, id_bytes);
+            let next_page_token = page::cut(&mut cases, size, case_bytes);
             Ok(pb::ListCasesResponse {
                 cases: cases.iter().map(|case| summary(self.desk.gate(), case)).collect(),
                 next_page_token,
@@ -236,6 +240,8 @@ fn detail(gate: &Gate, detail: CaseDetail) -> pb::GetCaseResponse {
         recused: disclosure.recused().iter().map(person_resource).collect(),
         notes: disclosure.notes().iter().map(note).collect(),
         ending: disclosure.ended_by().map(ending),
+        same_person: detail.related.person.iter().map(|case| summary(gate, case)).collect(),
+        same_official: detail.related.official.iter().map(|case| summary(gate, case)).collect(),
         fields: detail.fields.into_iter().map(field).collect(),
     }
 }
@@ -371,8 +377,28 @@ const fn state(state: State) -> pb::CaseState {
     }
 }
 
-fn id_bytes(case: &Case) -> [u8; 16] {
-    *case.disclosure.request().disclosure().as_bytes()
+fn moment(
+    field: &'static str,
+    sent: Option<&prost_types::Timestamp>,
+) -> Result<Option<Timestamp>, FormFault> {
+    sent.map(|sent| parse::moment(field, Some(sent))).transpose()
+}
+
+/// A case in a page token: its id, and when it ends as the page shows it (8 bytes, big-endian).
+fn case_bytes(case: &Case) -> [u8; 24] {
+    let mut bytes = [0; 24];
+    let (id, ends) = bytes.split_at_mut(16);
+    id.copy_from_slice(case.disclosure.request().disclosure().as_bytes());
+    ends.copy_from_slice(&case.ends.as_millis().to_be_bytes());
+    bytes
+}
+
+fn last_case(bytes: [u8; 24]) -> (DisclosureId, Timestamp) {
+    let (mut id, mut ends) = ([0; 16], [0; 8]);
+    let (first, last) = bytes.split_at(16);
+    id.copy_from_slice(first);
+    ends.copy_from_slice(last);
+    (DisclosureId::from_bytes(id), Timestamp::from_millis(i64::from_be_bytes(ends)))
 }
 
 const SIGNATURE: &str = "certificate_signature";

@@ -66,12 +66,22 @@ pub struct CaseFilter {
     pub partner: Option<PartnerName>,
     /// Only in these states; none means any.
     pub states: Vec<State>,
+    /// Only for this purpose.
+    pub purpose: Option<PurposeName>,
+    /// Only on this legal basis, in the partner's own words.
+    pub legal_basis: Option<String>,
+    /// Only those asked for at this time or later.
+    pub asked_since: Option<Timestamp>,
+    /// Only those asked for at this time or before.
+    pub asked_before: Option<Timestamp>,
     /// Only those that ended before this.
     pub ended_before: Option<Timestamp>,
     /// The order.
     pub order: CaseOrder,
     /// The last case of the page before.
     pub after: Option<DisclosureId>,
+    /// When that one ended as its page showed it: the next page begins there also when it has moved since.
+    pub after_ends: Option<Timestamp>,
     /// How many at most.
     pub limit: u32,
 }
@@ -84,6 +94,24 @@ pub enum CaseOrder {
     Newest,
     /// Those that end soonest first, as officers see them.
     EndsSoonest,
+}
+
+/// How many cases a filter lets through.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CaseCount {
+    /// As many as were counted.
+    pub cases: u32,
+    /// Whether there are more than were to be counted.
+    pub is_more: bool,
+}
+
+/// What else was asked, newest first.
+#[derive(Default)]
+pub struct CasesRelated {
+    /// About the same person, whoever asked.
+    pub person: Vec<Case>,
+    /// By the same official of the same partner.
+    pub official: Vec<Case>,
 }
 
 /// What is known of a field that is asked for, without its value.

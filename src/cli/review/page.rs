@@ -94,11 +94,17 @@ fn around(case: &pb::GetCaseResponse) -> String {
         ("claimed by", claims.collect()),
         ("notes", notes.collect()),
         ("ended by", ending.collect()),
+        ("asked about the same person", case.same_person.iter().map(other_text).collect()),
+        ("asked by the same official", case.same_official.iter().map(other_text).collect()),
     ]
     .into_iter()
     .filter(|(_, lines)| !lines.is_empty())
     .map(|(heading, lines)| format!("\n{heading}\n{}", lines.join("\n")))
     .collect()
+}
+
+fn other_text(case: &pb::CaseSummary) -> String {
+    format!("  {}", row(case).join("  "))
 }
 
 fn listed(lines: impl Iterator<Item = String>) -> String {
@@ -166,6 +172,8 @@ pub(super) fn case_json(summary: &pb::CaseSummary, case: &pb::GetCaseResponse) -
         }).collect::<Vec<_>>(),
         "recused": case.recused, "ending": ending, "factors": factors.collect::<Vec<_>>(),
         "missing": case.missing().map(role).collect::<Vec<_>>(),
+        "same_person": case.same_person.iter().map(summary_json).collect::<Vec<_>>(),
+        "same_official": case.same_official.iter().map(summary_json).collect::<Vec<_>>(),
         "request_digest": wire::hex(&case.request_digest),
     })
 }

@@ -10,6 +10,7 @@ mod chunks;
 mod collection_key;
 mod day_key;
 mod disclosure;
+mod disclosure_list;
 mod disclosure_row;
 mod disposal;
 mod enrolment;
