@@ -2,7 +2,7 @@
 //!
 //! The partner's, the officers' and the holder's people work through these, over the same interface that
 //! everybody else uses; only what is offline (`calibrate`, `protection`, `policy`, `cert`, `open`,
-//! `audit verify`, `receipt verify`, `synth`) touches no server, and `witness` is one of its own. Nothing here decides anything.
+//! `audit verify`, `receipt verify`, `synth`, `completions`, `man`) touches no server, and `witness` is one of its own. Nothing here decides anything.
 
 use clap::{Parser, Subcommand};
 
@@ -37,6 +37,7 @@ pub mod retention;
 pub mod review;
 pub mod sample;
 pub mod serve;
+pub mod shell;
 pub mod subject;
 pub mod suspend;
 pub mod synth;
@@ -101,6 +102,9 @@ pub enum Command {
     Demo(demo::DemoArgs),
     Cert(cert::CertArgs),
     Synth(synth::SynthArgs),
+    // Shells and manuals.
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
 }
 
 #[cfg(test)]
