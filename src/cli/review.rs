@@ -361,6 +361,15 @@ async fn decide(args: &DecideArgs, grant: Option<&[String]>) -> Result<(), CliEr
     let officer = officer(args)?;
     let client = Client::connect(&args.way.client).await?;
     let case = case_get(&client, &args.disclosure).await?;
+    if case.passkey_only {
+        let place = match case.decide_at.as_str() {
+            "" => "ask the holder's operators where its console is".to_owned(),
+            address => format!("decide at {address}"),
+        };
+        return Err(CliError::Found(format!(
+            "nothing was decided: the agreement wants decisions that are signed with a passkey; {place}"
+        )));
+    }
     let request = wire::digest("request digest", &case.request_digest)?;
     if args.request_digest.is_some_and(|seen| seen != request) {
         return Err(CliError::Found(format!(

@@ -50,7 +50,8 @@ pub fn man(args: &ManArgs) -> Result<(), CliError> {
     let mut waiting = vec![(NAME.to_owned(), command)];
     while let Some((name, command)) = waiting.pop() {
         write_page(&args.folder, &name, &command)?;
-        let inner = command.get_subcommands().map(|inner| (format!("{name}-{}", inner.get_name()), inner.clone()));
+        let inner =
+            command.get_subcommands().map(|inner| (format!("{name}-{}", inner.get_name()), inner.clone()));
         waiting.extend(inner);
     }
     Ok(())
@@ -66,9 +67,7 @@ fn write_page(folder: &Path, name: &str, command: &clap::Command) -> Result<(), 
         .map_err(|source| CliError::write(&file, source))?;
     let mut open = OpenOptions::new();
     open.write(true).create(true).truncate(true);
-    open.open(&file)
-        .and_then(|mut out| out.write_all(&page))
-        .map_err(|source| CliError::write(&file, source))
+    open.open(&file).and_then(|mut out| out.write_all(&page)).map_err(|source| CliError::write(&file, source))
 }
 
 const NAME: &str = "onebit";

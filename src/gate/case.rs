@@ -4,7 +4,7 @@ use crate::approval::{
     Choice, DeciderRole, DeciderStanding, Decision, DecisionParts, Deed, DeedKind, DeedParts, Eligible,
     Fields, SignedDecision, State,
 };
-use crate::authz::{About, Action, Agreement, Ask, Force, Standing};
+use crate::authz::{About, Action, Agreement, Ask, Force, SignedBy, Standing};
 use crate::clock::Timestamp;
 use crate::ids::{ActorName, Digest, DisclosureId, FieldName, PartnerName, PurposeName};
 use crate::keys::webauthn::WebAuthnError;
@@ -238,13 +238,12 @@ impl Gate {
     /// [`GateError`].
     pub async fn cases_tend(&self) -> Result<u32, GateError> {
         let mut moved: u32 = 0;
-        let approved =
-            CaseFilter {
-                states: vec![State::Approved],
-                order: CaseOrder::EndsSoonest,
-                limit: TEND_CASES,
-                ..CaseFilter::default()
-            };
+        let approved = CaseFilter {
+            states: vec![State::Approved],
+            order: CaseOrder::EndsSoonest,
+            limit: TEND_CASES,
+            ..CaseFilter::default()
+        };
         for case in self.parts.store.disclosure_list(approved).await? {
             let before = case.disclosure.state();
             if self.release(case).await?.disclosure.state() != before {
@@ -273,6 +272,14 @@ impl Gate {
         Ok(moved)
     }
 
+    /// Whether the agreement of a case takes decisions signed by a passkey alone.
+    #[must_use]
+    pub fn case_wants_passkey(&self, case: &Case) -> bool {
+        let live = self.live.load();
+        let agreement = live.rules.agreement(case.disclosure.request().agreement());
+        agreement.is_some_and(|agreement| !agreement.decisions_signed_by.contains(&SignedBy::Certificate))
+    }
+
     /// When a case is shown as late, where its agreement says so and people can still decide it.
     #[must_use]
     pub fn case_escalates(&self, case: &Case) -> Option<Timestamp> {
@@ -298,7 +305,8 @@ impl Gate {
         let mut related = self.parts.store.disclosure_related(id, RELATED_CASES).await?;
         for cases in [&mut related.person, &mut related.official] {
             cases.retain(|case| {
-                let asked: Vec<FieldName> = case.disclosure.request().ask().fields().iter().cloned().collect();
+                let asked: Vec<FieldName> =
+                    case.disclosure.request().ask().fields().iter().cloned().collect();
                 self.case_may(caller, Action::GetCase, case, &asked)
             });
         }

@@ -21,6 +21,8 @@ use crate::store::{Case, FieldFacts};
 #[derive(Clone)]
 pub(super) struct Cases {
     pub(super) desk: Desk,
+    /// Where browsers find the console, if there is one.
+    pub(super) console: Option<String>,
 }
 
 #[tonic::async_trait]
@@ -58,7 +60,11 @@ impl CaseService for Cases {
             let caller = call.caller()?;
             let id = parse::disclosure("disclosure", &request.get_ref().disclosure)?;
             let gate = self.desk.gate();
-            Ok(detail(gate, gate.case_get(&caller, id).await?))
+            let found = gate.case_get(&caller, id).await?;
+            let console = self.console.as_ref();
+            let decide_at = console.map(|origin| format!("{origin}/cases/{id}/decide")).unwrap_or_default();
+            let passkey_only = gate.case_wants_passkey(&found.case);
+            Ok(pb::GetCaseResponse { decide_at, passkey_only, ..detail(gate, found) })
         })
         .await
     }
@@ -243,6 +249,8 @@ fn detail(gate: &Gate, detail: CaseDetail) -> pb::GetCaseResponse {
         same_person: detail.related.person.iter().map(|case| summary(gate, case)).collect(),
         same_official: detail.related.official.iter().map(|case| summary(gate, case)).collect(),
         fields: detail.fields.into_iter().map(field).collect(),
+        // What stands around the case is put in by whoever knows it.
+        ..pb::GetCaseResponse::default()
     }
 }
 

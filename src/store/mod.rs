@@ -41,7 +41,9 @@ use crate::keys::Pseudonym;
 pub use backup::{BackupBegun, BackupError, BackupMade, BackupPlace};
 pub use change::{Change, ChangeEnd, ChangeNew, ChangeRecord};
 pub use derived::StoreKeys;
-pub use disclosure::{Case, CaseCount, CaseFilter, CasesRelated, DisclosureNew, DisclosureSeen, FieldFacts, Release, Released};
+pub use disclosure::{
+    Case, CaseCount, CaseFilter, CasesRelated, DisclosureNew, DisclosureSeen, FieldFacts, Release, Released,
+};
 pub use disposal::PayloadFacts;
 pub use enrolment::{Batch, BatchNew, Chunk, ChunkDone, ChunksDone, GalleryChange, SubjectFacts};
 pub use holder::{Founding, HolderFacts};

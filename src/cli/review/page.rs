@@ -94,6 +94,14 @@ fn around(case: &pb::GetCaseResponse) -> String {
         ("claimed by", claims.collect()),
         ("notes", notes.collect()),
         ("ended by", ending.collect()),
+        (
+            "decide at",
+            Some(case.decide_at.as_str())
+                .filter(|at| !at.is_empty())
+                .map(|at| format!("  {at}"))
+                .into_iter()
+                .collect(),
+        ),
         ("asked about the same person", case.same_person.iter().map(other_text).collect()),
         ("asked by the same official", case.same_official.iter().map(other_text).collect()),
     ]
@@ -172,6 +180,7 @@ pub(super) fn case_json(summary: &pb::CaseSummary, case: &pb::GetCaseResponse) -
         }).collect::<Vec<_>>(),
         "recused": case.recused, "ending": ending, "factors": factors.collect::<Vec<_>>(),
         "missing": case.missing().map(role).collect::<Vec<_>>(),
+        "decide_at": case.decide_at, "passkey_only": case.passkey_only,
         "same_person": case.same_person.iter().map(summary_json).collect::<Vec<_>>(),
         "same_official": case.same_official.iter().map(summary_json).collect::<Vec<_>>(),
         "request_digest": wire::hex(&case.request_digest),

@@ -5,7 +5,9 @@ use axum::extract::{Path, Request, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::case::{address, changed, decided_by, has_stepped_back, id_of, is_asked, is_compared, is_decidable, told};
+use super::case::{
+    address, changed, decided_by, has_stepped_back, id_of, is_asked, is_compared, is_decidable, told,
+};
 use super::frame::Frame;
 use super::kept::{Draft, FieldChoice, FieldDraft};
 use super::words;
@@ -84,7 +86,8 @@ pub(super) async fn dossier_to_decide(
         return Err(changed(console, who, id, words).await);
     }
     if has_stepped_back(&dossier.detail.case.disclosure, officer) {
-        let words = "You have stepped back from this case for good. Another officer has to decide.".to_owned();
+        let words =
+            "You have stepped back from this case for good. Another officer has to decide.".to_owned();
         return Err(changed(console, who, id, words).await);
     }
     if !is_asked(who, &dossier) {

@@ -275,16 +275,8 @@ const fn text(kind: DeedKind) -> DeedText {
     }
 }
 
-const SILENT: DeedText = DeedText {
-    link: "",
-    check: "",
-    label: "",
-    hint: "",
-    missing: "",
-    warning: "",
-    button: "",
-    done: "",
-};
+const SILENT: DeedText =
+    DeedText { link: "", check: "", label: "", hint: "", missing: "", warning: "", button: "", done: "" };
 const QUESTION: DeedText = DeedText {
     link: "Ask the partner for information",
     check: "Check your question",

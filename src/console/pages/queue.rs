@@ -260,7 +260,9 @@ mod tests {
         let again = Filter::read(next.split_once('?').unwrap().1).ok().unwrap();
         assert_eq!(again.after, Some(place));
         assert!(again.is_filtered() && !Filter::read("state=&age=&after=").ok().unwrap().is_filtered());
-        for bad in ["state=open", "age=week", "after=1", "after=0b7c8a526e1f4b0e9a440a1c2d3e4f50", "purpose=A"] {
+        for bad in
+            ["state=open", "age=week", "after=1", "after=0b7c8a526e1f4b0e9a440a1c2d3e4f50", "purpose=A"]
+        {
             assert!(Filter::read(bad).is_err(), "`{bad}` should have been refused");
         }
     }

@@ -10,8 +10,8 @@ use crate::ids::{Digest, DisclosureId, FieldName, PartnerName, QueryId, RequestI
 use crate::keys::webauthn::Assertion;
 use crate::keys::{Domain, ReleaseInfo, ReleasePublicKey, Tag};
 use crate::store::disclosure::{
-    Decided, DisclosureNew, DisclosureSeen, FieldFacts, FieldValue, Release,
-    ReleaseTerms, Released, Requested, Stepped,
+    Decided, DisclosureNew, DisclosureSeen, FieldFacts, FieldValue, Release, ReleaseTerms, Released,
+    Requested, Stepped,
 };
 use crate::store::query::{Answer, Verdict};
 use crate::store::{Journal, PasskeySigned, StoreError};

@@ -109,7 +109,8 @@ fn rows<T>(
     read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Vec<T>, StoreError> {
     let tags = context.keys.ring.tags();
-    let purpose = filter.purpose.as_ref().map(|purpose| tags.tag(Domain::Purpose, purpose.as_str().as_bytes()));
+    let purpose =
+        filter.purpose.as_ref().map(|purpose| tags.tag(Domain::Purpose, purpose.as_str().as_bytes()));
     let basis = filter.legal_basis.as_ref().map(|basis| tags.tag(Domain::LegalBasis, basis.as_bytes()));
     // A count looks one further, to know that there are more.
     let kept = mark(disposed_before(sql, PayloadClass::Disclosure.number())?);
@@ -204,7 +205,9 @@ pub(super) fn related(
     let read = "SELECT subject_tag, official_tag FROM disclosures WHERE id = ?1";
     let tags = sql.prepare_cached(read).and_then(|mut statement| {
         statement
-            .query_row(params![id.as_bytes()], |row| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, [u8; 16]>(1)?)))
+            .query_row(params![id.as_bytes()], |row| {
+                Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, [u8; 16]>(1)?))
+            })
             .optional()
     });
     let Some((subject, official)) = database("reading a disclosure", tags)? else {

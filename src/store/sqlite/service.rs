@@ -29,11 +29,11 @@ use crate::store::renewal::{Renewal, RenewalStep};
 use crate::store::session::{Passkey, PasskeyNew, PasskeyRegistered, Session, SessionNew, SignIn};
 use crate::store::snapshot::{GalleryRead, Served, SnapshotBegun, SnapshotNew, Snapshots};
 use crate::store::{
-    AuditReceipt, Batch, BatchNew, Bundled, Case, CaseCount, CaseFilter, CasesRelated, ChangeEnd, ChangeNew, ChangeRecord, Chunk,
-    ChunkDone, ChunksDone, Committed, DisclosureNew, DisclosureSeen, ExportFile, FieldFacts, Founding,
-    GalleryChange, Given, HolderFacts, Journal, JournalHead, LoggedEntry, PayloadFacts, ProvenEntry,
-    QueryNew, QueryRecorded, QuerySeen, Quorum, Registry, Release, ReleaseSeen, Released, Store, StoreError,
-    SubjectFacts, Unwitnessed, Usage, Verdict, Withheld, Witnessed, WitnessedHead,
+    AuditReceipt, Batch, BatchNew, Bundled, Case, CaseCount, CaseFilter, CasesRelated, ChangeEnd, ChangeNew,
+    ChangeRecord, Chunk, ChunkDone, ChunksDone, Committed, DisclosureNew, DisclosureSeen, ExportFile,
+    FieldFacts, Founding, GalleryChange, Given, HolderFacts, Journal, JournalHead, LoggedEntry, PayloadFacts,
+    ProvenEntry, QueryNew, QueryRecorded, QuerySeen, Quorum, Registry, Release, ReleaseSeen, Released, Store,
+    StoreError, SubjectFacts, Unwitnessed, Usage, Verdict, Withheld, Witnessed, WitnessedHead,
 };
 
 use super::chunks::{Foreseen, Planned, Written};
@@ -41,8 +41,8 @@ use super::disposal::Span;
 use super::query::Recording;
 use super::writer::UNLOGGED;
 use super::{
-    SqliteStore, backup, case, change, disclosure, disclosure_list, disclosure_row, disposal, enrolment, export, gallery,
-    holder, log, passkey, query, renewal, session, snapshot, witness,
+    SqliteStore, backup, case, change, disclosure, disclosure_list, disclosure_row, disposal, enrolment,
+    export, gallery, holder, log, passkey, query, renewal, session, snapshot, witness,
 };
 
 #[async_trait]

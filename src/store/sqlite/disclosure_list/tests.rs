@@ -111,7 +111,8 @@ fn fill(store: &SqliteStore, folder: &Path, rows: &[Facts]) -> Connection {
     let body = [mark(30_000).as_slice(), &[0; 32]].concat();
     for (at, row) in rows.iter().enumerate() {
         let id = id_of(at);
-        let insert = "INSERT INTO disclosures (id, sequence, partner, request_tag, content, state, body, created_ms,
+        let insert =
+            "INSERT INTO disclosures (id, sequence, partner, request_tag, content, state, body, created_ms,
                         ends_ms, journal, idx, purpose_tag, basis_tag, subject_tag, official_tag)
                       VALUES (?1, ?2, ?3, ?1, x'', ?4, ?5, ?6, ?7,
                         (SELECT journal FROM partners WHERE name = ?3), ?2, ?8, ?9, x'', x'')";
@@ -219,7 +220,9 @@ fn every_filter_walks_an_index_that_begins_with_it_and_sorts_nothing() {
         let walk = &lines[0];
         let begins = match (asked.partner, asked.purpose, asked.basis) {
             (Some(_), _, Some(_)) => "disclosures_by_partner_basis (partner=? AND basis_tag=? AND state=?",
-            (Some(_), Some(_), None) => "disclosures_by_partner_purpose (partner=? AND purpose_tag=? AND state=?",
+            (Some(_), Some(_), None) => {
+                "disclosures_by_partner_purpose (partner=? AND purpose_tag=? AND state=?"
+            }
             (Some(_), None, None) => "disclosures_by_partner (partner=? AND state=?",
             (None, _, Some(_)) => "disclosures_by_basis (basis_tag=? AND state=?",
             (None, Some(_), None) => "disclosures_by_purpose (purpose_tag=? AND state=?",
@@ -229,12 +232,16 @@ fn every_filter_walks_an_index_that_begins_with_it_and_sorts_nothing() {
         if asked.since.is_some() || filter.after.is_some() {
             assert!(walk.contains("ends_ms>"), "the walk begins where it must: {walk}");
         }
-        assert!(!lines.iter().any(|line| line.contains("TEMP B-TREE") || line.starts_with("SCAN")), "{lines:?}");
+        assert!(
+            !lines.iter().any(|line| line.contains("TEMP B-TREE") || line.starts_with("SCAN")),
+            "{lines:?}"
+        );
         if asked.purpose.is_none() || asked.basis.is_none() {
             assert!(walk.contains("COVERING INDEX"), "no row is read that is not shown: {walk}");
         }
     }
-    let newest = CaseFilter { partner: Some(PARTNERS[0].parse().unwrap()), limit: 5, ..CaseFilter::default() };
+    let newest =
+        CaseFilter { partner: Some(PARTNERS[0].parse().unwrap()), limit: 5, ..CaseFilter::default() };
     let lines = plan(&Walk::of(&newest, None).statement());
     assert!(lines[0].contains("disclosures_by_asker (partner=?"), "{lines:?}");
     for (statement, index) in [
@@ -242,7 +249,10 @@ fn every_filter_walks_an_index_that_begins_with_it_and_sorts_nothing() {
         (SAME_OFFICIAL, "disclosures_by_official (official_tag=?"),
     ] {
         let lines = plan(statement);
-        assert!(lines[0].contains(index) && !lines.iter().any(|line| line.contains("TEMP B-TREE")), "{lines:?}");
+        assert!(
+            lines[0].contains(index) && !lines.iter().any(|line| line.contains("TEMP B-TREE")),
+            "{lines:?}"
+        );
     }
 }
 
