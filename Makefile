@@ -28,7 +28,7 @@ TORTURE ?=
 BENCH ?=
 DEMO ?=
 
-.PHONY: help setup assets build verifier test torture demo bench bench-engine bench-gallery bench-query lint ci fmt clean-demo
+.PHONY: help setup assets build verifier test torture demo bench bench-console bench-engine bench-gallery bench-query lint ci fmt clean-demo
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -60,6 +60,9 @@ bench: setup ## Run the benchmarks
 
 bench-engine: setup ## Measure the search beside its peers (ONEBIT_BENCH_TEMPLATES=1000000 for more)
 	@$(CCACHE) cargo bench --locked $(TESTED) --bench engine
+
+bench-console: setup assets ## Measure the officers' pages over many cases (ONEBIT_BENCH_CASES=1000000 for more)
+	@$(CCACHE) cargo bench --locked $(TESTED) --bench console
 
 bench-gallery: setup ## Measure starts from disk, and questions while the gallery changes (ONEBIT_BENCH_TEMPLATES=1000000)
 	@$(CCACHE) cargo bench --locked $(TESTED) --bench gallery

@@ -57,6 +57,8 @@ fn run(command: &Command) -> Result<(), CliError> {
         Command::Witness(args) => cli::witness::run(args),
         Command::Demo(args) => cli::demo::run(args),
         Command::Cert(args) => cli::cert::run(args),
+        Command::Completions(args) => cli::shell::completions(args),
+        Command::Man(args) => cli::shell::man(args),
         Command::Synth(args) => {
             cli::synth::run(args).map_err(|error| CliError::because("no data set was written", error))
         }

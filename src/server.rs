@@ -336,6 +336,7 @@ fn settings(config: &Config) -> ServiceSettings {
         answer_time: config.server.answer_time,
         reflection: config.server.reflection,
         slots: Arc::new(RpcSlots::new(requests, requests_per_domain)),
+        console: config.console.as_ref().map(|console| console.settings.origin.to_string()),
     }
 }
 

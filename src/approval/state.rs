@@ -38,6 +38,22 @@ pub enum State {
 }
 
 impl State {
+    /// Every state, in the order of a disclosure's life.
+    pub const ALL: [Self; 12] = [
+        Self::Pending,
+        Self::NeedsInformation,
+        Self::PartiallyApproved,
+        Self::Approved,
+        Self::Released,
+        Self::Acknowledged,
+        Self::Denied,
+        Self::Withdrawn,
+        Self::Expired,
+        Self::Lapsed,
+        Self::Revoked,
+        Self::Locked,
+    ];
+
     /// The state as it is stored and shown; these words never change.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -98,7 +114,7 @@ impl fmt::Display for State {
 impl FromStr for State {
     type Err = FormError;
     fn from_str(text: &str) -> Result<Self, FormError> {
-        STATES
+        Self::ALL
             .into_iter()
             .find(|state| state.as_str() == text)
             .ok_or_else(|| FormError::State(text.chars().take(STATE_SHOWN_CHARS).collect()))
@@ -157,20 +173,6 @@ pub(super) fn unit_of(officer: &ActorName, role: DeciderRole, eligible: &[Eligib
     units.all(|one| one.unit.as_ref() == Some(&first)).then_some(first)
 }
 
-const STATES: [State; 12] = [
-    State::Pending,
-    State::NeedsInformation,
-    State::PartiallyApproved,
-    State::Approved,
-    State::Released,
-    State::Acknowledged,
-    State::Denied,
-    State::Withdrawn,
-    State::Expired,
-    State::Lapsed,
-    State::Revoked,
-    State::Locked,
-];
 const STATE_SHOWN_CHARS: usize = 63;
 
 #[cfg(test)]
@@ -179,11 +181,11 @@ mod tests {
 
     #[test]
     fn states_keep_their_words() {
-        for state in STATES {
+        for state in State::ALL {
             assert_eq!(
                 state.as_str().parse(),
                 Ok(state),
-                "`State::as_str` and `STATES` must name every state"
+                "`State::as_str` and `State::ALL` must name every state"
             );
         }
         assert!("open".parse::<State>().is_err());

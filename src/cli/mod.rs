@@ -2,7 +2,7 @@
 //!
 //! The partner's, the officers' and the holder's people work through these, over the same interface that
 //! everybody else uses; only what is offline (`calibrate`, `protection`, `policy`, `report`, `cert`, `open`,
-//! `audit verify`, `receipt verify`, `synth`) touches no server, and `witness` is one of its own. Nothing here decides anything.
+//! `audit verify`, `receipt verify`, `synth`, `completions`, `man`) touches no server, and `witness` is one of its own. Nothing here decides anything.
 
 use clap::{Parser, Subcommand};
 
@@ -40,6 +40,7 @@ pub mod review;
 pub mod sample;
 pub mod serve;
 mod sheet;
+pub mod shell;
 mod signed;
 pub mod subject;
 pub mod suspend;
@@ -107,6 +108,9 @@ pub enum Command {
     Demo(demo::DemoArgs),
     Cert(cert::CertArgs),
     Synth(synth::SynthArgs),
+    // Shells and manuals.
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ mod corrections;
 mod page;
 mod tend;
 
+use std::time::Duration;
+
 use page::{case_json, case_text, row, state, summary_json};
 use serde_json::json;
 
@@ -45,6 +47,9 @@ pub enum ReviewCommand {
         /// Only cases that owe a review, in whatever state, oldest first
         #[arg(long)]
         reviews_owed: bool,
+        /// The rest.
+        #[command(flatten)]
+        filter: Box<ListFilter>,
         /// The rest.
         #[command(flatten)]
         way: Way,
@@ -152,6 +157,48 @@ pub enum FindingChoice {
     Justified,
     /// It was not
     NotJustified,
+}
+
+/// Which cases to list.
+#[derive(Debug, clap::Args)]
+pub struct ListFilter {
+    /// Only cases of this partner
+    #[arg(long, value_name = "NAME")]
+    pub partner: Option<String>,
+    /// Only cases for this purpose
+    #[arg(long, value_name = "NAME")]
+    pub purpose: Option<String>,
+    /// Only cases on this legal basis, word for word as the partner wrote it
+    #[arg(long, value_name = "TEXT")]
+    pub legal_basis: Option<String>,
+    /// Only cases asked for within so many hours
+    #[arg(long, value_name = "HOURS")]
+    pub younger_than: Option<u32>,
+    /// Only cases asked for so many hours ago or earlier
+    #[arg(long, value_name = "HOURS")]
+    pub older_than: Option<u32>,
+}
+
+impl ListFilter {
+    fn request(&self, state: pb::CaseState, page_token: String) -> pb::ListCasesRequest {
+        let now = SystemClock.now();
+        let ago = |hours: Option<u32>| {
+            let hours = hours.map(|hours| Duration::from_secs(u64::from(hours) * 3_600));
+            hours.map(|ago| timestamp_to_pb(now.before(ago)))
+        };
+        let partner = self.partner.as_ref().map(|partner| wire::resource(PARTNERS, partner));
+        pb::ListCasesRequest {
+            reviews_owed: false,
+            page_size: PAGE_SIZE,
+            page_token,
+            state: state.into(),
+            partner: partner.unwrap_or_default(),
+            purpose: self.purpose.clone().unwrap_or_default(),
+            legal_basis: self.legal_basis.clone().unwrap_or_default(),
+            asked_since: ago(self.younger_than),
+            asked_before: ago(self.older_than),
+        }
+    }
 }
 
 /// A case.
@@ -297,7 +344,9 @@ impl StateFilter {
 pub fn run(args: &ReviewArgs) -> Result<(), CliError> {
     wire::calling(async {
         match &args.command {
-            ReviewCommand::List { state, reviews_owed, way } => list(*state, *reviews_owed, way).await,
+            ReviewCommand::List { state, reviews_owed, filter, way } => {
+                list(*state, *reviews_owed, filter, way).await
+            }
             ReviewCommand::Show { disclosure, way } => show(disclosure, way).await,
             ReviewCommand::ViewField { disclosure, field, way } => view_field(disclosure, field, way).await,
             ReviewCommand::Approve { fields, decide, .. } => self::decide(decide, Some(fields)).await,
@@ -307,13 +356,17 @@ pub fn run(args: &ReviewArgs) -> Result<(), CliError> {
     })
 }
 
-async fn list(state: Option<StateFilter>, reviews_owed: bool, way: &Way) -> Result<(), CliError> {
+async fn list(
+    state: Option<StateFilter>,
+    reviews_owed: bool,
+    filter: &ListFilter,
+    way: &Way,
+) -> Result<(), CliError> {
     let client = Client::connect(&way.client).await?;
     let (mut cases, mut page_token) = (Vec::new(), String::new());
     loop {
-        let state = state.map_or(pb::CaseState::Unspecified, StateFilter::to_pb).into();
-        let call =
-            client.request(pb::ListCasesRequest { page_size: PAGE_SIZE, page_token, state, reviews_owed });
+        let state = state.map_or(pb::CaseState::Unspecified, StateFilter::to_pb);
+        let call = client.request(pb::ListCasesRequest { reviews_owed, ..filter.request(state, page_token) });
         let page = client.answer("the list", client.case().list_cases(call)).await?;
         cases.extend(page.cases);
         page_token = page.next_page_token;
@@ -354,6 +407,15 @@ async fn decide(args: &DecideArgs, grant: Option<&[String]>) -> Result<(), CliEr
     let officer = officer(args)?;
     let client = Client::connect(&args.way.client).await?;
     let case = case_get(&client, &args.disclosure).await?;
+    if case.passkey_only {
+        let place = match case.decide_at.as_str() {
+            "" => "ask the holder's operators where its console is".to_owned(),
+            address => format!("decide at {address}"),
+        };
+        return Err(CliError::Found(format!(
+            "nothing was decided: the agreement wants decisions that are signed with a passkey; {place}"
+        )));
+    }
     let request = wire::digest("request digest", &case.request_digest)?;
     if args.request_digest.is_some_and(|seen| seen != request) {
         return Err(CliError::Found(format!(
@@ -446,6 +508,7 @@ fn names(fields: &Fields) -> Vec<String> {
     fields.iter().map(|field| field.as_str().to_owned()).collect()
 }
 
+const PARTNERS: &str = "partners";
 /// What the server gives at most.
 const PAGE_SIZE: i32 = 200;
 

@@ -6,8 +6,10 @@
 mod case;
 mod corrections;
 mod decide;
+mod deed;
 pub(super) mod frame;
 mod kept;
+mod life;
 mod log;
 mod queue;
 mod sign;
@@ -32,6 +34,8 @@ pub(super) fn routes() -> Router<Console> {
         .route("/cases/{case}/decide", get(decide::decide).post(decide::decided))
         .route("/cases/{case}/check", get(sign::check).post(sign::signed))
         .route("/cases/{case}/done", get(sign::done))
+        .route("/cases/{case}/deeds/{deed}", get(deed::form).post(deed::sent))
+        .route("/cases/{case}/deeds/{deed}/check", get(deed::check).post(deed::confirmed))
 }
 
 /// Where officers begin.

@@ -4,12 +4,12 @@ use crate::approval::{
     Choice, DeciderRole, DeciderStanding, Decision, DecisionParts, Deed, DeedKind, DeedParts, Eligible,
     Fields, SignedDecision, State,
 };
-use crate::authz::{About, Action, Agreement, Force, Standing};
+use crate::authz::{About, Action, Agreement, Ask, Force, SignedBy, Standing};
 use crate::clock::Timestamp;
-use crate::ids::{ActorName, Digest, DisclosureId, FieldName, PartnerName};
+use crate::ids::{ActorName, Digest, DisclosureId, FieldName, PartnerName, PurposeName};
 use crate::keys::webauthn::WebAuthnError;
 use crate::store::disclosure::{CaseOrder, Decided, FieldValue, ReleaseTerms, ReviewsOwed, Stepped};
-use crate::store::{Case, CaseFilter, FieldFacts, Registry, Released};
+use crate::store::{Case, CaseCount, CaseFilter, CasesRelated, FieldFacts, Registry, Released};
 use crate::telemetry;
 
 use super::decision::DecisionProof;
@@ -25,10 +25,42 @@ pub struct CaseAsk {
     pub partner: Option<PartnerName>,
     /// Those that owe a review, in whatever state.
     pub reviews_owed: bool,
-    /// The last case of the page before.
-    pub after: Option<DisclosureId>,
+    /// Only for this purpose.
+    pub purpose: Option<PurposeName>,
+    /// Only on this legal basis, in the partner's own words.
+    pub legal_basis: Option<String>,
+    /// Only those asked for at this time or later.
+    pub asked_since: Option<Timestamp>,
+    /// Only those asked for at this time or before.
+    pub asked_before: Option<Timestamp>,
+    /// The last case of the page before, and when it ended as that page showed it.
+    pub after: Option<(DisclosureId, Timestamp)>,
     /// How many at most.
     pub limit: u32,
+}
+
+impl CaseAsk {
+    fn filter(self) -> CaseFilter {
+        let states = match (self.state, self.reviews_owed) {
+            (Some(state), _) => vec![state],
+            (None, true) => Vec::new(),
+            (None, false) => vec![State::Pending, State::PartiallyApproved],
+        };
+        CaseFilter {
+            partner: self.partner,
+            states,
+            purpose: self.purpose,
+            legal_basis: self.legal_basis,
+            asked_since: self.asked_since,
+            asked_before: self.asked_before,
+            order: if self.reviews_owed { CaseOrder::Oldest } else { CaseOrder::Queue },
+            reviews: self.reviews_owed.then_some(ReviewsOwed::All),
+            after: self.after.map(|(id, _)| id),
+            after_ends: self.after.map(|(_, ends)| ends),
+            limit: self.limit,
+            ..CaseFilter::default()
+        }
+    }
 }
 
 /// One case with what is known of the fields, without values.
@@ -37,6 +69,8 @@ pub struct CaseDetail {
     pub case: Case,
     /// What is known of each field asked for.
     pub fields: Vec<FieldFacts>,
+    /// What else was asked about the person, and by the official, as far as the rules show it.
+    pub related: CasesRelated,
 }
 
 /// A decision as it arrived, in its form.
@@ -67,21 +101,17 @@ impl Gate {
     pub async fn case_list(&self, caller: &Caller, ask: CaseAsk) -> Result<Vec<Case>, GateError> {
         let _permit =
             self.permit(&caller.actor, Action::ListCases, About::Service, self.content(b"")).await?;
-        let states = match (ask.state, ask.reviews_owed) {
-            (Some(state), _) => vec![state],
-            (None, true) => Vec::new(),
-            (None, false) => vec![State::Pending, State::PartiallyApproved],
-        };
-        let filter = CaseFilter {
-            partner: ask.partner,
-            states,
-            order: if ask.reviews_owed { CaseOrder::Oldest } else { CaseOrder::Queue },
-            reviews: ask.reviews_owed.then_some(ReviewsOwed::All),
-            after: ask.after,
-            limit: ask.limit,
-            ..CaseFilter::default()
-        };
-        Ok(self.parts.store.disclosure_list(filter).await?)
+        Ok(self.parts.store.disclosure_list(ask.filter()).await?)
+    }
+
+    /// How many cases there are, counted up to the limit; the page does not matter.
+    ///
+    /// # Errors
+    /// [`GateError`].
+    pub async fn case_count(&self, caller: &Caller, ask: CaseAsk) -> Result<CaseCount, GateError> {
+        let _permit =
+            self.permit(&caller.actor, Action::ListCases, About::Service, self.content(b"")).await?;
+        Ok(self.parts.store.disclosure_count(CaseAsk { after: None, ..ask }.filter()).await?)
     }
 
     /// One case.
@@ -93,7 +123,8 @@ impl Gate {
         let asked: Vec<FieldName> = case.disclosure.request().ask().fields().iter().cloned().collect();
         let _permit = self.case_permit(caller, Action::GetCase, &case, &asked).await?;
         let fields = self.parts.store.disclosure_fields(id).await?;
-        Ok(CaseDetail { case, fields })
+        let related = self.case_related(caller, id).await?;
+        Ok(CaseDetail { case, fields, related })
     }
 
     /// The value of one field; that it was seen is an entry first.
@@ -221,8 +252,12 @@ impl Gate {
     /// [`GateError`].
     pub async fn cases_tend(&self) -> Result<u32, GateError> {
         let mut moved: u32 = 0;
-        let approved =
-            CaseFilter { states: vec![State::Approved], limit: TEND_CASES, ..CaseFilter::default() };
+        let approved = CaseFilter {
+            states: vec![State::Approved],
+            order: CaseOrder::Queue,
+            limit: TEND_CASES,
+            ..CaseFilter::default()
+        };
         for case in self.parts.store.disclosure_list(approved).await? {
             let before = case.disclosure.state();
             if self.release(case).await?.disclosure.state() != before {
@@ -239,7 +274,7 @@ impl Gate {
                 State::Released,
             ],
             ended_before: Some(now),
-            order: CaseOrder::EndsSoonest,
+            order: CaseOrder::Queue,
             limit: TEND_CASES,
             ..CaseFilter::default()
         };
@@ -278,6 +313,14 @@ impl Gate {
         Ok(noted)
     }
 
+    /// Whether the agreement of a case takes decisions signed by a passkey alone.
+    #[must_use]
+    pub fn case_wants_passkey(&self, case: &Case) -> bool {
+        let live = self.live.load();
+        let agreement = live.rules.agreement(case.disclosure.request().agreement());
+        agreement.is_some_and(|agreement| !agreement.decisions_signed_by.contains(&SignedBy::Certificate))
+    }
+
     /// When a case is shown as late, where its agreement says so and people can still decide it.
     #[must_use]
     pub fn case_escalates(&self, case: &Case) -> Option<Timestamp> {
@@ -301,6 +344,52 @@ impl Gate {
                 Err(GateError::NotFound("case"))
             }
         }
+    }
+
+    /// What else was asked about the person of a case, and by its official, as far as the rules let this caller see it.
+    async fn case_related(&self, caller: &Caller, id: DisclosureId) -> Result<CasesRelated, GateError> {
+        let mut related = self.parts.store.disclosure_related(id, RELATED_CASES).await?;
+        for cases in [&mut related.person, &mut related.official] {
+            cases.retain(|case| {
+                let asked: Vec<FieldName> =
+                    case.disclosure.request().ask().fields().iter().cloned().collect();
+                self.case_may(caller, Action::GetCase, case, &asked)
+            });
+        }
+        Ok(related)
+    }
+
+    /// What this caller can do with a case at this moment beside deciding it, by the rules and by where it stands. The
+    /// gate asks again when somebody does.
+    #[must_use]
+    pub fn case_deeds(&self, caller: &Caller, case: &Case) -> Vec<DeedKind> {
+        let Some(role) = decider_role(caller.actor.role) else { return Vec::new() };
+        let eligible = eligible(&self.live.load().registry, case);
+        let now = self.now();
+        let fits = |kind: DeedKind| {
+            let words = if kind.has_words() { "…".to_owned() } else { String::new() };
+            let officer = caller.actor.name.clone();
+            let deed = Deed::new(DeedParts { kind, officer, role, words });
+            deed.is_ok_and(|deed| case.disclosure.tend(deed, &eligible, now).is_ok())
+        };
+        let kinds = DeedKind::ALL.into_iter();
+        kinds.filter(|kind| fits(*kind) && self.case_may(caller, action(*kind), case, &[])).collect()
+    }
+
+    /// What the rules say of a call that nobody makes: no entry.
+    fn case_may(&self, caller: &Caller, action: Action, case: &Case, fields: &[FieldName]) -> bool {
+        let live = self.live.load();
+        let request = case.disclosure.request();
+        let standing = live.registry.partner(request.partner()).map(|partner| partner.standing);
+        let about = About::Case {
+            partner: request.partner(),
+            standing: standing.unwrap_or(Standing::Suspended),
+            agreement: request.agreement(),
+            purpose: request.ask().purpose(),
+            fields,
+        };
+        let asked = Ask { action, about, content: case.disclosure.digest(), now: self.now() };
+        live.rules.permit(&caller.actor, &asked).is_ok()
     }
 
     async fn case_permit(
@@ -406,5 +495,7 @@ pub(super) fn today(now: Timestamp) -> jiff::civil::Date {
     instant.to_zoned(jiff::tz::TimeZone::UTC).date()
 }
 
+/// More of a person, or by an official, is told by the log.
+const RELATED_CASES: u32 = 20;
 /// A round of tending handles as many as a queue ever holds at once; the next round takes the rest.
 const TEND_CASES: u32 = 256;

@@ -1,10 +1,11 @@
 //! A case with what stands around it, for the page that shows one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::authz::Agreement;
 use crate::clock::Timestamp;
-use crate::ids::{ActorName, Digest, DisclosureId};
+use crate::ids::{ActorName, Digest, DisclosureId, PurposeName};
 
 use super::case::CaseDetail;
 use super::{Caller, Gate, GateError};
@@ -40,6 +41,13 @@ impl Gate {
     #[must_use]
     pub fn draft_mark(&self, officer: &ActorName, id: DisclosureId) -> Digest {
         self.content(&[DRAFT_MARK, id.as_bytes().as_slice(), officer.as_str().as_bytes()].concat())
+    }
+
+    /// Every purpose that an agreement among the active rules names.
+    #[must_use]
+    pub fn purposes(&self) -> BTreeSet<PurposeName> {
+        let rules = Arc::clone(&self.live.load().rules);
+        rules.agreements().flat_map(|agreement| agreement.purposes.keys().cloned()).collect()
     }
 
     /// The present time, for pages that show how long something takes.

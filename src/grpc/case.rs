@@ -3,7 +3,7 @@
 use tonic::Request;
 
 use super::call::{Desk, Reply};
-use super::change_form::{FormFault, partner_resource, person_resource};
+use super::change_form::{FormFault, partner_name, partner_resource, person_resource};
 use super::page::{self, PageSizes};
 use super::parse::{self, AGREEMENTS};
 use super::pb::officer as pb;
@@ -24,6 +24,8 @@ use crate::store::{Case, FieldFacts};
 #[derive(Clone)]
 pub(super) struct Cases {
     pub(super) desk: Desk,
+    /// Where browsers find the console, if there is one.
+    pub(super) console: Option<String>,
 }
 
 #[tonic::async_trait]
@@ -37,13 +39,17 @@ impl CaseService for Cases {
             let ask = CaseAsk {
                 // Here the unspecified state has a meaning: those that can be decided.
                 state: parse::choice("state", sent.state, |state| Some(state_asked(state)))?,
-                partner: None,
+                partner: parse::left_out(&sent.partner, |partner| partner_name("partner", partner))?,
+                purpose: parse::left_out(&sent.purpose, |purpose| parse::name("purpose", purpose))?,
+                legal_basis: Some(sent.legal_basis.clone()).filter(|basis| !basis.is_empty()),
+                asked_since: moment("asked_since", sent.asked_since.as_ref())?,
+                asked_before: moment("asked_before", sent.asked_before.as_ref())?,
                 reviews_owed: sent.reviews_owed,
-                after: page::last_id(&sent.page_token)?.map(DisclosureId::from_bytes),
+                after: page::last_id(&sent.page_token)?.map(last_case),
                 limit: page::with_one_to_spare(size),
             };
             let mut cases = self.desk.gate().case_list(&caller, ask).await?;
-            let next_page_token = page::cut(&mut cases, size, id_bytes);
+            let next_page_token = page::cut(&mut cases, size, case_bytes);
             Ok(pb::ListCasesResponse {
                 cases: cases.iter().map(|case| summary(self.desk.gate(), case)).collect(),
                 next_page_token,
@@ -58,7 +64,11 @@ impl CaseService for Cases {
             let caller = call.caller()?;
             let id = parse::disclosure("disclosure", &request.get_ref().disclosure)?;
             let gate = self.desk.gate();
-            Ok(detail(gate, gate.case_get(&caller, id).await?))
+            let found = gate.case_get(&caller, id).await?;
+            let console = self.console.as_ref();
+            let decide_at = console.map(|origin| format!("{origin}/cases/{id}/decide")).unwrap_or_default();
+            let passkey_only = gate.case_wants_passkey(&found.case);
+            Ok(pb::GetCaseResponse { decide_at, passkey_only, ..detail(gate, found) })
         })
         .await
     }
@@ -182,7 +192,8 @@ impl CaseService for Cases {
             let after = page::last_id(&request.get_ref().page_token)?.map(DisclosureId::from_bytes);
             let limit = page::with_one_to_spare(size);
             let mut cases = self.desk.gate().correction_list_open(&caller, after, limit).await?;
-            let next_page_token = page::cut(&mut cases, size, id_bytes);
+            let next_page_token =
+                page::cut(&mut cases, size, |case| *case.disclosure.request().disclosure().as_bytes());
             let cases = cases.iter().map(|case| pb::CorrectedCase {
                 summary: Some(summary(self.desk.gate(), case)),
                 corrections: open_corrections(case),
@@ -303,7 +314,11 @@ fn detail(gate: &Gate, detail: CaseDetail) -> pb::GetCaseResponse {
         urgent_reason: request.ask().urgent().unwrap_or_default().to_owned(),
         corrections: disclosure.corrections().iter().map(correction).collect(),
         correction_requests: disclosure.corrections_asked().iter().map(correction_request).collect(),
+        same_person: detail.related.person.iter().map(|case| summary(gate, case)).collect(),
+        same_official: detail.related.official.iter().map(|case| summary(gate, case)).collect(),
         fields: detail.fields.into_iter().map(field).collect(),
+        // What stands around the case is put in by whoever knows it.
+        ..pb::GetCaseResponse::default()
     }
 }
 
@@ -502,8 +517,28 @@ const fn state(state: State) -> pb::CaseState {
     }
 }
 
-fn id_bytes(case: &Case) -> [u8; 16] {
-    *case.disclosure.request().disclosure().as_bytes()
+fn moment(
+    field: &'static str,
+    sent: Option<&prost_types::Timestamp>,
+) -> Result<Option<Timestamp>, FormFault> {
+    sent.map(|sent| parse::moment(field, Some(sent))).transpose()
+}
+
+/// A case in a page token: its id, and when it ends as the page shows it (8 bytes, big-endian).
+fn case_bytes(case: &Case) -> [u8; 24] {
+    let mut bytes = [0; 24];
+    let (id, ends) = bytes.split_at_mut(16);
+    id.copy_from_slice(case.disclosure.request().disclosure().as_bytes());
+    ends.copy_from_slice(&case.ends.as_millis().to_be_bytes());
+    bytes
+}
+
+fn last_case(bytes: [u8; 24]) -> (DisclosureId, Timestamp) {
+    let (mut id, mut ends) = ([0; 16], [0; 8]);
+    let (first, last) = bytes.split_at(16);
+    id.copy_from_slice(first);
+    ends.copy_from_slice(last);
+    (DisclosureId::from_bytes(id), Timestamp::from_millis(i64::from_be_bytes(ends)))
 }
 
 const SIGNATURE: &str = "certificate_signature";

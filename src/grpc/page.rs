@@ -33,7 +33,7 @@ pub(super) fn size(sent: i32, sizes: PageSizes) -> Result<u32, FormFault> {
 ///
 /// # Errors
 /// [`FormFault`] of `page_token` when it is not a token of this list.
-pub(super) fn last_id(token: &str) -> Result<Option<[u8; 16]>, FormFault> {
+pub(super) fn last_id<const N: usize>(token: &str) -> Result<Option<[u8; N]>, FormFault> {
     decode(token)?.map(|bytes| bytes.try_into().map_err(|_| wrong())).transpose()
 }
 
@@ -50,7 +50,7 @@ pub(super) fn first_index(token: &str) -> Result<u64, FormFault> {
 
 /// The token of the page after this item.
 #[must_use]
-pub(super) fn id_token(last: &[u8; 16]) -> String {
+pub(super) fn id_token(last: &[u8]) -> String {
     BASE64URL_NOPAD.encode(last)
 }
 
@@ -62,7 +62,11 @@ pub(super) fn index_token(first: u64) -> String {
 
 /// Cuts what was asked for with one item to spare down to the page, and gives the token of the next one: empty
 /// on the last.
-pub(super) fn cut<T>(items: &mut Vec<T>, size: u32, id: impl FnOnce(&T) -> [u8; 16]) -> String {
+pub(super) fn cut<T, const N: usize>(
+    items: &mut Vec<T>,
+    size: u32,
+    id: impl FnOnce(&T) -> [u8; N],
+) -> String {
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     if items.len() <= size {
         return String::new();
@@ -161,8 +165,8 @@ mod tests {
         for bad in ["=", "AAAA", "a b", "AA==", &id_token(&[255; 16])] {
             assert!(first_index(bad).is_err(), "`{bad}` should have been refused as an index");
         }
-        assert!(last_id(&index_token(7)).is_err());
-        assert_eq!((last_id("").unwrap(), first_index("").unwrap()), (None, 0));
+        assert!(last_id::<16>(&index_token(7)).is_err());
+        assert_eq!((last_id::<16>("").unwrap(), first_index("").unwrap()), (None, 0));
     }
 
     #[test]
@@ -184,7 +188,7 @@ mod tests {
 
         #[test]
         fn any_token_is_read_or_refused(token in "[A-Za-z0-9_=-]{0,40}") {
-            let _ = (first_index(&token), last_id(&token));
+            let _ = (first_index(&token), last_id::<16>(&token));
         }
     }
 }

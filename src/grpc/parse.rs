@@ -49,6 +49,17 @@ pub(super) fn agreement(field: &str, text: &str) -> Result<Option<AgreementName>
     }
 }
 
+/// What may be left out: `None` where nothing is sent.
+///
+/// # Errors
+/// Those of reading it.
+pub(super) fn left_out<T>(
+    text: &str,
+    read: impl FnOnce(&str) -> Result<T, FormFault>,
+) -> Result<Option<T>, FormFault> {
+    if text.is_empty() { Ok(None) } else { read(text).map(Some) }
+}
+
 /// `journals/{journal}`.
 ///
 /// # Errors

@@ -45,12 +45,19 @@ pub struct ServiceSettings {
     pub reflection: Reflection,
     /// The room for calls.
     pub slots: Arc<RpcSlots>,
+    /// Where browsers find the console, if there is one.
+    pub console: Option<String>,
 }
 
 impl Default for ServiceSettings {
     /// Answers at once, no reflection, room as documented at the door.
     fn default() -> Self {
-        Self { answer_time: AnswerTime::AtOnce, reflection: Reflection::Off, slots: Arc::default() }
+        Self {
+            answer_time: AnswerTime::AtOnce,
+            reflection: Reflection::Off,
+            slots: Arc::default(),
+            console: None,
+        }
     }
 }
 
@@ -111,7 +118,7 @@ fn add_services(routes: &mut RoutesBuilder, desk: &Desk, settings: &ServiceSetti
     routes.add_service(agreements.max_decoding_message_size(REQUEST_MAX_BYTES));
     let journals = JournalServiceServer::new(Journals { desk: desk.clone() });
     routes.add_service(journals.max_decoding_message_size(REQUEST_MAX_BYTES));
-    let cases = CaseServiceServer::new(Cases { desk: desk.clone() });
+    let cases = CaseServiceServer::new(Cases { desk: desk.clone(), console: settings.console.clone() });
     routes.add_service(cases.max_decoding_message_size(REQUEST_MAX_BYTES));
     let logs = LogServiceServer::new(Logs { desk: desk.clone() });
     routes.add_service(logs.max_decoding_message_size(REQUEST_MAX_BYTES));

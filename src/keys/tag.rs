@@ -50,11 +50,13 @@ pub enum Domain {
     Change,
     /// A session of somebody who signed in.
     Session,
+    /// The legal basis that a partner names.
+    LegalBasis,
 }
 
 impl Domain {
     /// Every domain, in the order of their declaration.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Case,
         Self::Official,
         Self::RequestId,
@@ -73,6 +75,7 @@ impl Domain {
         Self::Batch,
         Self::Change,
         Self::Session,
+        Self::LegalBasis,
     ];
 
     /// The name that is hashed. Never change one: stored tags would not be found any more.
@@ -96,6 +99,7 @@ impl Domain {
             Self::Batch => "batch",
             Self::Change => "change",
             Self::Session => "session",
+            Self::LegalBasis => "legal-basis",
         }
     }
 }

@@ -68,12 +68,22 @@ pub struct CaseFilter {
     pub states: Vec<State>,
     /// Only those that owe a review.
     pub reviews: Option<ReviewsOwed>,
+    /// Only for this purpose.
+    pub purpose: Option<PurposeName>,
+    /// Only on this legal basis, in the partner's own words.
+    pub legal_basis: Option<String>,
+    /// Only those asked for at this time or later.
+    pub asked_since: Option<Timestamp>,
+    /// Only those asked for at this time or before.
+    pub asked_before: Option<Timestamp>,
     /// Only those that ended before this.
     pub ended_before: Option<Timestamp>,
     /// The order.
     pub order: CaseOrder,
     /// The last case of the page before.
     pub after: Option<DisclosureId>,
+    /// When that one ended as its page showed it: the next page begins there also when it has moved since.
+    pub after_ends: Option<Timestamp>,
     /// How many at most.
     pub limit: u32,
 }
@@ -84,8 +94,6 @@ pub enum CaseOrder {
     /// Newest first, as partners see them.
     #[default]
     Newest,
-    /// Those that end soonest first.
-    EndsSoonest,
     /// Urgent ones first, then those that end soonest, as officers see them.
     Queue,
     /// Oldest first.
@@ -99,6 +107,24 @@ pub enum ReviewsOwed {
     All,
     /// Those that were due at this time, and are not noted as late.
     DueAt(Timestamp),
+}
+
+/// How many cases a filter lets through.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CaseCount {
+    /// As many as were counted.
+    pub cases: u32,
+    /// Whether there are more than were to be counted.
+    pub is_more: bool,
+}
+
+/// What else was asked, newest first.
+#[derive(Default)]
+pub struct CasesRelated {
+    /// About the same person, whoever asked.
+    pub person: Vec<Case>,
+    /// By the same official of the same partner.
+    pub official: Vec<Case>,
 }
 
 /// What is known of a field that is asked for, without its value.

@@ -45,7 +45,9 @@ pub use backup::{BackupBegun, BackupError, BackupMade, BackupPlace};
 pub use change::{Change, ChangeEnd, ChangeNew, ChangeRecord};
 pub use correction::{CorrectionFilter, CorrectionTerms, CorrectionsAsk};
 pub use derived::StoreKeys;
-pub use disclosure::{Case, CaseFilter, DisclosureNew, DisclosureSeen, FieldFacts, Release, Released};
+pub use disclosure::{
+    Case, CaseCount, CaseFilter, CasesRelated, DisclosureNew, DisclosureSeen, FieldFacts, Release, Released,
+};
 pub use disposal::PayloadFacts;
 pub use enrolment::{Batch, BatchNew, Chunk, ChunkDone, ChunksDone, GalleryChange, SubjectFacts};
 pub use holder::{Founding, HolderFacts};
@@ -368,6 +370,10 @@ pub trait Store: Send + Sync {
     async fn disclosure_get(&self, id: DisclosureId) -> Result<Option<Case>, StoreError>;
     /// Cases that a filter lets through.
     async fn disclosure_list(&self, filter: CaseFilter) -> Result<Vec<Case>, StoreError>;
+    /// How many disclosures there are for a filter, counted up to its limit.
+    async fn disclosure_count(&self, filter: CaseFilter) -> Result<CaseCount, StoreError>;
+    /// What else was asked about the person of a disclosure, and by its official; this many of each at most.
+    async fn disclosure_related(&self, id: DisclosureId, limit: u32) -> Result<CasesRelated, StoreError>;
     /// What is known of the fields asked for, without their values.
     async fn disclosure_fields(&self, id: DisclosureId) -> Result<Vec<FieldFacts>, StoreError>;
     /// The value of one field, which opens after the entry that says it was seen.

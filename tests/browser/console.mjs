@@ -21,7 +21,8 @@ const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 async function ask(what) {
   console.log(JSON.stringify(what));
   const { value } = await lines.next();
-  assert.equal(value, "done");
+  assert.ok(value, "whoever had to act is gone");
+  return JSON.parse(value);
 }
 
 /** The server's own key is trusted, and no other: passkeys refuse pages whose certificate is not. */
@@ -383,6 +384,91 @@ await wiremu.go("main form button", address);
 await wiremu.says("Weekly review, again");
 assert.equal((await wiremu.open("/log/searches/0")).status(), 404);
 await wiremu.look("log-missing");
+
+// Beside deciding: a claim, at once; a note, with nothing in it at first, and then in a session that ends.
+await nikau.open(third);
+await nikau.go("#deed-claim", third);
+await nikau.says("You have claimed this case");
+await nikau.look("case-claimed");
+await nikau.go(`a[href="${third}/deeds/note"]`, `${third}/deeds/note`);
+await nikau.look("note");
+await nikau.tabTo("main form button");
+await nikau.page.keyboard.press("Enter");
+await nikau.page.waitForSelector(".govuk-error-summary");
+await nikau.says("Enter the note");
+await nikau.look("note-error");
+await nikau.page.locator(".govuk-error-summary a").press("Enter");
+assert.ok(await nikau.page.evaluate(() => document.activeElement.id === "words"), "the message leads to its place");
+await nikau.open(`${third}/deeds/note`);
+await nikau.type("#words", "The agency was called on Monday.");
+await nikau.context.clearCookies({ name: "__Host-onebit" });
+await nikau.go("main form button", "/sign-in");
+await nikau.signIn(`${third}/deeds/note`);
+await nikau.says("What you typed is here again");
+assert.equal(await nikau.page.inputValue("#words"), "The agency was called on Monday.");
+await nikau.look("note-again");
+await nikau.go("main form button", third);
+await nikau.says("Your note was kept");
+await nikau.says("The agency was called on Monday.");
+
+// Two officers at once: one steps back while the other checks a question; it is checked again.
+await nikau.go(`a[href="${third}/deeds/question"]`, `${third}/deeds/question`);
+await nikau.type("#words", "Which of the two passports was shown?");
+await nikau.go("main form button", `${third}/deeds/question/check`);
+await nikau.look("question-check");
+await hana.open(`${third}/deeds/recuse`);
+await hana.look("recuse");
+await hana.type("#words", "The person is a neighbour of mine.");
+await hana.go("main form button", `${third}/deeds/recuse/check`);
+await hana.go("main form button", third);
+await hana.says("You have stepped back from this case");
+await hana.look("case-stepped-back");
+await nikau.tabTo("main form button");
+await nikau.page.keyboard.press("Enter");
+await nikau.page.waitForSelector(".govuk-error-summary");
+await nikau.says("Check it again");
+await nikau.look("question-check-again");
+await nikau.go("main form button", third);
+await nikau.says("The partner was asked");
+await nikau.says("The person is a neighbour of mine.");
+await nikau.look("case-asked");
+await nikau.open(`${third}/deeds/claim`);
+assert.equal(nikau.path, third);
+
+// What else was asked leads there; the filters of the queue stand in its address.
+await nikau.open("/cases");
+await nikau.go(`a[href^="/cases?legal-basis="]`, "/cases");
+assert.ok(new URL(nikau.page.url()).searchParams.get("legal-basis"), "the address holds the legal basis");
+await nikau.look("queue-filtered");
+
+// An examiner names the comparison outside that they rest on.
+const examined = await ask({ examiner: true });
+const fourth = `/cases/${examined.case}`;
+const moana = await Officer.new(examined.name);
+await moana.open(`/register#${examined.code}`);
+await moana.go("main button", "/register");
+await moana.go("main button", "/register/passkey");
+const passkey = /changes\/[0-9a-f]{32}/.exec(await moana.page.locator("main").innerText());
+await ask({ confirm: passkey[0] });
+await moana.open(fourth);
+await moana.signIn(fourth);
+await moana.saysNot("Show value");
+await moana.open(`${fourth}/decide`);
+for (const field of story.fields) await moana.choose(`#choice-${field}`);
+await moana.type("#reason", "Compared side by side.");
+await moana.tabTo("main form button");
+await moana.page.keyboard.press("Enter");
+await moana.page.waitForSelector(".govuk-error-summary");
+await moana.says("Enter the reference of the comparison");
+await moana.look("decide-comparison");
+await moana.type("#comparison", "FR-2026/113");
+await moana.go("main form button", `${fourth}/check`);
+await moana.says("FR-2026/113");
+await moana.look("check-comparison");
+await moana.go("main form button", `${fourth}/done`);
+await nikau.open(fourth);
+await nikau.says("FR-2026/113");
+await nikau.look("case-compared");
 
 // Out again.
 await hana.go(".console-link-button", "/sign-in");

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::console::{invite, with_console};
-use crate::holder::{HolderOptions, repository, who};
+use crate::holder::{Holder, HolderOptions, repository, who};
 use crate::story::{FIELDS, fact, of_kind, people};
 use onebit::grpc::pb::officer::CaseState;
 
@@ -60,20 +60,34 @@ async fn two_officers_release_fields_by_keyboard_and_every_page_holds_at_every_w
         last = serde_json::from_str(&line.unwrap()).unwrap();
         if let Some(change) = last["confirm"].as_str() {
             holder.onebit(who::PRIVACY, &["change", "confirm", change]).ok();
-            writeln!(stdin, "done").unwrap();
+            writeln!(stdin, "{}", json!({})).unwrap();
+        }
+        if last["examiner"].as_bool().unwrap_or(false) {
+            writeln!(stdin, "{}", examiner(&holder, &origin).await).unwrap();
         }
     }
     assert!(child.wait().unwrap().success(), "the story in the browser failed; what it said stands above");
     assert!(last["pages"].as_u64().unwrap() > 20, "{last}");
     assert_eq!(holder.case_state(&disclosures[0]).await, CaseState::Released);
     assert_eq!(holder.case_state(&disclosures[1]).await, CaseState::Denied);
-    assert_eq!(holder.case_state(&disclosures[2]).await, CaseState::PartiallyApproved);
+    assert_eq!(holder.case_state(&disclosures[2]).await, CaseState::NeedsInformation);
     let entries = holder.entries("holder").await;
     let viewed = of_kind(&entries, "field.viewed");
     assert_eq!(viewed.len(), 1, "each value that was shown is an entry");
     assert_eq!(fact(viewed[0], "field"), FIELDS[0]);
     let read = |kind| of_kind(&entries, kind).into_iter().filter(|entry| entry.actor == "wiremu").count();
     assert!(read("log.searched") >= 4 && read("log.read") >= 1, "each page of the log is an entry");
+}
+
+/// From now on the agreement asks for an examiner too, who names a comparison; one is invited, and a case asked for.
+async fn examiner(holder: &Holder, origin: &str) -> Value {
+    let asked = "role = \"approving-officer\"\nnumber = 2\n";
+    let more = format!("{asked}\n[[approval]]\nrole = \"examiner\"\nnumber = 1\ncomparison = \"required\"\n");
+    holder.policy_activate(&[("agreements/au-border-identity.toml", asked, &more)]);
+    let disclosure = holder.request(&holder.hit(6).await, &FIELDS).await;
+    let (change, code) = invite(holder, origin, "moana", "examiner");
+    holder.onebit(who::OTHER_ADMIN, &["change", "confirm", &change]).ok();
+    json!({ "case": disclosure.split_once('/').unwrap().1, "name": "moana", "code": code })
 }
 
 /// Debian's, which set-up installs.

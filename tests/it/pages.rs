@@ -85,6 +85,16 @@ fn search_form(page: &Shown, attribute: &str, value: &str) -> Vec<(&'static str,
     ]
 }
 
+/// The form of something that is done beside deciding.
+fn deed_form(page: &Shown, officer: &str, words: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("token", page.field("token")),
+        ("officer", officer.to_owned()),
+        ("mark", page.field("mark")),
+        ("words", words.to_owned()),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_search_has_an_address_that_says_nothing_of_what_was_searched_for() {
     let (holder, origin) = with_console(HolderOptions::people(5)).await;
@@ -94,7 +104,7 @@ async fn a_search_has_an_address_that_says_nothing_of_what_was_searched_for() {
     }
     let mut one = privacy_officer(&holder, &origin).await;
     let home = one.get("/").await;
-    assert!(home.body.contains("href=\"/log\"") && !home.body.contains("href=\"/cases\""), "{}", home.body);
+    assert!(home.body.contains("href=\"/log\""), "{}", home.body);
     let form = one.get("/log").await;
     let kept = one.post("/log", &search_form(&form, "case", CASE)).await;
     assert_eq!(kept.status, 303, "{}", kept.body);
@@ -210,4 +220,191 @@ async fn officers_are_refused_the_pages_of_the_log_whatever_they_name() {
     let entries = holder.entries("holder").await;
     assert_eq!(of_kind(&entries, "log.searched").len(), 0);
     assert_eq!(of_kind(&entries, "request.refused").len(), 5, "a refusal is an entry");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn officers_do_on_pages_what_they_do_beside_deciding_and_each_is_checked_first() {
+    let (mut holder, origin) = with_console(HolderOptions::people(5)).await;
+    holder.release_key();
+    let disclosure = holder.request(&holder.hit(2).await, &FIELDS).await;
+    let case = format!("/cases/{}", disclosure.split_once('/').unwrap().1);
+    let at = |deed: &str| format!("{case}/deeds/{deed}");
+    let [mut one, mut other] = [Visitor::new(&holder, &origin), Visitor::new(&holder, &origin)];
+    let keys = [
+        passkey_of(&holder, &origin, who::OFFICER).await,
+        passkey_of(&holder, &origin, who::OTHER_OFFICER).await,
+    ];
+    one.sign_in(&keys[0]).await;
+    other.sign_in(&keys[1]).await;
+
+    let page = one.get(&case).await;
+    for (deed, there) in [
+        ("claim", true),
+        ("note", true),
+        ("recuse", true),
+        ("put-back", false),
+        ("revoke", false),
+        ("lock", false),
+    ] {
+        assert_eq!(page.body.contains(&format!("/deeds/{deed}\"")), there, "{deed}: {}", page.body);
+    }
+    // What is not there is refused with the page of the case, which says why.
+    let form = one.get(&at("note")).await;
+    for deed in ["put-back", "revoke", "lock"] {
+        let refused = one.post(&at(deed), &deed_form(&form, who::OFFICER.name(), "x")).await;
+        assert!(
+            refused.status == 409 && refused.body.contains("t do this with the case now"),
+            "{deed}: {}",
+            refused.body
+        );
+    }
+    assert_eq!(one.get(&at("no-such-deed")).await.status, 404);
+    assert_eq!(one.post(&at("claim"), &[("token", "x".to_owned())]).await.status, 403);
+
+    let claimed = one.post_with(&at("claim"), &page, vec![]).await;
+    assert_eq!((claimed.status, claimed.header("location")), (303, case.as_str()), "{}", claimed.body);
+    let page = one.get(&case).await;
+    assert!(
+        page.body.contains("You have claimed this case") && page.body.contains("Working on it"),
+        "{}",
+        page.body
+    );
+    assert!(!one.get(&case).await.body.contains("You have claimed this case"), "it is said once");
+    assert!(other.get(&case).await.body.contains(&format!("<li>{}, since", who::OFFICER.name())));
+    assert_eq!(one.post_with(&at("put-back"), &page, vec![]).await.status, 303);
+    assert!(!one.get(&case).await.body.contains("Working on it"));
+
+    // Nothing and too much are told, and what was typed stays.
+    let form = one.get(&at("note")).await;
+    let empty = one.post(&at("note"), &deed_form(&form, who::OFFICER.name(), "  ")).await;
+    assert!(empty.status == 422 && empty.body.contains("Enter the note"), "{}", empty.body);
+    let long = one.post(&at("note"), &deed_form(&form, who::OFFICER.name(), &"ā".repeat(2_001))).await;
+    assert!(long.status == 422 && long.body.contains("2001 characters") && long.body.contains("āāā"));
+    // A session that ends while somebody types: the words are there again, for whoever typed them.
+    let session = std::mem::take(&mut one.cookies);
+    let kept = one.post(&at("note"), &deed_form(&form, who::OFFICER.name(), WORDS)).await;
+    assert_eq!(kept.header("location"), format!("/sign-in?next={}", at("note").replace('/', "%2F")));
+    let planted = one.post(&at("note"), &deed_form(&form, who::OTHER_OFFICER.name(), "planted")).await;
+    assert_eq!(planted.header("location"), "/sign-in");
+    assert!(!other.get(&at("note")).await.body.contains("planted"));
+    one.cookies = session;
+    let form = one.get(&at("note")).await;
+    assert!(form.body.contains(WORDS) && form.body.contains("nothing was done"), "{}", form.body);
+    assert_eq!(one.post(&at("note"), &deed_form(&form, who::OFFICER.name(), WORDS)).await.status, 303);
+    assert!(other.get(&case).await.body.contains(WORDS), "colleagues read notes");
+
+    // The partner is asked; what was checked before somebody else decided is checked again.
+    let form = one.get(&at("question")).await;
+    let sent = one.post(&at("question"), &deed_form(&form, who::OFFICER.name(), "Which passport?")).await;
+    assert_eq!(sent.header("location"), format!("{}/check", at("question")));
+    let check = one.get(&format!("{}/check", at("question"))).await;
+    assert!(
+        check.body.contains("Which passport?") && check.body.contains("count no longer"),
+        "{}",
+        check.body
+    );
+    let stale = vec![("seen", check.field("seen"))];
+    let approve = ["review", "approve", &disclosure, "--all-fields", "--reason", "well founded"];
+    holder.onebit(who::OTHER_OFFICER, &approve).ok();
+    let again = one.post_with(&format!("{}/check", at("question")), &check, stale).await;
+    assert!(again.status == 409 && again.body.contains("Check it again"), "{}", again.body);
+    let seen = vec![("seen", again.field("seen"))];
+    assert_eq!(one.post_with(&format!("{}/check", at("question")), &again, seen).await.status, 303);
+    let page = one.get(&case).await;
+    for words in
+        ["The partner was asked", "Decisions that count no longer", "Not answered yet", "well founded"]
+    {
+        assert!(page.body.contains(words), "{words}: {}", page.body);
+    }
+    assert!(!page.body.contains("/decide\""), "nobody decides while the partner is asked");
+
+    // One officer steps back, and the other finds that it is somebody else; the first is late.
+    let deed = async |visitor: &mut Visitor, who: &str, kind: &str, words: &str| {
+        let form = visitor.get(&at(kind)).await;
+        visitor.post(&at(kind), &deed_form(&form, who, words)).await;
+        let check = visitor.get(&format!("{}/check", at(kind))).await;
+        let seen = vec![("seen", check.field("seen"))];
+        visitor.post_with(&format!("{}/check", at(kind)), &check, seen).await
+    };
+    assert_eq!(deed(&mut one, who::OFFICER.name(), "recuse", "A neighbour of mine.").await.status, 303);
+    let page = other.get(&case).await;
+    assert!(
+        page.body.contains("Stepped back") && page.body.contains("A neighbour of mine."),
+        "{}",
+        page.body
+    );
+    let mine = one.get(&case).await;
+    assert!(!mine.body.contains("/deeds/"), "whoever stepped back does nothing more: {}", mine.body);
+    assert!(one.get(&format!("{case}/decide")).await.body.contains("You have stepped back"));
+    assert_eq!(
+        deed(&mut other, who::OTHER_OFFICER.name(), "hit-erroneous", "Another face.").await.status,
+        303
+    );
+    let page = other.get(&case).await;
+    for words in ["Denied", "The hit was found to be of somebody else", "Another face."] {
+        assert!(page.body.contains(words), "{words}: {}", page.body);
+    }
+    assert_eq!(other.get(&at("hit-erroneous")).await.status, 409);
+    holder.stop().await;
+    let words = holder.onebit(who::ADMIN, &["audit", "fsck", "--config", "onebit.toml"]).ok();
+    assert!(words.contains("The store is whole."), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_queue_is_filtered_by_its_address_and_a_case_leads_to_what_else_was_asked() {
+    let (holder, origin) = with_console(HolderOptions::people(5)).await;
+    let mut cases = Vec::new();
+    for person in [2, 2, 3] {
+        let disclosure = holder.request(&holder.hit(person).await, &FIELDS).await;
+        cases.push(format!("/cases/{}", disclosure.split_once('/').unwrap().1));
+    }
+    let mut visitor = Visitor::new(&holder, &origin);
+    let key = passkey_of(&holder, &origin, who::OFFICER).await;
+    visitor.sign_in(&key).await;
+    let case = visitor.get(&cases[0]).await;
+    let (person, official) = case.body.split_once("Other requests from the same official").unwrap();
+    assert!(person.contains(&cases[1]) && !person.contains(&cases[2]), "{person}");
+    assert!(official.contains(&cases[1]) && official.contains(&cases[2]), "{official}");
+    assert!(visitor.get(&cases[2]).await.body.contains("Nobody has asked for anything else of this person"));
+
+    let queue = visitor.get("/cases").await;
+    assert!(queue.body.contains("3 cases"), "{}", queue.body);
+    let basis = queue.body.split_once("legal-basis=").expect("rows lead to their legal basis").1;
+    let basis = format!("/cases?legal-basis={}", basis.split('"').next().unwrap());
+    assert!(visitor.get(&basis).await.body.contains("3 cases"));
+    for (query, count) in [
+        ("partner=au-border", "3 cases"),
+        ("partner=ca-border", "0 cases"),
+        ("legal-basis=None%20such", "0 cases"),
+        ("age=hours-4&state=pending&partner=au-border", "3 cases"),
+        ("age=over-day-1", "0 cases"),
+        ("state=released", "0 cases"),
+    ] {
+        let shown = visitor.get(&format!("/cases?{query}")).await;
+        assert!(
+            shown.body.contains(&format!("<p class=\"govuk-body\" id=\"count\">{count}</p>")),
+            "{query}: {}",
+            shown.body
+        );
+    }
+    let purpose = queue.body.split_once("id=\"purpose\"").unwrap().1.split_once("</select>").unwrap().0;
+    assert!(purpose.matches("<option").count() > 1, "{purpose}");
+
+    let listed = |args: &[&str]| {
+        let all = [&["review", "list", "--output", "json"], args].concat();
+        holder.onebit(who::OFFICER, &all).json().as_array().unwrap().len()
+    };
+    assert_eq!(listed(&["--partner", "au-border", "--younger-than", "4"]), 3);
+    assert_eq!(listed(&["--partner", "ca-border"]), 0);
+    assert_eq!(listed(&["--older-than", "1"]), 0);
+    assert_eq!(listed(&["--legal-basis", "None such"]), 0);
+    let id = cases[0].rsplit('/').next().unwrap();
+    let shown = holder.onebit(who::OFFICER, &["review", "show", id, "--output", "json"]).json();
+    let others = |part: &str| shown[part].as_array().unwrap().len();
+    assert_eq!((others("same_person"), others("same_official")), (1, 2), "{shown}");
+    let text = holder.onebit(who::OFFICER, &["review", "show", id]).ok();
+    assert!(
+        text.contains("asked about the same person") && text.contains("asked by the same official"),
+        "{text}"
+    );
 }

@@ -139,6 +139,16 @@ fn around(summary: &pb::CaseSummary, case: &pb::GetCaseResponse) -> String {
         ("ended by", ending.collect()),
         ("asked to correct", case.correction_requests.iter().map(asked_text).collect()),
         ("corrections", case.corrections.iter().map(super::corrections::as_text).collect()),
+        (
+            "decide at",
+            Some(case.decide_at.as_str())
+                .filter(|at| !at.is_empty())
+                .map(|at| format!("  {at}"))
+                .into_iter()
+                .collect(),
+        ),
+        ("asked about the same person", case.same_person.iter().map(other_text).collect()),
+        ("asked by the same official", case.same_official.iter().map(other_text).collect()),
     ]
     .into_iter()
     .filter(|(_, lines)| !lines.is_empty())
@@ -162,6 +172,10 @@ fn asked_json(it: &pb::CaseCorrectionRequest) -> Value {
         "ask_time": wire::moment(it.ask_time.as_ref()), "answer": it.answer, "answered_by": it.answered_by,
         "answer_time": wire::moment(it.answer_time.as_ref()),
     })
+}
+
+fn other_text(case: &pb::CaseSummary) -> String {
+    format!("  {}", row(case).join("  "))
 }
 
 fn listed(lines: impl Iterator<Item = String>) -> String {
@@ -233,6 +247,9 @@ pub(super) fn case_json(summary: &pb::CaseSummary, case: &pb::GetCaseResponse) -
         }).collect::<Vec<_>>(),
         "recused": case.recused, "ending": ending, "factors": factors.collect::<Vec<_>>(),
         "missing": case.missing().map(role).collect::<Vec<_>>(),
+        "decide_at": case.decide_at, "passkey_only": case.passkey_only,
+        "same_person": case.same_person.iter().map(summary_json).collect::<Vec<_>>(),
+        "same_official": case.same_official.iter().map(summary_json).collect::<Vec<_>>(),
         "request_digest": wire::hex(&case.request_digest),
     })
 }

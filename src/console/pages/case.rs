@@ -7,12 +7,13 @@ use axum::response::{IntoResponse, Response};
 use zeroize::Zeroizing;
 
 use super::corrections::CorrectionsShown;
+use super::deed::DeedsShown;
 use super::frame::Frame;
+use super::life::{LifeShown, OthersShown};
 use super::urgent::UrgentShown;
 use super::{QUEUE, words};
-use crate::approval::{Choice, DeciderRole, Disclosure, SignedDecision};
+use crate::approval::{Choice, DeciderRole, Disclosure, SignedDecision, State};
 use crate::authz::Role;
-use crate::clock::Timestamp;
 use crate::console::{Console, Fault, SignedForm, SignedIn, page};
 use crate::gate::Dossier;
 use crate::ids::{ActorName, DisclosureId, FieldName};
@@ -76,7 +77,9 @@ async fn shown(
 ) -> Result<Response, Response> {
     let gate = console.gate();
     let dossier = gate.case_dossier(who.caller(), id).await.map_err(told)?;
-    Ok(page(&CasePage::new(who, &dossier, value, gate.present())))
+    let mut case = CasePage::new(console, who, &dossier, value);
+    case.notice = console.kept().told_take(&who.caller().actor().name, id).map(str::to_owned);
+    Ok(page(&case))
 }
 
 /// The page again, with words about what came in between.
@@ -89,7 +92,7 @@ pub(super) async fn changed(
     let gate = console.gate();
     match gate.case_dossier(who.caller(), id).await {
         Ok(dossier) => {
-            let mut case = CasePage::new(who, &dossier, None, gate.present());
+            let mut case = CasePage::new(console, who, &dossier, None);
             case.notice = Some(told_words);
             let mut reply = page(&case);
             *reply.status_mut() = StatusCode::CONFLICT;
@@ -131,17 +134,18 @@ impl FieldShown {
     }
 }
 
-/// A decision that stands.
-struct DecisionShown {
-    officer: String,
-    role: String,
-    choice: String,
-    reason: String,
-    at: String,
+/// A decision.
+pub(super) struct DecisionShown {
+    pub(super) officer: String,
+    pub(super) role: String,
+    pub(super) choice: String,
+    pub(super) reason: String,
+    pub(super) comparison: String,
+    pub(super) at: String,
 }
 
 impl DecisionShown {
-    fn new(signed: &SignedDecision) -> Self {
+    pub(super) fn new(signed: &SignedDecision) -> Self {
         let decision = &signed.decision;
         let choice = match decision.choice() {
             Choice::Deny => "Denied".to_owned(),
@@ -155,6 +159,7 @@ impl DecisionShown {
             role: words::of_name(decision.role().as_str()),
             choice,
             reason: decision.reason().to_owned(),
+            comparison: decision.comparison().unwrap_or_default().to_owned(),
             at: words::of_time(decision.at()),
         }
     }
@@ -195,20 +200,26 @@ struct CasePage {
     decisions: Vec<DecisionShown>,
     urgent: Option<UrgentShown>,
     corrections: CorrectionsShown,
+    life: LifeShown,
+    others: OthersShown,
+    deeds: DeedsShown,
     digest: String,
     has_decided: bool,
     can_decide: bool,
+    /// Everybody who is needed has approved, and nothing has left yet.
+    is_approved: bool,
     /// Whether values are for whoever looks; the rules are asked in any case.
     may_view: bool,
 }
 
 impl CasePage {
     fn new(
+        console: &Console,
         who: &SignedIn,
         dossier: &Dossier,
         value: Option<(FieldName, Zeroizing<String>)>,
-        now: Timestamp,
     ) -> Self {
+        let now = console.gate().present();
         let case = &dossier.detail.case;
         let disclosure = &case.disclosure;
         let request = disclosure.request();
@@ -248,9 +259,16 @@ impl CasePage {
             decisions: disclosure.decisions().map(DecisionShown::new).collect(),
             urgent: UrgentShown::of(disclosure),
             corrections: CorrectionsShown::of(disclosure),
+            life: LifeShown::new(disclosure),
+            others: OthersShown::new(&dossier.detail.related),
+            deeds: DeedsShown::new(&console.gate().case_deeds(who.caller(), case)),
             digest: disclosure.digest().to_string(),
             has_decided,
-            can_decide: is_asked(who, dossier) && is_decidable(dossier) && !has_decided,
+            can_decide: is_asked(who, dossier)
+                && is_decidable(dossier)
+                && !has_decided
+                && !has_stepped_back(disclosure, &who.caller().actor().name),
+            is_approved: disclosure.state() == State::Approved,
             may_view: who.caller().actor().role == Role::ApprovingOfficer,
         }
     }
@@ -269,9 +287,15 @@ pub(super) fn is_compared(who: &SignedIn, dossier: &Dossier) -> bool {
     factors.iter().any(|factor| factor.role.as_str() == role && factor.comparison)
 }
 
-/// Whether officers may decide now. The gate asks the rules again when somebody does.
+/// Whether a decision is waited for. The gate asks the rules again when somebody decides. An approved case waits for
+/// none: it is released by itself, and whoever has to stop it finds the hit erroneous, or locks it.
 pub(super) fn is_decidable(dossier: &Dossier) -> bool {
-    matches!(dossier.detail.case.disclosure.state().as_str(), "pending" | "partially-approved")
+    matches!(dossier.detail.case.disclosure.state(), State::Pending | State::PartiallyApproved)
+}
+
+/// Whether an officer has stepped back.
+pub(super) fn has_stepped_back(disclosure: &Disclosure, officer: &ActorName) -> bool {
+    disclosure.recused().contains(officer)
 }
 
 /// Whether an officer is among those who decided.

@@ -5,7 +5,9 @@ use axum::extract::{Path, Request, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::case::{address, changed, decided_by, id_of, is_asked, is_compared, is_decidable, told};
+use super::case::{
+    address, changed, decided_by, has_stepped_back, id_of, is_asked, is_compared, is_decidable, told,
+};
 use super::frame::Frame;
 use super::kept::{Draft, FieldChoice, FieldDraft};
 use super::words;
@@ -83,6 +85,11 @@ pub(super) async fn dossier_to_decide(
         let words = "You have decided this case already. A decision can't be changed.".to_owned();
         return Err(changed(console, who, id, words).await);
     }
+    if has_stepped_back(&dossier.detail.case.disclosure, officer) {
+        let words =
+            "You have stepped back from this case for good. Another officer has to decide.".to_owned();
+        return Err(changed(console, who, id, words).await);
+    }
     if !is_asked(who, &dossier) {
         let words = "The agreement of this case asks for nobody in your role.".to_owned();
         return Err(changed(console, who, id, words).await);
@@ -103,17 +110,22 @@ pub(super) fn decisions_of(dossier: &Dossier) -> String {
 
 /// Keeps what an officer typed whose session has ended, if it comes from a page of theirs about this case.
 fn rescued(console: &Console, id: DisclosureId, sent: &Fields) -> Option<Response> {
-    let officer: ActorName = sent.get(OFFICER_FIELD)?.parse().ok()?;
-    if console.gate().draft_mark(&officer, id).to_string() != sent.get(MARK_FIELD)? {
-        return None;
-    }
+    let officer = officer_of(console, id, sent)?;
     let draft = Draft { is_rescued: true, ..draft(sent) };
     console.kept().draft_keep(&officer, id, draft, console.gate().present());
-    Some(led_to(&format!(
-        "{}?next={}%2Fdecide",
-        crate::console::session::SIGN_IN,
-        address(id).replace('/', "%2F")
-    )))
+    Some(sign_in_for(&format!("{}/decide", address(id))))
+}
+
+/// The officer whose page about this case a form comes from, also when their session has ended.
+pub(super) fn officer_of(console: &Console, id: DisclosureId, sent: &Fields) -> Option<ActorName> {
+    let officer: ActorName = sent.get(OFFICER_FIELD)?.parse().ok()?;
+    let mark = console.gate().draft_mark(&officer, id).to_string();
+    (mark == sent.get(MARK_FIELD)?).then_some(officer)
+}
+
+/// To the sign-in, and back to this page of ours afterwards.
+pub(super) fn sign_in_for(page: &str) -> Response {
+    led_to(&format!("{}?next={}", crate::console::session::SIGN_IN, page.replace('/', "%2F")))
 }
 
 fn draft(sent: &Fields) -> Draft {

@@ -37,7 +37,7 @@ impl Frame {
             name: actor.name.as_str().to_owned(),
             role: words::of_name(actor.role.as_str()),
             token: who.token().as_str().to_owned(),
-            has_cases: matches!(actor.role, Role::ApprovingOfficer | Role::Examiner),
+            has_cases: matches!(actor.role, Role::ApprovingOfficer | Role::Examiner | Role::PrivacyOfficer),
             has_log: actor.role == Role::PrivacyOfficer,
         };
         Self { person: Some(person), ..Self::guest(title) }

@@ -1,10 +1,11 @@
 //! What officers typed and have not signed yet. It lies in memory alone, is shown to the officer who typed it and to
 //! nobody else, and is gone when it was signed, after hours, or with the server.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::approval::DeedKind;
 use crate::clock::Timestamp;
 use crate::ids::{ActorName, DisclosureId};
 
@@ -45,10 +46,20 @@ pub(super) struct Done {
     pub(super) entry: u64,
 }
 
+/// What an officer typed for something that they do beside deciding.
+#[derive(Clone, Default)]
+pub(super) struct DeedDraft {
+    pub(super) words: String,
+    /// Whether the session had ended when it was sent.
+    pub(super) is_rescued: bool,
+}
+
 #[derive(Default)]
 struct Place {
     at: Option<Timestamp>,
     draft: Option<Draft>,
+    deeds: BTreeMap<DeedKind, DeedDraft>,
+    told: Option<&'static str>,
     done: Option<Done>,
 }
 
@@ -74,6 +85,43 @@ impl Kept {
         self.change(officer, case, now, |place| {
             *place = Place { done: Some(done), ..Place::default() };
         });
+    }
+
+    /// What the officer typed for something that they do beside deciding.
+    pub(super) fn deed(&self, officer: &ActorName, case: DisclosureId, kind: DeedKind) -> Option<DeedDraft> {
+        self.lock().get(&(officer.clone(), case)).and_then(|place| place.deeds.get(&kind).cloned())
+    }
+
+    /// Keeps it.
+    pub(super) fn deed_keep(
+        &self,
+        officer: &ActorName,
+        case: DisclosureId,
+        (kind, draft): (DeedKind, DeedDraft),
+        now: Timestamp,
+    ) {
+        self.change(officer, case, now, |place| {
+            place.deeds.insert(kind, draft);
+        });
+    }
+
+    /// Forgets it, because it was done; the next page of the case says so.
+    pub(super) fn deed_done(
+        &self,
+        officer: &ActorName,
+        case: DisclosureId,
+        (kind, told): (DeedKind, &'static str),
+        now: Timestamp,
+    ) {
+        self.change(officer, case, now, |place| {
+            place.deeds.remove(&kind);
+            place.told = Some(told);
+        });
+    }
+
+    /// What the page of the case has to say, once.
+    pub(super) fn told_take(&self, officer: &ActorName, case: DisclosureId) -> Option<&'static str> {
+        self.lock().get_mut(&(officer.clone(), case)).and_then(|place| place.told.take())
     }
 
     /// The decision that the officer made about the case just now.

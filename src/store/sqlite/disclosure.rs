@@ -10,15 +10,14 @@ use crate::ids::{Digest, DisclosureId, FieldName, PartnerName, QueryId, RequestI
 use crate::keys::webauthn::Assertion;
 use crate::keys::{Domain, ReleaseInfo, ReleasePublicKey, Tag};
 use crate::store::disclosure::{
-    Case, CaseFilter, CaseOrder, Decided, DisclosureNew, DisclosureSeen, FieldFacts, FieldValue, Release,
-    ReleaseTerms, Released, Requested, ReviewsOwed, Stepped,
+    Decided, DisclosureNew, DisclosureSeen, FieldFacts, FieldValue, Release, ReleaseTerms, Released,
+    Requested, Stepped,
 };
 use crate::store::query::{Answer, Verdict};
 use crate::store::{Journal, PasskeySigned, StoreError};
 
-use super::day_key::{DayKey, mark};
+use super::day_key::DayKey;
 use super::disclosure_row::{Row, case, get, insert, seal_today, step_keep};
-use super::disposal::disposed_before;
 use super::tx::Tx;
 use super::{Context, correction, database, enrolment, log, passkey, query, release, review};
 
@@ -499,89 +498,6 @@ pub(super) fn field_view(
     let Some(key) = tx.context.keys.subject_key(&row.subject)? else { return Ok(None) };
     let stored = release::field_open(tx.sql, &key, row.subject, field)?;
     Ok(stored.map(|stored| FieldValue(stored.value)))
-}
-
-/// Cases that a filter lets through, in its order.
-pub(super) fn list(
-    context: &Context,
-    sql: &Connection,
-    filter: &CaseFilter,
-) -> Result<Vec<Case>, StoreError> {
-    // State by state: each is a walk along an index, however many cases there are, until there are enough.
-    let mut found = Vec::new();
-    if filter.states.is_empty() {
-        found = listed(sql, filter, None)?;
-    }
-    for state in &filter.states {
-        found.extend(listed(sql, filter, Some(*state))?);
-    }
-    found.sort_unstable();
-    found.truncate(usize::try_from(filter.limit).unwrap_or(usize::MAX));
-    let ids = found.into_iter().map(|Listed { id, .. }| DisclosureId::from_bytes(id));
-    ids.filter_map(|id| get(context, sql, id).transpose()).map(|row| row.map(|row| row.case)).collect()
-}
-
-/// A case in its place of the order.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Listed {
-    place: (i64, i64, i64),
-    id: [u8; 16],
-}
-
-/// The first cases of one state, or of any.
-fn listed(sql: &Connection, filter: &CaseFilter, state: Option<State>) -> Result<Vec<Listed>, StoreError> {
-    let of_state = if state.is_some() { "state = ?2" } else { "?2 IS NULL" };
-    let behind = match (filter.order, filter.after) {
-        (_, None) => "?4 IS NULL",
-        (CaseOrder::Newest, Some(_)) => "sequence < (SELECT sequence FROM disclosures WHERE id = ?4)",
-        (CaseOrder::EndsSoonest, Some(_)) => {
-            "(ends_ms, sequence) > (SELECT ends_ms, sequence FROM disclosures WHERE id = ?4)"
-        }
-        (CaseOrder::Queue, Some(_)) => {
-            "(turn, ends_ms, sequence) > (SELECT turn, ends_ms, sequence FROM disclosures WHERE id = ?4)"
-        }
-        (CaseOrder::Oldest, Some(_)) => "sequence > (SELECT sequence FROM disclosures WHERE id = ?4)",
-    };
-    let (place, order) = match filter.order {
-        CaseOrder::Newest => ("-sequence, 0, 0", "sequence DESC"),
-        CaseOrder::EndsSoonest => ("ends_ms, sequence, 0", "ends_ms, sequence"),
-        CaseOrder::Queue => ("turn, ends_ms, sequence", "turn, ends_ms, sequence"),
-        CaseOrder::Oldest => ("sequence, 0, 0", "sequence"),
-    };
-    let owed = match filter.reviews {
-        None => "?7 IS NULL",
-        Some(ReviewsOwed::All) => "review_ms IS NOT NULL AND ?7 IS NULL",
-        Some(ReviewsOwed::DueAt(_)) => "review_ms <= ?7 AND review_late = 0",
-    };
-    let due_at = match filter.reviews {
-        Some(ReviewsOwed::DueAt(at)) => Some(at.as_millis()),
-        Some(ReviewsOwed::All) | None => None,
-    };
-    let statement = format!(
-        "SELECT id, {place} FROM disclosures
-         WHERE {of_state} AND {behind} AND {owed}
-           AND (?1 IS NULL OR partner = ?1)
-           AND (?3 IS NULL OR ends_ms <= ?3)
-           AND substr(body, 1, 8) >= ?6
-         ORDER BY {order} LIMIT ?5"
-    );
-    let kept = mark(disposed_before(sql, PayloadClass::Disclosure.number())?);
-    let rows = sql.prepare_cached(&statement).and_then(|mut statement| {
-        let parameters = params![
-            filter.partner.as_ref().map(PartnerName::as_str),
-            state.map(State::as_str),
-            filter.ended_before.map(Timestamp::as_millis),
-            filter.after.map(|id| *id.as_bytes()),
-            filter.limit,
-            kept,
-            due_at
-        ];
-        let row = |row: &rusqlite::Row<'_>| {
-            Ok(Listed { id: row.get(0)?, place: (row.get(1)?, row.get(2)?, row.get(3)?) })
-        };
-        statement.query_map(parameters, row)?.collect::<Result<Vec<_>, _>>()
-    });
-    database("listing disclosures", rows)
 }
 
 /// What the entries of a disclosure are found by, besides what each of them says itself.

@@ -11,6 +11,7 @@ use crate::store::disclosure::Case;
 use crate::store::notice::NoticeKind;
 
 use super::day_key::DayKey;
+use super::disclosure_list::CaseTags;
 use super::tx::Tx;
 use super::{Context, correction, count, database, enrolment, notice, release};
 
@@ -144,12 +145,15 @@ pub(super) fn insert(
     let (id, request) = (disclosure.request().disclosure(), disclosure.request());
     let plain = [row.subject.as_bytes().as_slice(), &request.to_bytes()].concat();
     let body = row.key.seal(tx.context, "sealing a case", body_place(&id), &plain)?;
-    let tag = tx.context.keys.ring.tags().tag(Domain::RequestId, request_id.as_bytes());
+    let tags = tx.context.keys.ring.tags();
+    let tag = tags.tag(Domain::RequestId, request_id.as_bytes());
+    let found_by = CaseTags::of(tags, request, row.subject);
     let inserted = tx.sql.execute(
         "INSERT INTO disclosures
-           (id, sequence, partner, request_tag, content, state, body, created_ms, ends_ms, idx, turn, journal)
+           (id, sequence, partner, request_tag, content, state, body, created_ms, ends_ms, idx, turn, journal,
+            purpose_tag, basis_tag, subject_tag, official_tag)
          VALUES (?1, (SELECT coalesce(max(sequence), 0) + 1 FROM disclosures), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
-                 (SELECT journal FROM partners WHERE name = ?2))",
+                 (SELECT journal FROM partners WHERE name = ?2), ?11, ?12, ?13, ?14)",
         params![
             id.as_bytes(),
             request.partner().as_str(),
@@ -160,7 +164,11 @@ pub(super) fn insert(
             request.received().as_millis(),
             row.case.ends.as_millis(),
             index,
-            turn(disclosure)
+            turn(disclosure),
+            found_by.purpose.as_bytes(),
+            found_by.basis.as_bytes(),
+            found_by.subject.as_bytes(),
+            found_by.official.as_bytes()
         ],
     );
     database("writing a disclosure", inserted).map(count)?;

@@ -85,7 +85,7 @@ pub(super) fn needed(context: &Context, sql: &Connection, span: Span) -> Result<
                 return Ok(Some(format!("`{}` owes a review; wait until it is closed", id.resource())));
             }
             let open = "SELECT id FROM disclosures WHERE created_ms < ?1 AND state NOT IN
-                          ('acknowledged', 'denied', 'withdrawn', 'expired') ORDER BY sequence LIMIT 1";
+                          ('acknowledged', 'denied', 'withdrawn', 'expired', 'lapsed', 'revoked', 'locked') ORDER BY sequence LIMIT 1";
             let id = first_id(sql, open, span)?.map(DisclosureId::from_bytes);
             Ok(id.map(|id| format!("`{}` has not ended; wait until it has", id.resource())))
         }
@@ -103,7 +103,7 @@ pub(super) fn needed(context: &Context, sql: &Connection, span: Span) -> Result<
 fn query_needed(context: &Context, sql: &Connection, span: Span) -> Result<Option<String>, StoreError> {
     let open = sql
         .prepare_cached(
-            "SELECT id FROM disclosures WHERE state NOT IN ('acknowledged', 'denied', 'withdrawn', 'expired')",
+            "SELECT id FROM disclosures WHERE state NOT IN ('acknowledged', 'denied', 'withdrawn', 'expired', 'lapsed', 'revoked', 'locked')",
         )
         .and_then(|mut statement| {
             statement.query_map([], |row| row.get::<_, [u8; 16]>(0))?.collect::<Result<Vec<_>, _>>()

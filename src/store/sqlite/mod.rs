@@ -12,6 +12,7 @@ mod collection_key;
 mod correction;
 mod day_key;
 mod disclosure;
+mod disclosure_list;
 mod disclosure_row;
 mod disposal;
 mod enrolment;

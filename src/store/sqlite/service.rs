@@ -32,11 +32,11 @@ use crate::store::search::{Search, Searched, Sought};
 use crate::store::session::{Passkey, PasskeyNew, PasskeyRegistered, Session, SessionNew, SignIn};
 use crate::store::snapshot::{GalleryRead, Served, SnapshotBegun, SnapshotNew, Snapshots};
 use crate::store::{
-    AuditReceipt, Batch, BatchNew, Bundled, Case, CaseFilter, ChangeEnd, ChangeNew, ChangeRecord, Chunk,
-    ChunkDone, ChunksDone, Committed, DisclosureNew, DisclosureSeen, ExportFile, FieldFacts, Founding,
-    GalleryChange, Given, HolderFacts, Journal, JournalHead, LoggedEntry, PayloadFacts, ProvenEntry,
-    QueryNew, QueryRecorded, QuerySeen, Quorum, Registry, Release, ReleaseSeen, Released, Store, StoreError,
-    SubjectFacts, Unwitnessed, Usage, Verdict, Withheld, Witnessed, WitnessedHead,
+    AuditReceipt, Batch, BatchNew, Bundled, Case, CaseCount, CaseFilter, CasesRelated, ChangeEnd, ChangeNew,
+    ChangeRecord, Chunk, ChunkDone, ChunksDone, Committed, DisclosureNew, DisclosureSeen, ExportFile,
+    FieldFacts, Founding, GalleryChange, Given, HolderFacts, Journal, JournalHead, LoggedEntry, PayloadFacts,
+    ProvenEntry, QueryNew, QueryRecorded, QuerySeen, Quorum, Registry, Release, ReleaseSeen, Released, Store,
+    StoreError, SubjectFacts, Unwitnessed, Usage, Verdict, Withheld, Witnessed, WitnessedHead,
 };
 
 use super::chunks::{Foreseen, Planned, Written};
@@ -44,8 +44,9 @@ use super::disposal::Span;
 use super::query::Recording;
 use super::writer::UNLOGGED;
 use super::{
-    SqliteStore, backup, case, change, correction, disclosure, disclosure_row, disposal, enrolment, export,
-    gallery, holder, log, notice, passkey, query, renewal, review, search, session, snapshot, witness,
+    SqliteStore, backup, case, change, correction, disclosure, disclosure_list, disclosure_row, disposal,
+    enrolment, export, gallery, holder, log, notice, passkey, query, renewal, review, search, session,
+    snapshot, witness,
 };
 
 #[async_trait]
@@ -514,7 +515,17 @@ impl Store for SqliteStore {
 
     async fn disclosure_list(&self, filter: CaseFilter) -> Result<Vec<Case>, StoreError> {
         let context = std::sync::Arc::clone(&self.context);
-        self.readers.read(move |sql| disclosure::list(&context, sql, &filter)).await
+        self.readers.read(move |sql| disclosure_list::list(&context, sql, &filter)).await
+    }
+
+    async fn disclosure_count(&self, filter: CaseFilter) -> Result<CaseCount, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| disclosure_list::count(&context, sql, &filter)).await
+    }
+
+    async fn disclosure_related(&self, id: DisclosureId, limit: u32) -> Result<CasesRelated, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| disclosure_list::related(&context, sql, id, limit)).await
     }
 
     async fn disclosure_fields(&self, id: DisclosureId) -> Result<Vec<FieldFacts>, StoreError> {

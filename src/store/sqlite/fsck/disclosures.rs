@@ -13,13 +13,14 @@ use crate::approval::{
 use crate::audit::event::{Event, Fact, Kind};
 use crate::authz::PayloadClass;
 use crate::clock::Timestamp;
-use crate::ids::{Digest, DisclosureId, FieldName, PartnerName};
+use crate::ids::{Digest, DisclosureId, FieldName, PartnerName, SubjectId};
 use crate::keys::{Domain, ReleaseInfo, SignatureDomain};
 use crate::store::StoreError;
 
 use super::super::case::kind_of;
 use super::super::database;
 use super::super::disclosure::URGENT;
+use super::super::disclosure_list::CaseTags;
 use super::super::disclosure_row::{body_place, review, step_place, step_row, turn};
 use super::super::release;
 use super::changes::KEY_OF_ANOTHER_DAY;
@@ -62,6 +63,8 @@ struct Row {
     journal: Option<i64>,
     turn: i64,
     review: (Option<i64>, i64),
+    /// Of purpose, legal basis, subject and official.
+    tags: [Vec<u8>; 4],
 }
 
 /// What everything is held against.
@@ -180,7 +183,7 @@ fn find(view: &View, id: DisclosureId) -> Result<Option<Row>, StoreError> {
         .sql
         .prepare_cached(
             "SELECT sequence, partner, request_tag, content, state, body, created_ms, ends_ms, idx, journal,
-                    turn, review_ms, review_late
+                    turn, review_ms, review_late, purpose_tag, basis_tag, subject_tag, official_tag
              FROM disclosures WHERE id = ?1",
         )
         .and_then(|mut statement| {
@@ -199,6 +202,7 @@ fn find(view: &View, id: DisclosureId) -> Result<Option<Row>, StoreError> {
                         journal: row.get(9)?,
                         turn: row.get(10)?,
                         review: (row.get(11)?, row.get(12)?),
+                        tags: [row.get(13)?, row.get(14)?, row.get(15)?, row.get(16)?],
                     })
                 })
                 .optional()
@@ -413,6 +417,10 @@ impl<'a> Follow<'a, '_> {
             "its partner is not the one who asked",
         );
         self.must(row.request_tag == tag.as_bytes(), "the tag of its request id is not that of its request");
+        let due = CaseTags::of(tags, request, SubjectId::from_bytes(self.subject));
+        let due = [due.purpose, due.basis, due.subject, due.official];
+        let same = row.tags.iter().zip(&due).all(|(stored, due)| stored == due.as_bytes());
+        self.must(same, "the tags that it is found by are not those of its request");
         self.must(row.content == content.as_bytes(), "the digest of its content is not that of its request");
         self.must(row.created == request.received().as_millis(), "it was not asked at the time that it says");
         self.must(row.ends == ends.as_millis(), "its time does not end when its steps say");

@@ -20,7 +20,7 @@ use crate::store::StoreError;
 use crate::store::sqlite::files;
 
 /// The columns that a check covers, by table; `docs/audit-log.md` says what the others are.
-const COVERED: [(&str, &[&str]); 29] = [
+const COVERED: [(&str, &[&str]); 31] = [
     ("journals", &["id", "name", "origin", "retired"]),
     ("entries", &["journal", "idx", "entry", "at_ms", "class", "tags", "partner_opening", "holder_opening"]),
     ("tag_runs", &["run", "first_ms", "last_ms"]),
@@ -59,6 +59,10 @@ const COVERED: [(&str, &[&str]); 29] = [
             "request_tag",
             "content",
             "state",
+            "purpose_tag",
+            "basis_tag",
+            "subject_tag",
+            "official_tag",
             "body",
             "created_ms",
             "ends_ms",

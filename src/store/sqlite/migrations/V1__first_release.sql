@@ -337,6 +337,11 @@ CREATE TABLE disclosures (
     request_tag     BLOB    NOT NULL,
     content         BLOB    NOT NULL,
     state           TEXT    NOT NULL,
+    -- Keyed tags of what is sealed in the body, to find cases by.
+    purpose_tag     BLOB    NOT NULL,
+    basis_tag       BLOB    NOT NULL,
+    subject_tag     BLOB    NOT NULL,
+    official_tag    BLOB    NOT NULL,
     body            BLOB    NOT NULL,
     created_ms      INTEGER NOT NULL,
     ends_ms         INTEGER NOT NULL,
@@ -349,8 +354,19 @@ CREATE TABLE disclosures (
     review_late     INTEGER NOT NULL DEFAULT 0 CHECK (review_late IN (0, 1)),
     UNIQUE (partner, request_tag)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX disclosures_by_state ON disclosures (state, ends_ms, sequence);
-CREATE INDEX disclosures_by_turn ON disclosures (state, turn, ends_ms, sequence);
+-- Officers walk along one of these, whatever they filter by, so that what is rare is found without reading what is not.
+CREATE INDEX disclosures_by_state ON disclosures (state, turn, ends_ms, sequence, created_ms);
+CREATE INDEX disclosures_by_partner ON disclosures (partner, state, turn, ends_ms, sequence, created_ms);
+CREATE INDEX disclosures_by_purpose ON disclosures (purpose_tag, state, turn, ends_ms, sequence, created_ms);
+CREATE INDEX disclosures_by_basis ON disclosures (basis_tag, state, turn, ends_ms, sequence, created_ms);
+CREATE INDEX disclosures_by_partner_purpose
+    ON disclosures (partner, purpose_tag, state, turn, ends_ms, sequence, created_ms);
+CREATE INDEX disclosures_by_partner_basis
+    ON disclosures (partner, basis_tag, state, turn, ends_ms, sequence, created_ms);
+-- Partners see theirs, newest first; officers what else was asked about a person, or by an official.
+CREATE INDEX disclosures_by_asker ON disclosures (partner, sequence);
+CREATE INDEX disclosures_by_subject ON disclosures (subject_tag, sequence);
+CREATE INDEX disclosures_by_official ON disclosures (official_tag, sequence);
 CREATE INDEX disclosures_by_review ON disclosures (review_ms) WHERE review_ms IS NOT NULL;
 
 -- What happened to a disclosure, step by step: its state can be rebuilt from these.
