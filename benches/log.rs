@@ -21,6 +21,7 @@ use onebit::clock::{Clock, SystemClock};
 use onebit::ids::{CollectionName, Digest, PurposeName, QueryId, RequestId};
 use onebit::keys::RootKey;
 use onebit::secret::{Secret, SystemEntropy, random_bytes};
+use onebit::store::search::Search;
 use onebit::store::sqlite::SqliteStore;
 use onebit::store::{Answer, Founding, Partner, QueryNew, QueryRecorded, Store, Verdict, Withheld};
 
@@ -136,6 +137,21 @@ impl Bench {
         self.rules.permit(&self.actor, &ask).expect("the rules permit a query")
     }
 
+    /// Searches as a privacy officer; gives how many entries were found.
+    pub(crate) async fn search(&self, search: Search) -> usize {
+        let reader = Actor { role: Role::PrivacyOfficer, partner: None, ..self.actor.clone() };
+        let (content, now) = (Digest::sha256(b"a search"), SystemClock.now());
+        let ask = Ask { action: Action::SearchEntries, about: About::Service, content, now };
+        let permit = self.rules.permit(&reader, &ask).expect("the rules permit a search");
+        let searched = self.store.log_search(permit, search).await.expect("a search");
+        searched.open().ok().expect("its own receipt").0.found.len()
+    }
+
+    /// Indexes what is not indexed yet.
+    pub(crate) async fn tags_index(&self) {
+        self.store.tags_index().await.expect("an index");
+    }
+
     async fn refuse(&self) {
         let (reason, rule) = (Reason::PurposeNotInAgreement, "purpose".to_owned());
         let refused = self.store.refusal_record(self.actor.clone(), Action::AskQuery, reason, rule).await;
@@ -158,8 +174,8 @@ impl Bench {
             content,
             collection,
             purpose,
-            case: "case-1".to_owned(),
-            official: "official-1".to_owned(),
+            case: format!("case-{}", u16::from_be_bytes([id[0], id[1]])),
+            official: format!("official-{}", id[2]),
             legal_basis: "an act".to_owned(),
             urgency: "routine",
             samples: 1,

@@ -14,6 +14,7 @@ mod fsck;
     reason = "written for the tests, which need more of it"
 )]
 mod holder;
+mod inspect;
 mod log;
 mod sealing;
 mod search;
@@ -39,6 +40,7 @@ criterion_group!(
     log::benches,
     fsck::benches,
     enrol::benches,
-    stream::benches
+    stream::benches,
+    inspect::benches
 );
 criterion_main!(all);

@@ -61,6 +61,19 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// The moment in this text: RFC 3339, or a date for the beginning of that day in UTC. `None` when it is neither.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Ok(date) = text.parse::<jiff::civil::Date>()
+            && text.len() == DATE_CHARS
+        {
+            return Some(Self::at_day(day_of(date)));
+        }
+        text.parse::<jiff::Timestamp>().ok().map(|at| Self::from_millis(at.as_millisecond()))
+    }
+}
+
 /// Days from 1970-01-01 to a date.
 #[must_use]
 pub fn day_of(date: jiff::civil::Date) -> i64 {
@@ -126,6 +139,8 @@ impl Clock for ManualClock {
 
 /// Beyond the last date that there is, on either side.
 const DAYS_MAX: i64 = 10_000_000;
+/// `2026-07-01`; anything longer says more than a day.
+const DATE_CHARS: usize = 10;
 const EPOCH: jiff::civil::Date = jiff::civil::Date::constant(1970, 1, 1);
 const DAY_MS: i64 = 86_400_000;
 

@@ -23,7 +23,7 @@ use tonic::transport::Server;
 
 use crate::clock::SystemClock;
 use crate::config::material::{MaterialError, process_environment};
-use crate::config::{Config, ConfigError, LimitsConfig};
+use crate::config::{Config, ConfigError, LimitsConfig, NoticesError};
 use crate::console::assets::{NO_STYLE, is_built};
 use crate::console::{Console, ConsoleSettings};
 use crate::door::{Door, GuestDoor, RpcSlots, SettingsError, Speaks, TlsHandle};
@@ -31,6 +31,7 @@ use crate::gate::{Gate, GateError, GateParts, OpenError, WitnessRefusal};
 use crate::grpc::{self, AnswerTime, Reflection, ReflectionError, ServiceSettings, Services};
 use crate::index::{self, IndexError};
 use crate::jobs::Jobs;
+use crate::outbox::NoticeSettings;
 use crate::secret::SystemEntropy;
 use crate::store::StoreError;
 use crate::store::sqlite::{self, SqliteStore};
@@ -94,6 +95,9 @@ pub enum ServerError {
         /// What the system says.
         source: io::Error,
     },
+    /// What notices are sent with.
+    #[error("notices can't be sent as they are configured")]
+    Notices(#[source] NoticesError),
     /// Metrics.
     #[error("metrics can't be served")]
     Metrics(#[from] TelemetryError),
@@ -160,6 +164,7 @@ struct Opened {
     calls: TcpListener,
     tiles: Option<TcpListener>,
     console: Option<(TcpListener, ConsoleSettings)>,
+    notices: NoticeSettings,
     listening: Listening,
     _lock: File,
 }
@@ -184,6 +189,7 @@ impl Opened {
         if let Some(listen) = config.metrics_listen {
             telemetry::metrics_init(Some(listen))?;
         }
+        let notices = config.notices_open().map_err(ServerError::Notices)?;
         let lock = store_lock(&config.store_folder)?;
         let store = store_open(config.clone()).await?;
         let keys = store.keys();
@@ -197,12 +203,12 @@ impl Opened {
         };
         let gate = Arc::new(Gate::open(parts).await?);
         let trust = TrustKeeper::open(&gate, config)?;
-        Ok(Self { gate, trust, calls, tiles, console, listening, _lock: lock })
+        Ok(Self { gate, trust, calls, tiles, console, notices, listening, _lock: lock })
     }
 
     /// Notes the start, asks the canary, and opens the doors.
     async fn start(self, config: &Config) -> Result<Started, ServerError> {
-        let Self { gate, trust, calls, tiles, console, listening, _lock } = self;
+        let Self { gate, trust, calls, tiles, console, notices, listening, _lock } = self;
         gate.witnesses_claim();
         gate.witnesses_compare(&config.server.disbelieved_witnesses).await?;
         let _receipt = gate.server_started().await.map_err(ServerError::Started)?;
@@ -240,7 +246,9 @@ impl Opened {
         let file = config.file.clone();
         let keeping = tokio::spawn(async move { trust.keep(&file, told_to_reload).await });
         let watching = tokio::spawn(Arc::clone(&health).watch(Arc::clone(&gate)));
+        gate.notices_prepare(&notices).await.map_err(ServerError::NotReady)?;
         let mut jobs = Jobs::start(&gate, config.jobs);
+        jobs.start_notices(&gate, notices, config.jobs.notices);
         if let Some(backup) = &config.backup {
             jobs.start_backups(&gate, backup.every);
         }

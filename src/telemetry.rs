@@ -200,6 +200,10 @@ pub const COMMIT_SECONDS: &str = "onebit_commit_seconds";
 pub const COMMIT_TRANSACTIONS: &str = "onebit_commit_transactions";
 /// Runs of background jobs, by `job` and `reason`, which is `done` when they succeed.
 pub const JOBS: &str = "onebit_jobs_total";
+/// Urgent releases whose review is owed, by `reason`, which is `late` or `in-time`; no more than 256 are counted.
+pub const REVIEWS_OWED: &str = "onebit_reviews_owed";
+/// Corrections that a recipient did not acknowledge in time, each counted once.
+pub const CORRECTIONS_OVERDUE: &str = "onebit_corrections_overdue_total";
 /// Days of payloads that are past their retention, by `kind`.
 pub const PAYLOAD_DAYS_PAST: &str = "onebit_payload_days_past_retention";
 /// The share of all templates that the start took from search snapshots, from 0 to 1.
@@ -217,6 +221,10 @@ pub const WITNESS_SIZE: &str = "onebit_witness_size";
 pub const WITNESSED_SIZE: &str = "onebit_witnessed_size";
 /// Times at which a witness gave no cosignature, by `witness` and `reason`.
 pub const WITNESS_FAILURES: &str = "onebit_witness_failures_total";
+/// Tries to deliver a notice, by `kind` (`mail`, `system`, `partner`) and `reason` (`delivered`, `failed`, `given-up`).
+pub const NOTICES: &str = "onebit_notices_total";
+/// Notices that wait for their receivers.
+pub const NOTICES_WAITING: &str = "onebit_notices_waiting";
 
 /// Metrics that are set up.
 pub struct Metrics {
@@ -314,6 +322,16 @@ pub fn witness_failed(witness: &str, reason: &'static str) {
     metrics::counter!(WITNESS_FAILURES, "witness" => witness.to_owned(), "reason" => reason).increment(1);
 }
 
+/// Counts what came of a notice, by the kind of its receiver; both are fixed words.
+pub fn notice(kind: &'static str, reason: &'static str) {
+    metrics::counter!(NOTICES, "kind" => kind, "reason" => reason).increment(1);
+}
+
+/// Sets how many notices wait for their receivers.
+pub fn notices_waiting(count: u64) {
+    metrics::gauge!(NOTICES_WAITING).set(number(count));
+}
+
 /// Sizes past four thousand million are shown as that.
 fn number(size: u64) -> f64 {
     f64::from(u32::try_from(size).unwrap_or(u32::MAX))
@@ -343,6 +361,7 @@ fn metrics_describe() {
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "time that a commit takes");
     describe_histogram!(COMMIT_TRANSACTIONS, Unit::Count, "transactions in a commit");
     describe_counter!(JOBS, Unit::Count, "runs of background jobs");
+    describe_counter!(CORRECTIONS_OVERDUE, Unit::Count, "corrections that were not acknowledged in time");
     describe_gauge!(SNAPSHOTS_SHARE, "share of all templates that the start took from search snapshots");
     describe_gauge!(
         RENEWAL_SHARE,
@@ -352,6 +371,8 @@ fn metrics_describe() {
     describe_counter!(SNAPSHOTS_UNFIT, Unit::Count, "search snapshots that were not used");
     describe_gauge!(WITNESS_SIZE, Unit::Count, "size of the holder's journal that a witness cosigned last");
     describe_gauge!(WITNESSED_SIZE, Unit::Count, "size of the holder's journal that a quorum cosigned last");
+    describe_counter!(NOTICES, Unit::Count, "tries to deliver a notice");
+    describe_gauge!(NOTICES_WAITING, Unit::Count, "notices that wait for their receivers");
     describe_counter!(WITNESS_FAILURES, Unit::Count, "times at which a witness gave no cosignature");
     describe_gauge!(PAYLOAD_DAYS_PAST, Unit::Count, "days of payloads that are past their retention");
 }

@@ -97,6 +97,13 @@ impl<'a> Reader<'a> {
         Ok(Timestamp::from_millis(i64::from_be_bytes(self.array(tag)?)))
     }
 
+    /// The next field as a time in milliseconds, if it has this tag.
+    pub(super) fn maybe_time(&mut self, tag: u8) -> Result<Option<Timestamp>, FormError> {
+        let Some(value) = self.maybe(tag)? else { return Ok(None) };
+        let bytes = value.try_into().map_err(|_| self.refused())?;
+        Ok(Some(Timestamp::from_millis(i64::from_be_bytes(bytes))))
+    }
+
     /// Nothing may follow.
     pub(super) fn end(self) -> Result<(), FormError> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.refused()) }

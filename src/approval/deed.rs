@@ -30,11 +30,21 @@ pub enum DeedKind {
     Revoke,
     /// Ends it for good, with nothing more to be added.
     Lock,
+    /// Closes the review of an urgent release: it was rightly asked for and decided.
+    FindJustified,
+    /// Closes the review of an urgent release: it was not.
+    FindNotJustified,
+    /// Takes up what the partner asked for after the release.
+    AcceptCorrection,
+    /// Refuses it.
+    RefuseCorrection,
+    /// Puts a statement of correction beside what was released.
+    StateCorrection,
 }
 
 impl DeedKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::Question,
         Self::Claim,
         Self::PutBack,
@@ -43,6 +53,11 @@ impl DeedKind {
         Self::HitErroneous,
         Self::Revoke,
         Self::Lock,
+        Self::FindJustified,
+        Self::FindNotJustified,
+        Self::AcceptCorrection,
+        Self::RefuseCorrection,
+        Self::StateCorrection,
     ];
 
     /// The word in records and in the log; these words never change.
@@ -57,6 +72,11 @@ impl DeedKind {
             Self::HitErroneous => "hit-erroneous",
             Self::Revoke => "revoke",
             Self::Lock => "lock",
+            Self::FindJustified => "find-justified",
+            Self::FindNotJustified => "find-not-justified",
+            Self::AcceptCorrection => "accept-correction",
+            Self::RefuseCorrection => "refuse-correction",
+            Self::StateCorrection => "state-correction",
         }
     }
 
@@ -64,6 +84,16 @@ impl DeedKind {
     #[must_use]
     pub const fn is_for_deciders(self) -> bool {
         matches!(self, Self::Question | Self::Claim | Self::HitErroneous)
+    }
+
+    /// What it finds, where it closes a review.
+    #[must_use]
+    pub const fn finding(self) -> Option<&'static str> {
+        match self {
+            Self::FindJustified => Some("justified"),
+            Self::FindNotJustified => Some("not-justified"),
+            _ => None,
+        }
     }
 
     /// Whether it says something; the others are without words.

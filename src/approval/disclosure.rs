@@ -1,15 +1,18 @@
 //! A disclosure from its request to its end. Every operation returns the new value and leaves the old one as it
 //! was, so that what is recorded and what is kept are made of the same step.
 
+mod afterwards;
 mod life;
 #[cfg(test)]
 mod tests;
 
+use super::correction::{Correction, CorrectionAsked};
 use super::decision::SignedDecision;
 use super::deed::{Deed, Question, SignedAnswer};
 use super::proof::{Approval, Decider};
 use super::refused::{Missing, Refused, ReplayError};
 use super::request::{Fields, Request};
+use super::review::Review;
 use super::state::{Denial, Eligible, State, may_decide, unit_of};
 use super::step::{Decided, Event, Step};
 use crate::clock::Timestamp;
@@ -44,6 +47,9 @@ pub struct Disclosure {
     notes: Vec<(Deed, Timestamp)>,
     ended_by: Option<Deed>,
     fetch_by: Option<Timestamp>,
+    review: Option<Review>,
+    corrections: Vec<Correction>,
+    corrections_asked: Vec<CorrectionAsked>,
     /// How often what counts has changed.
     turns: usize,
 }
@@ -66,6 +72,9 @@ impl Disclosure {
             notes: Vec::new(),
             ended_by: None,
             fetch_by: None,
+            review: None,
+            corrections: Vec::new(),
+            corrections_asked: Vec::new(),
             turns: 0,
         }
     }
@@ -155,17 +164,24 @@ impl Disclosure {
     }
 
     /// Releases, once: the approval is used up. Its moment is the moment of the release; `fetch_by` is when the
-    /// ciphertext is deleted unless it was acknowledged before.
+    /// ciphertext is deleted unless it was acknowledged before, and `review_by` when the review is due that an urgent
+    /// release owes.
     ///
     /// # Errors
     /// [`Refused::OtherRequest`] and [`Refused::StaleApproval`] for an approval of something else or of an
-    /// earlier state, [`Refused::Ended`], [`Refused::NotNow`], [`Refused::FetchBy`].
+    /// earlier state, [`Refused::Ended`], [`Refused::NotNow`], [`Refused::FetchBy`],
+    /// [`Refused::ReviewBy`].
     #[expect(clippy::needless_pass_by_value, reason = "an approval is used once")]
-    pub fn release(&self, approval: Approval, fetch_by: Timestamp) -> Result<(Self, Transition), Refused> {
+    pub fn release(
+        &self,
+        approval: Approval,
+        fetch_by: Timestamp,
+        review_by: Option<Timestamp>,
+    ) -> Result<(Self, Transition), Refused> {
         if approval.request != self.digest {
             return Err(Refused::OtherRequest);
         }
-        let after = self.take(Step { at: approval.at, event: Event::Released { fetch_by } })?;
+        let after = self.take(Step { at: approval.at, event: Event::Released { fetch_by, review_by } })?;
         if approval.turns != self.turns {
             return Err(Refused::StaleApproval);
         }
@@ -178,6 +194,14 @@ impl Disclosure {
     /// [`Refused::Ended`], [`Refused::NotNow`].
     pub fn acknowledge(&self, now: Timestamp) -> Result<(Self, Transition), Refused> {
         self.take(Step { at: now, event: Event::Acknowledged })
+    }
+
+    /// Notes that the review that it owes was not closed in time; once.
+    ///
+    /// # Errors
+    /// [`Refused::NoReview`], [`Refused::TooEarly`].
+    pub fn review_late(&self, now: Timestamp) -> Result<(Self, Transition), Refused> {
+        self.take(Step { at: now, event: Event::ReviewLate })
     }
 
     /// Mints the proof that a release demands: every factor, by distinct people who may decide in their role at
@@ -295,6 +319,12 @@ impl Disclosure {
         let left = |factor: super::Factor| usize::from(factor.number.get()).saturating_sub(have(factor.role));
         let roles = self.request.factors().iter();
         roles.flat_map(|factor| std::iter::repeat_n(factor.role, left(factor))).collect()
+    }
+
+    /// The review that an urgent release owes, once it was released.
+    #[must_use]
+    pub const fn review(&self) -> Option<&Review> {
+        self.review.as_ref()
     }
 
     /// When the ciphertext is deleted, once there is one.

@@ -10,7 +10,9 @@
 //! any of the first four ──> denied, withdrawn, expired, locked
 //! ```
 //!
-//! Nothing leaves a final state; notes may be added to a case that has ended, unless it is locked. The rules, each
+//! Nothing leaves a final state; notes may be added to a case that has ended, unless it is locked, and a review that is
+//! owed is closed in any state. Whatever became of a release, what was released may be corrected, which changes no state.
+//! The rules, each
 //! held by the model in this room's tests:
 //!
 //! - a release needs every factor (a role, a number, units, a comparison) of the agreement at once, by distinct people;
@@ -20,12 +22,14 @@
 //!   before a question counts no longer;
 //! - who has stepped back does nothing more, and what they granted counts no longer;
 //! - one denial ends the request, also after it was approved and before it is released;
-//! - the fields that leave are those that every approval grants.
+//! - the fields that leave are those that every approval grants;
+//! - an urgent release owes a review, and no other does; a privacy officer who decided nothing in the case closes it, once.
 //!
 //! What this room relies on: the caller has verified the signatures and says truthfully who is eligible at this
 //! moment. Nothing here reads a clock, a key or a disk.
 
 mod canonical;
+mod correction;
 mod decision;
 mod deed;
 mod disclosure;
@@ -35,9 +39,14 @@ mod model;
 mod proof;
 mod refused;
 mod request;
+mod review;
 mod state;
 mod step;
 
+pub use correction::{
+    Correction, CorrectionAnswer, CorrectionAsk, CorrectionAskKind, CorrectionAsked, CorrectionKind,
+    CorrectionNew, SignedCorrectionAsk, Told,
+};
 pub use decision::{Choice, Decision, DecisionParts, DecisionSignature, PasskeySignature, SignedDecision};
 pub use deed::{Answer, Deed, DeedKind, DeedParts, Question, SignedAnswer};
 pub use disclosure::{Disclosure, Transition};
@@ -45,6 +54,7 @@ pub use factors::{DeciderRole, Factor, Factors};
 pub use proof::{Approval, Decider};
 pub use refused::{Missing, Refused, ReplayError};
 pub use request::{AskParts, Fields, PartnerAsk, Request, RequestParts};
+pub use review::Review;
 pub use state::{DeciderStanding, Denial, Eligible, State};
 pub use step::{Decided, Event, Step};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::request::tests::{fields, request_of};
+use super::request::tests::{ask_urgent, fields, request_of};
 use super::*;
 use crate::clock::Timestamp;
 use crate::ids::{ActorName, Digest, FieldName, UnitName};
@@ -19,20 +19,25 @@ pub(super) struct Office {
 
 impl Office {
     pub(super) fn new(factors: &[(DeciderRole, u8)]) -> Self {
-        Self::with(factors, 1, false)
+        Self::with(factors, 1, false, false)
     }
 
     /// Every factor asks for so many units.
     pub(super) fn of_units(factors: &[(DeciderRole, u8)], units: u8) -> Self {
-        Self::with(factors, units, false)
+        Self::with(factors, units, false, false)
     }
 
     /// Examiners rest on a comparison.
     pub(super) fn comparing(factors: &[(DeciderRole, u8)]) -> Self {
-        Self::with(factors, 1, true)
+        Self::with(factors, 1, true, false)
     }
 
-    fn with(factors: &[(DeciderRole, u8)], units: u8, comparison: bool) -> Self {
+    /// By the urgent path.
+    pub(super) fn urgent(factors: &[(DeciderRole, u8)]) -> Self {
+        Self::with(factors, 1, false, true)
+    }
+
+    fn with(factors: &[(DeciderRole, u8)], units: u8, comparison: bool, urgent: bool) -> Self {
         let factor = |(role, number): &(DeciderRole, u8)| {
             let (number, units) = (NonZeroU8::new(*number).unwrap(), NonZeroU8::new(units).unwrap());
             let comparison = comparison && *role == DeciderRole::Examiner;
@@ -44,7 +49,7 @@ impl Office {
             partner: given.partner().clone(),
             requester: given.requester().clone(),
             agreement: given.agreement().clone(),
-            ask: given.ask().clone(),
+            ask: if urgent { ask_urgent() } else { given.ask().clone() },
             factors: given.factors().clone(),
             received: given.received(),
             decide_by: given.received().after(Duration::from_secs(60 * DECIDE_MINUTES)),
@@ -190,8 +195,14 @@ enum Op {
     Withdraw,
     Withhold,
     Expire,
+    ReviewLate,
     Release,
     Acknowledge,
+    Correct,
+    TellCorrection(u32),
+    AcknowledgeCorrection(u32),
+    OverdueCorrection(u32),
+    AskCorrection,
 }
 
 impl Op {
@@ -224,6 +235,18 @@ struct Model {
     moved: BTreeSet<usize>,
     minute: u64,
     fetch_by: u64,
+    /// Who ever decided, also what a question set aside.
+    decided: BTreeSet<usize>,
+    urgent: bool,
+    /// Once released: when it is due, whether it was noted as late, who closed it.
+    review: Option<(u64, bool, Option<usize>)>,
+    /// Corrections that were made, with the number under which the partner was told.
+    corrections: Vec<Option<u32>>,
+    /// Those that the partner was told, by number: by when, acknowledged, noted as late.
+    told: Vec<(u64, bool, bool)>,
+    asked: usize,
+    ask_open: bool,
+    withdrawn: bool,
 }
 
 impl Model {
@@ -286,6 +309,7 @@ impl Model {
                     let unit = unit_of(*person, &self.moved);
                     self.said.push(Said { person: *person, role: *role, mask: *mask, unit });
                     self.claims.remove(person);
+                    self.decided.insert(*person);
                     self.count();
                 }
                 allowed
@@ -317,16 +341,87 @@ impl Model {
                     && self.minute < DECIDE_MINUTES
                     && self.filled(now, |person| !self.suspended.contains(&person));
                 self.fetch_by = if allowed { self.minute + FETCH_MINUTES } else { self.fetch_by };
+                if allowed && self.urgent {
+                    self.review = Some((self.minute + REVIEW_MINUTES, false, None));
+                }
                 self.end(allowed, "released")
             }
             Op::Acknowledge => self.end(self.state == "released", "acknowledged"),
+            Op::ReviewLate => match &mut self.review {
+                Some((due, late @ false, None)) if self.minute >= *due => {
+                    *late = true;
+                    true
+                }
+                _ => false,
+            },
+            Op::Correct => {
+                self.corrections.extend((self.fetch_by > 0).then_some(None));
+                self.fetch_by > 0
+            }
+            Op::TellCorrection(place) => {
+                let number = u32::try_from(self.told.len()).unwrap() + 1;
+                let waiting = self.corrections.get_mut(*place as usize).filter(|one| one.is_none());
+                let Some(waiting) = waiting else { return false };
+                *waiting = Some(number);
+                self.told.push((self.minute + FETCH_MINUTES, false, false));
+                true
+            }
+            Op::AcknowledgeCorrection(number) => {
+                let told = self.told.get_mut((*number as usize).wrapping_sub(1));
+                told.is_some_and(|told| !std::mem::replace(&mut told.1, true))
+            }
+            Op::OverdueCorrection(number) => {
+                let told = self.told.get_mut((*number as usize).wrapping_sub(1));
+                let late = told.filter(|told| !told.1 && self.minute >= told.0);
+                late.is_some_and(|told| !std::mem::replace(&mut told.2, true))
+            }
+            Op::AskCorrection => {
+                let allowed = self.fetch_by > 0 && !self.ask_open && self.asked < 16;
+                self.asked += usize::from(allowed);
+                self.ask_open |= allowed;
+                allowed
+            }
+        }
+    }
+
+    /// Closed once, in any state, by a privacy officer who decided nothing.
+    fn review(&mut self, person: usize, role: usize) -> bool {
+        let may = ROLES[role] == DeciderRole::PrivacyOfficer && !self.decided.contains(&person);
+        match &mut self.review {
+            Some((_, _, closed @ None)) if may && !self.recused.contains(&person) => {
+                *closed = Some(person);
+                true
+            }
+            _ => false,
         }
     }
 
     fn tend(&mut self, kind: DeedKind, person: usize, role: usize) -> bool {
         let may = !self.suspended.contains(&person);
-        if self.recused.contains(&person) || self.state == "locked" {
+        if kind.finding().is_some() {
+            return self.review(person, role);
+        }
+        if self.recused.contains(&person) {
             return false;
+        }
+        // What was released is corrected whatever became of it.
+        match kind {
+            DeedKind::AcceptCorrection | DeedKind::RefuseCorrection => {
+                return std::mem::take(&mut self.ask_open);
+            }
+            DeedKind::StateCorrection => {
+                self.corrections.extend((self.fetch_by > 0).then_some(None));
+                return self.fetch_by > 0;
+            }
+            DeedKind::HitErroneous if self.fetch_by > 0 => {
+                let allowed = may && !self.withdrawn;
+                self.corrections.extend(allowed.then_some(None));
+                self.notes += usize::from(allowed);
+                self.withdrawn |= allowed;
+                return allowed;
+            }
+            _ if self.state == "locked" => return false,
+            _ => {}
         }
         match kind {
             DeedKind::Question => {
@@ -361,6 +456,7 @@ impl Model {
             DeedKind::HitErroneous => self.end(self.open() && may, "denied"),
             DeedKind::Revoke => self.end(self.state == "released", "revoked"),
             DeedKind::Lock => self.end(!self.ended(), "locked"),
+            _ => false,
         }
     }
 
@@ -402,12 +498,31 @@ fn run(real: &mut Disclosure, model: &Model, op: &Op) -> Option<Step> {
         Op::Expire => real.expire(now).ok(),
         Op::Release => real.approval(&who, now).ok().and_then(|approval| {
             assert_promises_of(&approval, real, model);
-            real.release(approval, minute_of(real.request(), model.minute + FETCH_MINUTES)).ok()
+            let fetch_by = minute_of(real.request(), model.minute + FETCH_MINUTES);
+            let review_by = minute_of(real.request(), model.minute + REVIEW_MINUTES);
+            let (due, other) = if model.urgent { (Some(review_by), None) } else { (None, Some(review_by)) };
+            let again = real.approval(&who, now).unwrap();
+            assert!(
+                real.release(again, fetch_by, other).is_err(),
+                "an urgent release owes a review, others none"
+            );
+            real.release(approval, fetch_by, due).ok()
         }),
+        Op::ReviewLate => real.review_late(now).ok(),
         Op::Acknowledge => real.acknowledge(now).ok(),
+        Op::Correct => real.correct(changed(real), now).ok(),
+        Op::TellCorrection(place) => {
+            let by = minute_of(real.request(), model.minute + FETCH_MINUTES);
+            real.correction_tell(*place, by, now).ok()
+        }
+        Op::AcknowledgeCorrection(number) => {
+            real.correction_acknowledge(*number, "au-border-gateway".parse().unwrap(), now).ok()
+        }
+        Op::OverdueCorrection(number) => real.correction_overdue(*number, now).ok(),
+        Op::AskCorrection => real.correction_ask(correction_ask(real), now).ok(),
         Op::Suspend(_) | Op::Restore(_) | Op::Move(_) | Op::Wait(_) => None,
     }?;
-    let note = matches!(op, Op::Tend { kind: DeedKind::Note, .. });
+    let note = is_addition(&transition.step);
     assert!(
         !transition.from.is_final() || note && transition.from == transition.to,
         "something left the final state `{}`",
@@ -416,6 +531,42 @@ fn run(real: &mut Disclosure, model: &Model, op: &Op) -> Option<Step> {
     assert_eq!((transition.from, transition.to), (real.state(), after.state()));
     *real = after;
     Some(transition.step)
+}
+
+/// What may be added to a case that has ended.
+fn is_addition(step: &Step) -> bool {
+    match &step.event {
+        Event::CorrectionMade(_)
+        | Event::CorrectionTold { .. }
+        | Event::CorrectionAcknowledged { .. }
+        | Event::CorrectionOverdue { .. }
+        | Event::CorrectionAsked(_)
+        | Event::ReviewLate => true,
+        Event::Done(deed) => matches!(
+            deed.kind(),
+            DeedKind::Note
+                | DeedKind::HitErroneous
+                | DeedKind::AcceptCorrection
+                | DeedKind::RefuseCorrection
+                | DeedKind::StateCorrection
+                | DeedKind::FindJustified
+                | DeedKind::FindNotJustified
+        ),
+        _ => false,
+    }
+}
+
+/// A change of all that was granted, or of what was asked for where nothing was.
+fn changed(real: &Disclosure) -> CorrectionNew {
+    let fields = real.granted().unwrap_or_else(|| real.request().ask().fields().clone());
+    let (statement, by) = (String::new(), "intake".parse().unwrap());
+    CorrectionNew { kind: CorrectionKind::Changed, fields, statement, by }
+}
+
+fn correction_ask(real: &Disclosure) -> SignedCorrectionAsk {
+    let (text, official) = ("the year is wrong".to_owned(), "o-1".to_owned());
+    let ask = CorrectionAsk::new(real.request().disclosure(), None, text, official).unwrap();
+    SignedCorrectionAsk { ask, signature: vec![4, 5, 6], by: "au-border-gateway".parse().unwrap() }
 }
 
 fn answer(real: &Disclosure, other_question: bool) -> SignedAnswer {
@@ -471,6 +622,12 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         2 => prop_oneof![Just(DeedKind::Claim), Just(DeedKind::PutBack), Just(DeedKind::Note)],
         2 => Just(DeedKind::Recuse),
         1 => prop_oneof![Just(DeedKind::HitErroneous), Just(DeedKind::Revoke), Just(DeedKind::Lock)],
+        3 => prop_oneof![Just(DeedKind::FindJustified), Just(DeedKind::FindNotJustified)],
+        1 => prop_oneof![
+            Just(DeedKind::AcceptCorrection),
+            Just(DeedKind::RefuseCorrection),
+            Just(DeedKind::StateCorrection)
+        ],
     ];
     let tend = (kind, 0..PEOPLE, 0..3_usize).prop_map(|(kind, person, role)| Op::Tend { kind, person, role });
     let op = prop_oneof![
@@ -484,6 +641,14 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => Just(Op::Expire),
         5 => Just(Op::Release),
         1 => Just(Op::Acknowledge),
+        1 => Just(Op::ReviewLate),
+        4 => prop_oneof![
+            Just(Op::Correct),
+            (0..3_u32).prop_map(Op::TellCorrection),
+            (0..3_u32).prop_map(Op::AcknowledgeCorrection),
+            (0..3_u32).prop_map(Op::OverdueCorrection),
+            Just(Op::AskCorrection),
+        ],
         1 => prop_oneof![Just(Op::Withdraw), Just(Op::Withhold)],
     ];
     prop::collection::vec(op, 0..40)
@@ -499,11 +664,12 @@ proptest! {
         ],
         units in 1..=2_u8,
         comparison: bool,
+        urgent: bool,
         ops in ops(),
     ) {
         let factors: Vec<(DeciderRole, u8)> =
             ROLES.into_iter().zip(need).filter(|(_, number)| *number > 0).collect();
-        let mut real = Office::with(&factors, units, comparison).disclosure();
+        let mut real = Office::with(&factors, units, comparison, urgent).disclosure();
         let mut model = Model {
             state: "pending",
             need: need.map(usize::from),
@@ -517,6 +683,14 @@ proptest! {
             moved: BTreeSet::new(),
             minute: 0,
             fetch_by: 0,
+            decided: BTreeSet::new(),
+            urgent,
+            review: None,
+            corrections: Vec::new(),
+            told: Vec::new(),
+            asked: 0,
+            ask_open: false,
+            withdrawn: false,
         };
         let mut steps = Vec::new();
         for op in &ops {
@@ -530,6 +704,10 @@ proptest! {
             prop_assert_eq!(real.state().is_final(), model.ended());
             prop_assert_eq!(real.denial().is_some(), real.state() == State::Denied);
             prop_assert_eq!((real.claims().len(), real.notes().len()), (model.claims.len(), model.notes));
+            assert_review(&real, &model);
+            let numbers = real.corrections().iter().map(|one| one.told.as_ref().map(|told| told.number));
+            prop_assert_eq!(numbers.collect::<Vec<_>>(), model.corrections.clone());
+            prop_assert_eq!(real.correction_asked().is_some(), model.ask_open);
             let granted: Vec<FieldName> = real.granted().iter().flat_map(Fields::iter).cloned().collect();
             let expected = if model.said.iter().all(|said| said.mask.is_none()) || model.granted() == 0 {
                 Vec::new()
@@ -542,6 +720,21 @@ proptest! {
     }
 }
 
+/// No urgent release without a review that is owed or was closed once, by nobody who decided.
+fn assert_review(real: &Disclosure, model: &Model) {
+    let closed_by = |review: &Review| review.closed().map(|(deed, _)| deed.officer().clone());
+    let said = real.review().map(|review| (review.due(), review.is_late(), closed_by(review)));
+    let due = model
+        .review
+        .map(|(due, late, closed)| (minute_of(real.request(), due), late, closed.map(Office::officer)));
+    assert_eq!(said, due);
+    assert_eq!(real.review().is_some(), model.urgent && real.fetch_by().is_some());
+    let closed = real.review().and_then(closed_by);
+    assert!(closed.is_none_or(|officer| {
+        real.decisions().chain(real.set_aside()).all(|signed| *signed.decision.officer() != officer)
+    }));
+}
+
 /// The recorded steps rebuild the disclosure; none of them can be taken twice, and none that a release needs left out.
 fn assert_log(real: &Disclosure, steps: &[Step], need: [u8; 3]) {
     let recorded: Vec<Step> = steps.iter().map(|step| Step::from_bytes(&step.to_bytes()).unwrap()).collect();
@@ -551,7 +744,10 @@ fn assert_log(real: &Disclosure, steps: &[Step], need: [u8; 3]) {
     let is_release = |step: &Step| matches!(step.event, Event::Released { .. });
     assert!(recorded.iter().filter(|step| is_release(step)).count() <= 1, "there are two ciphertexts");
     for (number, step) in recorded.iter().enumerate() {
-        if matches!(&step.event, Event::Done(deed) if deed.kind() == DeedKind::Note) {
+        let again = |deed: &Deed| matches!(deed.kind(), DeedKind::Note | DeedKind::StateCorrection);
+        if matches!(&step.event, Event::Done(deed) if again(deed))
+            || matches!(step.event, Event::CorrectionMade(_))
+        {
             continue;
         }
         let twice = recorded.iter().take(number + 1).chain([step]);
@@ -573,3 +769,4 @@ const ROLES: [DeciderRole; 3] =
     [DeciderRole::ApprovingOfficer, DeciderRole::Examiner, DeciderRole::PrivacyOfficer];
 const DECIDE_MINUTES: u64 = 100;
 const FETCH_MINUTES: u64 = 30;
+const REVIEW_MINUTES: u64 = 20;

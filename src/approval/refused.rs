@@ -76,6 +76,21 @@ pub enum Refused {
     /// A granted field was not asked for.
     #[error("the field `{0}` was not asked for; grant only fields of the request")]
     FieldNotAsked(FieldName),
+    /// Somebody who may not review it.
+    #[error("`{0}` may not review this release: a privacy officer must who decided nothing in this case")]
+    Reviewer(ActorName),
+    /// No review is open.
+    #[error("no review is owed for this case, or it was closed; look at the case first")]
+    NoReview,
+    /// An urgent release without a review, or a review without an urgent release.
+    #[error("an urgent release owes a review and no other does; check the agreement's urgent path")]
+    ReviewBy,
+    /// No such correction, or it is not to be told, acknowledged or answered any more.
+    #[error("there is no such correction that waits; fetch the disclosure again and look at its corrections")]
+    NoCorrection,
+    /// The partner asked before, and waits for an answer.
+    #[error("a request for a correction waits for its answer, or too many were made; wait for the answer")]
+    AskedAlready,
     /// A release that could never be fetched.
     #[error("the release would have to be fetched before it is made; check the agreement's clock")]
     FetchBy,

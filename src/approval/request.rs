@@ -83,6 +83,8 @@ pub struct AskParts {
     pub legal_basis: String,
     /// The partner's pseudonymous person behind it, 1 to 128 characters.
     pub official: String,
+    /// Why it can't wait, 20 to 2,000 characters, where the urgent path is asked for.
+    pub urgent: Option<String>,
 }
 
 /// What a partner asks and signs, in its own words.
@@ -101,6 +103,7 @@ pub struct AskParts {
 /// | 5 | justification, UTF-8 |
 /// | 6 | legal basis, UTF-8 |
 /// | 7 | official, UTF-8 |
+/// | 25 | why it can't wait, UTF-8; only where the urgent path is asked for |
 ///
 /// The digest is SHA-256 of that record; the signature is over the domain, a zero byte and the 32 bytes of the
 /// digest. In Python:
@@ -126,6 +129,7 @@ pub struct PartnerAsk {
     justification: String,
     legal_basis: String,
     official: String,
+    urgent: Option<String>,
 }
 
 impl PartnerAsk {
@@ -142,6 +146,10 @@ impl PartnerAsk {
             justification: checked_text("justification", parts.justification, JUSTIFICATION_CHARS)?,
             legal_basis: checked_text("legal basis", parts.legal_basis, LEGAL_BASIS_CHARS)?,
             official: checked_text("official", parts.official, OFFICIAL_CHARS)?,
+            urgent: parts
+                .urgent
+                .map(|why| checked_text("reason why it is urgent", why, URGENT_CHARS))
+                .transpose()?,
         })
     }
 
@@ -160,15 +168,19 @@ impl PartnerAsk {
     /// The canonical record above.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        Writer::new(ASK_DOMAIN)
+        let record = Writer::new(ASK_DOMAIN)
             .field(1, self.request_id.as_bytes())
             .field(2, self.query.as_bytes())
             .field(3, self.purpose.as_str().as_bytes())
             .field(4, self.fields.to_text().as_bytes())
             .field(5, self.justification.as_bytes())
             .field(6, self.legal_basis.as_bytes())
-            .field(7, self.official.as_bytes())
-            .bytes()
+            .field(7, self.official.as_bytes());
+        match &self.urgent {
+            Some(why) => record.field(25, why.as_bytes()),
+            None => record,
+        }
+        .bytes()
     }
 
     /// Reads the canonical record above; nothing but its one form is accepted.
@@ -186,6 +198,7 @@ impl PartnerAsk {
             justification: record.text(5)?.to_owned(),
             legal_basis: record.text(6)?.to_owned(),
             official: record.text(7)?.to_owned(),
+            urgent: record.maybe_text(25)?.map(str::to_owned),
         };
         record.end()?;
         let ask = Self::new(parts)?;
@@ -232,6 +245,12 @@ impl PartnerAsk {
     #[must_use]
     pub fn official(&self) -> &str {
         &self.official
+    }
+
+    /// Why it can't wait; none where the ordinary path is asked for.
+    #[must_use]
+    pub fn urgent(&self) -> Option<&str> {
+        self.urgent.as_deref()
     }
 }
 
@@ -417,6 +436,8 @@ const FIELDS_MAX: usize = 64;
 const JUSTIFICATION_CHARS: RangeInclusive<usize> = 20..=4_000;
 /// An Act, a section and what it says in a sentence.
 const LEGAL_BASIS_CHARS: RangeInclusive<usize> = 1..=512;
+/// From a sentence to a page.
+const URGENT_CHARS: RangeInclusive<usize> = 20..=2_000;
 /// A pseudonym, with room for a partner's own scheme of them.
 const OFFICIAL_CHARS: RangeInclusive<usize> = 1..=128;
 
@@ -433,6 +454,15 @@ pub(super) mod tests {
     }
 
     pub(in crate::approval) fn ask() -> PartnerAsk {
+        ask_of(None)
+    }
+
+    /// The same, by the urgent path.
+    pub(in crate::approval) fn ask_urgent() -> PartnerAsk {
+        ask_of(Some("The flight leaves within the hour.".to_owned()))
+    }
+
+    fn ask_of(urgent: Option<String>) -> PartnerAsk {
         PartnerAsk::new(AskParts {
             request_id: RequestId::parse_uuid("0b7c8a52-6e1f-4b0e-9a44-0a1c2d3e4f50").unwrap(),
             query: QueryId::from_bytes([0x11; 16]),
@@ -441,6 +471,7 @@ pub(super) mod tests {
             justification: "Whānau reunification; identity in doubt.".to_owned(),
             legal_basis: "Immigration Act 2009, s 305".to_owned(),
             official: "officer-7f3a".to_owned(),
+            urgent,
         })
         .unwrap()
     }
@@ -491,6 +522,24 @@ pub(super) mod tests {
         for bad in ["", " \n", "a\u{7}", &"a".repeat(129)] {
             assert!(checked_text("official", bad.to_owned(), OFFICIAL_CHARS).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn why_it_is_urgent_is_part_of_what_is_signed() {
+        let urgent = ask_urgent();
+        assert!(PartnerAsk::from_bytes(&urgent.to_bytes()).unwrap() == urgent);
+        assert_ne!(urgent.digest(), ask().digest());
+        let parts = |why: &str| AskParts {
+            request_id: urgent.request_id(),
+            query: urgent.query(),
+            purpose: urgent.purpose().clone(),
+            fields: urgent.fields().clone(),
+            justification: urgent.justification().to_owned(),
+            legal_basis: urgent.legal_basis().to_owned(),
+            official: urgent.official().to_owned(),
+            urgent: Some(why.to_owned()),
+        };
+        assert!(PartnerAsk::new(parts("now")).is_err(), "a word is no reason");
     }
 
     #[test]

@@ -32,7 +32,8 @@ pub enum State {
     Lapsed,
     /// The holder took the release back before it was acknowledged. Final.
     Revoked,
-    /// A person of the holder ended it, and nothing is added any more, not even a note. Final.
+    /// A person of the holder ended it, and nothing is added any more, not even a note; what was released before may be
+    /// corrected all the same. Final.
     Locked,
 }
 

@@ -104,6 +104,12 @@ facts! {
     76 Operation "operation" Text: "What was done to a key, as a word.";
     77 Key "key" Text: "A key of the holder, by its class and generation, or as a root by its name.";
     78 NewKey "new-key" Text: "The key that takes its place.";
+    145 ReviewBy "review-by" Text: "When a review is due.";
+    146 Finding "finding" Text: "What a review found, as a word.";
+    180 Attribute "attribute" Text: "What the log was searched by.";
+    181 Value "value" Text: "The value that was searched for.";
+    182 Since "since" Text: "From which moment on, if from one.";
+    183 Until "until" Text: "Before which moment, if before one.";
 }
 
 /// The form of a fact's bytes.

@@ -65,6 +65,10 @@ actions! {
         AcknowledgeRelease = "AcknowledgeRelease",
         AnswerQuestion = "AnswerQuestion",
         WithdrawDisclosure = "WithdrawDisclosure",
+        WatchDisclosure = "WatchDisclosure",
+        RequestCorrection = "RequestCorrection",
+        ListCorrections = "ListCorrections",
+        AcknowledgeCorrection = "AcknowledgeCorrection",
     }
     rpc "partner", "AgreementService" {
         GetStanding = "GetStanding",
@@ -91,12 +95,17 @@ actions! {
         MarkHitErroneous = "MarkHitErroneous",
         RevokeRelease = "RevokeRelease",
         LockCase = "LockCase",
+        ReviewRelease = "ReviewRelease",
+        AnswerCorrection = "AnswerCorrection",
+        StateCorrection = "StateCorrection",
+        ListOpenCorrections = "ListOpenCorrections",
     }
     rpc "oversight", "LogService" {
         ListJournals = "ListJournals",
         GetCheckpoint = "GetCheckpoint",
         ListEntries = "ListEntries",
         GetEntry = "GetEntry",
+        SearchEntries = "SearchEntries",
         GetConsistencyProof = "GetConsistencyProof",
         ExportJournal = "ExportJournal",
     }

@@ -10,6 +10,7 @@ use jiff::civil::Date;
 use super::actor::Role;
 use super::fault::PolicyFault;
 use super::reader::{Mention, Mentioned, Section, read_document};
+use super::webhook::{Webhook, webhook};
 use crate::clock::Within;
 use crate::ids::{AgreementName, CollectionName, FieldName, PartnerName, PurposeName, RestrictionName};
 
@@ -40,8 +41,12 @@ pub struct Agreement {
     pub approval: Vec<Factor>,
     /// What decisions may be signed by; without the key, by either.
     pub decisions_signed_by: BTreeSet<SignedBy>,
+    /// Where the partner's own system is told of its disclosures; nowhere without.
+    pub webhook: Option<Webhook>,
     /// How long things may take.
     pub clocks: Clocks,
+    /// What holds instead where the partner asks for the urgent path; without it there is none.
+    pub urgent: Option<Urgent>,
     /// How long things are kept.
     pub retention: Retention,
     /// Whether a fresh sample must confirm the hit before officers decide.
@@ -180,8 +185,23 @@ pub struct Clocks {
     pub escalate_after: Option<Within>,
     /// A release that nobody acknowledged is deleted after it.
     pub release_kept: Duration,
+    /// A partner acknowledges a correction of what it received within it.
+    pub correct_within: Duration,
     /// A repeated request gets the first answer within it, and is refused after it.
     pub request_id_window: Duration,
+}
+
+/// The urgent path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Urgent {
+    /// Who must approve; as ever two people at least.
+    pub approval: Vec<Factor>,
+    /// An undecided disclosure expires after it: sooner than by the ordinary clock.
+    pub decide_within: Duration,
+    /// An undecided disclosure is shown as late after it.
+    pub escalate_after: Option<Duration>,
+    /// After a release, its review is late after it.
+    pub review_within: Within,
 }
 
 /// Classes of `policy/retention.toml`.
@@ -275,7 +295,12 @@ fn agreement(top: &Section<'_>) -> Option<Agreement> {
     } else {
         Some(SignedBy::ALL.into_iter().collect())
     };
+    let webhook = if top.has("webhook") { top.inside("webhook", webhook).map(Some) } else { Some(None) };
     let clocks = top.inside("clocks", clocks);
+    let urgent = match top.has("urgent") {
+        true => top.inside("urgent", |part| urgent(part, approval.as_deref(), clocks)).map(Some),
+        false => Some(None),
+    };
     let retention = top.inside("retention", |part| {
         let queries = part.mentioned::<String>("queries", Mentioned::Retention);
         let disclosures = part.mentioned::<String>("disclosures", Mentioned::Retention);
@@ -299,7 +324,9 @@ fn agreement(top: &Section<'_>) -> Option<Agreement> {
         accuracy: accuracy?,
         approval: approval?,
         decisions_signed_by: decisions_signed_by?,
+        webhook: webhook?,
         clocks: clocks?,
+        urgent: urgent?,
         retention: retention?,
         hit_confirmation: hit_confirmation?,
         onward_transfer: onward_transfer?,
@@ -415,6 +442,7 @@ fn clocks(part: &Section<'_>) -> Option<Clocks> {
     let decide = within(part, "decide_within_hours", "decide_within_working_days");
     let escalate = within(part, "escalate_after_hours", "escalate_after_working_days");
     let kept = part.number("release_kept_hours", 1..=HOURS_MAX);
+    let correct = part.optional_number("correct_within_hours", 1..=HOURS_MAX);
     let window = part.number("request_id_window_hours", 1..=HOURS_MAX);
     let hours = |hours: u32| Duration::from_secs(u64::from(hours) * SECONDS_PER_HOUR);
     let (decide_within, escalate_after) = (decide?.unwrap_or(DECIDE_WITHIN), escalate?);
@@ -434,8 +462,38 @@ fn clocks(part: &Section<'_>) -> Option<Clocks> {
         decide_within,
         escalate_after,
         release_kept: hours(kept?),
+        correct_within: correct?.map_or(CORRECT_WITHIN, hours),
         request_id_window: hours(window?),
     })
+}
+
+/// The urgent path; whom it does not name approve as they do otherwise.
+fn urgent(part: &Section<'_>, ordinary: Option<&[Factor]>, clocks: Option<Clocks>) -> Option<Urgent> {
+    let approval = if part.has("approval") { approval(part) } else { ordinary.map(<[Factor]>::to_vec) };
+    let decide = part.number("decide_within_hours", 1..=HOURS_MAX);
+    let escalate = part.optional_number("escalate_after_hours", 1..=HOURS_MAX);
+    let review = within(part, "review_within_hours", "review_within_working_days");
+    let hours = |hours: u32| Duration::from_secs(u64::from(hours) * SECONDS_PER_HOUR);
+    let (decide_within, escalate_after) = (hours(decide?), escalate?.map(hours));
+    if decide_within >= clocks?.decide_within.at_least() {
+        return part.fault_at(
+            "decide_within_hours",
+            "the urgent path is no shorter than the ordinary one; lower `decide_within_hours`, or leave `[urgent]` out",
+        );
+    }
+    if escalate_after.is_some_and(|late| late >= decide_within) {
+        return part.fault_at(
+            "escalate_after_hours",
+            "a case must be late before it is over; write fewer hours than there are to decide",
+        );
+    }
+    let Some(review_within) = review? else {
+        return part.fault_at(
+            "urgent",
+            "an urgent release is reviewed afterwards; write `review_within_hours` or `review_within_working_days`",
+        );
+    };
+    Some(Urgent { approval: approval?, decide_within, escalate_after, review_within })
 }
 
 /// A term in hours or in working days, not in both.
@@ -510,6 +568,8 @@ const ROUNDING: f64 = 1.0 + 1e-9;
 /// Nobody decides alone.
 const PEOPLE_MIN: u32 = 2;
 const PEOPLE_MAX: u32 = 10;
+/// Three days: long enough for a weekend, short enough that nobody acts for long on what is wrong.
+const CORRECT_WITHIN: Duration = Duration::from_secs(72 * SECONDS_PER_HOUR);
 const DECIDE_WITHIN: Within = Within::Time(Duration::from_secs(48 * SECONDS_PER_HOUR));
 /// Ninety days.
 const HOURS_MAX: u32 = 2_160;
@@ -596,6 +656,47 @@ mod tests {
         assert!(parse(&text).unwrap_err()[0].contains("nobody is of two units"));
         let (text, _) = with("number = 2", "number = 2\ncomparison = \"maybe\"");
         assert!(parse(&text).unwrap_err()[0].contains("write `off` or `required`"));
+    }
+
+    #[test]
+    fn the_urgent_path_is_shorter_takes_two_people_and_is_reviewed() {
+        let of = |urgent: &str| {
+            let (text, _) = with("[retention]", &format!("[urgent]\n{urgent}\n\n[retention]"));
+            parse(&text).map(|agreement| agreement.urgent.unwrap()).map_err(|faults| faults.join("\n"))
+        };
+        assert_eq!(parse(GOOD).unwrap().urgent, None);
+        let urgent = of("decide_within_hours = 4\nreview_within_working_days = 3").unwrap();
+        assert_eq!(
+            urgent.approval,
+            parse(GOOD).unwrap().approval,
+            "whom it does not name approve as otherwise"
+        );
+        assert_eq!(urgent.review_within, Within::WorkingDays(3));
+        let night = "decide_within_hours = 4\nescalate_after_hours = 1\nreview_within_hours = 72\n\n\
+                     [[urgent.approval]]\nrole = \"approving-officer\"\nnumber = ";
+        assert_eq!(of(&format!("{night}3")).unwrap().approval[0].number, 3);
+        for (text, message) in [
+            (format!("{night}1"), "two people at least"),
+            ("decide_within_hours = 48\nreview_within_hours = 72".to_owned(), "no shorter than the ordinary"),
+            ("decide_within_hours = 4".to_owned(), "is reviewed afterwards"),
+            (
+                "decide_within_hours = 4\nescalate_after_hours = 4\nreview_within_hours = 9".to_owned(),
+                "late before",
+            ),
+        ] {
+            let fault = of(&text).expect_err(&format!("`{text}` should have been refused"));
+            assert!(fault.contains(message), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_webhook_is_https_and_brings_its_authority() {
+        let faults =
+            |lines: &str| parse(&with("[retention]\n", &format!("{lines}\n[retention]\n")).0).unwrap_err();
+        let plain = faults("[webhook]\nurl = 'http://hooks.example/'\nauthority = 'x'\n");
+        assert!(plain[0].contains("write it as `https://"), "{plain:#?}");
+        assert!(plain.iter().any(|fault| fault.contains("no certificates in PEM")), "{plain:#?}");
+        assert_eq!(parse(GOOD).unwrap().webhook, None);
     }
 
     #[test]

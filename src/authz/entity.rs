@@ -72,7 +72,10 @@ impl Words {
             .collections
             .iter()
             .map(|name| RestrictedExpression::new_entity_uid(self.collection(name)));
-        let deciders = agreement.approval.iter().map(|factor| text(factor.role.as_str()));
+        let urgent = agreement.urgent.iter().flat_map(|urgent| &urgent.approval);
+        let deciders: std::collections::BTreeSet<&str> =
+            agreement.approval.iter().chain(urgent).map(|factor| factor.role.as_str()).collect();
+        let deciders = deciders.into_iter().map(text);
         let attributes = [
             ("partner", RestrictedExpression::new_entity_uid(self.partner(&agreement.partner))),
             ("deciders", RestrictedExpression::new_set(deciders)),

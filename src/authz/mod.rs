@@ -26,6 +26,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod told;
+mod webhook;
 mod witness;
 
 pub use action::Action;
@@ -45,6 +46,7 @@ pub use rules::Rules;
 pub use scheme::{CollectionFile, SchemeFile, TestVector};
 pub use support::Support;
 pub use table::{Condition, Row, Table, who_may_call_what};
+pub use webhook::{Webhook, WebhookUrl, is_certificates};
 pub use witness::{
     BeforeRelease, TwoFaces, WitnessFile, WitnessKeyError, WitnessKeyText, WitnessScheme, WitnessUrl,
     Witnesses,

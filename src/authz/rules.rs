@@ -106,6 +106,12 @@ impl Rules {
         self.agreements.values()
     }
 
+    /// What a rule of this folder says in words; `None` for one that it does not have.
+    #[must_use]
+    pub fn rule_says(&self, id: &str) -> Option<&str> {
+        self.book.rules().find(|rule| rule.id == id).map(|rule| rule.says.as_str())
+    }
+
     /// The agreements of a partner in the order of names.
     pub fn agreements_of<'a>(&'a self, partner: &'a PartnerName) -> impl Iterator<Item = &'a Arc<Agreement>> {
         self.agreements.values().filter(move |agreement| agreement.partner == *partner)

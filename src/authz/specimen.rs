@@ -50,10 +50,14 @@ impl Specimen {
             | A::FetchRelease
             | A::AcknowledgeRelease
             | A::AnswerQuestion
+            | A::WatchDisclosure
+            | A::RequestCorrection
+            | A::AcknowledgeCorrection
             | A::WithdrawDisclosure => {
                 About::Disclosure { partner: &self.partner, agreement: &self.agreement }
             }
             A::ListDisclosures
+            | A::ListCorrections
             | A::GetStanding
             | A::ListAgreements
             | A::ListSchemes
@@ -72,7 +76,10 @@ impl Specimen {
             | A::AddNote
             | A::MarkHitErroneous
             | A::RevokeRelease
-            | A::LockCase => self.case(Standing::Active),
+            | A::LockCase
+            | A::ReviewRelease
+            | A::AnswerCorrection
+            | A::StateCorrection => self.case(Standing::Active),
             A::ReadCheckpoint | A::ReadTile | A::ReadBundle => {
                 About::Journal { partner: self.journal.as_ref() }
             }
@@ -83,10 +90,12 @@ impl Specimen {
             }
             A::AskQueries
             | A::ListCases
+            | A::ListOpenCorrections
             | A::ListJournals
             | A::GetCheckpoint
             | A::ListEntries
             | A::GetEntry
+            | A::SearchEntries
             | A::GetConsistencyProof
             | A::ExportJournal
             | A::GetBatch

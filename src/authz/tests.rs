@@ -537,7 +537,9 @@ fn powers_stay_apart() {
             matches!(role, Role::ApprovingOfficer | Role::Examiner),
             "{role}"
         );
-        assert_eq!(*table.cell(role, Action::LockCase) != May::No, role == Role::PrivacyOfficer, "{role}");
+        for action in [Action::LockCase, Action::ReviewRelease] {
+            assert_eq!(*table.cell(role, action) != May::No, role == Role::PrivacyOfficer, "{role}");
+        }
     }
     // Who reads the log stops cases, and does nothing by which something could leave.
     for action in [Action::ViewField, Action::AskInformation, Action::ClaimCase, Action::MarkHitErroneous] {

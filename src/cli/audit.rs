@@ -5,14 +5,17 @@ use std::path::PathBuf;
 use super::fault::CliError;
 use super::print::OutputOption;
 use super::wire;
+use crate::clock::Timestamp;
 use crate::grpc::client::{ClientOptions, CredentialOptions};
 
+mod alerts;
 mod fetch;
 mod fsck;
 mod kept;
 mod officer;
 mod offline;
 mod own;
+mod search;
 mod site;
 mod witnessed;
 
@@ -37,6 +40,8 @@ pub struct AuditArgs {
 pub enum AuditCommand {
     /// Verifies an exported journal, offline: every entry, every opening, the tree and its signature
     Verify(VerifyArgs),
+    /// Looks through exported journals for what does not look like honest traffic, offline
+    Alerts(AlertsArgs),
     /// Fetches a journal over HTTPS into a folder, only what is new, and verifies all of it
     Fetch(FetchArgs),
     /// Verifies all of your own journal, as a partner: nothing invented, nothing dropped
@@ -49,6 +54,11 @@ pub enum AuditCommand {
     List(ListArgs),
     /// Shows one entry with the proof that it is in the journal, for privacy officers; the read is logged
     Entry(EntryArgs),
+    /// Searches all journals by one value, for privacy officers; the search is logged
+    ///
+    /// The newest entries come first. Only whole values are found: `C-2026-17` doesn't find `C-2026-170`. What was disposed
+    /// of at the end of its retention is not found any more.
+    Search(SearchArgs),
     /// Shows the newest checkpoint of a journal, for privacy officers
     Checkpoint(CheckpointArgs),
     /// Writes a journal to a folder that `onebit audit verify` verifies, for privacy officers; it is logged
@@ -60,6 +70,23 @@ pub enum AuditCommand {
     /// registry. Nothing is written. It tells every fault that it finds, by name and place. The exit code is 0
     /// when the store is whole, 1 when something is wrong, 2 when the check could not run.
     Fsck(FsckArgs),
+}
+
+/// Journals to look through.
+#[derive(Debug, clap::Args)]
+pub struct AlertsArgs {
+    /// The folder of an export of a partner's journal; give it once for each partner
+    #[arg(long, value_name = "DIR", required = true)]
+    pub journal: Vec<PathBuf>,
+    /// The verifier key of the journal that was given in the same place, or a file that holds it
+    #[arg(long, value_name = "KEY|FILE", required = true)]
+    pub key: Vec<String>,
+    /// The subject of a template that no honest sample matches, `subjects/…`; may be given several times
+    #[arg(long, value_name = "SUBJECT")]
+    pub canary: Vec<String>,
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputOption,
 }
 
 /// A store to check.
@@ -245,6 +272,62 @@ pub struct EntryArgs {
     pub client: ClientOptions,
 }
 
+/// A search of the log.
+#[derive(Debug, clap::Args)]
+pub struct SearchArgs {
+    /// What to search by
+    #[arg(long, value_enum, value_name = "ATTRIBUTE")]
+    pub by: SearchBy,
+    /// The value, the whole of it
+    #[arg(long, value_name = "TEXT")]
+    pub value: String,
+    /// From which moment on, such as `2026-07-01` or `2026-07-01T08:00:00Z`
+    #[arg(long, value_name = "TIME", value_parser = search::moment)]
+    pub since: Option<Timestamp>,
+    /// Before which moment
+    #[arg(long, value_name = "TIME", value_parser = search::moment)]
+    pub until: Option<Timestamp>,
+    /// Why you search; kept in the log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// How many at most, the newest first; all by default
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputOption,
+    /// The connection.
+    #[command(flatten)]
+    pub client: ClientOptions,
+}
+
+/// What can be searched by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SearchBy {
+    /// A partner's case reference
+    Case,
+    /// A partner's pseudonymous person
+    Official,
+    /// The name of a person or system that acted, or that was acted upon
+    Officer,
+    /// A partner's name
+    Partner,
+    /// An agreement's name
+    Agreement,
+    /// A purpose
+    Purpose,
+    /// A query, by its id
+    Query,
+    /// A disclosure, by its id: all that happened to it
+    Disclosure,
+    /// A partner's own name for its request, a UUID
+    Request,
+    /// A kind of entry, such as `query.answered`
+    Kind,
+    /// The place of one entry, such as `au-border/41`
+    Index,
+}
+
 /// A checkpoint.
 #[derive(Debug, clap::Args)]
 pub struct CheckpointArgs {
@@ -333,12 +416,14 @@ pub fn run_receipt(args: &ReceiptArgs) -> Result<(), CliError> {
 pub fn run(args: &AuditArgs) -> Result<(), CliError> {
     match &args.command {
         AuditCommand::Verify(args) => offline::verify(args),
+        AuditCommand::Alerts(args) => alerts::run(args),
         AuditCommand::Fetch(args) => wire::calling(fetch::fetch(args)),
         AuditCommand::Own(args) => wire::calling(own::verify(args)),
         AuditCommand::Witnessed(args) => wire::calling(witnessed::verify(args)),
         AuditCommand::Journals(args) => wire::calling(officer::journals(args)),
         AuditCommand::List(args) => wire::calling(officer::list(args)),
         AuditCommand::Entry(args) => wire::calling(officer::entry(args)),
+        AuditCommand::Search(args) => wire::calling(search::search(args)),
         AuditCommand::Checkpoint(args) => wire::calling(officer::checkpoint(args)),
         AuditCommand::Export(args) => wire::calling(officer::export(args)),
         AuditCommand::Fsck(args) => fsck::check(args),

@@ -202,6 +202,16 @@ impl Findings {
             Some(listen) => format!("metrics: at http://{listen}/metrics"),
             None => "metrics: not served".to_owned(),
         });
+        match (config.notices_open(), &config.notices) {
+            (Err(error), _) => self.bad("notices", error),
+            (Ok(_), None) => self.good.push("notices: nobody is told".to_owned()),
+            (Ok(_), Some(notices)) => self.good.push(format!(
+                "notices: {} by mail, {} by webhook{}",
+                notices.people.len(),
+                notices.systems.len(),
+                if notices.to_partners { ", and partners whose agreement names one" } else { "" }
+            )),
+        }
         self.good.push(format!(
             "search: {} threads, first stage `{}`",
             config.search.threads, config.search.index

@@ -1,7 +1,7 @@
 //! The command line: one file a subcommand, each with its arguments and its `run`.
 //!
 //! The partner's, the officers' and the holder's people work through these, over the same interface that
-//! everybody else uses; only what is offline (`calibrate`, `protection`, `policy`, `cert`, `open`,
+//! everybody else uses; only what is offline (`calibrate`, `protection`, `policy`, `report`, `cert`, `open`,
 //! `audit verify`, `receipt verify`, `synth`, `completions`, `man`) touches no server, and `witness` is one of its own. Nothing here decides anything.
 
 use clap::{Parser, Subcommand};
@@ -23,6 +23,7 @@ pub mod formats;
 pub mod init;
 pub mod keys;
 mod labelled;
+pub mod notices;
 pub mod open;
 pub mod policy;
 pub mod print;
@@ -32,12 +33,15 @@ pub mod receipt;
 pub mod recover;
 pub mod registry;
 pub mod release_key;
+pub mod report;
 pub mod request;
 pub mod retention;
 pub mod review;
 pub mod sample;
 pub mod serve;
+mod sheet;
 pub mod shell;
+mod signed;
 pub mod subject;
 pub mod suspend;
 pub mod synth;
@@ -89,6 +93,7 @@ pub enum Command {
     Policy(policy::PolicyArgs),
     Calibrate(Box<calibrate::CalibrateArgs>),
     Protection(protection::ProtectionArgs),
+    Report(report::ReportArgs),
     // Operators.
     Init(Box<init::InitArgs>),
     Serve(serve::ServeArgs),
@@ -96,6 +101,7 @@ pub enum Command {
     Backup(backup::BackupArgs),
     Recover(recover::RecoverArgs),
     Keys(keys::KeysArgs),
+    Notices(notices::NoticesArgs),
     // Whoever watches over a log of others.
     Witness(witness::WitnessArgs),
     // Whoever builds and tries.

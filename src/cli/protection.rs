@@ -7,6 +7,7 @@ use serde_json::json;
 use self::measure::Measurement;
 use super::fault::CliError;
 use super::print::OutputOption;
+use super::signed::{self, Kind};
 use crate::clock::SystemClock;
 use crate::keys::SignatureDomain;
 
@@ -14,9 +15,7 @@ mod collection;
 mod input;
 mod measure;
 mod page;
-mod plot;
 mod report;
-mod signed;
 
 /// Measures what protection does, and verifies such a report
 #[derive(Debug, clap::Args)]
@@ -140,14 +139,14 @@ pub fn run(args: &ProtectionArgs) -> Result<(), CliError> {
 fn write_report(args: &ReportArgs) -> Result<(), CliError> {
     // Whatever would keep the report from being written is found before minutes are spent on it.
     let key = signed::read_key(&args.key)?;
-    signed::check_absent(&args.out)?;
+    signed::check_absent(&KIND, &args.out)?;
     let input = input::read(args)?;
     let report = Measurement::of(args, &input)?.report(&SystemClock)?;
     let page = page::draw(&report);
     let text = serde_json::to_string_pretty(&report)
         .map_err(|error| CliError::because("the report can't be put into words", error))?;
     let files = [(signed::PAGE, page), (signed::REPORT, format!("{text}\n"))];
-    signed::write(&args.out, &files, &key)?;
+    signed::write(&KIND, &args.out, &files, &key)?;
     let fingerprint = key.public_key().fingerprint();
     args.output.show(
         || format!("{}\nsigned by     {fingerprint}\nwritten       {}", report.told(), args.out.display()),
@@ -158,7 +157,7 @@ fn write_report(args: &ReportArgs) -> Result<(), CliError> {
 }
 
 fn verify_report(args: &VerifyArgs) -> Result<(), CliError> {
-    let verified = signed::verify(&args.folder, &args.signer)?;
+    let verified = signed::verify(&KIND, &args.folder, &args.signer)?;
     let text = || {
         let lines = verified.files.iter().map(|(name, digest)| format!("{name:<12}  {digest}"));
         format!("{}\nsigned by     {}", lines.collect::<Vec<_>>().join("\n"), verified.signer)
@@ -174,7 +173,7 @@ fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-const DOMAIN: SignatureDomain = SignatureDomain::ProtectionReport;
+const KIND: Kind = Kind { domain: SignatureDomain::ProtectionReport, files: &[signed::PAGE, signed::REPORT] };
 const EXAMPLES: &str = "\
 Examples:
   onebit protection report --synthetic 1000 --key privacy-officer.key.pem --out protection

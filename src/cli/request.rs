@@ -1,5 +1,7 @@
 //! `onebit request`: disclosures, from the partner's side.
 
+mod corrections;
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -45,6 +47,14 @@ pub enum RequestCommand {
     Answer(AnswerArgs),
     /// Takes a request back that was not decided
     Withdraw(NameArgs),
+    /// Shows where a disclosure stands, and again whenever that changes, until it has ended
+    Watch(corrections::WatchArgs),
+    /// Asks the holder to correct a released field, or withdraws your need; signed with the key of your certificate
+    Correct(corrections::CorrectArgs),
+    /// Lists the corrections of what you received that you have not acknowledged
+    Corrections(corrections::ListArgs),
+    /// Says that you acted on a correction
+    AcknowledgeCorrection(corrections::AcknowledgeArgs),
     /// Fetches a release, still sealed, into a file that `onebit open` opens
     Fetch(FetchArgs),
     /// Says that a release was opened; the holder then deletes it
@@ -75,6 +85,9 @@ pub struct NewArgs {
     /// Your pseudonym of the official who asks
     #[arg(long, value_name = "PSEUDONYM")]
     pub official: String,
+    /// Why it can't wait, 20 to 2,000 characters: asks for the urgent path, where your agreement has one
+    #[arg(long, value_name = "REASON")]
+    pub urgent: Option<String>,
     /// The request id, a UUID; a new one by default
     #[arg(long, value_name = "UUID")]
     pub request_id: Option<String>,
@@ -222,6 +235,10 @@ pub fn run(args: &RequestArgs) -> Result<(), CliError> {
             RequestCommand::Show(args) => show(args).await,
             RequestCommand::Answer(args) => answer(args).await,
             RequestCommand::Withdraw(args) => withdraw(args).await,
+            RequestCommand::Watch(args) => corrections::watch(args).await,
+            RequestCommand::Correct(args) => corrections::correct(args).await,
+            RequestCommand::Corrections(args) => corrections::list(args).await,
+            RequestCommand::AcknowledgeCorrection(args) => corrections::acknowledge(args).await,
             RequestCommand::Fetch(args) => fetch(args).await,
             RequestCommand::Acknowledge(args) => {
                 let release = ReleaseFile::read(&args.release)?;
@@ -251,6 +268,7 @@ async fn new(args: &NewArgs) -> Result<(), CliError> {
         justification: ask.justification().to_owned(),
         official: ask.official().to_owned(),
         send_time: Some(timestamp_to_pb(SystemClock.now())),
+        urgent_reason: ask.urgent().map(str::to_owned),
         signature: Some(Signature::CertificateSignature(signature)),
     };
     let client = Client::connect(&args.way.client).await?;
@@ -417,6 +435,7 @@ fn ask(args: &NewArgs) -> Result<PartnerAsk, CliError> {
         justification,
         legal_basis: args.legal_basis.clone(),
         official: args.official.clone(),
+        urgent: args.urgent.clone(),
     })
     .map_err(|error| CliError::Usage(error.to_string()))
 }
@@ -438,6 +457,7 @@ fn as_text(disclosure: &pb::Disclosure) -> String {
          fields      {fields}\nasked       {asked}\nends        {ends}",
         disclosure.query
     ) + &disclosure.questions.iter().map(question_text).collect::<String>()
+        + &corrections::as_text(disclosure)
 }
 
 fn question_text(question: &pb::Inquiry) -> String {
@@ -459,6 +479,9 @@ fn as_json(disclosure: &pb::Disclosure) -> Value {
         "create_time": wire::moment(disclosure.create_time.as_ref()),
         "expire_time": wire::moment(disclosure.expire_time.as_ref()),
         "questions": disclosure.questions.iter().map(question_json).collect::<Vec<_>>(),
+        "corrections": disclosure.corrections.iter().map(corrections::as_json).collect::<Vec<_>>(),
+        "correction_requests":
+            disclosure.correction_requests.iter().map(corrections::inquiry_json).collect::<Vec<_>>(),
     })
 }
 
@@ -503,6 +526,7 @@ mod tests {
             justification: Some("Two identities, one face; which is on record?".to_owned()),
             justification_file: None,
             official: "officer-7f3a".to_owned(),
+            urgent: None,
             request_id: None,
             receipt_out: None,
             way: Way {

@@ -1,5 +1,6 @@
 //! `onebit review`: the cases that officers decide, each decision signed by the officer's own key.
 
+mod corrections;
 mod page;
 mod tend;
 
@@ -38,11 +39,14 @@ pub struct ReviewArgs {
 /// What can be done with cases.
 #[derive(Debug, clap::Subcommand)]
 pub enum ReviewCommand {
-    /// Lists cases, those that end soonest first
+    /// Lists cases, urgent ones first, then those that end soonest
     List {
         /// Only cases in this state; by default those that can be decided
         #[arg(long, value_enum, value_name = "STATE")]
         state: Option<StateFilter>,
+        /// Only cases that owe a review, in whatever state, oldest first
+        #[arg(long)]
+        reviews_owed: bool,
         /// The rest.
         #[command(flatten)]
         filter: Box<ListFilter>,
@@ -119,6 +123,40 @@ pub enum ReviewCommand {
     Revoke(WhyArgs),
     /// Ends a case that has not ended, for good; nothing is added any more, not even a note
     Lock(WhyArgs),
+    /// Closes the review that an urgent release owes; for a privacy officer who decided nothing in the case
+    Close {
+        /// Whether the urgent path was rightly asked for and decided
+        #[arg(long, value_enum, value_name = "FINDING")]
+        finding: FindingChoice,
+        /// Why you find so, 1 to 2,000 characters
+        #[arg(long, value_name = "TEXT")]
+        words: String,
+        /// The rest.
+        #[command(flatten)]
+        case: CaseArgs,
+    },
+    /// Answers what the partner asked for after the release
+    AnswerCorrection(corrections::AnswerArgs),
+    /// Puts a statement of correction beside what was released, here and wherever else the same fields were received
+    StateCorrection(corrections::StateArgs),
+    /// Lists corrections that their recipients have not acknowledged, the most overdue first
+    Corrections {
+        /// Only those that are overdue
+        #[arg(long)]
+        overdue: bool,
+        /// The rest.
+        #[command(flatten)]
+        way: Way,
+    },
+}
+
+/// What a review found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum FindingChoice {
+    /// It was
+    Justified,
+    /// It was not
+    NotJustified,
 }
 
 /// Which cases to list.
@@ -158,6 +196,7 @@ impl ListFilter {
             legal_basis: self.legal_basis.clone().unwrap_or_default(),
             asked_since: ago(self.younger_than),
             asked_before: ago(self.older_than),
+            reviews_owed: false,
         }
     }
 }
@@ -305,7 +344,9 @@ impl StateFilter {
 pub fn run(args: &ReviewArgs) -> Result<(), CliError> {
     wire::calling(async {
         match &args.command {
-            ReviewCommand::List { state, filter, way } => list(*state, filter, way).await,
+            ReviewCommand::List { state, reviews_owed, filter, way } => {
+                list(*state, *reviews_owed, filter, way).await
+            }
             ReviewCommand::Show { disclosure, way } => show(disclosure, way).await,
             ReviewCommand::ViewField { disclosure, field, way } => view_field(disclosure, field, way).await,
             ReviewCommand::Approve { fields, decide, .. } => self::decide(decide, Some(fields)).await,
@@ -315,12 +356,17 @@ pub fn run(args: &ReviewArgs) -> Result<(), CliError> {
     })
 }
 
-async fn list(state: Option<StateFilter>, filter: &ListFilter, way: &Way) -> Result<(), CliError> {
+async fn list(
+    state: Option<StateFilter>,
+    reviews_owed: bool,
+    filter: &ListFilter,
+    way: &Way,
+) -> Result<(), CliError> {
     let client = Client::connect(&way.client).await?;
     let (mut cases, mut page_token) = (Vec::new(), String::new());
     loop {
         let state = state.map_or(pb::CaseState::Unspecified, StateFilter::to_pb);
-        let call = client.request(filter.request(state, page_token));
+        let call = client.request(pb::ListCasesRequest { reviews_owed, ..filter.request(state, page_token) });
         let page = client.answer("the list", client.case().list_cases(call)).await?;
         cases.extend(page.cases);
         page_token = page.next_page_token;

@@ -39,6 +39,33 @@ pub enum SubjectCommand {
         #[command(flatten)]
         way: Way,
     },
+    /// Corrects a field of a person's record; who received it is told that it changed, and not what it is now
+    Correct {
+        /// The field
+        #[arg(long, value_name = "NAME")]
+        field: String,
+        /// Its value
+        #[arg(long, value_name = "TEXT")]
+        value: String,
+        /// Its classification, such as `IN-CONFIDENCE`
+        #[arg(long, value_name = "TEXT")]
+        classification: String,
+        /// Where the value came from
+        #[arg(long, value_name = "TEXT")]
+        source: String,
+        /// What it may be used for; give it again for more
+        #[arg(long = "permitted-use", value_name = "NAME", required = true)]
+        permitted_uses: Vec<String>,
+        /// A collection that you enrol into
+        #[arg(long, value_name = "NAME")]
+        collection: String,
+        /// The official who answers for it
+        #[arg(long, value_name = "PSEUDONYM")]
+        official: String,
+        /// The rest.
+        #[command(flatten)]
+        way: Way,
+    },
     /// Erases a person: not found from now on, data unreadable everywhere, backups included; for good
     Erase {
         /// Why
@@ -74,6 +101,7 @@ pub fn run(args: &SubjectArgs) -> Result<(), CliError> {
             SubjectCommand::Show { way } => show(way).await,
             SubjectCommand::Restrict { restriction, reason, way } => restrict(restriction, reason, way).await,
             SubjectCommand::Erase { reason, way } => erase(reason, way).await,
+            SubjectCommand::Correct { .. } => correct(&args.command).await,
         }
     })
 }
@@ -116,3 +144,57 @@ async fn erase(reason: &str, way: &Way) -> Result<(), CliError> {
     way.output
         .show(|| "nothing is held of this person any more".to_owned(), &json!({ "receipt": done.receipt }))
 }
+
+/// A row of enrolment for somebody who is there, with one field and no template.
+async fn correct(command: &SubjectCommand) -> Result<(), CliError> {
+    let SubjectCommand::Correct {
+        field,
+        value,
+        classification,
+        source,
+        permitted_uses,
+        collection,
+        official,
+        way,
+    } = command
+    else {
+        return Ok(());
+    };
+    let client = Client::connect(&way.client).await?;
+    let source_id = way.source_id.clone();
+    // A correction enrols nobody: who is not there is refused.
+    let call = client.request(pb::GetSubjectRequest { source_id: source_id.clone() });
+    let held = client.answer("the subject", client.enrolment().get_subject(call)).await?;
+    if !held.fields.contains(field) {
+        return Err(CliError::Found(format!("the record has no field `{field}`; enrol it instead")));
+    }
+    let call = client.request(pb::StartBatchRequest {
+        request_id: wire::request_id(None)?,
+        collection: wire::resource(COLLECTIONS, collection),
+        official: official.clone(),
+    });
+    let batch = client.answer("the batch", client.enrolment().start_batch(call)).await?.batch;
+    let field = pb::FieldInput {
+        field: field.clone(),
+        value: value.clone(),
+        classification: classification.clone(),
+        source: source.clone(),
+        permitted_uses: permitted_uses.clone(),
+    };
+    let subject =
+        pb::SubjectInput { source_id, templates: Vec::new(), fields: vec![field], restrictions: Vec::new() };
+    let row = pb::EnrolSubjectsRequest { batch, first_row: 0, subjects: vec![subject] };
+    let call = client.request(()).map(|()| tokio_stream::once(row));
+    let mut answers = client.answer("the correction", client.enrolment().enrol_subjects(call)).await?;
+    let done = client.next("the correction", &mut answers).await?;
+    let done = done.ok_or_else(|| CliError::incomplete("correction"))?;
+    if let Some(rejected) = done.rejected.first() {
+        return Err(CliError::Found(format!("the correction was rejected: {}", rejected.reason)));
+    }
+    way.output.show(
+        || "corrected; who received the field is told that it changed".to_owned(),
+        &json!({ "corrected": true }),
+    )
+}
+
+const COLLECTIONS: &str = "collections";

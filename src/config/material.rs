@@ -333,12 +333,12 @@ impl TlsFiles {
     }
 }
 
-fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, MaterialError> {
+pub(super) fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, MaterialError> {
     fs::read(path).map_err(|source| MaterialError::Read { what, path: path.to_owned(), source })
 }
 
 /// Reads a file that the other users of the machine may neither read nor write.
-fn read_secret(what: &'static str, path: &Path) -> Result<SecretBytes, MaterialError> {
+pub(super) fn read_secret(what: &'static str, path: &Path) -> Result<SecretBytes, MaterialError> {
     let unreadable = |source| MaterialError::Read { what, path: path.to_owned(), source };
     let mode = fs::metadata(path).map_err(unreadable)?.permissions().mode();
     if mode & OTHERS != 0 {

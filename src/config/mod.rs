@@ -5,6 +5,7 @@
 
 pub mod document;
 pub mod material;
+mod notices;
 mod terminal;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ use crate::store::{BackupPlace, StoreError};
 use crate::telemetry::{LogFormat, LogSettings, log_layer};
 
 use document::{Document, Faults, Place};
+pub use notices::{NoticesConfig, NoticesError, PersonConfig, SmtpConfig, SystemConfig};
 
 /// A configuration that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +80,8 @@ pub struct Config {
     pub revocation_lists: BTreeMap<TrustDomainName, Vec<PathBuf>>,
     /// How often background jobs run.
     pub jobs: Cadence,
+    /// Who is told what happened; nobody without.
+    pub notices: Option<NoticesConfig>,
 }
 
 /// Where backups go and when they are made.
@@ -207,6 +211,7 @@ fn config(document: &mut Document<'_>, file: &Path) -> Option<Config> {
     let log = log(document);
     let revocation_lists = tls(document, folder);
     let jobs = jobs(document);
+    let notices = notices::notices(document, folder);
     Some(Config {
         file: file.to_owned(),
         store_folder: store_folder?,
@@ -222,6 +227,7 @@ fn config(document: &mut Document<'_>, file: &Path) -> Option<Config> {
         log: log?,
         revocation_lists: revocation_lists?,
         jobs: jobs?,
+        notices: notices?,
     })
 }
 
@@ -670,6 +676,7 @@ struct JobKeys {
     tending_every_s: Option<Spanned<u64>>,
     retention_every_s: Option<Spanned<u64>>,
     snapshots_every_s: Option<Spanned<u64>>,
+    notices_every_s: Option<Spanned<u64>>,
 }
 
 fn jobs(document: &mut Document<'_>) -> Option<Cadence> {
@@ -684,7 +691,9 @@ fn jobs(document: &mut Document<'_>) -> Option<Cadence> {
     let tending = every("tending_every_s", &keys.tending_every_s, default.tending);
     let retention = every("retention_every_s", &keys.retention_every_s, default.retention);
     let snapshots = every("snapshots_every_s", &keys.snapshots_every_s, default.snapshots);
+    let notices = every("notices_every_s", &keys.notices_every_s, default.notices);
     Some(Cadence {
+        notices: notices?,
         heads: heads?,
         witnesses: witnesses?,
         tending: tending?,

@@ -64,6 +64,7 @@ struct Parts {
     room: Arc<Semaphore>,
     pending: Pending,
     kept: pages::Kept,
+    reasons: pages::Reasons,
 }
 
 impl Console {
@@ -78,6 +79,7 @@ impl Console {
             room,
             pending: Pending::default(),
             kept: pages::Kept::default(),
+            reasons: pages::Reasons::default(),
         }))
     }
 
@@ -101,6 +103,11 @@ impl Console {
     /// What is kept between pages.
     fn kept(&self) -> &pages::Kept {
         &self.0.kept
+    }
+
+    /// Why sessions read the log.
+    fn reasons(&self) -> &pages::Reasons {
+        &self.0.reasons
     }
 
     /// Every page, with all that stands before it.

@@ -1,16 +1,19 @@
-//! The officers' pages: the queue, one case, its decision. What they show and do goes through the gate; nothing is
+//! The officers' pages: the queue, one case, its decision; and the privacy officers' pages of the log. What they show and do goes through the gate; nothing is
 //! decided here.
 //!
 //! Every form works without a script, but for the last one, whose passkey only a script can ask for.
 
 mod case;
+mod corrections;
 mod decide;
 mod deed;
 pub(super) mod frame;
 mod kept;
 mod life;
+mod log;
 mod queue;
 mod sign;
+mod urgent;
 mod words;
 
 use axum::Router;
@@ -19,10 +22,12 @@ use axum::routing::{get, post};
 use super::Console;
 
 pub(super) use kept::Kept;
+pub(super) use log::Reasons;
 
 /// The pages of this room.
 pub(super) fn routes() -> Router<Console> {
     Router::new()
+        .merge(log::routes())
         .route("/cases", get(queue::queue))
         .route("/cases/{case}", get(case::case))
         .route("/cases/{case}/value", post(case::value))

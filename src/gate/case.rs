@@ -8,8 +8,9 @@ use crate::authz::{About, Action, Agreement, Ask, Force, SignedBy, Standing};
 use crate::clock::Timestamp;
 use crate::ids::{ActorName, Digest, DisclosureId, FieldName, PartnerName, PurposeName};
 use crate::keys::webauthn::WebAuthnError;
-use crate::store::disclosure::{CaseOrder, Decided, FieldValue, ReleaseTerms, Stepped};
+use crate::store::disclosure::{CaseOrder, Decided, FieldValue, ReleaseTerms, ReviewsOwed, Stepped};
 use crate::store::{Case, CaseCount, CaseFilter, CasesRelated, FieldFacts, Registry, Released};
+use crate::telemetry;
 
 use super::decision::DecisionProof;
 use super::disclosure::decider_role;
@@ -22,6 +23,8 @@ pub struct CaseAsk {
     pub state: Option<State>,
     /// Only of this partner.
     pub partner: Option<PartnerName>,
+    /// Those that owe a review, in whatever state.
+    pub reviews_owed: bool,
     /// Only for this purpose.
     pub purpose: Option<PurposeName>,
     /// Only on this legal basis, in the partner's own words.
@@ -38,8 +41,11 @@ pub struct CaseAsk {
 
 impl CaseAsk {
     fn filter(self) -> CaseFilter {
-        let states =
-            self.state.map_or_else(|| vec![State::Pending, State::PartiallyApproved], |state| vec![state]);
+        let states = match (self.state, self.reviews_owed) {
+            (Some(state), _) => vec![state],
+            (None, true) => Vec::new(),
+            (None, false) => vec![State::Pending, State::PartiallyApproved],
+        };
         CaseFilter {
             partner: self.partner,
             states,
@@ -47,7 +53,8 @@ impl CaseAsk {
             legal_basis: self.legal_basis,
             asked_since: self.asked_since,
             asked_before: self.asked_before,
-            order: CaseOrder::EndsSoonest,
+            order: if self.reviews_owed { CaseOrder::Oldest } else { CaseOrder::Queue },
+            reviews: self.reviews_owed.then_some(ReviewsOwed::All),
             after: self.after.map(|(id, _)| id),
             after_ends: self.after.map(|(_, ends)| ends),
             limit: self.limit,
@@ -87,7 +94,7 @@ pub struct DecideAsk {
 }
 
 impl Gate {
-    /// Cases, those that end soonest first.
+    /// Cases: urgent ones first, then those that end soonest; or those that owe a review, oldest first.
     ///
     /// # Errors
     /// [`GateError`].
@@ -192,6 +199,7 @@ impl Gate {
         let eligible = eligible(&self.live.load().registry, &case);
         let (stepped, _receipt) =
             self.parts.store.disclosure_tend(permit, id, deed, eligible).await?.open()?;
+        self.corrections_due.notify_one();
         match stepped {
             Stepped::Done(case) => Ok(*case),
             Stepped::Refused(refused) => Err(GateError::NotNow(refused.to_string())),
@@ -214,6 +222,11 @@ impl Gate {
         if !still_disclosable(&case, agreement) {
             return Ok(case);
         }
+        // Without an urgent path nobody said by when an urgent release is reviewed.
+        let urgent = request.ask().urgent().map(|_| agreement.urgent.as_ref());
+        if matches!(urgent, Some(None)) {
+            return Ok(case);
+        }
         let Ok(approval) = case.disclosure.approval(&eligible(&live.registry, &case), now) else {
             return Ok(case);
         };
@@ -222,6 +235,7 @@ impl Gate {
             purpose: request.ask().purpose().clone(),
             visible: agreement.visible_restrictions.iter().cloned().collect(),
             ends: now.after(agreement.clocks.release_kept),
+            review_by: urgent.flatten().map(|urgent| urgent.review_within.after(now)),
             policy: live.rules.digest(),
         };
         let (released, _receipt) = self.parts.store.disclosure_release(approval, terms).await?.open()?;
@@ -269,7 +283,34 @@ impl Gate {
             let _done = self.parts.store.disclosure_expire(id, now).await?.open()?;
             moved = moved.saturating_add(1);
         }
-        Ok(moved)
+        Ok(moved.saturating_add(self.reviews_tend(now).await?))
+    }
+
+    /// Notes reviews as late that were not closed in time, and counts those that are owed.
+    async fn reviews_tend(&self, now: Timestamp) -> Result<u32, GateError> {
+        let of = |reviews| CaseFilter {
+            reviews: Some(reviews),
+            order: CaseOrder::Oldest,
+            limit: TEND_CASES,
+            ..CaseFilter::default()
+        };
+        let mut noted: u32 = 0;
+        for case in self.parts.store.disclosure_list(of(ReviewsOwed::DueAt(now))).await? {
+            let id = case.disclosure.request().disclosure();
+            let _done = self.parts.store.review_late(id, now).await?.open()?;
+            tracing::warn!(
+                "the review of an urgent release is late; see `onebit review list --reviews-owed`"
+            );
+            noted = noted.saturating_add(1);
+        }
+        let owed = self.parts.store.disclosure_list(of(ReviewsOwed::All)).await?;
+        let is_late = |case: &&Case| case.disclosure.review().is_some_and(crate::approval::Review::is_late);
+        let late = owed.iter().filter(is_late).count();
+        for (reason, count) in [("late", late), ("in-time", owed.len().saturating_sub(late))] {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            metrics::gauge!(telemetry::REVIEWS_OWED, "reason" => reason).set(f64::from(count));
+        }
+        Ok(noted)
     }
 
     /// Whether the agreement of a case takes decisions signed by a passkey alone.
@@ -285,8 +326,13 @@ impl Gate {
     pub fn case_escalates(&self, case: &Case) -> Option<Timestamp> {
         let request = case.disclosure.request();
         let live = self.live.load();
-        let after = live.rules.agreement(request.agreement())?.clocks.escalate_after?;
-        case.disclosure.state().is_open().then(|| after.after(request.received()))
+        let agreement = live.rules.agreement(request.agreement())?;
+        let received = request.received();
+        let late = match request.ask().urgent() {
+            None => agreement.clocks.escalate_after?.after(received),
+            Some(_) => received.after(agreement.urgent.as_ref()?.escalate_after?),
+        };
+        case.disclosure.state().is_open().then_some(late)
     }
 
     async fn case_find(&self, caller: &Caller, id: DisclosureId) -> Result<Case, GateError> {
@@ -417,6 +463,9 @@ const fn action(kind: DeedKind) -> Action {
         DeedKind::HitErroneous => Action::MarkHitErroneous,
         DeedKind::Revoke => Action::RevokeRelease,
         DeedKind::Lock => Action::LockCase,
+        DeedKind::FindJustified | DeedKind::FindNotJustified => Action::ReviewRelease,
+        DeedKind::AcceptCorrection | DeedKind::RefuseCorrection => Action::AnswerCorrection,
+        DeedKind::StateCorrection => Action::StateCorrection,
     }
 }
 
@@ -425,6 +474,9 @@ const fn words_field(kind: DeedKind) -> &'static str {
     match kind {
         DeedKind::Question => "question",
         DeedKind::Note => "note",
+        DeedKind::FindJustified | DeedKind::FindNotJustified => "words",
+        DeedKind::AcceptCorrection | DeedKind::RefuseCorrection => "answer",
+        DeedKind::StateCorrection => "statement",
         _ => "reason",
     }
 }
@@ -438,7 +490,7 @@ fn still_disclosable(case: &Case, agreement: &Agreement) -> bool {
 }
 
 /// The day (UTC) that a moment lies in.
-fn today(now: Timestamp) -> jiff::civil::Date {
+pub(super) fn today(now: Timestamp) -> jiff::civil::Date {
     let instant = jiff::Timestamp::from_millisecond(now.as_millis()).unwrap_or(jiff::Timestamp::MAX);
     instant.to_zoned(jiff::tz::TimeZone::UTC).date()
 }

@@ -6,7 +6,7 @@ use crate::approval::{
     Answer, AskParts, DeciderRole, Factor, Factors, Fields, PartnerAsk, Refused, Request, RequestParts,
     SignedAnswer, State,
 };
-use crate::authz::{About, Action, Agreement, Permit, Role};
+use crate::authz::{About, Action, Permit, Role};
 use crate::clock::Timestamp;
 use crate::ids::{
     AgreementName, Digest, DisclosureId, FieldName, PartnerName, PurposeName, QueryId, RequestId,
@@ -34,6 +34,8 @@ pub struct DisclosureAsk {
     pub justification: String,
     /// The caller's pseudonym of the official who asks.
     pub official: String,
+    /// Why it can't wait, where the urgent path is asked for.
+    pub urgent: Option<String>,
     /// When the caller sent it.
     pub sent: Timestamp,
     /// The caller's signature over the digest of its request.
@@ -98,15 +100,20 @@ impl Gate {
     ) -> Result<Request, GateError> {
         let agreement = permit.agreement().ok_or(GateError::Internal { doing: "reading a permit" })?;
         let received = self.now();
+        let (approval, decide_by) = match (ask.urgent(), &agreement.urgent) {
+            (None, _) => (&agreement.approval, agreement.clocks.decide_within.after(received)),
+            (Some(_), Some(urgent)) => (&urgent.approval, received.after(urgent.decide_within)),
+            (Some(_), None) => return Err(no_urgent_path(&agreement.name)),
+        };
         let parts = RequestParts {
             disclosure: DisclosureId::from_bytes(random_bytes(self.parts.entropy.as_ref())?),
             partner,
             requester: caller.actor.name.clone(),
             agreement: agreement.name.clone(),
             ask,
-            factors: factors(agreement)?,
+            factors: factors(approval)?,
             received,
-            decide_by: agreement.clocks.decide_within.after(received),
+            decide_by,
         };
         Request::new(parts).map_err(|_| GateError::Internal { doing: "making a request of an agreement" })
     }
@@ -206,7 +213,7 @@ impl Gate {
     }
 
     /// A disclosure of the caller's own with the permit for what is to be done with it.
-    async fn disclosure_own(
+    pub(super) async fn disclosure_own(
         &self,
         caller: &Caller,
         action: Action,
@@ -239,7 +246,7 @@ fn kept_before(seen: DisclosureSeen) -> Result<Option<DisclosureDone>, GateError
     }
 }
 
-fn stepped_to(stepped: Stepped, receipt: String) -> Result<DisclosureDone, GateError> {
+pub(super) fn stepped_to(stepped: Stepped, receipt: String) -> Result<DisclosureDone, GateError> {
     match stepped {
         Stepped::Done(case) => Ok(DisclosureDone { case: *case, receipt }),
         Stepped::Refused(refused) => Err(GateError::NotNow(partner_words(&refused))),
@@ -258,7 +265,12 @@ fn partner_words(refused: &Refused) -> String {
         Refused::NotNow { state: State::Released, .. } => {
             "the disclosure is released; fetch it, or acknowledge it".to_owned()
         }
-        Refused::OtherQuestion | Refused::TooLate => refused.to_string(),
+        Refused::OtherQuestion | Refused::TooLate | Refused::NoCorrection | Refused::AskedAlready => {
+            refused.to_string()
+        }
+        Refused::FieldNotAsked(field) => {
+            format!("the field `{field}` was not released; name one that was")
+        }
         _ => "the disclosure is not in a state for this; look at its state first".to_owned(),
     }
 }
@@ -274,14 +286,20 @@ fn partner_ask(ask: &DisclosureAsk) -> Result<PartnerAsk, GateError> {
         justification: ask.justification.clone(),
         legal_basis: ask.legal_basis.clone(),
         official: ask.official.clone(),
+        urgent: ask.urgent.clone(),
     })
     .map_err(|error| GateError::Invalid { field: "request", what: error.to_string() })
 }
 
-fn factors(agreement: &Agreement) -> Result<Factors, GateError> {
+fn no_urgent_path(agreement: &AgreementName) -> GateError {
+    let what =
+        format!("the agreement `{agreement}` has no urgent path; ask without a reason why it is urgent");
+    GateError::Invalid { field: "urgent_reason", what }
+}
+
+fn factors(approval: &[crate::authz::Factor]) -> Result<Factors, GateError> {
     let broken = || GateError::Internal { doing: "reading the approval factors of an agreement" };
-    let factors = agreement
-        .approval
+    let factors = approval
         .iter()
         .map(|factor| {
             let role = decider_role(factor.role).ok_or_else(broken)?;

@@ -165,6 +165,7 @@ impl Gate {
         let done = match self.parts.store.chunks_enrol(chunks, line).await {
             Ok((ChunksDone { done, change, .. }, in_order)) => {
                 let published = self.chunks_publish(change).await;
+                self.corrections_due.notify_one();
                 drop(in_order);
                 published.map(|()| done)
             }

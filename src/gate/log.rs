@@ -127,4 +127,4 @@ impl Gate {
     }
 }
 
-const REASON_MAX_CHARS: usize = 512;
+pub(super) const REASON_MAX_CHARS: usize = 512;

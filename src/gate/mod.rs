@@ -8,17 +8,20 @@ mod caller;
 mod case;
 mod change;
 mod collections;
+mod correction;
 mod decision;
 mod disclosure;
 mod dossier;
 mod enrolment;
 mod error;
 mod log;
+mod notice;
 mod passkey;
 mod query;
 mod ready;
 mod renewal;
 mod retention;
+mod search;
 mod session;
 mod snapshot;
 mod subject;
@@ -52,9 +55,11 @@ pub use dossier::Dossier;
 pub use enrolment::{ChunkAnswer, ChunkAsk, ChunkReady, FieldAsk, SubjectAsk};
 pub use error::GateError;
 pub use log::{LogPage, ReadAsk};
+pub use notice::Heard;
 pub use passkey::{Invited, SignInAsk};
 pub use query::{Answered, QuestionAsk};
 pub use retention::RetentionView;
+pub use search::SearchAsk;
 pub use session::{SessionHeld, SessionTimes};
 pub use witness::WitnessRefusal;
 
@@ -86,6 +91,8 @@ pub struct Gate {
     leaving: std::sync::Mutex<Vec<Weak<Collection>>>,
     /// Told when a collection may be to be renewed.
     renewal_due: Arc<Notify>,
+    /// Told when a recipient may be to be told of a correction.
+    corrections_due: Arc<Notify>,
 }
 
 /// What decisions are made by at this moment.
@@ -107,7 +114,8 @@ impl Gate {
         let (changes, _) = watch::channel(0);
         let (live, publish) = (ArcSwap::from_pointee(live), Arc::default());
         let (leaving, renewal_due) = (std::sync::Mutex::default(), Arc::default());
-        Ok(Self { parts, live, publish, changes, leaving, renewal_due })
+        let corrections_due = Arc::default();
+        Ok(Self { parts, live, publish, changes, leaving, renewal_due, corrections_due })
     }
 
     /// Tells whenever people, partners or rules changed.

@@ -97,6 +97,11 @@ impl Call {
         OpenStream { action: self.action, peer: self.peer.clone() }
     }
 
+    /// The trust domain of whoever calls.
+    pub(super) fn trust_domain(&self) -> Option<String> {
+        self.peer.as_ref().map(|peer| peer.spiffe().trust_domain().to_string())
+    }
+
     /// When it arrived.
     pub(super) const fn arrival(&self) -> Instant {
         self.arrival

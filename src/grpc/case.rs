@@ -10,7 +10,10 @@ use super::pb::officer as pb;
 use super::pb::officer::case_service_server::CaseService;
 use super::pb::officer::decide_case_request::Signature;
 use super::timestamp::timestamp_to_pb;
-use crate::approval::{Choice, DeciderRole, Deed, DeedKind, Factor, Question, SignedDecision, State};
+use crate::approval::{
+    Choice, Correction, CorrectionAsked, DeciderRole, Deed, DeedKind, Factor, Question, Review,
+    SignedDecision, State,
+};
 use crate::authz::Action;
 use crate::clock::Timestamp;
 use crate::gate::{CaseAsk, CaseDetail, DecideAsk, DecisionProof, Gate};
@@ -42,6 +45,7 @@ impl CaseService for Cases {
                 asked_since: moment("asked_since", sent.asked_since.as_ref())?,
                 asked_before: moment("asked_before", sent.asked_before.as_ref())?,
                 after: page::last_id(&sent.page_token)?.map(last_case),
+                reviews_owed: sent.reviews_owed,
                 limit: page::with_one_to_spare(size),
             };
             let mut cases = self.desk.gate().case_list(&caller, ask).await?;
@@ -156,11 +160,70 @@ impl CaseService for Cases {
         Ok(reply.map(|summary| pb::RevokeReleaseResponse { summary }))
     }
 
+    async fn answer_correction(
+        &self,
+        request: Request<pb::AnswerCorrectionRequest>,
+    ) -> Reply<pb::AnswerCorrectionResponse> {
+        let sent = request.get_ref();
+        let kind = if sent.accept { DeedKind::AcceptCorrection } else { DeedKind::RefuseCorrection };
+        let what = (kind, sent.disclosure.as_str(), sent.answer.as_str());
+        let reply = self.tend(&request, Action::AnswerCorrection, what).await?;
+        Ok(reply.map(|summary| pb::AnswerCorrectionResponse { summary }))
+    }
+
+    async fn state_correction(
+        &self,
+        request: Request<pb::StateCorrectionRequest>,
+    ) -> Reply<pb::StateCorrectionResponse> {
+        let sent = request.get_ref();
+        let what = (DeedKind::StateCorrection, sent.disclosure.as_str(), sent.statement.as_str());
+        let reply = self.tend(&request, Action::StateCorrection, what).await?;
+        Ok(reply.map(|summary| pb::StateCorrectionResponse { summary }))
+    }
+
+    async fn list_open_corrections(
+        &self,
+        request: Request<pb::ListOpenCorrectionsRequest>,
+    ) -> Reply<pb::ListOpenCorrectionsResponse> {
+        let call = self.desk.call(Action::ListOpenCorrections, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let size = page::size(request.get_ref().page_size, PAGE)?;
+            let after = page::last_id(&request.get_ref().page_token)?.map(DisclosureId::from_bytes);
+            let limit = page::with_one_to_spare(size);
+            let mut cases = self.desk.gate().correction_list_open(&caller, after, limit).await?;
+            let next_page_token =
+                page::cut(&mut cases, size, |case| *case.disclosure.request().disclosure().as_bytes());
+            let cases = cases.iter().map(|case| pb::CorrectedCase {
+                summary: Some(summary(self.desk.gate(), case)),
+                corrections: open_corrections(case),
+            });
+            Ok(pb::ListOpenCorrectionsResponse { cases: cases.collect(), next_page_token })
+        })
+        .await
+    }
+
     async fn lock_case(&self, request: Request<pb::LockCaseRequest>) -> Reply<pb::LockCaseResponse> {
         let sent = request.get_ref();
         let what = (DeedKind::Lock, sent.disclosure.as_str(), sent.reason.as_str());
         let reply = self.tend(&request, Action::LockCase, what).await?;
         Ok(reply.map(|summary| pb::LockCaseResponse { summary }))
+    }
+
+    async fn review_release(
+        &self,
+        request: Request<pb::ReviewReleaseRequest>,
+    ) -> Reply<pb::ReviewReleaseResponse> {
+        let call = self.desk.call(Action::ReviewRelease, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let sent = request.get_ref();
+            let id = parse::disclosure("disclosure", &sent.disclosure)?;
+            let kind = parse::choice("finding", sent.finding, finding_asked)?;
+            let case = self.desk.gate().case_tend(&caller, id, kind, sent.words.clone()).await?;
+            Ok(pb::ReviewReleaseResponse { summary: Some(summary(self.desk.gate(), &case)) })
+        })
+        .await
     }
 }
 
@@ -223,6 +286,8 @@ fn summary(gate: &Gate, case: &Case) -> pb::CaseSummary {
         create_time: Some(timestamp_to_pb(request.received())),
         decide_by: Some(timestamp_to_pb(request.decide_by())),
         escalate_time: gate.case_escalates(case).map(timestamp_to_pb),
+        urgent: request.ask().urgent().is_some(),
+        review: case.disclosure.review().map(review),
         claimed_by: case.disclosure.claims().iter().map(|(officer, _)| person_resource(officer)).collect(),
     }
 }
@@ -248,6 +313,9 @@ fn detail(gate: &Gate, detail: CaseDetail) -> pb::GetCaseResponse {
         ending: disclosure.ended_by().map(ending),
         same_person: detail.related.person.iter().map(|case| summary(gate, case)).collect(),
         same_official: detail.related.official.iter().map(|case| summary(gate, case)).collect(),
+        urgent_reason: request.ask().urgent().unwrap_or_default().to_owned(),
+        corrections: disclosure.corrections().iter().map(correction).collect(),
+        correction_requests: disclosure.corrections_asked().iter().map(correction_request).collect(),
         fields: detail.fields.into_iter().map(field).collect(),
         // What stands around the case is put in by whoever knows it.
         ..pb::GetCaseResponse::default()
@@ -290,12 +358,76 @@ fn note((deed, at): &(Deed, Timestamp)) -> pb::Note {
     }
 }
 
+fn open_corrections(case: &Case) -> Vec<pb::CaseCorrection> {
+    let open = |one: &&Correction| one.told.as_ref().is_some_and(|told| told.acknowledged.is_none());
+    case.disclosure.corrections().iter().filter(open).map(correction).collect()
+}
+
+fn correction(one: &Correction) -> pb::CaseCorrection {
+    let told = one.told.as_ref();
+    pb::CaseCorrection {
+        number: told.map(|told| told.number).unwrap_or_default(),
+        kind: one.new.kind.to_string(),
+        fields: one.new.fields.iter().map(ToString::to_string).collect(),
+        statement: one.new.statement.clone(),
+        made_by: one.new.by.to_string(),
+        make_time: Some(timestamp_to_pb(one.made)),
+        tell_time: told.map(|told| timestamp_to_pb(told.at)),
+        acknowledge_by: told.map(|told| timestamp_to_pb(told.acknowledge_by)),
+        acknowledge_time: told.and_then(|told| told.acknowledged).map(timestamp_to_pb),
+        overdue: told.is_some_and(|told| told.is_overdue),
+    }
+}
+
+fn correction_request(asked: &CorrectionAsked) -> pb::CaseCorrectionRequest {
+    let (ask, answer) = (&asked.signed.ask, asked.answer.as_ref());
+    let outcome = answer.map(|answer| if answer.accepted { "accepted" } else { "refused" });
+    pb::CaseCorrectionRequest {
+        field: ask.field().map(ToString::to_string).unwrap_or_default(),
+        text: ask.text().to_owned(),
+        official: ask.official().to_owned(),
+        ask_time: Some(timestamp_to_pb(asked.at)),
+        outcome: outcome.unwrap_or_default().to_owned(),
+        answer: answer.map(|answer| answer.text.clone()).unwrap_or_default(),
+        answered_by: answer.map(|answer| person_resource(&answer.officer)).unwrap_or_default(),
+        answer_time: answer.map(|answer| timestamp_to_pb(answer.at)),
+    }
+}
+
 fn ending(deed: &Deed) -> pb::Ending {
     pb::Ending {
         officer: person_resource(deed.officer()),
         role: role(deed.role()).into(),
         deed: deed.kind().to_string(),
         reason: deed.words().to_owned(),
+    }
+}
+
+fn review(review: &Review) -> pb::Review {
+    let closed = review.closed();
+    pb::Review {
+        due_time: Some(timestamp_to_pb(review.due())),
+        late: review.is_late(),
+        finding: closed.map_or(pb::Finding::Unspecified, |(deed, _)| finding(deed)).into(),
+        officer: closed.map(|(deed, _)| person_resource(deed.officer())).unwrap_or_default(),
+        words: closed.map(|(deed, _)| deed.words().to_owned()).unwrap_or_default(),
+        close_time: closed.map(|(_, at)| timestamp_to_pb(*at)),
+    }
+}
+
+fn finding(deed: &Deed) -> pb::Finding {
+    match deed.kind() {
+        DeedKind::FindJustified => pb::Finding::Justified,
+        DeedKind::FindNotJustified => pb::Finding::NotJustified,
+        _ => pb::Finding::Unspecified,
+    }
+}
+
+const fn finding_asked(sent: pb::Finding) -> Option<DeedKind> {
+    match sent {
+        pb::Finding::Unspecified => None,
+        pb::Finding::Justified => Some(DeedKind::FindJustified),
+        pb::Finding::NotJustified => Some(DeedKind::FindNotJustified),
     }
 }
 

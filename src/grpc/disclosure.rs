@@ -9,9 +9,11 @@ use super::parse;
 use super::pb::partner as pb;
 use super::pb::partner::answer_question_request::Signature as AnswerSignature;
 use super::pb::partner::disclosure_service_server::DisclosureService;
+use super::pb::partner::request_correction_request::Signature as CorrectionSignature;
 use super::pb::partner::request_disclosure_request::Signature;
 use super::timestamp::timestamp_to_pb;
-use crate::approval::{Answer, Disclosure, Question, State};
+use super::watch;
+use crate::approval::{Answer, CorrectionAsk, CorrectionAsked, CorrectionKind, Disclosure, Question, State};
 use crate::authz::Action;
 use crate::gate::DisclosureAsk;
 use crate::ids::DisclosureId;
@@ -21,6 +23,8 @@ use crate::store::Case;
 #[derive(Clone)]
 pub(super) struct Disclosures {
     pub(super) desk: Desk,
+    /// The watches that are open.
+    pub(super) watching: watch::Watching,
 }
 
 #[tonic::async_trait]
@@ -122,6 +126,70 @@ impl DisclosureService for Disclosures {
         .await
     }
 
+    type WatchDisclosureStream = watch::Watched;
+
+    async fn watch_disclosure(
+        &self,
+        request: Request<pb::WatchDisclosureRequest>,
+    ) -> Reply<Self::WatchDisclosureStream> {
+        watch::disclosure_watch(self, request).await
+    }
+
+    async fn request_correction(
+        &self,
+        request: Request<pb::RequestCorrectionRequest>,
+    ) -> Reply<pb::RequestCorrectionResponse> {
+        let call = self.desk.call(Action::RequestCorrection, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let (ask, signature) = correction_ask(request.into_inner())?;
+            let done = self.desk.gate().correction_ask(&caller, ask, signature).await?;
+            Ok(pb::RequestCorrectionResponse {
+                disclosure: Some(disclosure(&done.case)),
+                receipt: done.receipt,
+            })
+        })
+        .await
+    }
+
+    async fn list_corrections(
+        &self,
+        request: Request<pb::ListCorrectionsRequest>,
+    ) -> Reply<pb::ListCorrectionsResponse> {
+        let call = self.desk.call(Action::ListCorrections, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let size = page::size(request.get_ref().page_size, PAGE)?;
+            let after = page::last_id(&request.get_ref().page_token)?.map(DisclosureId::from_bytes);
+            let limit = page::with_one_to_spare(size);
+            let mut cases = self.desk.gate().correction_list(&caller, after, limit).await?;
+            let next_page_token = page::cut(&mut cases, size, id_bytes);
+            Ok(pb::ListCorrectionsResponse {
+                disclosures: cases.iter().map(disclosure).collect(),
+                next_page_token,
+            })
+        })
+        .await
+    }
+
+    async fn acknowledge_correction(
+        &self,
+        request: Request<pb::AcknowledgeCorrectionRequest>,
+    ) -> Reply<pb::AcknowledgeCorrectionResponse> {
+        let call = self.desk.call(Action::AcknowledgeCorrection, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let id = parse::disclosure("name", &request.get_ref().name)?;
+            let number = request.get_ref().number;
+            let done = self.desk.gate().correction_acknowledge(&caller, id, number).await?;
+            Ok(pb::AcknowledgeCorrectionResponse {
+                disclosure: Some(disclosure(&done.case)),
+                receipt: done.receipt,
+            })
+        })
+        .await
+    }
+
     async fn withdraw_disclosure(
         &self,
         request: Request<pb::WithdrawDisclosureRequest>,
@@ -152,6 +220,7 @@ fn ask(sent: pb::RequestDisclosureRequest) -> Result<DisclosureAsk, FormFault> {
         legal_basis: sent.legal_basis,
         justification: sent.justification,
         official: sent.official,
+        urgent: sent.urgent_reason,
     })
 }
 
@@ -164,8 +233,20 @@ fn answer(sent: pb::AnswerQuestionRequest) -> Result<(Answer, Vec<u8>), FormFaul
     Ok((answer.map_err(|error| FormFault::new("answer", format!("can't be used: {error}")))?, signature))
 }
 
+fn correction_ask(sent: pb::RequestCorrectionRequest) -> Result<(CorrectionAsk, Vec<u8>), FormFault> {
+    let CorrectionSignature::CertificateSignature(signature) = parse::held(SIGNATURE, sent.signature)?;
+    let disclosure = parse::disclosure("name", &sent.name)?;
+    let field = match sent.field.as_str() {
+        "" => None,
+        field => Some(parse::name("field", field)?),
+    };
+    let signature = parse::signature(SIGNATURE, signature)?;
+    let ask = CorrectionAsk::new(disclosure, field, sent.text, sent.official);
+    Ok((ask.map_err(|error| FormFault::new("text", format!("can't be used: {error}")))?, signature))
+}
+
 /// A disclosure as its partner sees it.
-fn disclosure(case: &Case) -> pb::Disclosure {
+pub(super) fn disclosure(case: &Case) -> pb::Disclosure {
     let request = case.disclosure.request();
     pb::Disclosure {
         name: request.disclosure().resource(),
@@ -175,6 +256,51 @@ fn disclosure(case: &Case) -> pb::Disclosure {
         create_time: Some(timestamp_to_pb(request.received())),
         expire_time: Some(timestamp_to_pb(case.ends)),
         questions: case.disclosure.questions().iter().map(question).collect(),
+        corrections: corrections(&case.disclosure),
+        correction_requests: case.disclosure.corrections_asked().iter().map(correction_inquiry).collect(),
+    }
+}
+
+/// Corrections as their partner sees them: those that it was told, in that order; nothing of what waits.
+fn corrections(disclosure: &Disclosure) -> Vec<pb::Correction> {
+    let all = disclosure.corrections().iter();
+    let mut told: Vec<_> = all.filter_map(|one| Some((one, one.told.as_ref()?))).collect();
+    told.sort_by_key(|(_, told)| told.number);
+    told.into_iter()
+        .map(|(one, told)| pb::Correction {
+            number: told.number,
+            kind: correction_kind(one.new.kind).into(),
+            fields: one.new.fields.iter().map(ToString::to_string).collect(),
+            statement: one.new.statement.clone(),
+            tell_time: Some(timestamp_to_pb(told.at)),
+            acknowledge_by: Some(timestamp_to_pb(told.acknowledge_by)),
+            acknowledge_time: told.acknowledged.map(timestamp_to_pb),
+        })
+        .collect()
+}
+
+const fn correction_kind(kind: CorrectionKind) -> pb::CorrectionKind {
+    match kind {
+        CorrectionKind::Changed => pb::CorrectionKind::Changed,
+        CorrectionKind::Withdrawn => pb::CorrectionKind::Withdrawn,
+        CorrectionKind::Statement => pb::CorrectionKind::Statement,
+    }
+}
+
+/// What the partner asked for after the release, as it sees it: not who answered.
+fn correction_inquiry(asked: &CorrectionAsked) -> pb::CorrectionInquiry {
+    let answer = asked.answer.as_ref();
+    let outcome = answer.map_or(pb::CorrectionOutcome::Unspecified, |answer| match answer.accepted {
+        true => pb::CorrectionOutcome::Accepted,
+        false => pb::CorrectionOutcome::Refused,
+    });
+    pb::CorrectionInquiry {
+        field: asked.signed.ask.field().map(ToString::to_string).unwrap_or_default(),
+        text: asked.signed.ask.text().to_owned(),
+        ask_time: Some(timestamp_to_pb(asked.at)),
+        outcome: outcome.into(),
+        answer: answer.map(|answer| answer.text.clone()).unwrap_or_default(),
+        answer_time: answer.map(|answer| timestamp_to_pb(answer.at)),
     }
 }
 

@@ -5,6 +5,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::call::{Call, Desk, Reply};
+use super::change_form::FormFault;
 use super::in_order::Answers;
 use super::page::{self, PageSizes};
 use super::parse::{self, JOURNALS};
@@ -12,10 +13,13 @@ use super::pb::oversight as pb;
 use super::pb::oversight::log_service_server::LogService;
 use super::status::CallError;
 use super::timestamp::timestamp_to_pb;
+use crate::audit::event::Event;
 use crate::authz::Action;
-use crate::gate::ReadAsk;
+use crate::clock::Timestamp;
+use crate::gate::{ReadAsk, SearchAsk};
 use crate::store::log::{ExportPlan, LogKey};
-use crate::store::{JournalHead, ProvenEntry};
+use crate::store::search::{Attribute, Sought, SoughtError};
+use crate::store::{FoundEntry, JournalHead, ProvenEntry, Searched};
 
 /// Shows the log to those who watch over it.
 #[derive(Clone)]
@@ -81,6 +85,23 @@ impl LogService for Logs {
             let ask = ReadAsk { journal, from: sent.index, limit: 1, why: sent.reason };
             let read = self.desk.gate().entry_get(&caller, ask).await?;
             Ok(pb::GetEntryResponse { entry: Some(entry(&read)), proof: read.proof.unwrap_or_default() })
+        })
+        .await
+    }
+
+    async fn search_entries(
+        &self,
+        request: Request<pb::SearchEntriesRequest>,
+    ) -> Reply<pb::SearchEntriesResponse> {
+        let call = self.desk.call(Action::SearchEntries, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let sent = request.into_inner();
+            let limit = page::size(sent.page_size, PAGE)?;
+            let before = Some(page::first_index(&sent.page_token)?).filter(|before| *before > 0);
+            let ask = SearchAsk { sought: sought(&sent)?, before, limit, why: sent.reason };
+            let searched = self.desk.gate().entry_search(&caller, ask).await?;
+            Ok(found(&searched, limit))
         })
         .await
     }
@@ -159,8 +180,12 @@ fn journal(head: JournalHead) -> pb::Journal {
 }
 
 fn entry(read: &ProvenEntry) -> pb::Entry {
-    let left = pb::Entry { index: read.index, time: Some(timestamp_to_pb(read.at)), ..pb::Entry::default() };
-    let Some(event) = &read.event else {
+    opened(read.index, read.at, read.event.as_ref())
+}
+
+fn opened(index: u64, at: Timestamp, event: Option<&Event>) -> pb::Entry {
+    let left = pb::Entry { index, time: Some(timestamp_to_pb(at)), ..pb::Entry::default() };
+    let Some(event) = event else {
         return pb::Entry { payload: pb::Payload::Disposed.into(), ..left };
     };
     let facts = event.render().into_iter();
@@ -171,6 +196,55 @@ fn entry(read: &ProvenEntry) -> pb::Entry {
         payload: pb::Payload::Kept.into(),
         ..left
     }
+}
+
+/// What is searched for, in its form.
+fn sought(sent: &pb::SearchEntriesRequest) -> Result<Sought, FormFault> {
+    let attribute = match sent.attribute() {
+        pb::Attribute::Partner => Attribute::Partner,
+        pb::Attribute::Agreement => Attribute::Agreement,
+        pb::Attribute::Purpose => Attribute::Purpose,
+        pb::Attribute::Case => Attribute::Case,
+        pb::Attribute::Official => Attribute::Official,
+        pb::Attribute::Officer => Attribute::Officer,
+        pb::Attribute::Request => Attribute::Request,
+        pb::Attribute::Disclosure => Attribute::Disclosure,
+        pb::Attribute::Query => Attribute::Query,
+        pb::Attribute::Index => Attribute::Index,
+        pb::Attribute::Kind => Attribute::Kind,
+        pb::Attribute::Unspecified => {
+            return Err(FormFault::new(
+                "attribute",
+                "is missing or unknown; send one of the schema".to_owned(),
+            ));
+        }
+    };
+    let moment = |field, sent: Option<&_>| match sent {
+        Some(sent) => parse::moment(field, Some(sent)).map(Some),
+        None => Ok(None),
+    };
+    let since = moment("start_time", sent.start_time.as_ref())?;
+    let until = moment("end_time", sent.end_time.as_ref())?;
+    Sought::new(attribute, &sent.value, since, until).map_err(|error| {
+        let field = if error == SoughtError::Range { "end_time" } else { "value" };
+        FormFault::new(field, error.to_string())
+    })
+}
+
+fn found(searched: &Searched, limit: u32) -> pb::SearchEntriesResponse {
+    let mut entries: Vec<pb::FoundEntry> = searched.found.iter().map(found_entry).collect();
+    let is_full = u32::try_from(entries.len()).is_ok_and(|length| length >= limit);
+    let fitting = usize::try_from(page::fitting(&entries, limit)).unwrap_or(usize::MAX);
+    let is_cut = entries.len() > fitting;
+    entries.truncate(fitting);
+    let last = searched.found.get(entries.len().saturating_sub(1)).filter(|_| is_full || is_cut);
+    let next_page_token = last.map_or_else(String::new, |last| page::index_token(last.place));
+    pb::SearchEntriesResponse { entries, next_page_token, search_index: searched.entry }
+}
+
+fn found_entry(found: &FoundEntry) -> pb::FoundEntry {
+    let entry = opened(found.index, found.at, Some(&found.event));
+    pb::FoundEntry { journal: format!("{JOURNALS}{}", found.journal), entry: Some(entry) }
 }
 
 /// A page that is not full is the last; a full one may be followed by an empty one.

@@ -26,6 +26,7 @@ pub mod refused;
 mod services;
 pub mod status;
 pub mod timestamp;
+mod watch;
 
 pub use answer_time::{ANSWERS_LATE, AnswerTime, AnswerTimeError, Step};
 pub use services::{Reflection, ReflectionError, ServiceSettings, Services, services};

@@ -30,6 +30,7 @@ use super::pb::partner::disclosure_service_server::DisclosureServiceServer;
 use super::pb::partner::journal_service_server::JournalServiceServer;
 use super::pb::partner::query_service_server::QueryServiceServer;
 use super::query::Queries;
+use super::watch::Watching;
 use crate::authz::Role;
 use crate::door::limits::{ENROLMENT_REQUEST_MAX_BYTES, REQUEST_MAX_BYTES};
 use crate::door::{Peer, RpcSlots};
@@ -110,7 +111,8 @@ pub fn services(gate: &Arc<Gate>, settings: &ServiceSettings) -> Result<Services
 fn add_services(routes: &mut RoutesBuilder, desk: &Desk, settings: &ServiceSettings, gate: &Arc<Gate>) {
     let queries = Queries { desk: desk.clone(), answer_time: settings.answer_time };
     routes.add_service(QueryServiceServer::new(queries).max_decoding_message_size(REQUEST_MAX_BYTES));
-    let disclosures = DisclosureServiceServer::new(Disclosures { desk: desk.clone() });
+    let disclosures =
+        DisclosureServiceServer::new(Disclosures { desk: desk.clone(), watching: Watching::default() });
     routes.add_service(disclosures.max_decoding_message_size(REQUEST_MAX_BYTES));
     let agreements = AgreementServiceServer::new(Agreements { desk: desk.clone() });
     routes.add_service(agreements.max_decoding_message_size(REQUEST_MAX_BYTES));

@@ -1,9 +1,12 @@
 //! What the server does by the clock, as an actor of its own: heads of partners' journals into the holder's, the
-//! holder's to its witnesses, cases whose time has come, a look at the payloads whose retention is over, renewals of
-//! collections, search snapshots for the next start, and backups.
+//! holder's to its witnesses, cases whose time has come, corrections to their recipients, a look at the payloads whose
+//! retention is over, renewals of collections, search snapshots for the next start, the index of tags, backups, and
+//! notices.
 //!
 //! Each job runs once at the start and then after each pause. A run that fails is logged and counted, and the
 //! next one tries again: nothing here ends the server. A job that is told to stop finishes the run it is in.
+
+mod notice;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -31,6 +34,10 @@ pub struct Cadence {
     pub snapshots: Duration,
     /// Between two looks at the collections that are being renewed; a renewal that has begun goes on at once.
     pub renewals: Duration,
+    /// Between two looks at what is to be told to people and systems.
+    pub notices: Duration,
+    /// Between two looks at the entries whose tags are to be indexed.
+    pub tags: Duration,
 }
 
 impl Default for Cadence {
@@ -42,6 +49,8 @@ impl Default for Cadence {
             retention: RETENTION_EVERY,
             snapshots: SNAPSHOTS_EVERY,
             renewals: RENEWALS_EVERY,
+            notices: NOTICES_EVERY,
+            tags: TAGS_EVERY,
         }
     }
 }
@@ -82,6 +91,11 @@ impl Jobs {
             let gate = Arc::clone(&tending);
             async move { gate.cases_tend().await }
         });
+        let corrections = Arc::clone(gate);
+        jobs.spawn("corrections", cadence.tending, gate.corrections_due(), move || {
+            let gate = Arc::clone(&corrections);
+            async move { gate.corrections_tend().await }
+        });
         let retention = Arc::clone(gate);
         jobs.spawn("retention", cadence.retention, Arc::default(), move || {
             let gate = Arc::clone(&retention);
@@ -96,6 +110,11 @@ impl Jobs {
         jobs.spawn("snapshots", cadence.snapshots, Arc::default(), move || {
             let gate = Arc::clone(&snapshots);
             async move { gate.snapshots_write().await }
+        });
+        let tags = Arc::clone(gate);
+        jobs.spawn("tags", cadence.tags, Arc::default(), move || {
+            let gate = Arc::clone(&tags);
+            async move { gate.tags_index().await }
         });
         jobs
     }
@@ -163,12 +182,17 @@ const TENDING_EVERY: Duration = Duration::from_secs(30);
 /// Retention counts days; an hour after midnight is soon enough, and a disposal that a busy reader held up is
 /// finished within it.
 const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
+/// People look at their mail every few minutes.
+const NOTICES_EVERY: Duration = Duration::from_secs(5);
 /// Backups are made by the hour; five minutes late is not late.
 const BACKUPS_EVERY: Duration = Duration::from_secs(5 * 60);
 /// What failed, a backup for want of room perhaps, is tried again within a minute.
 const RENEWALS_EVERY: Duration = Duration::from_secs(60);
 /// What came in the last half minute is opened row by row at a start, which takes no longer for it.
 const SNAPSHOTS_EVERY: Duration = Duration::from_secs(30);
+
+/// At 1,500 entries a second a run is full every eleven seconds; those that are newer are looked through.
+const TAGS_EVERY: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

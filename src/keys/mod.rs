@@ -12,6 +12,7 @@
 mod cbor;
 mod collection_key;
 mod generation;
+mod notice;
 mod release;
 mod ring;
 mod root;
@@ -25,6 +26,7 @@ pub mod webauthn;
 
 pub use self::collection_key::CollectionKey;
 pub use self::generation::Generations;
+pub use self::notice::NoticeSigner;
 pub use self::release::{
     RELEASE_OVERHEAD_BYTES, ReleaseError, ReleaseInfo, ReleasePublicKey, ReleaseSecretKey, open_challenge,
     open_release, open_release_with_info, seal_challenge, seal_release,

@@ -50,6 +50,8 @@ pub enum SignatureDomain {
     DisclosureRequest,
     /// A partner answers what officers asked about its request.
     DisclosureAnswer,
+    /// A partner asks that something released is corrected, or withdraws its need.
+    DisclosureCorrection,
     /// An officer decides about such a request.
     Decision,
     /// A person proposes or confirms a change of the rules or the people.
@@ -58,17 +60,21 @@ pub enum SignatureDomain {
     ReleaseKey,
     /// A person of the holder stands behind a protection report.
     ProtectionReport,
+    /// A person of the holder stands behind a transparency report.
+    TransparencyReport,
 }
 
 impl SignatureDomain {
     /// Every domain, in the order of their declaration.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::DisclosureRequest,
         Self::DisclosureAnswer,
+        Self::DisclosureCorrection,
         Self::Decision,
         Self::Change,
         Self::ReleaseKey,
         Self::ProtectionReport,
+        Self::TransparencyReport,
     ];
 
     /// The ASCII text of the domain.
@@ -77,10 +83,12 @@ impl SignatureDomain {
         match self {
             Self::DisclosureRequest => "onebit/disclosure-ask/v1",
             Self::DisclosureAnswer => "onebit/disclosure-answer/v1",
+            Self::DisclosureCorrection => "onebit/disclosure-correction/v1",
             Self::Decision => "onebit/decision/v1",
             Self::Change => "onebit/change/v1",
             Self::ReleaseKey => "onebit/release-key/v1",
             Self::ProtectionReport => "onebit/protection-report/v1",
+            Self::TransparencyReport => "onebit/transparency-report/v1",
         }
     }
 

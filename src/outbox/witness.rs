@@ -2,7 +2,6 @@
 //! answer but a cosignature that holds.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
@@ -10,14 +9,12 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
+use super::tls::connector;
 use crate::audit::cosignature::{Cosignature, WitnessKey};
 use crate::audit::note::NoteError;
 use crate::audit::submission::{SIZE_CONTENT_TYPE, Submission, parse_size};
@@ -188,7 +185,7 @@ pub async fn checkpoint_hand_in(
         match (witness.file.url.scheme, &witness.file.authority) {
             (WitnessScheme::Http, _) => exchange(tcp, witness, submission).await,
             (WitnessScheme::Https, authority) => {
-                let connector = connector(authority.as_deref().unwrap_or_default())?;
+                let connector = connector(authority.as_deref().unwrap_or_default()).map_err(tls)?;
                 let name =
                     ServerName::try_from(witness.file.url.host.clone()).map_err(|error| tls(error.into()))?;
                 let stream = connector.connect(name, tcp).await.map_err(|error| tls(error.into()))?;
@@ -226,18 +223,6 @@ where
     connection.abort();
     let text = String::from_utf8(body.to_vec()).map_err(|_| OutboxError::Answer)?;
     Ok((status, kind, text))
-}
-
-fn connector(authority: &str) -> Result<TlsConnector, OutboxError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(authority.as_bytes()) {
-        let certificate = certificate.map_err(|error| tls(error.into()))?;
-        roots.add(certificate).map_err(|error| tls(error.into()))?;
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| tls(error.into()))?;
-    Ok(TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth())))
 }
 
 fn tls(source: Box<dyn std::error::Error + Send + Sync>) -> OutboxError {

@@ -81,6 +81,7 @@ impl Used {
 struct Case {
     agreement: AgreementName,
     requested: Timestamp,
+    urgent: bool,
     approved_by: BTreeMap<String, Role>,
 }
 
@@ -149,7 +150,13 @@ impl<'a> Replay<'a> {
             self.found.requests = self.found.requests.saturating_add(1);
             self.ask(index, event, Action::RequestDisclosure, about, "taken")?;
         }
-        let case = Case { agreement, requested: event.at, approved_by: BTreeMap::new() };
+        let urgent = event.text_of(Fact::Urgency).is_some();
+        let has_path = self.rules.agreement(&agreement).is_none_or(|agreement| agreement.urgent.is_some());
+        if urgent && !has_path && event.at >= self.since {
+            let would = "refused: the agreement has no urgent path".to_owned();
+            self.found.differently.push(Differently { index, at: event.at, was: "taken", would });
+        }
+        let case = Case { agreement, requested: event.at, urgent, approved_by: BTreeMap::new() };
         self.cases.insert(id, case);
         Some(())
     }
@@ -220,7 +227,9 @@ impl<'a> Replay<'a> {
 
     /// Who of those that the other rules want did not approve; `None` when nobody is missing.
     fn missing(&self, agreement: &Agreement, case: &Case) -> Option<String> {
-        let wanting = agreement.approval.iter().filter_map(|factor| {
+        let urgent = agreement.urgent.as_ref().filter(|_| case.urgent);
+        let approval = urgent.map_or(&agreement.approval, |urgent| &urgent.approval);
+        let wanting = approval.iter().filter_map(|factor| {
             let may = *self.rules.may(factor.role, Action::DecideCase) != May::No;
             let people: BTreeSet<&String> = case
                 .approved_by
@@ -240,7 +249,10 @@ impl<'a> Replay<'a> {
 
 /// When the other rules would have ended it undecided.
 fn end_of(agreement: &Agreement, case: &Case) -> Timestamp {
-    agreement.clocks.decide_within.after(case.requested)
+    match agreement.urgent.as_ref().filter(|_| case.urgent) {
+        Some(urgent) => case.requested.after(urgent.decide_within),
+        None => agreement.clocks.decide_within.after(case.requested),
+    }
 }
 
 fn parsed<T: std::str::FromStr>(event: &Event, fact: Fact) -> Option<T> {

@@ -4,6 +4,7 @@
 //! files, its damage) is tested beside it.
 
 mod enrolment;
+mod notice;
 mod witness;
 
 use std::num::NonZeroU8;
@@ -35,6 +36,7 @@ use crate::secret::{SystemEntropy, random_bytes};
 use crate::template::synthetic;
 
 pub(crate) use enrolment::*;
+pub(crate) use notice::*;
 pub(crate) use witness::*;
 
 /// A store under test with what its users hold.
@@ -245,6 +247,7 @@ impl Bench {
             justification: JUSTIFICATION.to_owned(),
             legal_basis: "Customs Act".to_owned(),
             official: OFFICIAL.to_owned(),
+            urgent: None,
         })
         .unwrap();
         let signature = AskSignature { digest: ask.digest(), bytes: vec![1; 64] };
@@ -302,6 +305,7 @@ impl Bench {
             purpose: purpose(),
             visible: Vec::new(),
             ends: self.clock.now().after(Duration::from_secs(3_600)),
+            review_by: None,
             policy: self.rules.digest(),
         };
         self.store.disclosure_release(approval, terms).await.unwrap().open().ok().unwrap().0

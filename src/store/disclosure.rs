@@ -74,6 +74,8 @@ pub struct CaseFilter {
     pub asked_since: Option<Timestamp>,
     /// Only those asked for at this time or before.
     pub asked_before: Option<Timestamp>,
+    /// Only those that owe a review.
+    pub reviews: Option<ReviewsOwed>,
     /// Only those that ended before this.
     pub ended_before: Option<Timestamp>,
     /// The order.
@@ -92,8 +94,21 @@ pub enum CaseOrder {
     /// Newest first, as partners see them.
     #[default]
     Newest,
-    /// Those that end soonest first, as officers see them.
+    /// Those that end soonest first.
     EndsSoonest,
+    /// Urgent ones first, then those that end soonest, as officers see them.
+    Queue,
+    /// Oldest first.
+    Oldest,
+}
+
+/// Which reviews are owed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReviewsOwed {
+    /// Any.
+    All,
+    /// Those that were due at this time, and are not noted as late.
+    DueAt(Timestamp),
 }
 
 /// How many cases a filter lets through.
@@ -152,6 +167,8 @@ pub struct ReleaseTerms {
     pub visible: Vec<RestrictionName>,
     /// When it can no longer be fetched.
     pub ends: Timestamp,
+    /// When the review is due that an urgent release owes.
+    pub review_by: Option<Timestamp>,
     /// The digest of the rules that it happens under.
     pub policy: Digest,
 }

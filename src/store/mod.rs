@@ -8,16 +8,19 @@ pub mod backup;
 pub mod change;
 #[cfg(test)]
 pub(crate) mod conformance;
+pub mod correction;
 mod derived;
 pub mod disclosure;
 pub mod disposal;
 pub mod enrolment;
 pub mod holder;
 pub mod log;
+pub mod notice;
 pub mod query;
 mod receipt;
 pub mod registry;
 pub mod renewal;
+pub mod search;
 pub mod session;
 pub mod snapshot;
 pub mod sqlite;
@@ -28,7 +31,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::approval::{Approval, Deed, Eligible, SignedAnswer, SignedDecision};
+use crate::approval::{Approval, Deed, Eligible, SignedAnswer, SignedCorrectionAsk, SignedDecision};
 use crate::audit::cosignature::WitnessKey;
 use crate::audit::tiles::{BundleId, TileId};
 use crate::authz::{Action, Actor, Bundle, PayloadClass, Permit, Reason};
@@ -40,6 +43,7 @@ use crate::keys::Pseudonym;
 
 pub use backup::{BackupBegun, BackupError, BackupMade, BackupPlace};
 pub use change::{Change, ChangeEnd, ChangeNew, ChangeRecord};
+pub use correction::{CorrectionFilter, CorrectionTerms, CorrectionsAsk};
 pub use derived::StoreKeys;
 pub use disclosure::{
     Case, CaseCount, CaseFilter, CasesRelated, DisclosureNew, DisclosureSeen, FieldFacts, Release, Released,
@@ -48,9 +52,11 @@ pub use disposal::PayloadFacts;
 pub use enrolment::{Batch, BatchNew, Chunk, ChunkDone, ChunksDone, GalleryChange, SubjectFacts};
 pub use holder::{Founding, HolderFacts};
 pub use log::{Bundled, ExportFile, JournalHead, LoggedEntry, ProvenEntry};
+pub use notice::{Addressed, Delivery, DeliveryEnd, Notice, NoticeKind};
 pub use query::{Answer, QueryNew, QueryRecorded, QuerySeen, StoredAnswer, Usage, Verdict};
 pub use receipt::{AuditReceipt, Withheld, WrongReceipt};
 pub use registry::{Partner, Person, Registry};
+pub use search::{FoundEntry, Searched};
 pub use session::{Passkey, PasskeyNew, PasskeyRegistered, PasskeySigned, Session, SessionNew, SignIn};
 pub use witness::{Given, Quorum, ReleaseSeen, Unwitnessed, Witnessed, WitnessedHead};
 
@@ -423,12 +429,67 @@ pub trait Store: Send + Sync {
         permit: Permit,
         answer: SignedAnswer,
     ) -> Result<Committed<disclosure::Stepped>, StoreError>;
+    /// Tells when a disclosure has changed and that is durable.
+    fn disclosure_changes(&self, id: DisclosureId) -> tokio::sync::watch::Receiver<u64>;
+    /// Keeps what the partner asks for after a release.
+    async fn correction_ask(
+        &self,
+        permit: Permit,
+        ask: SignedCorrectionAsk,
+    ) -> Result<Committed<disclosure::Stepped>, StoreError>;
+    /// Keeps that the partner acknowledged the correction of this number.
+    async fn correction_acknowledge(
+        &self,
+        permit: Permit,
+        id: DisclosureId,
+        number: u32,
+    ) -> Result<Committed<disclosure::Stepped>, StoreError>;
+    /// Disclosures with corrections that wait for something.
+    async fn correction_list(&self, ask: CorrectionsAsk) -> Result<Vec<Case>, StoreError>;
+    /// Tells the partner of what it may be told of one disclosure; gives how many corrections that were.
+    async fn correction_tell(&self, id: DisclosureId, terms: CorrectionTerms) -> Result<u32, StoreError>;
+    /// Notes the corrections of one disclosure that were not acknowledged in time; gives how many.
+    async fn correction_overdue(&self, id: DisclosureId) -> Result<u32, StoreError>;
     /// Ends a disclosure whose time is over.
     async fn disclosure_expire(
         &self,
         id: DisclosureId,
         now: Timestamp,
     ) -> Result<Committed<disclosure::Stepped>, StoreError>;
+    /// Notes that the review which a disclosure owes was not closed in time.
+    async fn review_late(
+        &self,
+        id: DisclosureId,
+        now: Timestamp,
+    ) -> Result<Committed<disclosure::Stepped>, StoreError>;
+
+    // Notices -----------------------------------------------------------------------------------------------
+
+    /// Notices for which nobody is addressed yet, oldest first.
+    async fn notice_list(&self, limit: u32) -> Result<Vec<Notice>, StoreError>;
+    /// Keeps to whom notices go, and when their disclosures are late; those that go to nobody are done.
+    async fn notices_address(&self, addressed: Vec<Addressed>) -> Result<(), StoreError>;
+    /// Makes notices of open disclosures that are late by now, and forgets what was given up long ago.
+    async fn notices_remind(&self, now: Timestamp) -> Result<u32, StoreError>;
+    /// Who has a delivery due.
+    async fn receivers_due(&self, now: Timestamp) -> Result<Vec<String>, StoreError>;
+    /// The deliveries to a receiver that are due, oldest first.
+    async fn deliveries_due(
+        &self,
+        receiver: String,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Delivery>, StoreError>;
+    /// Keeps what came of trying deliveries to a receiver; that one is given up is an entry.
+    async fn deliveries_end(
+        &self,
+        receiver: String,
+        tried: Vec<(i64, DeliveryEnd)>,
+    ) -> Result<(), StoreError>;
+    /// How many deliveries wait.
+    async fn deliveries_waiting(&self) -> Result<u64, StoreError>;
+    /// The key that signs webhooks, made when it is asked for first.
+    async fn notice_signer(&self) -> Result<crate::keys::NoticeSigner, StoreError>;
 
     // The log -----------------------------------------------------------------------------------------------
 
@@ -454,6 +515,17 @@ pub trait Store: Send + Sync {
         permit: Permit,
         read: log::Read,
     ) -> Result<Committed<Vec<ProvenEntry>>, StoreError>;
+    /// Notes a search of the log and gives what it found.
+    async fn log_search(
+        &self,
+        permit: Permit,
+        search: search::Search,
+    ) -> Result<Committed<Searched>, StoreError>;
+    /// What was searched for by the search that is this entry of the holder's journal. It is shown to nobody before
+    /// [`Store::log_search`] noted that somebody searched for it again.
+    async fn search_recall(&self, entry: u64) -> Result<Option<search::Sought>, StoreError>;
+    /// Indexes the entries that became many since it was last done; gives the number of runs that were written.
+    async fn tags_index(&self) -> Result<u32, StoreError>;
     /// Notes an export of a journal; files follow by [`Store::export_file`].
     async fn log_export(
         &self,

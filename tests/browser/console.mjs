@@ -1,4 +1,4 @@
-// Two officers at a real browser: from an invitation to a release, by keyboard alone; every page at three widths, light
+// Two officers and a privacy officer at a real browser: from an invitation to a release, by keyboard alone; every page at three widths, light
 // and dark, judged by axe; and what goes wrong on purpose. Started by `tests/it/browser.rs`, with the story as its
 // argument; it prints a line of JSON where somebody else has to act, and goes on when a line comes back.
 
@@ -384,8 +384,8 @@ await nikau.open(`${third}/deeds/claim`);
 assert.equal(nikau.path, third);
 
 // What else was asked leads there; the filters of the queue stand in its address.
-await nikau.open("/cases");
-await nikau.go(`a[href^="/cases?legal-basis="]`, "/cases");
+await nikau.open("/cases?state=released");
+await nikau.go(`td a[href*="legal-basis="]`, "/cases");
 assert.ok(new URL(nikau.page.url()).searchParams.get("legal-basis"), "the address holds the legal basis");
 await nikau.look("queue-filtered");
 
@@ -417,6 +417,57 @@ await moana.go("main form button", `${fourth}/done`);
 await nikau.open(fourth);
 await nikau.says("FR-2026/113");
 await nikau.look("case-compared");
+// A privacy officer: what happened is found, read with its proof, and passed on by an address that says nothing.
+const wiremu = await Officer.new(story.watcher.name);
+await wiremu.open(`/register#${story.watcher.code}`);
+await wiremu.go("main button", "/register");
+await wiremu.go("main button", "/register/passkey");
+await ask({ confirm: /changes\/[0-9a-f]{32}/.exec(await wiremu.page.locator("main").innerText())[0] });
+await wiremu.open("/");
+await wiremu.signIn("/");
+await wiremu.look("log-start");
+await wiremu.go('main a[href="/log"]', "/log");
+await wiremu.look("log-search");
+await wiremu.tabTo("main form button");
+await wiremu.page.keyboard.press("Enter");
+await wiremu.page.waitForSelector(".govuk-error-summary");
+assert.match(await wiremu.page.title(), /^Error: /);
+await wiremu.look("log-search-errors");
+for (const link of await wiremu.page.locator(".govuk-error-summary a").all()) {
+  const target = await link.getAttribute("href");
+  await link.press("Enter");
+  assert.ok(await wiremu.page.evaluate((id) => document.activeElement === document.querySelector(id), target), `${target} is not reached`);
+}
+await wiremu.open("/log");
+await wiremu.type("#attribute", "Dis");
+await wiremu.type("#value", story.cases[0]);
+await wiremu.type("#reason", "Weekly review");
+const arrived = wiremu.page.waitForNavigation({ url: (url) => url.pathname.startsWith("/log/searches/") });
+await wiremu.tabTo("main form button");
+await wiremu.page.keyboard.press("Enter");
+await arrived;
+const address = wiremu.path;
+assert.match(address, /^\/log\/searches\/[0-9]+$/, "the address says more than a number");
+await wiremu.says("A partner asked for fields after a hit");
+await wiremu.look("log-results");
+const entry = await wiremu.page.locator("tbody a").last().getAttribute("href");
+await wiremu.go(`tbody a[href="${entry}"]`, entry);
+await wiremu.says("It holds");
+await wiremu.saysNot("Does not hold");
+await wiremu.look("log-entry");
+await wiremu.go(`a[href="/log/disclosures/${story.cases[0]}"]`, `/log/disclosures/${story.cases[0]}`);
+await wiremu.says("All factors of a disclosure's approval are there");
+await wiremu.look("log-timeline");
+await wiremu.context.clearCookies({ name: "__Host-onebit" });
+await wiremu.open(address);
+await wiremu.signIn(address);
+await wiremu.says("Why do you read the log?");
+await wiremu.look("log-reason");
+await wiremu.type("#reason", "Weekly review, again");
+await wiremu.go("main form button", address);
+await wiremu.says("Weekly review, again");
+assert.equal((await wiremu.open("/log/searches/0")).status(), 404);
+await wiremu.look("log-missing");
 
 // Out again.
 await hana.go(".console-link-button", "/sign-in");

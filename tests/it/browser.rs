@@ -1,4 +1,4 @@
-//! The console in a real browser: Debian's Chromium, with a passkey of its own for each of two officers. The story is in
+//! The console in a real browser: Debian's Chromium, with a passkey of its own for each of two officers and a privacy officer. The story is in
 //! `tests/browser/console.mjs`; its pictures of every page lie in the target folder afterwards.
 
 use std::io::{BufRead, BufReader, Write};
@@ -28,6 +28,9 @@ async fn two_officers_release_fields_by_keyboard_and_every_page_holds_at_every_w
         holder.onebit(who::OTHER_ADMIN, &["change", "confirm", &change]).ok();
         json!({ "name": name, "code": code })
     });
+    let (change, code) = invite(&holder, &origin, "wiremu", "privacy-officer");
+    holder.onebit(who::OTHER_ADMIN, &["change", "confirm", &change]).ok();
+    let watcher = json!({ "name": "wiremu", "code": code });
     let record = people().record(PERSON);
     let cases: Vec<&str> = disclosures.iter().map(|name| name.split_once('/').unwrap().1).collect();
     let story = json!({
@@ -36,6 +39,7 @@ async fn two_officers_release_fields_by_keyboard_and_every_page_holds_at_every_w
         "chromium": chromium(),
         "pictures": Path::new(env!("CARGO_TARGET_TMPDIR")).join("console-pages"),
         "officers": officers,
+        "watcher": watcher,
         "cases": cases,
         "fields": FIELDS,
         "values": FIELDS.map(|field| record[field].value.clone()),
@@ -71,6 +75,8 @@ async fn two_officers_release_fields_by_keyboard_and_every_page_holds_at_every_w
     let viewed = of_kind(&entries, "field.viewed");
     assert_eq!(viewed.len(), 1, "each value that was shown is an entry");
     assert_eq!(fact(viewed[0], "field"), FIELDS[0]);
+    let read = |kind| of_kind(&entries, kind).into_iter().filter(|entry| entry.actor == "wiremu").count();
+    assert!(read("log.searched") >= 4 && read("log.read") >= 1, "each page of the log is an entry");
 }
 
 /// From now on the agreement asks for an examiner too, who names a comparison; one is invited, and a case asked for.

@@ -364,7 +364,12 @@ pub(crate) fn invite(holder: &Holder, origin: &str, name: &str, role: &str) -> (
 
 /// A confirmed passkey of an approving officer whom the ceremony named.
 pub(crate) async fn passkey_of(holder: &Holder, origin: &str, who: Who) -> Authenticator {
-    let (change, code) = invite(holder, origin, who.name(), "approving-officer");
+    passkey_as(holder, origin, who.name(), "approving-officer").await
+}
+
+/// A confirmed passkey of somebody in this role.
+pub(crate) async fn passkey_as(holder: &Holder, origin: &str, name: &str, role: &str) -> Authenticator {
+    let (change, code) = invite(holder, origin, name, role);
     holder.onebit(who::OTHER_ADMIN, &["change", "confirm", &change]).ok();
     let passkey = Authenticator::new(origin);
     let mut visitor = Visitor::new(holder, origin);

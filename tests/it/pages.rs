@@ -1,8 +1,10 @@
-//! The officers' pages, as a visitor without a browser asks for them.
+//! The officers' and the privacy officers' pages, as a visitor without a browser asks for them.
 
-use crate::console::{Shown, Visitor, passkey_of, with_console};
-use crate::holder::{HolderOptions, who};
-use crate::story::FIELDS;
+use onebit::grpc::pb::partner::Question;
+
+use crate::console::{Shown, Visitor, passkey_as, passkey_of, with_console};
+use crate::holder::{Holder, HolderOptions, who};
+use crate::story::{FIELDS, ask, fact, of_kind, question_about};
 
 const WORDS: &str = "Two passports, one face; tēnā koe.";
 
@@ -70,6 +72,23 @@ fn deed_form(page: &Shown, officer: &str, words: &str) -> Vec<(&'static str, Str
         ("officer", officer.to_owned()),
         ("mark", page.field("mark")),
         ("words", words.to_owned()),
+const CASE: &str = "C-2026-4711";
+const WHY: &str = "complaint 2026-17, Ngāti";
+
+/// A privacy officer at the console, signed in.
+async fn privacy_officer(holder: &Holder, origin: &str) -> Visitor {
+    let passkey = passkey_as(holder, origin, "wiremu", "privacy-officer").await;
+    let mut visitor = Visitor::new(holder, origin);
+    assert_eq!(visitor.sign_in(&passkey).await.status, 303);
+    visitor
+}
+
+fn search_form(page: &Shown, attribute: &str, value: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("token", page.field("token")),
+        ("attribute", attribute.to_owned()),
+        ("value", value.to_owned()),
+        ("reason", WHY.to_owned()),
     ]
 }
 
@@ -258,4 +277,128 @@ async fn the_queue_is_filtered_by_its_address_and_a_case_leads_to_what_else_was_
         text.contains("asked about the same person") && text.contains("asked by the same official"),
         "{text}"
     );
+async fn a_search_has_an_address_that_says_nothing_of_what_was_searched_for() {
+    let (holder, origin) = with_console(HolderOptions::people(5)).await;
+    let au = holder.channel(who::AU).await;
+    for person in 0..2 {
+        ask(&au, Question { case_reference: CASE.to_owned(), ..question_about(person) }).await.unwrap();
+    }
+    let mut one = privacy_officer(&holder, &origin).await;
+    let home = one.get("/").await;
+    assert!(home.body.contains("href=\"/log\"") && !home.body.contains("href=\"/cases\""), "{}", home.body);
+    let form = one.get("/log").await;
+    let kept = one.post("/log", &search_form(&form, "case", CASE)).await;
+    assert_eq!(kept.status, 303, "{}", kept.body);
+    let address = kept.header("location").to_owned();
+    let number = address.strip_prefix("/log/searches/").expect("an address of a search");
+    assert!(number.bytes().all(|byte| byte.is_ascii_digit()), "`{address}` says more than a number");
+    let found = one.get(&address).await;
+    assert_eq!(found.status, 200, "{}", found.body);
+    assert_eq!(found.body.matches("/log/entries/au-border/").count(), 2, "{}", found.body);
+    assert!(found.body.contains(CASE) && found.body.contains(&format!("{origin}{address}")));
+
+    // A colleague with the address, in a session of her own: asked why first.
+    let passkey = passkey_as(&holder, &origin, "hinemoa", "privacy-officer").await;
+    let mut other = Visitor::new(&holder, &origin);
+    other.sign_in(&passkey).await;
+    let asked = other.get(&address).await;
+    assert!(asked.body.contains("Why do you read the log?") && !asked.body.contains(CASE), "{}", asked.body);
+    let empty = vec![("next", asked.field("next")), ("reason", " ".to_owned())];
+    assert!(other.post_with("/log/reason", &asked, empty).await.body.contains("Say why you read the log"));
+    let given = vec![("next", asked.field("next")), ("reason", "the same complaint".to_owned())];
+    let given = other.post_with("/log/reason", &asked, given).await;
+    assert_eq!((given.status, given.header("location")), (303, address.as_str()));
+    let seen = other.get(&address).await;
+    assert_eq!(seen.body.matches("/log/entries/au-border/").count(), 2);
+
+    let entries = holder.entries("holder").await;
+    let noted: Vec<_> = of_kind(&entries, "log.searched")
+        .into_iter()
+        .map(|entry| {
+            (entry.actor.as_str(), fact(entry, "value"), fact(entry, "range-count"), fact(entry, "reason"))
+        })
+        .collect();
+    assert_eq!(
+        noted,
+        [
+            ("wiremu", CASE, "0", WHY),
+            ("wiremu", CASE, "25", WHY),
+            ("hinemoa", CASE, "25", "the same complaint"),
+        ],
+        "each page is an entry with its reader's reason"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_is_shown_with_what_decided_and_a_proof_that_was_checked() {
+    let (holder, origin) = with_console(HolderOptions::people(5)).await;
+    let query = holder.hit(2).await;
+    let disclosure = holder.request(&query, &FIELDS).await;
+    let mut visitor = privacy_officer(&holder, &origin).await;
+    let form = visitor.get("/log").await;
+    let kept = visitor.post("/log", &search_form(&form, "query", &query)).await;
+    let found = visitor.get(kept.header("location")).await;
+    for (index, says) in [
+        (0, ["A query was answered", "Hit", "partner-asks", "Everything about this case"]),
+        (
+            1,
+            [
+                "A partner asked for fields",
+                "partner-requests",
+                "What became of this disclosure",
+                "family-name",
+            ],
+        ),
+    ] {
+        let address = format!("/log/entries/au-border/{index}");
+        assert!(found.body.contains(&address), "{}", found.body);
+        let page = visitor.get(&address).await;
+        assert_eq!(page.status, 200, "{}", page.body);
+        for words in says {
+            assert!(
+                page.body.contains(words),
+                "`{words}` is not on the page of entry {index}:\n{}",
+                page.body
+            );
+        }
+        assert!(page.body.contains("It holds") && !page.body.contains("Does not hold"), "{}", page.body);
+        let proof = page.body.split("id=\"proof\">").nth(1).unwrap().split("</pre>").next().unwrap();
+        let proof = proof.replace("&#43;", "+").replace("&#x2B;", "+").replace("&#x2f;", "/");
+        std::fs::write(holder.path("shown.proof"), proof).unwrap();
+        let key = holder.log_key("au-border");
+        let told = holder.onebit(who::PRIVACY, &["receipt", "verify", "shown.proof", "--key", &key]).ok();
+        assert!(told.contains(if index == 0 { "query.answered" } else { "disclosure.requested" }), "{told}");
+    }
+    let id = disclosure.split_once('/').unwrap().1;
+    let line = visitor.get(&format!("/log/disclosures/{id}")).await;
+    assert_eq!(line.body.matches("/log/entries/au-border/").count(), 1, "{}", line.body);
+    assert_eq!(visitor.get("/log/entries/au-border/99").await.status, 404);
+    assert_eq!(visitor.get("/log/entries/nobody/0").await.status, 404);
+    assert_eq!(visitor.get("/log/searches/0").await.status, 404, "an entry that is no search is none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn officers_are_refused_the_pages_of_the_log_whatever_they_name() {
+    let (holder, origin) = with_console(HolderOptions::people(5)).await;
+    let _query = holder.hit(2).await;
+    let mut visitor = Visitor::new(&holder, &origin);
+    visitor.sign_in(&passkey_of(&holder, &origin, who::OFFICER).await).await;
+    let home = visitor.get("/").await;
+    assert!(!home.body.contains("href=\"/log\""), "{}", home.body);
+    assert_eq!(visitor.get("/log").await.status, 404);
+    let mut told = Vec::new();
+    for path in
+        ["/log/entries/au-border/0", "/log/entries/au-border/99", "/log/searches/0", "/log/searches/99"]
+    {
+        let refused = visitor.get(path).await;
+        assert_eq!(refused.status, 403, "{path}: {}", refused.body);
+        told.push(refused.body);
+    }
+    assert!(told.iter().all(|page| *page == told[0]), "the pages differ: {told:#?}");
+    let form = visitor.get("/cases").await;
+    let posted = visitor.post("/log", &search_form(&form, "case", CASE)).await;
+    assert_eq!(posted.status, 403);
+    let entries = holder.entries("holder").await;
+    assert_eq!(of_kind(&entries, "log.searched").len(), 0);
+    assert_eq!(of_kind(&entries, "request.refused").len(), 5, "a refusal is an entry");
 }

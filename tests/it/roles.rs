@@ -169,6 +169,25 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
             let name = "disclosures/00000000000000000000000000000001".to_owned();
             partner::WithdrawDisclosureRequest { name }.encode_to_vec()
         }
+        Action::WatchDisclosure => {
+            let name = "disclosures/00000000000000000000000000000001".to_owned();
+            partner::WatchDisclosureRequest { name, ..Default::default() }.encode_to_vec()
+        }
+        Action::RequestCorrection => partner::RequestCorrectionRequest {
+            name,
+            field: String::new(),
+            text: "a test".to_owned(),
+            official: "o-1".to_owned(),
+            signature: Some(partner::request_correction_request::Signature::CertificateSignature(vec![
+                1;
+                64
+            ])),
+        }
+        .encode_to_vec(),
+        Action::ListCorrections => partner::ListCorrectionsRequest::default().encode_to_vec(),
+        Action::AcknowledgeCorrection => {
+            partner::AcknowledgeCorrectionRequest { name, number: 1 }.encode_to_vec()
+        }
         Action::AnswerQuestion => partner::AnswerQuestionRequest {
             name,
             question_digest: vec![1; 32],
@@ -203,7 +222,11 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
         | Action::AddNote
         | Action::MarkHitErroneous
         | Action::RevokeRelease
-        | Action::LockCase => tending(action, name),
+        | Action::LockCase
+        | Action::ReviewRelease
+        | Action::AnswerCorrection
+        | Action::StateCorrection => tending(action, name),
+        Action::ListOpenCorrections => officer::ListOpenCorrectionsRequest::default().encode_to_vec(),
         Action::ListJournals => oversight::ListJournalsRequest { reason }.encode_to_vec(),
         Action::GetCheckpoint => {
             oversight::GetCheckpointRequest { journal: JOURNAL.to_owned() }.encode_to_vec()
@@ -218,6 +241,13 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
         Action::GetEntry => {
             oversight::GetEntryRequest { journal: JOURNAL.to_owned(), index: 0, reason }.encode_to_vec()
         }
+        Action::SearchEntries => oversight::SearchEntriesRequest {
+            attribute: oversight::Attribute::Case.into(),
+            value: "C-2026-17".to_owned(),
+            reason,
+            ..Default::default()
+        }
+        .encode_to_vec(),
         Action::GetConsistencyProof => {
             oversight::GetConsistencyProofRequest { journal: JOURNAL.to_owned(), from_size: 1, to_size: 0 }
                 .encode_to_vec()
@@ -291,6 +321,16 @@ fn tending(action: Action, disclosure: String) -> Vec<u8> {
             officer::RevokeReleaseRequest { disclosure: name, reason: none }.encode_to_vec()
         }
         Action::LockCase => officer::LockCaseRequest { disclosure: name, reason: none }.encode_to_vec(),
+        Action::ReviewRelease => {
+            let finding = officer::Finding::Justified.into();
+            officer::ReviewReleaseRequest { disclosure: name, finding, words: none }.encode_to_vec()
+        }
+        Action::AnswerCorrection => {
+            officer::AnswerCorrectionRequest { disclosure: name, accept: false, answer: none }.encode_to_vec()
+        }
+        Action::StateCorrection => {
+            officer::StateCorrectionRequest { disclosure: name, statement: none }.encode_to_vec()
+        }
         other => panic!("{other} does nothing with a case"),
     }
 }

@@ -172,6 +172,7 @@ pub(crate) fn wanted(query: &str, fields: &[&str]) -> AskParts {
         justification: "Two identities with one face; which of them is on record?".to_owned(),
         legal_basis: "Example Act, s 10".to_owned(),
         official: "officer-7f3a".to_owned(),
+        urgent: None,
     }
 }
 
@@ -188,6 +189,7 @@ pub(crate) fn signed(parts: AskParts, key: &SigningKey) -> partner::RequestDiscl
         justification: ask.justification().to_owned(),
         official: ask.official().to_owned(),
         send_time: now(),
+        urgent_reason: ask.urgent().map(str::to_owned),
         signature: Some(partner::request_disclosure_request::Signature::CertificateSignature(signature)),
     }
 }

@@ -8,6 +8,7 @@ use super::super::deed::{Deed, DeedKind, Question, SignedAnswer, matter_after, q
 use super::super::factors::DeciderRole;
 use super::super::refused::{Missing, Refused};
 use super::super::request::Fields;
+use super::super::review::Review;
 use super::super::state::{Denial, State};
 use super::super::step::{Decided, Event, Step};
 use super::{Disclosure, Transition};
@@ -23,6 +24,12 @@ impl Disclosure {
 
     /// The one place where a disclosure changes.
     pub(super) fn after(&self, step: &Step) -> Result<Self, Refused> {
+        if let Some(review) = self.reviewed(step)? {
+            return Ok(Self { review: Some(review), ..self.clone() });
+        }
+        if let Some(after) = self.afterwards(step) {
+            return after;
+        }
         let is_note = matches!(&step.event, Event::Done(deed) if deed.kind() == DeedKind::Note);
         if self.state == State::Locked || self.state.is_final() && !is_note {
             return Err(Refused::Ended(self.state));
@@ -53,7 +60,7 @@ impl Disclosure {
                 }
                 after.state = if self.state == State::Released { State::Lapsed } else { State::Expired };
             }
-            Event::Released { fetch_by } => {
+            Event::Released { fetch_by, review_by } => {
                 self.must(self.state == State::Approved, "released")?;
                 if step.at >= self.request.decide_by() {
                     return Err(Refused::TooLate);
@@ -61,13 +68,26 @@ impl Disclosure {
                 if *fetch_by <= step.at {
                     return Err(Refused::FetchBy);
                 }
+                if review_by.is_some() != self.request.ask().urgent().is_some()
+                    || review_by.is_some_and(|due| due <= step.at)
+                {
+                    return Err(Refused::ReviewBy);
+                }
                 after.state = State::Released;
                 after.fetch_by = Some(*fetch_by);
+                after.review = review_by.map(|due| Review { due, late: false, closed: None });
             }
             Event::Acknowledged => {
                 self.must(self.state == State::Released, "acknowledged")?;
                 after.state = State::Acknowledged;
             }
+            // INVARIANT: `reviewed` above has taken it.
+            Event::ReviewLate => return Err(Refused::NoReview),
+            Event::CorrectionMade(_)
+            | Event::CorrectionTold { .. }
+            | Event::CorrectionAcknowledged { .. }
+            | Event::CorrectionOverdue { .. }
+            | Event::CorrectionAsked(_) => return Err(Refused::NoCorrection),
         }
         Ok(after)
     }
@@ -101,7 +121,7 @@ impl Disclosure {
     }
 
     /// Neither who asked nor who stepped back does anything with it.
-    fn check_person(&self, officer: &ActorName) -> Result<(), Refused> {
+    pub(super) fn check_person(&self, officer: &ActorName) -> Result<(), Refused> {
         if officer == self.request.requester() || officer.as_str() == self.request.ask().official() {
             return Err(Refused::Requester(officer.clone()));
         }
@@ -160,8 +180,42 @@ impl Disclosure {
                 self.end(State::Revoked, deed);
             }
             DeedKind::Lock => self.end(State::Locked, deed),
+            // INVARIANT: `reviewed` has taken them.
+            DeedKind::FindJustified | DeedKind::FindNotJustified => return Err(Refused::NoReview),
+            DeedKind::AcceptCorrection | DeedKind::RefuseCorrection | DeedKind::StateCorrection => {
+                return Err(Refused::NoCorrection);
+            }
         }
         Ok(())
+    }
+
+    /// The review after a step that is about it; a lock does not do away with what is owed.
+    fn reviewed(&self, step: &Step) -> Result<Option<Review>, Refused> {
+        let owed = || self.review.clone().filter(Review::is_owed).ok_or(Refused::NoReview);
+        match &step.event {
+            Event::ReviewLate => {
+                let review = owed()?;
+                if review.late {
+                    return Err(Refused::NoReview);
+                }
+                if step.at < review.due {
+                    return Err(Refused::TooEarly);
+                }
+                Ok(Some(Review { late: true, ..review }))
+            }
+            Event::Done(deed) if deed.kind().finding().is_some() => {
+                let (review, officer) = (owed()?, deed.officer());
+                self.check_person(officer)?;
+                let mut deciders = self.decisions().chain(self.set_aside());
+                if deed.role() != DeciderRole::PrivacyOfficer
+                    || deciders.any(|signed| signed.decision.officer() == officer)
+                {
+                    return Err(Refused::Reviewer(officer.clone()));
+                }
+                Ok(Some(Review { closed: Some((deed.clone(), step.at)), ..review }))
+            }
+            _ => Ok(None),
+        }
     }
 
     fn end(&mut self, state: State, deed: &Deed) {

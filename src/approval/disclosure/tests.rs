@@ -28,9 +28,9 @@ fn two_roles_approve_and_the_common_fields_are_released_once() {
     assert_eq!(names, ["date-of-birth"], "what leaves is what both grant");
     assert_eq!(approval.deciders().len(), 2);
     let again = whole.approval(&office.all(), office.at(3)).unwrap();
-    let (released, _) = whole.release(approval, office.at(90)).unwrap();
+    let (released, _) = whole.release(approval, office.at(90), None).unwrap();
     assert_eq!(
-        released.release(again, office.at(90)).err(),
+        released.release(again, office.at(90), None).err(),
         Some(Refused::NotNow { state: State::Released, operation: "released" })
     );
     let (done, _) = released.acknowledge(office.at(5)).unwrap();
@@ -61,10 +61,10 @@ fn an_approval_older_than_a_decision_or_of_another_request_releases_nothing() {
     let (one, _) = new.decide(grant(&new, 0, role, 0b111, 1), &office.all(), office.at(1)).unwrap();
     let old = one.approval(&office.all(), office.at(1)).unwrap();
     let (two, _) = one.decide(grant(&one, 1, role, 0b001, 2), &office.all(), office.at(2)).unwrap();
-    assert_eq!(two.release(old, office.at(90)).err(), Some(Refused::StaleApproval));
+    assert_eq!(two.release(old, office.at(90), None).err(), Some(Refused::StaleApproval));
     let other = Office::new(&[(role, 1), (DeciderRole::Examiner, 1)]).disclosure();
     let approval = two.approval(&office.all(), office.at(3)).unwrap();
-    assert_eq!(other.release(approval, office.at(90)).err(), Some(Refused::OtherRequest));
+    assert_eq!(other.release(approval, office.at(90), None).err(), Some(Refused::OtherRequest));
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_hidden_subject_ends_as_denied_and_a_late_one_as_expired() {
     let (approved, _) = new.decide(in_time, &office.all(), office.at(99)).unwrap();
     assert_eq!(approved.approval(&office.all(), office.at(100)).err(), Some(Missing::TooLate));
     let approval = approved.approval(&office.all(), office.at(99)).unwrap();
-    assert_eq!(approved.release(approval, office.at(99)).err(), Some(Refused::FetchBy));
+    assert_eq!(approved.release(approval, office.at(99), None).err(), Some(Refused::FetchBy));
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn who_steps_back_counts_no_longer_and_does_nothing_more() {
     let approval = two.approval(&office.all(), office.at(1)).unwrap();
     let (left, step) = two.tend(deed(DeedKind::Recuse, 0), &office.all(), office.at(2)).unwrap();
     assert_eq!((step.from, step.to), (State::Approved, State::PartiallyApproved));
-    assert!(left.release(approval, office.at(90)).is_err(), "the approval is older than the recusal");
+    assert!(left.release(approval, office.at(90), None).is_err(), "the approval is older than the recusal");
     let gone = Some(Refused::Recused(Office::officer(0)));
     assert_eq!(left.decide(grant(&left, 0, role, 1, 3), &office.all(), office.at(3)).err(), gone);
     for kind in DeedKind::ALL {
@@ -236,7 +236,7 @@ fn a_release_is_revoked_locked_or_lapses_and_takes_notes_unless_locked() {
     let early = one.tend(deed(DeedKind::Revoke, 1), &office.all(), office.at(1)).err();
     assert!(matches!(early, Some(Refused::NotNow { .. })), "nothing to revoke yet");
     let approval = one.approval(&office.all(), office.at(2)).unwrap();
-    let (released, _) = one.release(approval, office.at(90)).unwrap();
+    let (released, _) = one.release(approval, office.at(90), None).unwrap();
     assert_eq!(released.expire(office.at(90)).unwrap().0.state(), State::Lapsed);
     let done = |kind| released.tend(deed(kind, 1), &office.all(), office.at(3));
     let (revoked, _) = done(DeedKind::Revoke).unwrap();
@@ -247,7 +247,8 @@ fn a_release_is_revoked_locked_or_lapses_and_takes_notes_unless_locked() {
     let (locked, _) = done(DeedKind::Lock).unwrap();
     for kind in DeedKind::ALL {
         let late = locked.tend(deed(kind, 1), &office.all(), office.at(5)).err();
-        assert_eq!(late, Some(Refused::Ended(State::Locked)), "{kind}");
+        let refused = kind.finding().map_or(Refused::Ended(State::Locked), |_| Refused::NoReview);
+        assert_eq!(late, Some(refused), "{kind}");
     }
     assert!(done(DeedKind::HitErroneous).is_err(), "what was released is revoked");
     let (wrong, _) = one.tend(deed(DeedKind::HitErroneous, 1), &office.all(), office.at(3)).unwrap();
@@ -281,4 +282,39 @@ fn claims_are_seen_and_end_with_the_decision() {
         new.tend(deed(DeedKind::Claim, 0), &office.all_but(0), office.at(1)),
         Err(Refused::NotEligible { .. })
     ));
+}
+
+#[test]
+fn an_urgent_release_owes_a_review_that_a_lock_does_not_end() {
+    let role = DeciderRole::ApprovingOfficer;
+    let office = Office::urgent(&[(role, 1)]);
+    let new = office.disclosure();
+    let (one, _) = new.decide(grant(&new, 0, role, 0b001, 1), &office.all(), office.at(1)).unwrap();
+    let early = one.tend(finding(1), &office.all(), office.at(1)).err();
+    assert_eq!(early, Some(Refused::NoReview), "nothing was released");
+    for due in [None, Some(office.at(2))] {
+        let approval = one.approval(&office.all(), office.at(2)).unwrap();
+        assert_eq!(one.release(approval, office.at(90), due).err(), Some(Refused::ReviewBy));
+    }
+    let approval = one.approval(&office.all(), office.at(2)).unwrap();
+    let (released, _) = one.release(approval, office.at(90), Some(office.at(20))).unwrap();
+    assert_eq!(released.review_late(office.at(19)).err(), Some(Refused::TooEarly));
+    let (locked, _) = released.tend(deed(DeedKind::Lock, 2), &office.all(), office.at(3)).unwrap();
+    let (late, _) = locked.review_late(office.at(20)).unwrap();
+    assert_eq!(late.review_late(office.at(21)).err(), Some(Refused::NoReview), "it is noted once");
+    let by_decider = late.tend(finding(0), &office.all(), office.at(22)).err();
+    assert_eq!(by_decider, Some(Refused::Reviewer(Office::officer(0))));
+    let by_officer = late.tend(deed(DeedKind::FindJustified, 1), &office.all(), office.at(22)).err();
+    assert_eq!(by_officer, Some(Refused::Reviewer(Office::officer(1))), "a colleague is no privacy officer");
+    let (closed, step) = late.tend(finding(1), &office.all(), office.at(22)).unwrap();
+    assert_eq!((step.from, step.to), (State::Locked, State::Locked));
+    assert!(closed.review().is_some_and(|review| review.is_late() && !review.is_owed()));
+    assert_eq!(closed.tend(finding(1), &office.all(), office.at(23)).err(), Some(Refused::NoReview), "once");
+}
+
+/// One of the people finds, as a privacy officer, that the urgent path was not justified.
+fn finding(person: usize) -> Deed {
+    let words = "it could have waited for the morning".to_owned();
+    let (kind, role) = (DeedKind::FindNotJustified, DeciderRole::PrivacyOfficer);
+    Deed::new(DeedParts { kind, officer: Office::officer(person), role, words }).unwrap()
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::super::agreement::{
     Accuracy, Agreement, Clocks, Factor, HitConfirmation, Instrument, Privacy, Proportionality, Purpose,
-    Retention, Term, Volumes,
+    Retention, Term, Urgent, Volumes,
 };
 use super::super::rules::Rules;
+use super::super::webhook::Webhook;
 use super::{Bearing, Comparison, Concerned, Told, listed, pairs};
 use crate::clock::Within;
-use crate::ids::{AgreementName, PurposeName};
+use crate::ids::{AgreementName, Digest, PurposeName};
 
 /// Tells what is otherwise in the agreements.
 pub(super) fn tell(told: &mut Told, older: &Rules, newer: &Rules) {
@@ -42,8 +43,11 @@ fn begun(new: &Agreement) -> String {
     let collections = listed(new.collections.iter()).unwrap_or_default();
     let (day, year) = (new.volumes.per_day, new.volumes.per_year);
     format!(
-        "it may ask under `{}`: for {purposes}, in {collections}, {day} times a day and {year} a year, from {} to {}",
-        new.name, new.term.from, new.term.until
+        "it may ask under `{}`: for {purposes}, in {collections}, {day} times a day and {year} a year, from {} to {}{}",
+        new.name,
+        new.term.from,
+        new.term.until,
+        new.webhook.as_ref().map(|webhook| format!("; told at `{}`", webhook.url)).unwrap_or_default()
     )
 }
 
@@ -66,7 +70,9 @@ fn of_one(to: &mut Comparison<'_>, old: &Agreement, new: &Agreement) {
         accuracy,
         approval,
         decisions_signed_by,
+        webhook,
         clocks,
+        urgent,
         retention,
         hit_confirmation,
         onward_transfer,
@@ -93,7 +99,7 @@ fn of_one(to: &mut Comparison<'_>, old: &Agreement, new: &Agreement) {
     );
     of_volumes(to, *volumes, new.volumes);
     of_accuracy(to, (*accuracy, *volumes), (new.accuracy, new.volumes));
-    of_approval(to, approval, &new.approval);
+    of_approval(to, "", approval, &new.approval);
     to.set(
         (
             "decisions about its requests may be signed by",
@@ -103,12 +109,39 @@ fn of_one(to: &mut Comparison<'_>, old: &Agreement, new: &Agreement) {
         &new.decisions_signed_by,
         Bearing::Opens,
     );
+    of_webhook(to, webhook.as_ref(), new.webhook.as_ref());
     of_clocks(to, *clocks, new.clocks);
+    of_urgent(to, urgent.as_ref(), new.urgent.as_ref());
     of_retention(to, retention, &new.retention);
     of_confirmation(to, *hit_confirmation, new.hit_confirmation);
     to.text("condition for passing on what it received", onward_transfer, &new.onward_transfer);
     of_privacy(to, privacy, &new.privacy);
     of_proportionality(to, proportionality, &new.proportionality);
+}
+
+fn of_webhook(to: &mut Comparison<'_>, old: Option<&Webhook>, new: Option<&Webhook>) {
+    match (old, new) {
+        (Some(old), Some(new)) => {
+            let Webhook { url, authority } = old;
+            let known = |pem: &str| Digest::sha256(pem.as_bytes()).to_string();
+            to.text(
+                "address that what happens to its disclosures is told to",
+                &url.to_string(),
+                &new.url.to_string(),
+            );
+            to.text("authority of that address, by SHA-256", &known(authority), &known(&new.authority));
+        }
+        (None, Some(new)) => {
+            to.say(
+                Bearing::Opens,
+                format!("what happens to its disclosures is told to `{}`, without content", new.url),
+            );
+        }
+        (Some(old), None) => {
+            to.say(Bearing::Closes, format!("nothing is told any more to `{}`", old.url));
+        }
+        (None, None) => {}
+    }
 }
 
 fn of_instrument(to: &mut Comparison<'_>, old: &Instrument, new: &Instrument) {
@@ -191,7 +224,8 @@ fn of_accuracy(to: &mut Comparison<'_>, old: (Accuracy, Volumes), new: (Accuracy
     );
 }
 
-fn of_approval(to: &mut Comparison<'_>, old: &[Factor], new: &[Factor]) {
+/// Who must approve; `how` says by which path.
+fn of_approval(to: &mut Comparison<'_>, how: &str, old: &[Factor], new: &[Factor]) {
     let by_role = |factors: &[Factor]| -> BTreeMap<_, Factor> {
         factors.iter().map(|factor| (factor.role, *factor)).collect()
     };
@@ -200,19 +234,22 @@ fn of_approval(to: &mut Comparison<'_>, old: &[Factor], new: &[Factor]) {
         match (old, new) {
             (Some(old), Some(new)) => {
                 let Factor { role: _, number, units, comparison } = *old;
-                let what = format!("people of the role {role} who must approve what it is told");
+                let what = format!("people of the role {role} who must approve what it is told{how}");
                 to.measure(&what, (number, new.number), Bearing::Closes);
                 to.measure(
-                    &format!("units that they must come from ({role})"),
+                    &format!("units that they must come from{how} ({role})"),
                     (units, new.units),
                     Bearing::Closes,
                 );
                 match (comparison, new.comparison) {
                     (false, true) => {
-                        to.say(Bearing::Closes, format!("each {role} names a comparison made outside"));
+                        to.say(Bearing::Closes, format!("each {role} names a comparison made outside{how}"));
                     }
                     (true, false) => {
-                        to.say(Bearing::Opens, format!("no {role} names a comparison made outside any more"));
+                        to.say(
+                            Bearing::Opens,
+                            format!("no {role} names a comparison made outside{how} any more"),
+                        );
                     }
                     _ => {}
                 }
@@ -221,13 +258,13 @@ fn of_approval(to: &mut Comparison<'_>, old: &[Factor], new: &[Factor]) {
                 let number = new.number;
                 to.say(
                     Bearing::Closes,
-                    format!("{number} of the role {role} must approve what it is told, as well"),
+                    format!("{number} of the role {role} must approve what it is told{how}, as well"),
                 );
             }
             (_, None) => {
                 to.say(
                     Bearing::Opens,
-                    format!("nobody of the role {role} needs to approve what it is told any more"),
+                    format!("nobody of the role {role} needs to approve what it is told{how} any more"),
                 );
             }
         }
@@ -235,7 +272,7 @@ fn of_approval(to: &mut Comparison<'_>, old: &[Factor], new: &[Factor]) {
 }
 
 fn of_clocks(to: &mut Comparison<'_>, old: Clocks, new: Clocks) {
-    let Clocks { decide_within, escalate_after, release_kept, request_id_window } = old;
+    let Clocks { decide_within, escalate_after, release_kept, request_id_window, correct_within } = old;
     to.text("time to decide about its requests", &term(decide_within), &term(new.decide_within));
     let late = |term_of: Option<Within>| term_of.map_or_else(|| "never before its end".to_owned(), term);
     to.text("a request of its is shown as late after", &late(escalate_after), &late(new.escalate_after));
@@ -247,6 +284,42 @@ fn of_clocks(to: &mut Comparison<'_>, old: Clocks, new: Clocks) {
     );
     let windows = (hours(request_id_window), hours(new.request_id_window));
     to.measure("hours in which a repeated question gets its first answer", windows, Bearing::Changes);
+    let corrections = (hours(correct_within), hours(new.correct_within));
+    to.measure("hours in which it acknowledges a correction", corrections, Bearing::Changes);
+}
+
+fn of_urgent(to: &mut Comparison<'_>, old: Option<&Urgent>, new: Option<&Urgent>) {
+    let hours = |time: std::time::Duration| time.as_secs() / SECONDS_PER_HOUR;
+    match (old, new) {
+        (Some(old), Some(new)) => {
+            let Urgent { approval, decide_within, escalate_after, review_within } = old;
+            of_approval(to, BY_URGENT_PATH, approval, &new.approval);
+            let within = (hours(*decide_within), hours(new.decide_within));
+            to.measure("hours to decide by the urgent path", within, Bearing::Changes);
+            let late = |after: Option<std::time::Duration>| {
+                after.map_or_else(
+                    || "never before its end".to_owned(),
+                    |after| format!("{} hours", hours(after)),
+                )
+            };
+            let shown = "an urgent request of its is shown as late after";
+            to.text(shown, &late(*escalate_after), &late(new.escalate_after));
+            to.text("time to review an urgent release", &term(*review_within), &term(new.review_within));
+        }
+        (None, Some(new)) => {
+            let factors = new.approval.iter().map(|it| format!("{} of the role {}", it.number, it.role));
+            let factors = factors.collect::<Vec<_>>().join(" and ");
+            let (within, review) = (hours(new.decide_within), term(new.review_within));
+            to.say(
+                Bearing::Opens,
+                format!(
+                    "it may ask by an urgent path: {factors} decide within {within} hours, and a review follows within {review}"
+                ),
+            );
+        }
+        (Some(_), None) => to.say(Bearing::Closes, "it may not ask by an urgent path any more".to_owned()),
+        (None, None) => {}
+    }
 }
 
 /// A term as people say it.
@@ -289,4 +362,5 @@ fn of_proportionality(to: &mut Comparison<'_>, old: &Proportionality, new: &Prop
 
 /// Rates are too small to be read as such.
 const MILLION: f64 = 1e6;
+const BY_URGENT_PATH: &str = " by the urgent path";
 const SECONDS_PER_HOUR: u64 = 3_600;

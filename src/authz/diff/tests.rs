@@ -43,6 +43,12 @@ fn what_a_change_opens_or_closes_is_told_in_words_and_for_whom() {
     for (file, from, to, expected) in [
         (
             AU,
+            "[retention]",
+            "[urgent]\ndecide_within_hours = 4\nreview_within_hours = 72\n\n[retention]",
+            "opens the partner au-border: it may ask by an urgent path: 2 of the role approving-officer decide within 4 hours, and a review follows within 72 hours",
+        ),
+        (
+            AU,
             "per_day = 2_000",
             "per_day = 3_000",
             "opens the partner au-border: questions a day: 3000, and not 2000",

@@ -131,7 +131,7 @@ fn place(folder: &Path, path: &str) -> Result<PathBuf, CliError> {
     Ok(folder.join(path))
 }
 
-fn as_text(entry: &pb::Entry) -> String {
+pub(super) fn as_text(entry: &pb::Entry) -> String {
     let facts = entry.facts.iter().map(|fact| format!("\n  {}  {}", fact.name, fact.value));
     let when = wire::moment(entry.time.as_ref());
     if entry.payload() == pb::Payload::Disposed {
@@ -140,7 +140,7 @@ fn as_text(entry: &pb::Entry) -> String {
     format!("{}  {when}  {}  by {}{}", entry.index, entry.kind, entry.actor, facts.collect::<String>())
 }
 
-fn as_json(entry: &pb::Entry) -> Value {
+pub(super) fn as_json(entry: &pb::Entry) -> Value {
     let facts = entry.facts.iter().map(|fact| (fact.name.clone(), json!(fact.value)));
     json!({
         "index": entry.index, "kind": entry.kind, "time": wire::moment(entry.time.as_ref()),

@@ -9,14 +9,54 @@ use crate::grpc::timestamp::timestamp_from_pb;
 
 pub(super) fn row(case: &pb::CaseSummary) -> [String; 6] {
     let late = if is_late(case) { " (late)" } else { "" };
+    let urgent = if case.urgent { " (urgent)" } else { "" };
+    let review = case.review.as_ref().map(review_mark).unwrap_or_default();
     [
         case.disclosure.clone(),
-        format!("{}{late}", state(case.state())),
+        format!("{}{urgent}{late}{review}", state(case.state())),
         case.partner.clone(),
         case.purpose.clone(),
         wire::moment(case.create_time.as_ref()),
         wire::moment(case.decide_by.as_ref()),
     ]
+}
+
+/// Whether a review is owed, at one glance.
+fn review_mark(review: &pb::Review) -> &'static str {
+    match (review.finding(), review.late) {
+        (pb::Finding::Unspecified, false) => " (review owed)",
+        (pb::Finding::Unspecified, true) => " (review late)",
+        _ => "",
+    }
+}
+
+fn review_text(it: &pb::Review) -> String {
+    let due = format!("  due {}{}", wire::moment(it.due_time.as_ref()), if it.late { ", late" } else { "" });
+    match it.finding() {
+        pb::Finding::Unspecified => due,
+        finding => format!(
+            "{due}\n  {} {}: {}\n{}",
+            wire::moment(it.close_time.as_ref()),
+            it.officer,
+            finding_word(finding),
+            print::indented(&it.words)
+        ),
+    }
+}
+
+const fn finding_word(finding: pb::Finding) -> &'static str {
+    match finding {
+        pb::Finding::Unspecified => "",
+        pb::Finding::Justified => "justified",
+        pb::Finding::NotJustified => "not-justified",
+    }
+}
+
+fn review_json(it: &pb::Review) -> Value {
+    json!({
+        "due_time": wire::moment(it.due_time.as_ref()), "late": it.late, "finding": finding_word(it.finding()),
+        "officer": it.officer, "words": it.words, "close_time": wire::moment(it.close_time.as_ref()),
+    })
 }
 
 /// Whether the agreement's time for it to be decided comfortably is over.
@@ -49,7 +89,7 @@ pub(super) fn case_text(summary: &pb::CaseSummary, case: &pb::GetCaseResponse) -
         listed(case.decisions.iter().map(decision_text)),
         listed(missing.iter().map(|role| format!("  {role}"))),
         wire::hex(&case.request_digest),
-    ) + &around(case)
+    ) + &around(summary, case)
 }
 
 fn decision_text(it: &pb::Decision) -> String {
@@ -67,7 +107,7 @@ fn decision_text(it: &pb::Decision) -> String {
 }
 
 /// What is there in some cases only, each part under its heading.
-fn around(case: &pb::GetCaseResponse) -> String {
+fn around(summary: &pb::CaseSummary, case: &pb::GetCaseResponse) -> String {
     let questions = case.questions.iter().map(|it| {
         let (asked, answered) = (wire::moment(it.ask_time.as_ref()), wire::moment(it.answer_time.as_ref()));
         let answer = match it.answer_time {
@@ -88,12 +128,17 @@ fn around(case: &pb::GetCaseResponse) -> String {
     let ending = case.ending.iter().map(|it| {
         format!("  {} by {} ({})\n{}", it.deed, it.officer, role(it.role()), print::indented(&it.reason))
     });
+    let urgent = Some(&case.urgent_reason).filter(|why| !why.is_empty());
     [
+        ("urgent because", urgent.map(|why| print::indented(why)).into_iter().collect()),
+        ("review", summary.review.iter().map(review_text).collect()),
         ("questions", questions.collect::<Vec<_>>()),
         ("count no longer", case.set_aside.iter().map(decision_text).collect()),
         ("claimed by", claims.collect()),
         ("notes", notes.collect()),
         ("ended by", ending.collect()),
+        ("asked to correct", case.correction_requests.iter().map(asked_text).collect()),
+        ("corrections", case.corrections.iter().map(super::corrections::as_text).collect()),
         (
             "decide at",
             Some(case.decide_at.as_str())
@@ -115,6 +160,24 @@ fn other_text(case: &pb::CaseSummary) -> String {
     format!("  {}", row(case).join("  "))
 }
 
+fn asked_text(it: &pb::CaseCorrectionRequest) -> String {
+    let what = if it.field.is_empty() { "withdraws its need" } else { &it.field };
+    let answer = match it.outcome.as_str() {
+        "" => "  not answered".to_owned(),
+        outcome => format!("  {outcome} by {}\n{}", it.answered_by, print::indented(&it.answer)),
+    };
+    let asked = wire::moment(it.ask_time.as_ref());
+    format!("  {asked} {} {what}\n{}\n{answer}", it.official, print::indented(&it.text))
+}
+
+fn asked_json(it: &pb::CaseCorrectionRequest) -> Value {
+    json!({
+        "field": it.field, "text": it.text, "official": it.official, "outcome": it.outcome,
+        "ask_time": wire::moment(it.ask_time.as_ref()), "answer": it.answer, "answered_by": it.answered_by,
+        "answer_time": wire::moment(it.answer_time.as_ref()),
+    })
+}
+
 fn listed(lines: impl Iterator<Item = String>) -> String {
     let lines: Vec<String> = lines.collect();
     if lines.is_empty() { "  nothing".to_owned() } else { lines.join("\n") }
@@ -125,7 +188,8 @@ pub(super) fn summary_json(case: &pb::CaseSummary) -> Value {
     json!({
         "disclosure": disclosure, "state": state(case.state()), "late": is_late(case),
         "escalate_time": wire::moment(case.escalate_time.as_ref()), "partner": partner, "purpose": purpose,
-        "create_time": asked, "decide_by": decide_by, "claimed_by": case.claimed_by,
+        "create_time": asked, "decide_by": decide_by, "claimed_by": case.claimed_by, "urgent": case.urgent,
+        "review": case.review.as_ref().map(review_json),
     })
 }
 
@@ -172,8 +236,11 @@ pub(super) fn case_json(summary: &pb::CaseSummary, case: &pb::GetCaseResponse) -
     json!({
         "summary": summary_json(summary), "fields": fields.collect::<Vec<_>>(),
         "justification": case.justification, "legal_basis": case.legal_basis, "official": case.official,
+        "urgent_reason": case.urgent_reason,
         "agreement": case.agreement, "decisions": case.decisions.iter().map(decision).collect::<Vec<_>>(),
         "set_aside": case.set_aside.iter().map(decision).collect::<Vec<_>>(),
+        "corrections": case.corrections.iter().map(super::corrections::as_json).collect::<Vec<_>>(),
+        "correction_requests": case.correction_requests.iter().map(asked_json).collect::<Vec<_>>(),
         "questions": questions.collect::<Vec<_>>(), "notes": notes.collect::<Vec<_>>(),
         "claims": case.claims.iter().map(|it| {
             json!({ "officer": it.officer, "claim_time": wire::moment(it.claim_time.as_ref()) })

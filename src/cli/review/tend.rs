@@ -4,8 +4,9 @@ use serde_json::json;
 
 use super::super::fault::CliError;
 use super::super::wire;
+use super::corrections;
 use super::page::{state, summary_json};
-use super::{CaseArgs, ReviewCommand, WhyArgs};
+use super::{CaseArgs, FindingChoice, ReviewCommand, WhyArgs};
 use crate::grpc::client::Client;
 use crate::grpc::pb::officer as pb;
 use crate::ids::DisclosureId;
@@ -21,6 +22,10 @@ pub(super) async fn tend(command: &ReviewCommand) -> Result<(), CliError> {
         ReviewCommand::HitErroneous(why) => hit_erroneous(why).await,
         ReviewCommand::Revoke(why) => revoke(why).await,
         ReviewCommand::Lock(why) => lock(why).await,
+        ReviewCommand::Close { finding, words, case } => close(case, *finding, words).await,
+        ReviewCommand::AnswerCorrection(args) => corrections::answer(args).await,
+        ReviewCommand::StateCorrection(args) => corrections::state(args).await,
+        ReviewCommand::Corrections { overdue, way } => corrections::list(*overdue, way).await,
         ReviewCommand::List { .. }
         | ReviewCommand::Show { .. }
         | ReviewCommand::ViewField { .. }
@@ -81,11 +86,22 @@ async fn lock(WhyArgs { reason, case }: &WhyArgs) -> Result<(), CliError> {
     told(case, client.answer("the lock", client.case().lock_case(call)).await?.summary)
 }
 
-fn name(case: &CaseArgs) -> String {
+async fn close(case: &CaseArgs, finding: FindingChoice, words: &str) -> Result<(), CliError> {
+    let client = Client::connect(&case.way.client).await?;
+    let finding = match finding {
+        FindingChoice::Justified => pb::Finding::Justified,
+        FindingChoice::NotJustified => pb::Finding::NotJustified,
+    };
+    let (finding, words) = (finding.into(), words.to_owned());
+    let call = client.request(pb::ReviewReleaseRequest { disclosure: name(case), finding, words });
+    told(case, client.answer("the review", client.case().review_release(call)).await?.summary)
+}
+
+pub(super) fn name(case: &CaseArgs) -> String {
     wire::resource(DisclosureId::COLLECTION, &case.disclosure)
 }
 
-fn told(case: &CaseArgs, summary: Option<pb::CaseSummary>) -> Result<(), CliError> {
+pub(super) fn told(case: &CaseArgs, summary: Option<pb::CaseSummary>) -> Result<(), CliError> {
     let summary = summary.ok_or_else(|| CliError::incomplete("case"))?;
     let line = || match summary.claimed_by.is_empty() {
         true => format!("done; the case is {} now", state(summary.state())),

@@ -6,9 +6,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use zeroize::Zeroizing;
 
+use super::corrections::CorrectionsShown;
 use super::deed::DeedsShown;
 use super::frame::Frame;
 use super::life::{LifeShown, OthersShown};
+use super::urgent::UrgentShown;
 use super::{QUEUE, words};
 use crate::approval::{Choice, DeciderRole, Disclosure, SignedDecision, State};
 use crate::authz::Role;
@@ -199,6 +201,8 @@ struct CasePage {
     life: LifeShown,
     others: OthersShown,
     deeds: DeedsShown,
+    urgent: Option<UrgentShown>,
+    corrections: CorrectionsShown,
     digest: String,
     has_decided: bool,
     can_decide: bool,
@@ -256,6 +260,8 @@ impl CasePage {
             life: LifeShown::new(disclosure),
             others: OthersShown::new(&dossier.detail.related),
             deeds: DeedsShown::new(&console.gate().case_deeds(who.caller(), case)),
+            urgent: UrgentShown::of(disclosure),
+            corrections: CorrectionsShown::of(disclosure),
             digest: disclosure.digest().to_string(),
             has_decided,
             can_decide: is_asked(who, dossier)

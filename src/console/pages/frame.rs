@@ -20,6 +20,8 @@ pub(in crate::console) struct FramePerson {
     pub(in crate::console) token: String,
     /// Whether cases are their work; the rules are asked in any case.
     pub(in crate::console) has_cases: bool,
+    /// Whether the log is.
+    pub(in crate::console) has_log: bool,
 }
 
 impl Frame {
@@ -36,6 +38,7 @@ impl Frame {
             role: words::of_name(actor.role.as_str()),
             token: who.token().as_str().to_owned(),
             has_cases: matches!(actor.role, Role::ApprovingOfficer | Role::Examiner | Role::PrivacyOfficer),
+            has_log: actor.role == Role::PrivacyOfficer,
         };
         Self { person: Some(person), ..Self::guest(title) }
     }
@@ -43,6 +46,11 @@ impl Frame {
     /// The token of the session's forms; empty for a guest.
     pub(in crate::console) fn token(&self) -> &str {
         self.person.as_ref().map_or("", |person| person.token.as_str())
+    }
+
+    /// Whether the way to the log is shown.
+    pub(in crate::console) fn has_log(&self) -> bool {
+        self.person.as_ref().is_some_and(|person| person.has_log)
     }
 
     /// Whether the way to the cases is shown.

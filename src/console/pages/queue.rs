@@ -1,4 +1,4 @@
-//! The queue: cases that can be decided, those that end soonest first.
+//! The queue: cases that can be decided, urgent ones first, then those that end soonest.
 
 use std::time::Duration;
 
@@ -112,6 +112,7 @@ impl Filter {
             partner: self.partner.clone(),
             purpose: self.purpose.clone(),
             legal_basis: self.legal_basis.clone(),
+            reviews_owed: false,
             asked_since: since.filter(|(_, is_older)| !is_older).map(|(since, _)| since),
             asked_before: since.filter(|(_, is_older)| *is_older).map(|(before, _)| before),
             after: self.after,
@@ -180,6 +181,7 @@ struct Choice {
 
 struct QueueRow {
     address: String,
+    is_urgent: bool,
     age: String,
     asked: String,
     partner: String,
@@ -204,6 +206,7 @@ impl QueueRow {
         let is_same = filter.legal_basis.as_deref() == Some(basis);
         Self {
             address: super::case::address(request.disclosure()),
+            is_urgent: request.ask().urgent().is_some(),
             age: words::of_span(request.received(), now),
             asked: words::of_time(request.received()),
             partner: request.partner().to_string(),

@@ -25,6 +25,14 @@ pub(super) fn of_time(at: Timestamp) -> String {
         .unwrap_or_else(|_| at.to_string())
 }
 
+/// The moment at which a day begins in New Zealand, so many days later than the one named.
+pub(super) fn day_begun(date: jiff::civil::Date, later: i8) -> Option<Timestamp> {
+    let zone = TimeZone::posix(NEW_ZEALAND).ok()?;
+    let date = date.checked_add(jiff::Span::new().try_days(later).ok()?).ok()?;
+    let begun = date.to_zoned(zone).ok()?;
+    Some(Timestamp::from_millis(begun.timestamp().as_millisecond()))
+}
+
 /// How long from one moment to a later one, in the unit that says enough.
 pub(super) fn of_span(from: Timestamp, to: Timestamp) -> String {
     let minutes = to.as_millis().saturating_sub(from.as_millis()).max(0) / 60_000;
@@ -71,6 +79,13 @@ mod tests {
         assert_eq!(of_time(at("2026-07-01T00:30:00Z")), "1 July 2026, 12:30 pm NZST");
         assert_eq!(of_time(at("2026-04-04T13:59:00Z")), "5 April 2026, 2:59 am NZDT");
         assert_eq!(of_time(at("2026-04-04T14:00:00Z")), "5 April 2026, 2:00 am NZST");
+    }
+
+    #[test]
+    fn days_begin_in_new_zealand() {
+        let begun = |date: &str, later| day_begun(date.parse().unwrap(), later).unwrap().to_string();
+        assert_eq!(begun("2026-07-01", 0), "2026-06-30T12:00:00.000Z");
+        assert_eq!(begun("2026-11-22", 1), "2026-11-22T11:00:00.000Z");
     }
 
     #[test]

@@ -9,8 +9,8 @@ use crate::store::{Journal, StoreError};
 
 use super::disclosure::{own, stepped, tags};
 use super::disclosure_row::{get, step_keep};
-use super::release;
 use super::tx::Tx;
+use super::{correction, release, review};
 
 /// Keeps what an officer did. What the partner can see of it is an entry of the partner's journal, without who and
 /// why; the rest is the holder's own.
@@ -38,10 +38,20 @@ pub(super) fn tend(
         }
     };
     enter(tx, permit, &after, &transition, row.subject)?;
+    let is_stated = is_stated(&transition);
     if transition.from == State::Released && transition.to.is_final() {
         release::delete(tx.sql, id)?;
     }
-    Ok(Stepped::Done(Box::new(step_keep(tx, &mut row, after, &transition)?)))
+    let case = step_keep(tx, &mut row, after, &transition)?;
+    if is_stated {
+        correction::stated(tx, permit, &case.disclosure, row.subject)?;
+    }
+    Ok(Stepped::Done(Box::new(case)))
+}
+
+/// Whether a statement was made, which holds for the same fields elsewhere.
+fn is_stated(transition: &Transition) -> bool {
+    matches!(&transition.step.event, crate::approval::Event::Done(deed) if deed.kind() == DeedKind::StateCorrection)
 }
 
 fn enter(
@@ -71,11 +81,30 @@ fn enter(
         .with(Fact::ContentDigest, digest.as_bytes());
     let partner = tx.system_event(kind, permit.policy()).with(Fact::Disclosure, id.as_bytes());
     let (partner, holder) = match deed.kind() {
-        DeedKind::Claim | DeedKind::PutBack | DeedKind::Recuse | DeedKind::Note => {
+        _ if kind == Kind::CorrectionMade => return tx.enter_private(&holder, &tags).map(|_| ()),
+        DeedKind::Claim
+        | DeedKind::PutBack
+        | DeedKind::Recuse
+        | DeedKind::Note
+        | DeedKind::StateCorrection => {
             return tx.enter_private(&holder, &tags).map(|_| ());
+        }
+        DeedKind::FindJustified | DeedKind::FindNotJustified => {
+            return tx.enter_private(&review::found(holder, deed), &tags).map(|_| ());
         }
         // What the partner is asked, it can hold against this.
         DeedKind::Question => (partner.with(Fact::ContentDigest, digest.as_bytes()), holder),
+        // What it was answered, it can hold against this.
+        DeedKind::AcceptCorrection | DeedKind::RefuseCorrection => {
+            let asked = after.corrections_asked().last().map(|asked| asked.signed.ask.digest());
+            let partner = partner
+                .text(Fact::Decision, deed.kind().as_str())
+                .with(Fact::DecisionDigest, Digest::sha256(deed.words().as_bytes()).as_bytes());
+            (
+                asked.into_iter().fold(partner, |it, asked| it.with(Fact::ContentDigest, asked.as_bytes())),
+                holder,
+            )
+        }
         DeedKind::HitErroneous | DeedKind::Revoke | DeedKind::Lock => {
             (partner, holder.text(Fact::Reason, deed.kind().as_str()))
         }
@@ -92,7 +121,10 @@ pub(super) const fn kind_of(deed: DeedKind, from: State) -> Kind {
         DeedKind::PutBack => Kind::DisclosurePutBack,
         DeedKind::Recuse => Kind::DisclosureRecused,
         DeedKind::Note => Kind::DisclosureNoted,
-        DeedKind::HitErroneous => Kind::DisclosureDenied,
+        DeedKind::FindJustified | DeedKind::FindNotJustified => Kind::ReviewClosed,
+        DeedKind::HitErroneous if from.is_open() => Kind::DisclosureDenied,
+        DeedKind::HitErroneous | DeedKind::StateCorrection => Kind::CorrectionMade,
+        DeedKind::AcceptCorrection | DeedKind::RefuseCorrection => Kind::CorrectionAnswered,
         DeedKind::Revoke => Kind::DisclosureRevoked,
         // The partner sees of a lock what it sees of the ends that there are anyway.
         DeedKind::Lock => match from {

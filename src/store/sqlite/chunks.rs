@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, params};
 
+use crate::approval::CorrectionKind;
 use crate::audit::event::{Fact, Kind};
 use crate::authz::Permit;
-use crate::ids::{ActorName, CollectionName, SubjectId};
+use crate::ids::{ActorName, CollectionName, FieldName, SubjectId};
 use crate::keys::{CollectionKey, DataKey, Domain, Pseudonym};
 use crate::secret::{Entropy, random_bytes};
 use crate::store::StoreError;
@@ -19,12 +20,13 @@ use crate::store::enrolment::{
     Batch, Chunk, ChunkDone, CollectionGeneration, FieldNew, GalleryChange, Loaded, SubjectNew,
 };
 
+use super::correction::Made;
 use super::enrolment::{
     Known, batch_get, chunk_again, chunk_keep, next_slot, restrictions_put, slots_of, template_place,
 };
 use super::sources::{self, Asked};
 use super::tx::Tx;
-use super::{Context, count, database, record, sealed};
+use super::{Context, correction, count, database, record, sealed};
 
 use ahead::Facts;
 pub(super) use ahead::{Ahead, Foreseen};
@@ -226,7 +228,19 @@ impl Plan {
                 rows_accepted: batch.rows_accepted.saturating_add(accepted),
                 ..batch
             };
-            subjects_write(tx, &owner, &planned.chunk.generation, planned.subjects, &mut slot, &mut change)?;
+            let corrected = subjects_write(
+                tx,
+                &owner,
+                &planned.chunk.generation,
+                planned.subjects,
+                &mut slot,
+                &mut change,
+            )?;
+            // Before the chunk's own entry, of which its receipt is.
+            for (subject, fields) in corrected {
+                let made = Made { kind: CorrectionKind::Changed, statement: "", by: &owner };
+                correction::make(tx, &planned.permit, subject, &fields, &made, None)?;
+            }
             // Only the newest answer of a batch is kept.
             chunk_keep(tx, &planned.chunk, &after, last == Some(nth))?;
             chunk_enter(tx, &planned.permit, &planned.chunk, &after, accepted)?;
@@ -397,7 +411,8 @@ fn subjects_write(
     subjects: Vec<PlannedSubject>,
     slot: &mut u64,
     change: &mut GalleryChange,
-) -> Result<(), StoreError> {
+) -> Result<Vec<(SubjectId, Vec<FieldName>)>, StoreError> {
+    let mut corrected = Vec::new();
     let mut subject_insert = prepared(
         tx.sql,
         "INSERT INTO subjects (id, source, restriction_set, enrolled_by) VALUES (?1, ?2, 0, ?3)",
@@ -418,6 +433,12 @@ fn subjects_write(
                 .ok_or(StoreError::Damaged { what: "a subject that was planned" })?,
         };
         restrictions_put(tx, &mut known, &new.restrictions, change)?;
+        if met != Met::New && !new.fields.is_empty() {
+            let changed = correction::changed(tx, id, &new.fields)?;
+            if !changed.is_empty() {
+                corrected.push((id, changed));
+            }
+        }
         fields_write(tx.sql, id, &new.fields, &fields)?;
         if met != Met::New && !templates.is_empty() {
             templates_remove(tx.sql, id, &generation.collection, change)?;
@@ -431,7 +452,7 @@ fn subjects_write(
             *slot = slot.saturating_add(1);
         }
     }
-    Ok(())
+    Ok(corrected)
 }
 
 fn fields_write(

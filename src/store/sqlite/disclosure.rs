@@ -19,7 +19,7 @@ use crate::store::{Journal, PasskeySigned, StoreError};
 use super::day_key::DayKey;
 use super::disclosure_row::{Row, case, get, insert, seal_today, step_keep};
 use super::tx::Tx;
-use super::{Context, database, enrolment, log, passkey, query, release};
+use super::{Context, correction, database, enrolment, log, passkey, query, release, review};
 
 /// Whether a request id of this partner was seen before.
 pub(super) fn seen(
@@ -73,7 +73,7 @@ pub(super) fn request(tx: &mut Tx<'_>, permit: &Permit, new: DisclosureNew) -> R
     let disclosure = Disclosure::new(new.request);
     let ask = disclosure.request().ask();
     let fields = ask.fields().iter().map(FieldName::as_str).collect::<Vec<_>>().join(",");
-    let shared = tx
+    let mut shared = tx
         .event(Kind::DisclosureRequested, permit)
         .with(Fact::Disclosure, disclosure.request().disclosure().as_bytes())
         .with(Fact::Query, ask.query().as_bytes())
@@ -86,6 +86,9 @@ pub(super) fn request(tx: &mut Tx<'_>, permit: &Permit, new: DisclosureNew) -> R
         .text(Fact::LegalBasis, ask.legal_basis())
         .with(Fact::ContentDigest, new.signature.digest.as_bytes())
         .with(Fact::RequestSignature, &new.signature.bytes);
+    if ask.urgent().is_some() {
+        shared = shared.text(Fact::Urgency, URGENT);
+    }
     let holder = shared.clone().text(Fact::Partner, partner.as_str()).with(Fact::Subject, subject.as_bytes());
     let tags = tags(tx.context, &disclosure, Some(subject));
     let index = tx.enter(Journal::Partner(partner), &shared, &holder, &tags)?;
@@ -202,9 +205,10 @@ pub(super) fn release(
     if !visible(tx.sql, row.subject, terms)? {
         return withhold(tx, &mut row, terms);
     }
-    let plain = release::fields_open(tx, row.subject, approval.fields())?;
+    let (plain, held) = release::fields_open(tx, row.subject, approval.fields())?;
     let granted = Granted::of(&approval);
-    let Ok((after, transition)) = row.case.disclosure.release(approval, terms.ends) else {
+    let fields = approval.fields().clone();
+    let Ok((after, transition)) = row.case.disclosure.release(approval, terms.ends, terms.review_by) else {
         return note(tx, id, terms, Released::NotApproved);
     };
     let journal = Journal::Partner(terms.partner.clone());
@@ -231,8 +235,10 @@ pub(super) fn release(
         .text(Fact::Partner, terms.partner.as_str())
         .with(Fact::Subject, row.subject.as_bytes());
     let index = tx.enter(journal, &shared, &holder, &tags)?;
+    review::owed_enter(tx, &after, terms.policy, row.subject)?;
     seal_today(tx, &mut row)?;
     release::keep(tx, id, &ciphertext, &info, index, &row.key)?;
+    correction::released(tx, id, row.subject, (&fields, &held))?;
     Ok(Released::Sealed(Box::new(step_keep(tx, &mut row, after, &transition)?)))
 }
 
@@ -333,6 +339,7 @@ pub(super) fn fetch(
     let tag = tx.context.keys.ring.tags().tag(Domain::Disclosure, id.as_bytes());
     tx.enter(journal, &event, &event, &[tag])?;
     seal_today(tx, &mut row)?;
+    correction::fetched(tx.sql, id)?;
     Ok(Some(Release { ciphertext: kept.ciphertext, info: kept.info, receipt }))
 }
 
@@ -493,17 +500,25 @@ pub(super) fn field_view(
     Ok(stored.map(|stored| FieldValue(stored.value)))
 }
 
+/// What the entries of a disclosure are found by, besides what each of them says itself.
 pub(super) fn tags(context: &Context, disclosure: &Disclosure, subject: Option<SubjectId>) -> Vec<Tag> {
     let tags = context.keys.ring.tags();
-    let ask = disclosure.request().ask();
+    let request = disclosure.request();
+    let ask = request.ask();
     let query: QueryId = ask.query();
     let subject = subject.map(|subject| tags.tag(Domain::Subject, subject.as_bytes()));
     [
-        tags.tag(Domain::Disclosure, disclosure.request().disclosure().as_bytes()),
+        tags.tag(Domain::Disclosure, request.disclosure().as_bytes()),
         tags.tag(Domain::Query, query.as_bytes()),
         tags.tag(Domain::Official, ask.official().as_bytes()),
+        tags.tag(Domain::Partner, request.partner().as_str().as_bytes()),
+        tags.tag(Domain::Agreement, request.agreement().as_str().as_bytes()),
+        tags.tag(Domain::Purpose, ask.purpose().as_str().as_bytes()),
     ]
     .into_iter()
     .chain(subject)
     .collect()
 }
+
+/// What an entry says of a request by the urgent path.
+pub(super) const URGENT: &str = "urgent";

@@ -2,17 +2,18 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::approval::{Disclosure, Request, Step, Transition};
+use crate::approval::{Disclosure, Request, Review, Step, Transition};
 use crate::authz::PayloadClass;
 use crate::ids::{Digest, DisclosureId, RequestId, SubjectId};
 use crate::keys::{Domain, Place};
 use crate::store::StoreError;
 use crate::store::disclosure::Case;
+use crate::store::notice::NoticeKind;
 
 use super::day_key::DayKey;
 use super::disclosure_list::CaseTags;
 use super::tx::Tx;
-use super::{Context, count, database, enrolment, release};
+use super::{Context, correction, count, database, enrolment, notice, release};
 
 /// A disclosure with the subject it is about, which stays inside the store.
 pub(super) struct Row {
@@ -111,6 +112,7 @@ pub(super) fn step_keep(
     let place_row = step_row(id, sequence);
     let step = transition.step.to_bytes();
     let bytes = row.key.seal(tx.context, "sealing a step", step_place(&place_row), &step)?;
+    let (review_ms, review_late) = review(&after);
     let case = case(tx.sql, after, row.subject)?;
     let written = tx
         .sql
@@ -120,11 +122,14 @@ pub(super) fn step_keep(
         )
         .and_then(|_| {
             tx.sql.execute(
-                "UPDATE disclosures SET state = ?2, ends_ms = ?3 WHERE id = ?1",
-                params![id.as_bytes(), transition.to.as_str(), case.ends.as_millis()],
+                "UPDATE disclosures SET state = ?2, ends_ms = ?3, review_ms = ?4, review_late = ?5 WHERE id = ?1",
+                params![id.as_bytes(), transition.to.as_str(), case.ends.as_millis(), review_ms, review_late],
             )
         });
     database("writing a step", written)?;
+    notice::of_step(tx, id, transition.from, transition.to)?;
+    correction::open_keep(tx, &case.disclosure)?;
+    tx.context.changed.note(id);
     Ok(case)
 }
 
@@ -145,10 +150,10 @@ pub(super) fn insert(
     let found_by = CaseTags::of(tags, request, row.subject);
     let inserted = tx.sql.execute(
         "INSERT INTO disclosures
-           (id, sequence, partner, request_tag, content, state, body, created_ms, ends_ms, idx, journal,
+           (id, sequence, partner, request_tag, content, state, body, created_ms, ends_ms, idx, turn, journal,
             purpose_tag, basis_tag, subject_tag, official_tag)
-         VALUES (?1, (SELECT coalesce(max(sequence), 0) + 1 FROM disclosures), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,
-                 (SELECT journal FROM partners WHERE name = ?2), ?10, ?11, ?12, ?13)",
+         VALUES (?1, (SELECT coalesce(max(sequence), 0) + 1 FROM disclosures), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
+                 (SELECT journal FROM partners WHERE name = ?2), ?11, ?12, ?13, ?14)",
         params![
             id.as_bytes(),
             request.partner().as_str(),
@@ -159,13 +164,27 @@ pub(super) fn insert(
             request.received().as_millis(),
             row.case.ends.as_millis(),
             index,
+            turn(disclosure),
             found_by.purpose.as_bytes(),
             found_by.basis.as_bytes(),
             found_by.subject.as_bytes(),
             found_by.official.as_bytes()
         ],
     );
-    database("writing a disclosure", inserted).map(count)
+    database("writing a disclosure", inserted).map(count)?;
+    notice::keep(tx, NoticeKind::New, id)
+}
+
+/// The place of a case in the queue: urgent ones come first.
+pub(super) fn turn(disclosure: &Disclosure) -> i64 {
+    i64::from(disclosure.request().ask().urgent().is_none())
+}
+
+/// When the review is due that is owed, and whether it was noted as late.
+pub(super) fn review(disclosure: &Disclosure) -> (Option<i64>, i64) {
+    let review = disclosure.review();
+    let due = review.filter(|review| review.is_owed()).map(|review| review.due().as_millis());
+    (due, i64::from(review.is_some_and(Review::is_late)))
 }
 
 pub(super) const fn body_place(id: &DisclosureId) -> Place<'_> {

@@ -1,5 +1,5 @@
 //! Disposal in SQLite. The confirmed change, its totals and a row of `disposals` are one transaction; what follows
-//! it, first the keys, then openings with their tags, then rows, goes step by step, and is done again until it is finished.
+//! it, first the keys, then tags in the index, then openings with their tags, then rows, goes step by step, and is done again until it is finished.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::store::{Journal, StoreError};
 
 use super::day_key::{mark, split};
 use super::tx::{SYSTEM_ACTOR, Tx};
-use super::{Context, SqliteStore, connect, count, database, totals};
+use super::{Context, SqliteStore, connect, count, database, tag_index, totals};
 
 /// What is to go: everything of a class from before a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +79,11 @@ pub(super) fn needed(context: &Context, sql: &Connection, span: Span) -> Result<
     match span.class {
         PayloadClass::Query => query_needed(context, sql, span),
         PayloadClass::Disclosure => {
+            let owed = "SELECT id FROM disclosures WHERE created_ms < ?1 AND review_ms IS NOT NULL
+                        ORDER BY sequence LIMIT 1";
+            if let Some(id) = first_id(sql, owed, span)?.map(DisclosureId::from_bytes) {
+                return Ok(Some(format!("`{}` owes a review; wait until it is closed", id.resource())));
+            }
             let open = "SELECT id FROM disclosures WHERE created_ms < ?1 AND state NOT IN
                           ('acknowledged', 'denied', 'withdrawn', 'expired', 'lapsed', 'revoked', 'locked') ORDER BY sequence LIMIT 1";
             let id = first_id(sql, open, span)?.map(DisclosureId::from_bytes);
@@ -255,14 +260,24 @@ fn due(sql: &Connection) -> Result<Vec<Due>, StoreError> {
 /// Where the destruction of a span stands.
 #[derive(Debug, Clone)]
 enum Stage {
+    /// In the index, behind this run.
+    Tags {
+        after: Option<u64>,
+    },
     Openings,
-    Rows { after: [u8; 16] },
+    Rows {
+        after: [u8; 16],
+    },
     Gone,
 }
 
 /// Does one bounded step, and says what comes next.
 fn step(sql: &Connection, span: Span, stage: &Stage) -> Result<Stage, StoreError> {
     match stage {
+        Stage::Tags { after } => {
+            let next = tag_index::forget(sql, span, *after)?;
+            Ok(next.map_or(Stage::Openings, |run| Stage::Tags { after: Some(run) }))
+        }
         Stage::Openings => {
             let left = openings_delete(sql, span)?;
             Ok(if left { Stage::Openings } else { Stage::Rows { after: [0; 16] } })
@@ -346,6 +361,7 @@ const fn deletions(class: PayloadClass) -> &'static [&'static str] {
         PayloadClass::Disclosure => &[
             "UPDATE releases SET ciphertext = zeroblob(length(ciphertext)) WHERE disclosure = ?1",
             "DELETE FROM releases WHERE disclosure = ?1",
+            "DELETE FROM recipients WHERE disclosure = ?1",
             "UPDATE disclosure_steps SET step = zeroblob(length(step)) WHERE disclosure = ?1",
             "DELETE FROM disclosure_steps WHERE disclosure = ?1",
             "UPDATE disclosures SET body = zeroblob(length(body)) WHERE id = ?1",
@@ -410,7 +426,7 @@ pub(super) fn disclosures_of(
 pub(super) fn finish(context: &Context, sql: &Connection) -> Result<(), StoreError> {
     for due in due(sql)? {
         context.keys.payload_keys_destroy(due.span.class.number(), due.span.before)?;
-        let mut stage = Stage::Openings;
+        let mut stage = Stage::Tags { after: None };
         while !matches!(stage, Stage::Gone) {
             let transaction = database("disposing of payloads", sql.unchecked_transaction())?;
             stage = step(&transaction, due.span, &stage)?;
@@ -442,7 +458,7 @@ impl SqliteStore {
             let context = Arc::clone(&self.context);
             let keys = move || context.keys.payload_keys_destroy(due.span.class.number(), due.span.before);
             tokio::task::spawn_blocking(keys).await.map_err(|_| StoreError::Closed)??;
-            let mut stage = Stage::Openings;
+            let mut stage = Stage::Tags { after: None };
             while !matches!(stage, Stage::Gone) {
                 let done = move |tx: &mut Tx<'_>| step(tx.sql, due.span, &stage);
                 stage = self.writer.unlogged(done).await?;

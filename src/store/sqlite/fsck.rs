@@ -13,9 +13,11 @@ mod gallery;
 mod heads;
 mod history;
 mod log_keys;
+mod notices;
 mod people;
 mod queries;
 mod report;
+mod tag_index;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -36,7 +38,7 @@ use crate::audit::receipt::Receipt;
 use crate::clock::Timestamp;
 use crate::ids::DisclosureId;
 use crate::keys::RootKey;
-use crate::store::StoreError;
+use crate::store::{Journal, StoreError};
 
 use super::log::SqlTiles;
 use super::{DATABASE_FILE, KEY_STORE_FILE, database, files, holder};
@@ -177,6 +179,7 @@ impl Check<'_> {
         self.looked_at(report)?;
         part("queries", self.queries.end(self.view, report), report);
         self.view.disposals.compare(&self.disposed, &self.taken, report);
+        part("tag_runs", tag_index::compare(self.view, report), report);
         part("log_keys", log_keys::compare(self.view, report), report);
         part("journal_heads", heads::compare(self.view, &journals, &self.history, report), report);
         part("cosignatures", heads::cosignatures(self.view, &journals, report), report);
@@ -184,6 +187,7 @@ impl Check<'_> {
         part("disclosures", disclosures::compare_all(self.view, report), report);
         changes.compare(&self.history, &self.view.disposals, &people, report);
         part("people", people::compare(self.view, &self.history, &changes, report), report);
+        part("notices", notices::compare(self.view, &self.history, report), report);
         part("batches", gallery::batches(self.view, &self.history, report), report);
         part("collections", collections::compare(self.view, &self.history, report), report);
         let [data, _] = files(self.folder);
@@ -223,6 +227,7 @@ impl Check<'_> {
             payload: &view.payload,
             disposals: &view.disposals,
             journal: journal.id,
+            named: Journal::parse(owner(&journal.name)).unwrap_or(Journal::Holder),
             owner: owner(&journal.name),
             of_holder,
         };
@@ -320,7 +325,8 @@ impl Check<'_> {
         let event = &said.holder;
         let look = |id: &[u8], tags: &[u8]| {
             let id = DisclosureId::from_bytes(id.try_into().ok()?);
-            Some(Look { place: place(), id, event: event.clone(), tags: tags.to_vec() })
+            let journal = opener.named.clone();
+            Some(Look { place: place(), id, journal, event: event.clone(), tags: tags.to_vec() })
         };
         self.trees.extend(trees::Said::of(journal, index, event));
         if event.kind == Kind::LogKeyChanged {
@@ -355,7 +361,8 @@ impl Check<'_> {
                 let requested = cases.take(tree, index, event);
                 match (&opened.tags, requested) {
                     (Some(tags), Some(requested)) => {
-                        if !tags::are(tags, &tags::of_request(opener.ring.tags(), event, requested)) {
+                        let due = tags::of_request(opener.ring.tags(), &opener.named, event, requested);
+                        if !tags::are(tags, &due) {
                             report.fault(place(), OTHER_TAGS);
                         }
                     }
@@ -379,8 +386,12 @@ impl Check<'_> {
                 .clone()
                 .with(Fact::Query, ask.query().as_bytes())
                 .text(Fact::Official, ask.official())
+                .text(Fact::Partner, request.partner().as_str())
+                .text(Fact::Agreement, request.agreement().as_str())
+                .text(Fact::Purpose, ask.purpose().as_str())
                 .with(Fact::Subject, &subject);
-            if !tags::are(&look.tags, &tags::of_request(self.view.ring.tags(), &look.event, &requested)) {
+            let due = tags::of_request(self.view.ring.tags(), &look.journal, &look.event, &requested);
+            if !tags::are(&look.tags, &due) {
                 report.fault(look.place, OTHER_TAGS);
             }
         }
@@ -436,6 +447,7 @@ impl Check<'_> {
 struct Look {
     place: FaultPlace,
     id: DisclosureId,
+    journal: Journal,
     event: Event,
     /// As they are stored.
     tags: Vec<u8>,
@@ -567,6 +579,13 @@ fn follows(origin: &str, first: &str, journals: &[JournalRow]) -> bool {
 
 const fn is_of_disclosure(kind: Kind) -> bool {
     matches!(kind.number(), FIRST_DISCLOSURE_KIND..=LAST_DISCLOSURE_KIND)
+        || matches!(
+            kind,
+            Kind::CorrectionAsked
+                | Kind::CorrectionAnswered
+                | Kind::CorrectionTold
+                | Kind::CorrectionAcknowledged
+        )
 }
 
 const FIRST_DISCLOSURE_KIND: u16 = Kind::DisclosureRequested.number();

@@ -130,7 +130,7 @@ const fn purpose_of(class: RingClass) -> &'static str {
             "wraps the keys of people, which seal templates and records"
         }
         RingClass::Sealing(Purpose::PayloadKeys) => "wraps the keys of the log's payloads, by class and day",
-        RingClass::Sealing(Purpose::NamedKeys) => "seals the seed of the log's key",
+        RingClass::Sealing(Purpose::NamedKeys) => "seals the seeds of the log's key and of the notices' key",
         RingClass::Sealing(Purpose::Registry) => "seals contacts",
         RingClass::Sealing(Purpose::SnapshotKeys) => "wraps the keys of search snapshots",
         RingClass::Sealing(Purpose::BackupKeys) => "wraps the keys of backups",

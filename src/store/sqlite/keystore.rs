@@ -9,7 +9,9 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use crate::audit::backup::BackupId;
 use crate::clock::Timestamp;
 use crate::ids::SubjectId;
-use crate::keys::{CollectionKey, DataKey, KeyRing, LogSigner, Place, Purpose, RootKey, SealingKey};
+use crate::keys::{
+    CollectionKey, DataKey, KeyRing, LogSigner, NoticeSigner, Place, Purpose, RootKey, SealingKey,
+};
 use crate::secret::Entropy;
 use crate::store::StoreError;
 use crate::store::enrolment::CollectionGeneration;
@@ -313,6 +315,21 @@ impl KeyStore {
         Ok(signer)
     }
 
+    /// The key that signs webhooks, made when it is asked for first.
+    pub(super) fn notice_signer(
+        &self,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<NoticeSigner, StoreError> {
+        let sql = lock(&self.sql);
+        if let Some(signer) = notice_signer(&sql, &self.ring)? {
+            return Ok(signer);
+        }
+        let (signer, seed) = NoticeSigner::generate(entropy)?;
+        self.seed_keep(&sql, NOTICE_KEY, &seed, now, entropy)?;
+        Ok(signer)
+    }
+
     /// Makes another key that signs checkpoints; durable before it is used.
     pub(super) fn log_seed_make(
         &self,
@@ -370,6 +387,19 @@ impl KeyStore {
             .and_then(|mut insert| insert.execute(params![name, now.as_millis(), wrapped]));
         database("writing the log key", inserted).map(super::count)
     }
+}
+
+/// The key that signs webhooks, if it was made.
+pub(super) fn notice_signer(sql: &Connection, ring: &KeyRing) -> Result<Option<NoticeSigner>, StoreError> {
+    let wrapped = sql
+        .query_row("SELECT wrapped FROM named_keys WHERE name = ?1", params![NOTICE_KEY], |row| {
+            row.get::<_, Vec<u8>>(0)
+        })
+        .optional();
+    let Some(wrapped) = database("reading the notices' key", wrapped)? else { return Ok(None) };
+    let named = ring.sealing(Purpose::NamedKeys);
+    let seed = opened("opening the notices' key", named.open_fixed(named_place(NOTICE_KEY), &wrapped))?;
+    Ok(Some(NoticeSigner::from_seed(&seed)))
 }
 
 /// The random name of a search snapshot's file in the key store.
@@ -447,3 +477,4 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 pub(super) const LOG_KEY: &str = "log-signing";
+pub(super) const NOTICE_KEY: &str = "notice-signing";

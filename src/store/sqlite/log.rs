@@ -152,10 +152,10 @@ fn receipt(
 pub(super) struct Stored {
     pub(super) index: u64,
     pub(super) entry: Entry,
-    at: Timestamp,
-    class: u8,
-    partner_opening: Option<Vec<u8>>,
-    holder_opening: Option<Vec<u8>>,
+    pub(super) at: Timestamp,
+    pub(super) class: u8,
+    pub(super) partner_opening: Option<Vec<u8>>,
+    pub(super) holder_opening: Option<Vec<u8>>,
 }
 
 /// Which side's opening.

@@ -6,8 +6,10 @@
 mod backup;
 mod case;
 mod change;
+mod changed;
 mod chunks;
 mod collection_key;
+mod correction;
 mod day_key;
 mod disclosure;
 mod disclosure_list;
@@ -28,6 +30,7 @@ mod key_status;
 mod keystore;
 mod log;
 mod log_key;
+mod notice;
 mod pages;
 mod passkey;
 mod query;
@@ -36,13 +39,17 @@ mod record;
 mod recovery;
 mod release;
 mod renewal;
+mod review;
 mod rewrite;
 mod ring_keys;
+mod search;
 mod service;
 mod session;
 mod settled;
 mod snapshot;
 mod sources;
+mod tag_index;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod totals;
@@ -76,6 +83,7 @@ pub use key_life::{
 };
 pub use key_status::{KeysStatus, Rank, Standing, keys_status};
 use keystore::KeyStore;
+pub use notice::{NoticesStatus, ReceiverStatus, notice_signer, notices_status};
 use readers::Readers;
 pub use recovery::{JournalContinued, journals_behind, journals_continue};
 use ring_keys::Founded;
@@ -103,6 +111,7 @@ struct Context {
     entropy: Arc<dyn Entropy>,
     keys: KeyStore,
     signers: log_key::Signers,
+    changed: changed::Changed,
 }
 
 impl SqliteStore {
@@ -225,7 +234,8 @@ impl Parts {
         let keys = key_store((folder, copy), &sql, &root, clock.now(), entropy.as_ref())?;
         drop(root);
         let signers = log_key::Signers::open(&keys, &sql, clock.now(), entropy.as_ref())?;
-        let context = Arc::new(Context { clock, entropy, keys, signers });
+        let context =
+            Arc::new(Context { clock, entropy, keys, signers, changed: changed::Changed::default() });
         finish_erasures(&context, &sql)?;
         disposal::finish(&context, &sql)?;
         let journals = Journals::restore(&context, &sql)?;

@@ -161,13 +161,7 @@ fn enter(
         .text(Fact::Partner, partner.as_str())
         .with(Fact::Subject, &subject)
         .with(Fact::HiddenSubject, &hidden);
-    let tags = tx.context.keys.ring.tags();
-    let tags = [
-        tags.tag(Domain::Query, new.id.as_bytes()),
-        tags.tag(Domain::Case, new.case.as_bytes()),
-        tags.tag(Domain::Official, new.official.as_bytes()),
-    ];
-    tx.enter(Journal::Partner(partner.clone()), &shared, &holder, &tags)
+    tx.enter(Journal::Partner(partner.clone()), &shared, &holder, &[])
 }
 
 fn insert(

@@ -52,12 +52,12 @@ pub(super) fn field_open(
     record::field_decode(plain.expose()).map(Some)
 }
 
-/// The plaintext of a release: a JSON object, field by field, with what may be done with each.
+/// The plaintext of a release: a JSON object, field by field, with what may be done with each; and the fields in it.
 pub(super) fn fields_open(
     tx: &Tx<'_>,
     subject: SubjectId,
     fields: &Fields,
-) -> Result<SecretBytes, StoreError> {
+) -> Result<(SecretBytes, Vec<FieldName>), StoreError> {
     let key = tx.context.keys.subject_key(&subject)?;
     let key = key.ok_or(StoreError::Damaged { what: "a subject without its key" })?;
     let mut released = Vec::new();
@@ -80,7 +80,8 @@ pub(super) fn fields_open(
             .collect(),
     };
     let bytes = serde_json::to_vec(&body).map_err(|_| StoreError::Damaged { what: "a field of a record" })?;
-    Ok(SecretBytes::new(bytes))
+    let held = released.iter().map(|(field, _)| FieldName::clone(field)).collect();
+    Ok((SecretBytes::new(bytes), held))
 }
 
 /// Seals a release to the partner's key, with the `info` that binds it.

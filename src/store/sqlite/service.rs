@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use tokio::sync::mpsc::Sender;
 
-use crate::approval::{Approval, Deed, Eligible, SignedAnswer, SignedDecision};
+use crate::approval::{Approval, Deed, Eligible, SignedAnswer, SignedCorrectionAsk, SignedDecision};
 use crate::audit::cosignature::WitnessKey;
 use crate::audit::tiles::{BundleId, TileId};
 use crate::authz::{Action, Actor, Bundle, PayloadClass, Permit, Reason};
@@ -17,15 +17,18 @@ use crate::ids::{
 use crate::keys::Pseudonym;
 use crate::store::backup::{BackupBegun, BackupMade};
 use crate::store::change::{Ended, Found, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
+use crate::store::correction::{CorrectionTerms, CorrectionsAsk};
 use crate::store::disclosure::{Decided, FieldValue, ReleaseTerms, Requested, Stepped};
 use crate::store::enrolment::{
     BatchStarted, CollectionFound, CollectionGeneration, CollectionNew, Erased, InOrder, Line, Loaded,
     RestrictionNew, RestrictionSet,
 };
 use crate::store::log::{Consistency, ExportPlan, Read};
+use crate::store::notice::{Addressed, Delivery, DeliveryEnd, Notice};
 use crate::store::query::AskedUnder;
 use crate::store::receipt::Ticket;
 use crate::store::renewal::{Renewal, RenewalStep};
+use crate::store::search::{Search, Searched, Sought};
 use crate::store::session::{Passkey, PasskeyNew, PasskeyRegistered, Session, SessionNew, SignIn};
 use crate::store::snapshot::{GalleryRead, Served, SnapshotBegun, SnapshotNew, Snapshots};
 use crate::store::{
@@ -41,8 +44,9 @@ use super::disposal::Span;
 use super::query::Recording;
 use super::writer::UNLOGGED;
 use super::{
-    SqliteStore, backup, case, change, disclosure, disclosure_list, disclosure_row, disposal, enrolment,
-    export, gallery, holder, log, passkey, query, renewal, session, snapshot, witness,
+    SqliteStore, backup, case, change, correction, disclosure, disclosure_list, disclosure_row, disposal,
+    enrolment, export, gallery, holder, log, notice, passkey, query, renewal, review, search, session,
+    snapshot, witness,
 };
 
 #[async_trait]
@@ -598,6 +602,54 @@ impl Store for SqliteStore {
         self.writer.logged(move |tx| case::answer(tx, &permit, answer)).await
     }
 
+    async fn review_late(&self, id: DisclosureId, now: Timestamp) -> Result<Committed<Stepped>, StoreError> {
+        self.writer
+            .logged(move |tx| {
+                let policy = holder::policy_active(tx.sql)?;
+                review::late(tx, id, policy, now)
+            })
+            .await
+    }
+
+    fn disclosure_changes(&self, id: DisclosureId) -> tokio::sync::watch::Receiver<u64> {
+        self.context.changed.wait_for(id)
+    }
+
+    async fn correction_ask(
+        &self,
+        permit: Permit,
+        ask: SignedCorrectionAsk,
+    ) -> Result<Committed<Stepped>, StoreError> {
+        self.writer.logged(move |tx| correction::ask(tx, &permit, ask)).await
+    }
+
+    async fn correction_acknowledge(
+        &self,
+        permit: Permit,
+        id: DisclosureId,
+        number: u32,
+    ) -> Result<Committed<Stepped>, StoreError> {
+        self.writer.logged(move |tx| correction::acknowledge(tx, &permit, id, number)).await
+    }
+
+    async fn correction_list(&self, ask: CorrectionsAsk) -> Result<Vec<Case>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| correction::list(&context, sql, &ask)).await
+    }
+
+    async fn correction_tell(&self, id: DisclosureId, terms: CorrectionTerms) -> Result<u32, StoreError> {
+        self.writer.unlogged(move |tx| correction::tell(tx, id, &terms)).await
+    }
+
+    async fn correction_overdue(&self, id: DisclosureId) -> Result<u32, StoreError> {
+        self.writer
+            .unlogged(move |tx| {
+                let policy = holder::policy_active(tx.sql)?;
+                correction::overdue(tx, id, policy)
+            })
+            .await
+    }
+
     async fn disclosure_expire(
         &self,
         id: DisclosureId,
@@ -609,6 +661,55 @@ impl Store for SqliteStore {
                 disclosure::expire(tx, id, policy, now)
             })
             .await
+    }
+
+    async fn notice_list(&self, limit: u32) -> Result<Vec<Notice>, StoreError> {
+        self.readers.read(move |sql| notice::list(sql, limit)).await
+    }
+
+    async fn notices_address(&self, addressed: Vec<Addressed>) -> Result<(), StoreError> {
+        self.writer.unlogged(move |tx| notice::address(tx, &addressed)).await
+    }
+
+    async fn notices_remind(&self, now: Timestamp) -> Result<u32, StoreError> {
+        // Most looks find nothing, and then nothing is written.
+        if !self.readers.read(move |sql| notice::is_to_remind(sql, now)).await? {
+            return Ok(0);
+        }
+        self.writer.unlogged(move |tx| notice::remind(tx, now)).await
+    }
+
+    async fn receivers_due(&self, now: Timestamp) -> Result<Vec<String>, StoreError> {
+        self.readers.read(move |sql| notice::receivers_due(sql, now)).await
+    }
+
+    async fn deliveries_due(
+        &self,
+        receiver: String,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        self.readers.read(move |sql| notice::due(sql, &receiver, now, limit)).await
+    }
+
+    async fn deliveries_end(
+        &self,
+        receiver: String,
+        tried: Vec<(i64, DeliveryEnd)>,
+    ) -> Result<(), StoreError> {
+        self.writer.unlogged(move |tx| notice::end(tx, &receiver, &tried)).await
+    }
+
+    async fn deliveries_waiting(&self) -> Result<u64, StoreError> {
+        self.readers.read(notice::waiting).await
+    }
+
+    async fn notice_signer(&self) -> Result<crate::keys::NoticeSigner, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        let made = tokio::task::spawn_blocking(move || {
+            context.keys.notice_signer(context.clock.now(), context.entropy.as_ref())
+        });
+        made.await.map_err(|_| StoreError::Closed)?
     }
 
     async fn journal_list(&self) -> Result<Vec<JournalHead>, StoreError> {
@@ -640,6 +741,24 @@ impl Store for SqliteStore {
 
     async fn log_read(&self, permit: Permit, read: Read) -> Result<Committed<Vec<ProvenEntry>>, StoreError> {
         self.writer.logged(move |tx| log::read(tx, &permit, &read)).await
+    }
+
+    async fn log_search(&self, permit: Permit, search: Search) -> Result<Committed<Searched>, StoreError> {
+        // Beside the writer, which nobody has to wait for then. What was found is withheld until the entry is there.
+        let (context, looked) = (std::sync::Arc::clone(&self.context), search.clone());
+        let found = self.readers.read_before_entry(move |sql| search::find(&context, sql, &looked)).await?;
+        self.writer
+            .logged(move |tx| Ok(Searched { entry: search::enter(tx, &permit, &search)?, found }))
+            .await
+    }
+
+    async fn search_recall(&self, entry: u64) -> Result<Option<Sought>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read_before_entry(move |sql| search::recall(&context, sql, entry)).await
+    }
+
+    async fn tags_index(&self) -> Result<u32, StoreError> {
+        self.tags_index_all().await
     }
 
     async fn log_export(

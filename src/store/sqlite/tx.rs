@@ -8,11 +8,11 @@ use crate::audit::tree::Hash;
 use crate::authz::{PayloadClass, Permit};
 use crate::clock::Timestamp;
 use crate::ids::Digest;
-use crate::keys::{Domain, Tag};
+use crate::keys::Tag;
 use crate::store::{Journal, StoreError};
 
 use super::journals::Journals;
-use super::{Context, database, sealed};
+use super::{Context, database, sealed, tags};
 
 /// One step of a batch.
 pub(super) struct Tx<'a> {
@@ -66,13 +66,13 @@ impl<'a> Tx<'a> {
         tags: &[Tag],
     ) -> Result<u64, StoreError> {
         let draft = drafted(Draft::blind(partner, holder, self.context.entropy.as_ref()))?;
-        self.append(journal, draft, holder.kind, tags)
+        self.append(journal, draft, holder, tags)
     }
 
     /// Enters an event of the holder's own.
     pub(super) fn enter_private(&mut self, holder: &Event, tags: &[Tag]) -> Result<u64, StoreError> {
         let draft = drafted(Draft::private(holder, self.context.entropy.as_ref()))?;
-        self.append(Journal::Holder, draft, holder.kind, tags)
+        self.append(Journal::Holder, draft, holder, tags)
     }
 
     /// Opens a journal that does not exist yet.
@@ -89,11 +89,12 @@ impl<'a> Tx<'a> {
         &mut self,
         journal: Journal,
         draft: Draft,
-        kind: Kind,
+        event: &Event,
         tags: &[Tag],
     ) -> Result<u64, StoreError> {
         let (row, index) = self.journals.append(&journal, draft.entry.leaf_hash())?;
-        let class = sealed_under(kind);
+        let tags = tags::bytes(&tags::of_entry(self.context.keys.ring.tags(), &journal, event, tags));
+        let class = sealed_under(event.kind);
         let key = self.context.keys.payload_key(class, self.now.day(), self.context.entropy.as_ref())?;
         let place_row = entry_row(row, index);
         let seal = |column, opening: &Opening| {
@@ -108,7 +109,6 @@ impl<'a> Tx<'a> {
         };
         let (partner, holder) =
             (seal("partner_opening", &draft.partner)?, seal("holder_opening", &draft.holder)?);
-        let tags = self.tags_of(kind, tags);
         let inserted = self.sql.prepare_cached(
             "INSERT INTO entries (journal, idx, entry, at_ms, class, tags, partner_opening, holder_opening)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -118,12 +118,6 @@ impl<'a> Tx<'a> {
         database("writing an entry", inserted.and_then(|mut statement| statement.execute(values)))?;
         self.entry = Some(EntryRef { journal, index, draft });
         Ok(index)
-    }
-
-    /// The tags of an entry as its row holds them: what it is about, and its kind last.
-    fn tags_of(&self, kind: Kind, tags: &[Tag]) -> Vec<u8> {
-        let of_kind = self.context.keys.ring.tags().tag(Domain::Kind, kind.name().as_bytes());
-        tags.iter().chain([&of_kind]).flat_map(|tag| *tag.as_bytes()).collect()
     }
 }
 
@@ -136,7 +130,7 @@ impl PayloadClass {
     fn of(kind: Kind) -> Self {
         match kind.name().split_once('.').map(|(noun, _)| noun) {
             Some("query" | "request") => Self::Query,
-            Some("disclosure" | "field") => Self::Disclosure,
+            Some("disclosure" | "field" | "review") => Self::Disclosure,
             Some("enrolment" | "subject") => Self::Enrolment,
             Some("log" | "journal") => Self::Access,
             _ => Self::Administration,

@@ -2,7 +2,7 @@
 //! each journal that grew, and commits: group commit without a timer. A second thread makes the signed heads durable
 //! in their second place and only then answers, while the first one writes the next batch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc as threads;
@@ -44,8 +44,10 @@ impl Writer {
         let (ended, batches) = threads::sync_channel(BATCHES_UNANSWERED);
         let (pages, moving) = Pages::start(path, settled.clone())?;
         let unanswered = Unanswered::Nothing;
+        let telling = Arc::clone(&context);
         let worker = Worker { context, sql, journals, pages, ended, unanswered, settled: settled.clone() };
-        let mut answerer = Answerer { heads, queue: queue.downgrade(), settled: settled.clone() };
+        let tell = Box::new(move |changed: &BTreeSet<_>| telling.changed.tell(changed));
+        let mut answerer = Answerer { heads, queue: queue.downgrade(), settled: settled.clone(), tell };
         let answering =
             spawned("onebit-answers", move || batches.into_iter().for_each(|batch| answerer.end(batch)))?;
         let writing = spawned("onebit-writer", move || worker.run(inbox))?;
@@ -311,7 +313,8 @@ impl Worker {
         self.journals.committed();
         self.context.signers.committed(&self.sql)?;
         let heads = self.journals.grown(&notes).collect();
-        let end = BatchEnd { number, heads, trees: self.journals.grown_trees(notes) };
+        let changed = self.context.changed.take();
+        let end = BatchEnd { number, heads, trees: self.journals.grown_trees(notes), changed };
         self.journals.settle();
         let transactions = f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX));
         metrics::histogram!(telemetry::COMMIT_TRANSACTIONS).record(transactions);
@@ -359,6 +362,8 @@ struct BatchEnd {
     number: u64,
     heads: Vec<(String, Head)>,
     trees: BTreeMap<Journal, GrownTree>,
+    /// The disclosures that it changed.
+    changed: BTreeSet<[u8; 16]>,
 }
 
 impl BatchEnd {
@@ -389,6 +394,8 @@ struct Answerer {
     /// To tell the writer; it must not keep the queue open.
     queue: mpsc::WeakSender<Message>,
     settled: Settled,
+    /// Tells those who wait for the disclosures that a batch changed.
+    tell: Box<dyn Fn(&BTreeSet<[u8; 16]>) + Send>,
 }
 
 impl Answerer {
@@ -406,6 +413,7 @@ impl Answerer {
         if self.settled.is_stopped() {
             return answer_all(batch.tasks, || StoreError::Stopped);
         }
+        (self.tell)(&batch.end.changed);
         for task in batch.tasks {
             task.answer(Ok(&batch.end));
         }
@@ -483,11 +491,17 @@ mod tests {
         let (queue, _inbox) = mpsc::channel(QUEUE_TASKS);
         let settled = Settled::new();
         let number = settled.begin();
-        let mut answerer = Answerer { heads, queue: queue.downgrade(), settled: settled.clone() };
+        let tell = Box::new(|_: &BTreeSet<_>| {});
+        let mut answerer = Answerer { heads, queue: queue.downgrade(), settled: settled.clone(), tell };
         let noted = Arc::default();
         let task = Asked { heads: folder.to_owned(), noted: Arc::clone(&noted) };
         let head = Head { size: 7, note: "a note".to_owned() };
-        let end = BatchEnd { number, heads: vec![(ORIGIN.to_owned(), head)], trees: BTreeMap::new() };
+        let end = BatchEnd {
+            number,
+            heads: vec![(ORIGIN.to_owned(), head)],
+            trees: BTreeMap::new(),
+            changed: BTreeSet::new(),
+        };
         std::thread::scope(|scope| {
             let batch = Batch { tasks: vec![Box::new(task)], end };
             scope.spawn(|| answerer.end(batch));

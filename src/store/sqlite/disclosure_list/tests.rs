@@ -79,7 +79,7 @@ impl Asked {
             legal_basis: self.basis.map(|at| BASES[at].to_owned()),
             asked_since: self.since.map(Timestamp::from_millis),
             asked_before: self.before.map(Timestamp::from_millis),
-            order: if self.newest { CaseOrder::Newest } else { CaseOrder::EndsSoonest },
+            order: if self.newest { CaseOrder::Newest } else { CaseOrder::Queue },
             limit: self.limit,
             ..CaseFilter::default()
         }
@@ -113,9 +113,9 @@ fn fill(store: &SqliteStore, folder: &Path, rows: &[Facts]) -> Connection {
         let id = id_of(at);
         let insert =
             "INSERT INTO disclosures (id, sequence, partner, request_tag, content, state, body, created_ms,
-                        ends_ms, journal, idx, purpose_tag, basis_tag, subject_tag, official_tag)
+                        ends_ms, journal, idx, purpose_tag, basis_tag, subject_tag, official_tag, turn)
                       VALUES (?1, ?2, ?3, ?1, x'', ?4, ?5, ?6, ?7,
-                        (SELECT journal FROM partners WHERE name = ?3), ?2, ?8, ?9, x'', x'')";
+                        (SELECT journal FROM partners WHERE name = ?3), ?2, ?8, ?9, x'', x'', ?2 % 2)";
         let purpose = tags.tag(Domain::Purpose, PURPOSES[row.purpose].as_bytes());
         let basis = tags.tag(Domain::LegalBasis, BASES[row.basis].as_bytes());
         let values = params![
@@ -136,8 +136,8 @@ fn fill(store: &SqliteStore, folder: &Path, rows: &[Facts]) -> Connection {
 
 fn ids(store: &SqliteStore, sql: &Connection, filter: &CaseFilter) -> Vec<[u8; 16]> {
     let mut found = Vec::new();
-    for state in walks(filter) {
-        found.extend(listed(&store.context, sql, filter, state).unwrap());
+    for part in walks(filter) {
+        found.extend(listed(&store.context, sql, filter, part).unwrap());
     }
     found.sort_unstable();
     found.truncate(usize::try_from(filter.limit).unwrap());
@@ -152,14 +152,14 @@ fn pages_of_every_filter_hold_each_case_once_in_its_order_also_when_cases_move_b
     let rows = proptest::collection::vec(facts(), 0..24);
     proptest!(ProptestConfig::with_cases(120), |(rows in rows, asked in asked(), moved in any::<bool>())| {
         let sql = fill(&store, folder.path(), &rows);
-        let mut due: Vec<(i64, i64, [u8; 16])> = rows
+        let mut due: Vec<(i64, i64, i64, [u8; 16])> = rows
             .iter()
             .enumerate()
             .filter(|(_, row)| asked.wants(row))
             .map(|(at, row)| {
                 let sequence = i64::try_from(at + 1).unwrap();
-                let place = if asked.newest { (-sequence, 0) } else { (row.created + row.lasts, sequence) };
-                (place.0, place.1, id_of(at))
+                let place = if asked.newest { (-sequence, 0, 0) } else { (sequence % 2, row.created + row.lasts, sequence) };
+                (place.0, place.1, place.2, id_of(at))
             })
             .collect();
         due.sort_unstable();
@@ -216,17 +216,19 @@ fn every_filter_walks_an_index_that_begins_with_it_and_sorts_nothing() {
         };
         let mut filter = asked.filter();
         filter.after = some(5).map(|_| DisclosureId::from_bytes([1; 16]));
-        let lines = plan(&Walk::of(&filter, Some(State::Pending)).statement());
+        let lines = plan(&Walk::of(&filter, Some((State::Pending, 0))).statement());
         let walk = &lines[0];
         let begins = match (asked.partner, asked.purpose, asked.basis) {
-            (Some(_), _, Some(_)) => "disclosures_by_partner_basis (partner=? AND basis_tag=? AND state=?",
-            (Some(_), Some(_), None) => {
-                "disclosures_by_partner_purpose (partner=? AND purpose_tag=? AND state=?"
+            (Some(_), _, Some(_)) => {
+                "disclosures_by_partner_basis (partner=? AND basis_tag=? AND state=? AND turn=?"
             }
-            (Some(_), None, None) => "disclosures_by_partner (partner=? AND state=?",
-            (None, _, Some(_)) => "disclosures_by_basis (basis_tag=? AND state=?",
-            (None, Some(_), None) => "disclosures_by_purpose (purpose_tag=? AND state=?",
-            (None, None, None) => "disclosures_by_state (state=?",
+            (Some(_), Some(_), None) => {
+                "disclosures_by_partner_purpose (partner=? AND purpose_tag=? AND state=? AND turn=?"
+            }
+            (Some(_), None, None) => "disclosures_by_partner (partner=? AND state=? AND turn=?",
+            (None, _, Some(_)) => "disclosures_by_basis (basis_tag=? AND state=? AND turn=?",
+            (None, Some(_), None) => "disclosures_by_purpose (purpose_tag=? AND state=? AND turn=?",
+            (None, None, None) => "disclosures_by_turn (state=? AND turn=?",
         };
         assert!(walk.starts_with("SEARCH walked USING") && walk.contains(begins), "{walk}");
         if asked.since.is_some() || filter.after.is_some() {

@@ -301,8 +301,42 @@ async fn tags_of_disposed_entries_are_gone_and_those_of_others_stay() {
     let others = count(PayloadClass::Disclosure);
     assert!(count(PayloadClass::Query) > 10 && others > 10);
     years_later(&bench, PayloadClass::Query, before);
+    for _ in 0..40 {
+        refuse(&bench, "border").await;
+    }
+    assert!(bench.store.tags_index().await.unwrap() > 0, "nothing is indexed");
+    let (indexed, rest) = indexed_pairs(folder.path(), PayloadClass::Query, before);
+    assert!(indexed > 10 && rest > 10, "{indexed}, {rest}");
     let _ = dispose(&bench, PayloadClass::Query, before).await;
     assert_eq!((count(PayloadClass::Query), count(PayloadClass::Disclosure)), (0, others));
+    assert_eq!(indexed_pairs(folder.path(), PayloadClass::Query, before), (0, rest));
+    let report = crate::store::sqlite::fsck(folder.path(), root(), &mut |_, _, _| {}).unwrap();
+    assert_eq!(report.faults.iter().find(|fault| fault.what.contains("tag")), None);
+}
+
+fn root() -> crate::keys::RootKey {
+    crate::keys::RootKey::new(crate::secret::Secret::take(&mut [1; 32]))
+}
+
+/// How many tags of a span's entries stand in the index, and how many of others.
+fn indexed_pairs(folder: &Path, class: PayloadClass, before: Date) -> (usize, usize) {
+    use crate::store::sqlite::tag_index::{bounds, pairs_of, place, runs};
+    let sql = Connection::open(&files(folder)[0]).unwrap();
+    let (mut of_span, mut others) = (0, 0);
+    for run in 0..runs(&sql).unwrap() {
+        let (after, to) = bounds(run);
+        let read = "SELECT id FROM entries WHERE class = ?1 AND at_ms < ?2 AND id > ?3 AND id <= ?4";
+        let mut statement = sql.prepare(read).unwrap();
+        let end = Timestamp::at_day(day_of(before)).as_millis();
+        let rows = statement.query_map(params![class.number(), end, after, to], |row| row.get(0)).unwrap();
+        let places: HashSet<u16> = rows.map(|id| place(id.unwrap(), after).unwrap()).collect();
+        let mut blocks = sql.prepare("SELECT pairs FROM tag_blocks WHERE run = ?1").unwrap();
+        let blocks = blocks.query_map(params![run], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+        for pair in blocks.flat_map(|block| pairs_of(&block.unwrap()).collect::<Vec<_>>()) {
+            if places.contains(&pair.place()) { of_span += 1 } else { others += 1 }
+        }
+    }
+    (of_span, others)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,7 @@
 //! Disclosures: the recorded steps give the stored state, and the entries say the same steps with the same digests.
 
+mod corrections;
+
 use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension, params};
@@ -17,8 +19,9 @@ use crate::store::StoreError;
 
 use super::super::case::kind_of;
 use super::super::database;
+use super::super::disclosure::URGENT;
 use super::super::disclosure_list::CaseTags;
-use super::super::disclosure_row::{body_place, step_place, step_row};
+use super::super::disclosure_row::{body_place, review, step_place, step_row, turn};
 use super::super::release;
 use super::changes::KEY_OF_ANOTHER_DAY;
 use super::history::History;
@@ -60,6 +63,8 @@ struct Row {
     journal: Option<i64>,
     /// Of purpose, legal basis, subject and official.
     tags: [Vec<u8>; 4],
+    turn: i64,
+    review: (Option<i64>, i64),
 }
 
 /// What everything is held against.
@@ -152,7 +157,7 @@ pub(super) fn compare_all(view: &View, report: &mut FsckReport) -> Result<(), St
         due = sequence.saturating_add(1);
         gap = view.disposals.covers(PayloadClass::Disclosure, created);
     }
-    for table in ["disclosure_steps", "releases"] {
+    for table in ["disclosure_steps", "releases", "recipients", "released_fields"] {
         let read = format!(
             "SELECT DISTINCT disclosure FROM {table} WHERE disclosure NOT IN (SELECT id FROM disclosures)"
         );
@@ -178,7 +183,7 @@ fn find(view: &View, id: DisclosureId) -> Result<Option<Row>, StoreError> {
         .sql
         .prepare_cached(
             "SELECT sequence, partner, request_tag, content, state, body, created_ms, ends_ms, idx, journal,
-                    purpose_tag, basis_tag, subject_tag, official_tag
+                    turn, review_ms, review_late, purpose_tag, basis_tag, subject_tag, official_tag
              FROM disclosures WHERE id = ?1",
         )
         .and_then(|mut statement| {
@@ -195,7 +200,9 @@ fn find(view: &View, id: DisclosureId) -> Result<Option<Row>, StoreError> {
                         ends: row.get(7)?,
                         index: row.get(8)?,
                         journal: row.get(9)?,
-                        tags: [row.get(10)?, row.get(11)?, row.get(12)?, row.get(13)?],
+                        turn: row.get(10)?,
+                        review: (row.get(11)?, row.get(12)?),
+                        tags: [row.get(13)?, row.get(14)?, row.get(15)?, row.get(16)?],
                     })
                 })
                 .optional()
@@ -268,6 +275,7 @@ fn compare(
         at: 0,
         tended: 0,
         released: None,
+        is_fetched: false,
         approved: None,
         partial: false,
         report,
@@ -280,6 +288,7 @@ fn compare(
     }
     follow.rest();
     follow.asked(&begun)?;
+    follow.recipient(now)?;
     follow.release(now)
 }
 
@@ -333,6 +342,8 @@ struct Follow<'a, 'r> {
     /// How many of the holder's own entries about it were taken.
     tended: usize,
     released: Option<&'a Said>,
+    /// Whether an entry says that the partner fetched it, or has it.
+    is_fetched: bool,
     approved: Option<&'a Said>,
     /// Whether some of its entries are disposed of.
     partial: bool,
@@ -379,6 +390,7 @@ impl<'a> Follow<'a, '_> {
     }
 
     fn fetched(&mut self, said: &Said) {
+        self.is_fetched = true;
         let digest = self.released.and_then(|said| said.event.fact(Fact::CiphertextDigest));
         if self.partial && digest.is_none() {
             return;
@@ -412,6 +424,8 @@ impl<'a> Follow<'a, '_> {
         self.must(row.content == content.as_bytes(), "the digest of its content is not that of its request");
         self.must(row.created == request.received().as_millis(), "it was not asked at the time that it says");
         self.must(row.ends == ends.as_millis(), "its time does not end when its steps say");
+        self.must(row.turn == turn(now), "its place in the queue is not that of its request");
+        self.must(row.review == review(now), "the review that it owes is not the one that its steps come to");
     }
 
     fn requested(&mut self, row: &Row, begun: &Disclosure) {
@@ -430,6 +444,7 @@ impl<'a> Follow<'a, '_> {
             && event.text_of(Fact::Fields) == Some(&joined(ask.fields().iter()))
             && event.text_of(Fact::Official) == Some(ask.official())
             && event.text_of(Fact::LegalBasis) == Some(ask.legal_basis())
+            && event.text_of(Fact::Urgency) == ask.urgent().map(|_| URGENT)
             && event.actor == request.requester().as_str();
         self.must(same, "its request is not the one that its entry states");
         self.must(
@@ -456,11 +471,19 @@ impl<'a> Follow<'a, '_> {
                 return self.tended(number, step, deed, (kind, after));
             }
             approval::Event::Answered(_) => Kind::DisclosureAnswered,
+            approval::Event::CorrectionMade(_)
+            | approval::Event::CorrectionTold { .. }
+            | approval::Event::CorrectionAcknowledged { .. }
+            | approval::Event::CorrectionOverdue { .. }
+            | approval::Event::CorrectionAsked(_) => return self.corrected(number, step, after),
             approval::Event::Withdrawn => Kind::DisclosureWithdrawn,
             approval::Event::Withheld => Kind::DisclosureDenied,
             approval::Event::Expired => Kind::DisclosureExpired,
             approval::Event::Released { .. } => Kind::DisclosureApproved,
             approval::Event::Acknowledged => Kind::DisclosureAcknowledged,
+            approval::Event::ReviewLate => {
+                return self.review(&format!("step {number}"), Kind::ReviewLate, step.at, after);
+            }
         };
         let named = format!("step {number}");
         let Some(said) = self.next(kind, &named, step.at) else { return };
@@ -470,7 +493,6 @@ impl<'a> Follow<'a, '_> {
         match &step.event {
             approval::Event::Decided(decided) => self.decided(&named, &decided.signed, after, &said.event),
             approval::Event::Answered(answer) => self.answered(&named, answer, &said.event),
-            approval::Event::Done(_) => {}
             approval::Event::Withheld => self.denied(&said.event, "withheld"),
             approval::Event::Released { .. } => self.released(&named, said, after),
             approval::Event::Acknowledged => {
@@ -479,7 +501,7 @@ impl<'a> Follow<'a, '_> {
                 let same = gone || released.is_some() && released == said.event.fact(Fact::CiphertextDigest);
                 self.must(same, "what was acknowledged is not what was released");
             }
-            approval::Event::Withdrawn | approval::Event::Expired => {}
+            _ => {}
         }
     }
 
@@ -532,7 +554,8 @@ impl<'a> Follow<'a, '_> {
             && event.text_of(Fact::Role) == Some(deed.role().as_str())
             && event.text_of(Fact::State) == Some(after.state().as_str())
             && event.fact(Fact::Subject) == Some(&self.subject)
-            && event.fact(Fact::ContentDigest) == Some(digest.as_bytes());
+            && event.fact(Fact::ContentDigest) == Some(digest.as_bytes())
+            && event.text_of(Fact::Finding) == deed.kind().finding();
         self.must(same, &format!("its {named} is not what its entry states"));
     }
 
@@ -605,6 +628,19 @@ impl<'a> Follow<'a, '_> {
             && said.event.fact(Fact::Subject) == Some(&self.subject);
         self.must(same, "its release is not the one that its entry states");
         self.released = Some(said);
+        if after.review().is_some() {
+            self.review(named, Kind::ReviewOwed, said.event.at, after);
+        }
+    }
+
+    /// The holder's own entry that a review is owed, or late.
+    fn review(&mut self, named: &str, kind: Kind, at: Timestamp, after: &Disclosure) {
+        let Some(event) = self.own_next(kind, named, at) else { return };
+        let due = after.review().map(|review| review.due().to_string());
+        let same = event.fact(Fact::Subject) == Some(&self.subject)
+            && due.is_some()
+            && event.text_of(Fact::ReviewBy) == due.as_deref();
+        self.must(same, &format!("the review of its {named} is not the one that its entry states"));
     }
 
     /// Entries after the last recorded step.

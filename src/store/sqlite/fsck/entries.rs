@@ -8,7 +8,7 @@ use crate::audit::event::{Event, Kind};
 use crate::audit::tree::Hash;
 use crate::clock::Timestamp;
 use crate::keys::KeyRing;
-use crate::store::StoreError;
+use crate::store::{Journal, StoreError};
 
 use super::super::database;
 use super::super::tx::{entry_place, entry_row, sealed_under};
@@ -72,6 +72,8 @@ pub(super) struct Opener<'a> {
     pub(super) disposals: &'a Disposals,
     /// The journal's row.
     pub(super) journal: i64,
+    /// The journal by its name.
+    pub(super) named: Journal,
     /// The partner whose journal it is, or `holder`.
     pub(super) owner: &'a str,
     /// Whether it is the holder's own.
@@ -155,7 +157,7 @@ impl Opener<'_> {
                 self.compare(said, at, class, &mut faults);
                 let stored_tags = stored.tags.as_deref().unwrap_or_default();
                 tag_count = stored_tags.len().div_ceil(TAG_BYTES);
-                match tags::of_event(self.ring.tags(), &said.holder) {
+                match tags::of_event(self.ring.tags(), &self.named, &said.holder) {
                     Some(due) if tags::are(stored_tags, &due) => {}
                     Some(_) => faults.push(OTHER_TAGS.to_owned()),
                     None => tags = Some(stored_tags.to_vec()),

@@ -47,6 +47,8 @@ pub(super) struct History {
     pub(super) viewed: BTreeMap<DisclosureId, i64>,
     /// By disclosure, what the holder's people did with it that the partner sees nothing of.
     pub(super) tended: BTreeMap<DisclosureId, Vec<Of>>,
+    /// Notices that were given up: receiver and id.
+    pub(super) notices_given_up: BTreeSet<String>,
     /// Whether entries about people, partners and rules are disposed of.
     pub(super) forgotten: bool,
     /// What a confirmed change did, until the next entry shows that it found something to change.
@@ -147,6 +149,7 @@ impl History {
                 let renewals = self.renewals.entry(text(event, Fact::Collection).unwrap_or_default());
                 renewals.or_default().ended += 1;
             }
+            Kind::NoticeGivenUp => self.notices_given_up.extend(text(event, Fact::Detail)),
             Kind::EnrolmentBatch | Kind::EnrolmentChunk => self.batch(event),
             Kind::FieldViewed if event.fact(Fact::Reason).is_none() => {
                 if let Some(id) = disclosure_of(event) {
@@ -156,7 +159,12 @@ impl History {
             Kind::DisclosureClaimed
             | Kind::DisclosurePutBack
             | Kind::DisclosureRecused
-            | Kind::DisclosureNoted => {
+            | Kind::DisclosureNoted
+            | Kind::ReviewOwed
+            | Kind::ReviewClosed
+            | Kind::ReviewLate
+            | Kind::CorrectionMade
+            | Kind::CorrectionOverdue => {
                 if let Some(id) = disclosure_of(event) {
                     self.viewed(id, event.at.day());
                     let place = FaultPlace::Entry { journal: tree.to_owned(), index };

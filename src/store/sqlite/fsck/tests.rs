@@ -20,9 +20,11 @@ use crate::store::StoreError;
 use crate::store::sqlite::files;
 
 /// The columns that a check covers, by table; `docs/audit-log.md` says what the others are.
-const COVERED: [(&str, &[&str]); 27] = [
+const COVERED: [(&str, &[&str]); 29] = [
     ("journals", &["id", "name", "origin", "retired"]),
     ("entries", &["journal", "idx", "entry", "at_ms", "class", "tags", "partner_opening", "holder_opening"]),
+    ("tag_runs", &["run", "first_ms", "last_ms"]),
+    ("tag_blocks", &["run", "first", "pairs"]),
     ("tiles", &["journal", "level", "idx", "hashes"]),
     ("checkpoints", &["journal", "size", "note"]),
     ("policies", &["digest", "bundle"]),
@@ -66,10 +68,15 @@ const COVERED: [(&str, &[&str]); 27] = [
             "ends_ms",
             "idx",
             "journal",
+            "turn",
+            "review_ms",
+            "review_late",
         ],
     ),
     ("disclosure_steps", &["disclosure", "sequence", "step"]),
     ("releases", &["disclosure", "ciphertext", "info", "idx", "journal"]),
+    ("recipients", &["disclosure", "fetched", "untold", "due_ms", "alert_ms"]),
+    ("released_fields", &["tag", "disclosure"]),
     ("batches", &["id", "owner", "collection", "official", "rows_done", "rows_accepted"]),
     ("batch_chunks", &["batch", "first_row", "rows", "content"]),
     ("templates", &["slot", "subject", "template"]),
@@ -126,14 +133,14 @@ fn a_store_with_something_of_everything_is_whole() {
     assert_eq!(report.faults, [], "a whole store must have no fault");
     assert_eq!(report.unchecked, []);
     let counts = report.counts;
-    assert_eq!((counts.queries, counts.receipts), (13, 13), "{counts:?}");
+    assert_eq!((counts.queries, counts.receipts), (15, 15), "{counts:?}");
     assert_eq!(
         (counts.disclosures, counts.changes, counts.templates, counts.fields),
-        (6, 6, 2, 4),
+        (8, 6, 2, 4),
         "{counts:?}"
     );
-    // Each request, ten decisions, an answer, and two signatures of each change that was confirmed, one of the others.
-    assert_eq!(counts.signatures, 6 + 10 + 1 + 2 + 1 + 1 + 2 + 4, "{counts:?}");
+    // Each request, fourteen decisions, an answer, and two signatures of each change that was confirmed, one of the others.
+    assert_eq!(counts.signatures, 8 + 14 + 1 + 2 + 1 + 1 + 2 + 4, "{counts:?}");
     assert!(counts.heads > 0 && counts.tags > 100, "{counts:?}");
     let after = files(folder.path()).map(|file| std::fs::read(file).unwrap());
     assert!(before == after, "a check must not write");
@@ -191,6 +198,32 @@ fn next_is_of_the_same_time(sql: &Connection, row: usize) -> bool {
          FROM checkpoints head LIMIT 1 OFFSET {row}"
     );
     sql.query_row(&read, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_notice_that_contradicts_its_disclosure_is_told() {
+    for (damage, wanted) in [
+        (
+            "UPDATE notices SET kind = 'collected' WHERE kind = 'new'",
+            "it tells that its disclosure is `collected`",
+        ),
+        ("UPDATE notices SET kind = 'other' WHERE sequence = 1", "its kind is none"),
+        ("UPDATE notices SET disclosure = zeroblob(16) WHERE sequence = 1", "there is none"),
+        ("UPDATE notices SET at_ms = 0 WHERE sequence = 1", "older than its disclosure"),
+        ("UPDATE notices SET addressed = 1 WHERE sequence = 1", "goes to nobody any more"),
+        ("INSERT INTO notice_reminders VALUES (zeroblob(16), 0)", "its disclosure is not open"),
+        (
+            "INSERT INTO notice_deliveries VALUES ('system/desk', 1, 0, 1, 0, 1, 'gone')",
+            "no entry says that it was given up",
+        ),
+    ] {
+        let folder = copy();
+        let sql = Connection::open(&files(folder.path())[0]).unwrap();
+        assert!(sql.execute(damage, []).unwrap() > 0, "{damage}");
+        drop(sql);
+        let faults = checked(folder.path()).unwrap().faults;
+        assert!(faults.iter().any(|fault| fault.what.contains(wanted)), "{damage}: {faults:?}");
+    }
 }
 
 #[test]
@@ -446,7 +479,9 @@ impl Damage {
             "queries" => of_log || matches!(place, FaultPlace::Query(_)),
             "query_usage" => matches!(place, FaultPlace::Usage { .. }),
             "disclosures" => of_log || matches!(place, FaultPlace::Disclosure(_)),
-            "disclosure_steps" | "releases" => matches!(place, FaultPlace::Disclosure(_)),
+            "disclosure_steps" | "releases" | "recipients" | "released_fields" => {
+                matches!(place, FaultPlace::Disclosure(_))
+            }
             "changes" => of_log || matches!(place, FaultPlace::Change(_)),
             "people" | "partners" => {
                 of_log || matches!(place, FaultPlace::Row { table, .. } if *table == self.table)
@@ -464,6 +499,9 @@ impl Damage {
             }
             "templates" | "records" => {
                 matches!(place, FaultPlace::Row { table, .. } if ["templates", "subjects", "records of subjects", "sqlite_sequence"].contains(table))
+            }
+            "tag_runs" | "tag_blocks" => {
+                matches!(place, FaultPlace::Row { table, .. } if ["tag_runs", "tag_blocks"].contains(table))
             }
             "subjects" | "sources" | "sources_waiting" | "sources_tally" => {
                 matches!(place, FaultPlace::Row { table, .. } if ["subjects", "sources"].contains(table))

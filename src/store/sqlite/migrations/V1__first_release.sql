@@ -23,7 +23,9 @@ CREATE TABLE journals (
 -- the payload key of a class and a day. Rows lie in the order in which they were written, whatever their journal, so
 -- that writing one only ever adds to the end; wide rows in a table WITHOUT ROWID would take a page each.
 -- `tags`: keyed tags of 16 bytes, one behind the other, of what the entry is about; the last is of its kind.
+-- `id` counts them all, whatever their journal, from 1 on without a gap.
 CREATE TABLE entries (
+    id              INTEGER PRIMARY KEY,
     journal         INTEGER NOT NULL REFERENCES journals (id),
     idx             INTEGER NOT NULL,
     entry           BLOB    NOT NULL CHECK (length(entry) = 65),
@@ -37,6 +39,23 @@ CREATE TABLE entries (
 
 -- Entries of a class from the oldest on, as far as they can still be opened.
 CREATE INDEX entries_kept ON entries (class, at_ms) WHERE holder_opening IS NOT NULL;
+
+-- Which entries have a tag. Tags are random: in one tree those of each entry would lie on pages of their own. So entries are
+-- indexed when there are many: a run is 16,384 of them by `id`, and of each run the first bytes of every tag stand in order,
+-- each with the place of its entry in the run, in blocks. What is newer than the last run is looked through.
+CREATE TABLE tag_runs (
+    run      INTEGER PRIMARY KEY,
+    first_ms INTEGER NOT NULL,
+    last_ms  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE tag_blocks (
+    run   INTEGER NOT NULL REFERENCES tag_runs (run),
+    first INTEGER NOT NULL,
+    part  INTEGER NOT NULL,
+    pairs BLOB    NOT NULL CHECK (length(pairs) > 0 AND length(pairs) % 6 = 0),
+    PRIMARY KEY (run, first, part)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tiles (
     journal INTEGER NOT NULL REFERENCES journals (id),
@@ -328,21 +347,27 @@ CREATE TABLE disclosures (
     ends_ms         INTEGER NOT NULL,
     journal         INTEGER NOT NULL REFERENCES journals (id),
     idx             INTEGER NOT NULL,
+    -- 0 for the urgent path, which comes first, and 1 for the ordinary one.
+    turn            INTEGER NOT NULL CHECK (turn IN (0, 1)),
+    -- When the review is due that an urgent release owes, until it is closed.
+    review_ms       INTEGER,
+    review_late     INTEGER NOT NULL DEFAULT 0 CHECK (review_late IN (0, 1)),
     UNIQUE (partner, request_tag)
 ) STRICT, WITHOUT ROWID;
 -- Officers walk along one of these, whatever they filter by, so that what is rare is found without reading what is not.
-CREATE INDEX disclosures_by_state ON disclosures (state, ends_ms, sequence, created_ms);
-CREATE INDEX disclosures_by_partner ON disclosures (partner, state, ends_ms, sequence, created_ms);
-CREATE INDEX disclosures_by_purpose ON disclosures (purpose_tag, state, ends_ms, sequence, created_ms);
-CREATE INDEX disclosures_by_basis ON disclosures (basis_tag, state, ends_ms, sequence, created_ms);
+CREATE INDEX disclosures_by_turn ON disclosures (state, turn, ends_ms, sequence, created_ms);
+CREATE INDEX disclosures_by_partner ON disclosures (partner, state, turn, ends_ms, sequence, created_ms);
+CREATE INDEX disclosures_by_purpose ON disclosures (purpose_tag, state, turn, ends_ms, sequence, created_ms);
+CREATE INDEX disclosures_by_basis ON disclosures (basis_tag, state, turn, ends_ms, sequence, created_ms);
 CREATE INDEX disclosures_by_partner_purpose
-    ON disclosures (partner, purpose_tag, state, ends_ms, sequence, created_ms);
+    ON disclosures (partner, purpose_tag, state, turn, ends_ms, sequence, created_ms);
 CREATE INDEX disclosures_by_partner_basis
-    ON disclosures (partner, basis_tag, state, ends_ms, sequence, created_ms);
+    ON disclosures (partner, basis_tag, state, turn, ends_ms, sequence, created_ms);
 -- Partners see theirs, newest first; officers what else was asked about a person, or by an official.
 CREATE INDEX disclosures_by_asker ON disclosures (partner, sequence);
 CREATE INDEX disclosures_by_subject ON disclosures (subject_tag, sequence);
 CREATE INDEX disclosures_by_official ON disclosures (official_tag, sequence);
+CREATE INDEX disclosures_by_review ON disclosures (review_ms) WHERE review_ms IS NOT NULL;
 
 -- What happened to a disclosure, step by step: its state can be rebuilt from these.
 CREATE TABLE disclosure_steps (
@@ -352,6 +377,30 @@ CREATE TABLE disclosure_steps (
     PRIMARY KEY (disclosure, sequence)
 ) STRICT, WITHOUT ROWID;
 
+-- Whoever received a release, or may still fetch it. `untold`: whether the partner is not told of a correction yet;
+-- `due_ms`: by when it is to acknowledge the first that it was told of; `alert_ms`: the same, of those that are not
+-- noted as late. All of it follows from the steps.
+CREATE TABLE recipients (
+    disclosure BLOB    PRIMARY KEY REFERENCES disclosures (id),
+    fetched    INTEGER NOT NULL CHECK (fetched IN (0, 1)),
+    untold     INTEGER NOT NULL CHECK (untold IN (0, 1)),
+    due_ms     INTEGER,
+    alert_ms   INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX recipients_untold ON recipients (disclosure) WHERE untold = 1;
+CREATE INDEX recipients_due ON recipients (due_ms, disclosure) WHERE due_ms IS NOT NULL;
+CREATE INDEX recipients_alert ON recipients (alert_ms) WHERE alert_ms IS NOT NULL;
+
+-- The fields of whom a release was granted, by a keyed tag of both: a correction finds its recipients by it. `held`: whether
+-- the record had the field then.
+CREATE TABLE released_fields (
+    tag        BLOB NOT NULL CHECK (length(tag) = 16),
+    disclosure BLOB NOT NULL REFERENCES recipients (disclosure) ON DELETE CASCADE,
+    held       INTEGER NOT NULL CHECK (held IN (0, 1)),
+    PRIMARY KEY (tag, disclosure)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX released_fields_by_disclosure ON released_fields (disclosure);
+
 CREATE TABLE releases (
     disclosure      BLOB    PRIMARY KEY REFERENCES disclosures (id),
     ciphertext      BLOB    NOT NULL,
@@ -359,3 +408,38 @@ CREATE TABLE releases (
     journal         INTEGER NOT NULL REFERENCES journals (id),
     idx             INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Notices ------------------------------------------------------------------------------------------------
+
+-- What is to be told of a disclosure: a row in the transaction that changed it. `id` is random and goes to receivers. A
+-- notice goes with the last of its deliveries.
+CREATE TABLE notices (
+    sequence   INTEGER PRIMARY KEY AUTOINCREMENT,
+    id         BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
+    kind       TEXT    NOT NULL,
+    disclosure BLOB    NOT NULL CHECK (length(disclosure) = 16),
+    at_ms      INTEGER NOT NULL,
+    addressed  INTEGER NOT NULL DEFAULT 0 CHECK (addressed IN (0, 1))
+) STRICT;
+CREATE INDEX notices_unaddressed ON notices (sequence) WHERE addressed = 0;
+
+-- To whom a notice goes, by the receiver's name in configuration or agreement; never an address.
+CREATE TABLE notice_deliveries (
+    receiver    TEXT    NOT NULL,
+    notice      INTEGER NOT NULL REFERENCES notices (sequence),
+    begun_ms    INTEGER NOT NULL,
+    tries       INTEGER NOT NULL,
+    next_ms     INTEGER NOT NULL,
+    given_up_ms INTEGER,
+    reason      TEXT,
+    PRIMARY KEY (receiver, notice)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX notice_deliveries_by_notice ON notice_deliveries (notice);
+CREATE INDEX notice_deliveries_waiting ON notice_deliveries (receiver, next_ms) WHERE given_up_ms IS NULL;
+
+-- When officers are told that an open disclosure comes to its end.
+CREATE TABLE notice_reminders (
+    disclosure BLOB    PRIMARY KEY CHECK (length(disclosure) = 16),
+    at_ms      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX notice_reminders_by_time ON notice_reminders (at_ms);

@@ -11,9 +11,9 @@ use ring::rand::SystemRandom;
 use ring::signature::Ed25519KeyPair;
 
 use crate::approval::{
-    Answer as PartnerAnswer, AskParts, Choice, DeciderRole, DeciderStanding, Decision, DecisionParts,
-    DecisionSignature, Deed, DeedKind, DeedParts, Eligible, Factor, Factors, Fields, PartnerAsk, Request,
-    RequestParts, SignedAnswer, SignedDecision,
+    Answer as PartnerAnswer, AskParts, Choice, CorrectionAsk, DeciderRole, DeciderStanding, Decision,
+    DecisionParts, DecisionSignature, Deed, DeedKind, DeedParts, Eligible, Factor, Factors, Fields,
+    PartnerAsk, Request, RequestParts, SignedAnswer, SignedCorrectionAsk, SignedDecision,
 };
 use crate::audit::cosignature::WitnessKey;
 use crate::audit::note::{Ed25519Signer, NoteSigner as _};
@@ -26,6 +26,7 @@ use crate::keys::{ReleaseSecretKey, RootKey, SignatureDomain, SigningKey};
 use crate::secret::{Secret, SystemEntropy, random_bytes};
 use crate::store::change::{self, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
 use crate::store::conformance::first_generation;
+use crate::store::correction::CorrectionTerms;
 use crate::store::disclosure::{AskSignature, Decided, ReleaseTerms, Released, Requested, Stepped};
 use crate::store::disposal::Unfinished;
 use crate::store::enrolment::{
@@ -71,9 +72,14 @@ pub(super) async fn tell(folder: &Path) {
     let half = story.decide(&cases[2], "sione", true).await;
     story.decide(&half, "grace", false).await;
     story.tended(&cases).await;
+    for is_closed in [false, true] {
+        story.reviewed(one, is_closed).await;
+    }
+    story.corrected(&cases[..2]).await;
     assert!(story.store.heads_record().await.unwrap() > 0);
     story.later();
     story.witness().await;
+    assert!(story.store.tags_index().await.unwrap() > 0, "the story is too short for the index of tags");
     let id = story.propose(Change::ChangeLogKey).await;
     story.confirmed(id, None).await;
     story.refuse().await;
@@ -326,11 +332,20 @@ impl Story {
     }
 
     pub(super) async fn chunk_enrol(&self, batch: BatchId, first_row: u64, source: &str) -> SubjectId {
+        self.chunk_enrol_with(batch, first_row, (source, "Aroha")).await
+    }
+
+    async fn chunk_enrol_with(
+        &self,
+        batch: BatchId,
+        first_row: u64,
+        (source, value): (&str, &str),
+    ) -> SubjectId {
         let collection = name("watch-face");
         let about = About::Collection { collection: &collection };
         let field = |field: &str| FieldNew {
             field: name(field),
-            value: "Aroha".to_owned(),
+            value: value.to_owned(),
             classification: "IN-CONFIDENCE".to_owned(),
             source: "passport".to_owned(),
             permitted_uses: vec!["border-identity".to_owned()],
@@ -403,6 +418,15 @@ impl Story {
     }
 
     pub(super) async fn request(&self, query: QueryId) -> Case {
+        self.request_by(query, None).await
+    }
+
+    /// By the urgent path.
+    pub(super) async fn request_urgent(&self, query: QueryId) -> Case {
+        self.request_by(query, Some("the flight leaves within the hour".to_owned())).await
+    }
+
+    async fn request_by(&self, query: QueryId, urgent: Option<String>) -> Case {
         let fields: Vec<FieldName> = vec![name("family-name"), name("given-names")];
         let request_id = RequestId::from_bytes(random());
         let ask = PartnerAsk::new(AskParts {
@@ -413,6 +437,7 @@ impl Story {
             justification: "the traveller gave two different names at the counter".to_owned(),
             legal_basis: "Customs Act".to_owned(),
             official: "official-2".to_owned(),
+            urgent,
         })
         .unwrap();
         let content = self.store.keys().content_digest(&ask.to_bytes());
@@ -494,16 +519,35 @@ impl Story {
     pub(super) async fn release(&self, case: &Case) {
         let approval = case.disclosure.approval(&eligible(), self.clock.now()).unwrap();
         self.clock.advance(Duration::from_millis(20));
+        let urgent = case.disclosure.request().ask().urgent();
         let terms = ReleaseTerms {
             partner: name("au-border"),
             purpose: name("border-identity"),
             visible: Vec::new(),
             ends: self.clock.now().after(Duration::from_secs(3_600)),
+            review_by: urgent.map(|_| self.clock.now().after(Duration::from_secs(60))),
             policy: self.rules.digest(),
         };
         let released = self.store.disclosure_release(approval, terms).await.unwrap();
         assert!(matches!(released.open().ok().unwrap().0, Released::Sealed(_)));
         self.later();
+    }
+
+    /// An urgent release whose review is owed, or was closed when it was late.
+    async fn reviewed(&self, subject: SubjectId, is_closed: bool) {
+        let hit = Verdict { answer: Answer::Hit, subject: Some(subject), hidden: None };
+        let case = self.request_urgent(self.ask(hit).await).await;
+        let half = self.decide(&case, "sione", true).await;
+        let whole = self.decide(&half, "grace", true).await;
+        self.release(&whole).await;
+        if is_closed {
+            self.clock.advance(Duration::from_secs(60));
+            let id = case.disclosure.request().disclosure();
+            let late = self.store.review_late(id, self.clock.now()).await.unwrap().open().ok().unwrap().0;
+            let Stepped::Done(late) = late else { panic!("it is late") };
+            self.later();
+            self.tend(&late, "mere", DeedKind::FindNotJustified).await;
+        }
     }
 
     /// What else can be done with cases: asked about and answered, claimed, stepped back from, noted, and left waiting;
@@ -526,6 +570,52 @@ impl Story {
         self.tend(&cases[5], "sione", Kind::HitErroneous).await;
     }
 
+    /// What comes after a release: a record is corrected and its recipients are told; one acknowledges, and one is late;
+    /// the partner asks for more and is answered; a statement, and a hit that was erroneous after all.
+    async fn corrected(&self, cases: &[Case]) {
+        let ids: Vec<DisclosureId> =
+            cases.iter().map(|case| case.disclosure.request().disclosure()).collect();
+        for (source, value) in [("P-1", "Arohanui"), ("P-2", "Arohanui"), ("P-2", "Aroha")] {
+            let batch = self.batch_start().await;
+            self.chunk_enrol_with(batch, 0, (source, value)).await;
+        }
+        for (id, due) in [(ids[0], 1), (ids[1], 1), (ids[1], 0)] {
+            assert_eq!(self.tell(id).await, due);
+        }
+        let permit = self.own(Action::AcknowledgeCorrection, &cases[1]).await;
+        let _done = self.store.correction_acknowledge(permit, ids[1], 1).await.unwrap();
+        self.later();
+        self.clock.advance(DAY);
+        assert_eq!(self.store.correction_overdue(ids[0]).await.unwrap(), 1);
+        assert_eq!(self.store.correction_overdue(ids[0]).await.unwrap(), 0, "it is noted once");
+        self.later();
+        let ask =
+            CorrectionAsk::new(ids[1], None, "the matter is closed".to_owned(), "official-2".to_owned());
+        let ask = ask.unwrap();
+        let signature =
+            self.keys["border"].sign(SignatureDomain::DisclosureCorrection, &ask.digest()).unwrap();
+        let permit = self.own(Action::RequestCorrection, &cases[1]).await;
+        let signed = SignedCorrectionAsk { ask, signature, by: name("border") };
+        let done = self.store.correction_ask(permit, signed).await.unwrap();
+        let Stepped::Done(case) = done.open().ok().unwrap().0 else { panic!("a partner asks") };
+        self.later();
+        self.tend(&case, "sione", DeedKind::AcceptCorrection).await;
+        self.tend(&case, "grace", DeedKind::StateCorrection).await;
+        assert_eq!(self.tell(ids[1]).await, 1);
+        self.tend(&case, "grace", DeedKind::HitErroneous).await;
+    }
+
+    async fn tell(&self, id: DisclosureId) -> u32 {
+        let terms = CorrectionTerms {
+            visible: Vec::new(),
+            acknowledge_within: Duration::from_secs(3_600),
+            policy: self.rules.digest(),
+        };
+        let told = self.store.correction_tell(id, terms).await.unwrap();
+        self.later();
+        told
+    }
+
     async fn tend(&self, case: &Case, officer: &str, kind: DeedKind) -> Case {
         let request = case.disclosure.request();
         let about = About::Case {
@@ -544,10 +634,17 @@ impl Story {
             DeedKind::HitErroneous => Action::MarkHitErroneous,
             DeedKind::Revoke => Action::RevokeRelease,
             DeedKind::Lock => Action::LockCase,
+            DeedKind::FindJustified | DeedKind::FindNotJustified => Action::ReviewRelease,
+            DeedKind::AcceptCorrection | DeedKind::RefuseCorrection => Action::AnswerCorrection,
+            DeedKind::StateCorrection => Action::StateCorrection,
         };
         let permit = self.permit(officer, action, about, case.disclosure.digest()).await;
         let words = if kind.has_words() { "the birth record differs" } else { "" }.to_owned();
-        let parts = DeedParts { kind, officer: name(officer), role: DeciderRole::ApprovingOfficer, words };
+        let role = match kind.finding() {
+            Some(_) => DeciderRole::PrivacyOfficer,
+            None => DeciderRole::ApprovingOfficer,
+        };
+        let parts = DeedParts { kind, officer: name(officer), role, words };
         let deed = Deed::new(parts).unwrap();
         let done = self.store.disclosure_tend(permit, request.disclosure(), deed, eligible()).await.unwrap();
         let Stepped::Done(case) = done.open().ok().unwrap().0 else { panic!("an officer may do this") };

@@ -3,28 +3,28 @@
 use std::fmt::Write as _;
 
 /// A plot from 0 to 1 across and up.
-pub(super) struct Plot<'a> {
+pub(in crate::cli) struct Plot<'a> {
     /// A name of its own within the page, for its title.
-    pub(super) id: &'a str,
-    pub(super) title: &'a str,
+    pub(in crate::cli) id: &'a str,
+    pub(in crate::cli) title: &'a str,
     /// What is to be seen, for those who don't see it.
-    pub(super) description: &'a str,
-    pub(super) x_name: &'a str,
-    pub(super) y_name: &'a str,
-    pub(super) across: Vec<(f64, String)>,
-    pub(super) up: Vec<(f64, String)>,
-    pub(super) series: Vec<Series>,
+    pub(in crate::cli) description: &'a str,
+    pub(in crate::cli) x_name: &'a str,
+    pub(in crate::cli) y_name: &'a str,
+    pub(in crate::cli) across: Vec<(f64, String)>,
+    pub(in crate::cli) up: Vec<(f64, String)>,
+    pub(in crate::cli) series: Vec<Series>,
 }
 
 /// A line of a plot.
-pub(super) struct Series {
-    pub(super) ink: Ink,
-    pub(super) points: Vec<(f64, f64)>,
+pub(in crate::cli) struct Series {
+    pub(in crate::cli) ink: Ink,
+    pub(in crate::cli) points: Vec<(f64, f64)>,
 }
 
 /// How a line looks.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Ink {
+pub(in crate::cli) enum Ink {
     /// A whole line.
     First,
     /// A dashed line.
@@ -44,7 +44,7 @@ impl Ink {
 }
 
 impl Plot<'_> {
-    pub(super) fn draw(&self) -> String {
+    pub(in crate::cli) fn draw(&self) -> String {
         let Self { id, title, description, x_name, y_name, .. } = self;
         let mut svg = format!(
             "<svg viewBox=\"0 0 {FULL_WIDTH} {FULL_HEIGHT}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\">\n\

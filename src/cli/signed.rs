@@ -5,17 +5,29 @@ use std::path::Path;
 
 use data_encoding::BASE64;
 
-use super::super::fault::CliError;
-use super::super::files;
-use super::DOMAIN;
+use super::fault::CliError;
+use super::files;
 use crate::ids::Digest;
-use crate::keys::{PublicKey, SigningKey};
+use crate::keys::{PublicKey, SignatureDomain, SigningKey};
+
+/// A kind of report: what signs it, and its files in their order.
+pub(super) struct Kind {
+    pub(super) domain: SignatureDomain,
+    pub(super) files: &'static [&'static str],
+}
 
 /// What was found to be as it was signed.
 pub(super) struct Verified {
     pub(super) files: Vec<(String, Digest)>,
     /// The fingerprint of the key.
     pub(super) signer: Digest,
+}
+
+impl Kind {
+    /// Every file, the signature last.
+    fn all(&self) -> impl Iterator<Item = &'static str> {
+        self.files.iter().copied().chain([SIGNATURE])
+    }
 }
 
 /// Reads the key of whoever signs.
@@ -26,8 +38,8 @@ pub(super) fn read_key(path: &Path) -> Result<SigningKey, CliError> {
 }
 
 /// Refuses a folder in which one of the files is already.
-pub(super) fn check_absent(folder: &Path) -> Result<(), CliError> {
-    match FILES.into_iter().find(|name| folder.join(name).exists()) {
+pub(super) fn check_absent(kind: &Kind, folder: &Path) -> Result<(), CliError> {
+    match kind.all().find(|name| folder.join(name).exists()) {
         None => Ok(()),
         Some(name) => Err(CliError::Found(format!(
             "`{}` is there already; nothing was written; give another folder with --out",
@@ -37,21 +49,26 @@ pub(super) fn check_absent(folder: &Path) -> Result<(), CliError> {
 }
 
 /// Writes the files and the signature over them, all or none.
-pub(super) fn write(folder: &Path, contents: &[(&str, String)], key: &SigningKey) -> Result<(), CliError> {
+pub(super) fn write(
+    kind: &Kind,
+    folder: &Path,
+    contents: &[(&str, String)],
+    key: &SigningKey,
+) -> Result<(), CliError> {
     let digests: Vec<(String, Digest)> = contents
         .iter()
         .map(|(name, content)| ((*name).to_owned(), Digest::sha256(content.as_bytes())))
         .collect();
-    let signed = statement(&digests);
-    let signature = key.sign(DOMAIN, &Digest::sha256(signed.as_bytes()));
+    let signed = statement(kind, &digests);
+    let signature = key.sign(kind.domain, &Digest::sha256(signed.as_bytes()));
     let signature = signature.map_err(|error| CliError::because("the report can't be signed", error))?;
     let seal = sealed(&signed, &key.public_key(), &signature);
     files::folder(folder)?;
-    check_absent(folder)?;
+    check_absent(kind, folder)?;
     let all = contents.iter().map(|(name, content)| (*name, content.as_str()));
     for (name, content) in all.chain([(SIGNATURE, seal.as_str())]) {
         if let Err(error) = files::write_new(&folder.join(name), content.as_bytes()) {
-            for name in FILES {
+            for name in kind.all() {
                 // None of them was there before; what can't be removed either is told by the error.
                 let _may_not_be_there = fs::remove_file(folder.join(name));
             }
@@ -62,7 +79,7 @@ pub(super) fn write(folder: &Path, contents: &[(&str, String)], key: &SigningKey
 }
 
 /// Checks the files of a folder against its signature, and that against the key that is expected.
-pub(super) fn verify(folder: &Path, signer: &Path) -> Result<Verified, CliError> {
+pub(super) fn verify(kind: &Kind, folder: &Path, signer: &Path) -> Result<Verified, CliError> {
     let expected = PublicKey::from_pem(&files::read_text(signer)?)
         .map_err(|error| CliError::because(format!("`{}` names no key", signer.display()), error))?;
     let path = folder.join(SIGNATURE);
@@ -83,18 +100,19 @@ pub(super) fn verify(folder: &Path, signer: &Path) -> Result<Verified, CliError>
             expected.fingerprint()
         )));
     }
-    expected.verify(DOMAIN, &Digest::sha256(signed.as_bytes()), &signature).map_err(|_| {
+    expected.verify(kind.domain, &Digest::sha256(signed.as_bytes()), &signature).map_err(|_| {
         CliError::Found(
             "the signature of the report does not hold; it was changed or forged, so don't use it".to_owned(),
         )
     })?;
-    let digests: Vec<(String, Digest)> = [PAGE, REPORT]
-        .into_iter()
+    let digests: Vec<(String, Digest)> = kind
+        .files
+        .iter()
         .map(|name| {
-            files::read(&folder.join(name)).map(|content| (name.to_owned(), Digest::sha256(&content)))
+            files::read(&folder.join(name)).map(|content| ((*name).to_owned(), Digest::sha256(&content)))
         })
         .collect::<Result<_, _>>()?;
-    if statement(&digests) != signed {
+    if statement(kind, &digests) != signed {
         let changed = digests.iter().find(|(name, digest)| !signed.contains(&line(name, digest)));
         let name = changed.map_or(SIGNATURE, |(name, _)| name.as_str());
         return Err(CliError::Found(format!(
@@ -110,9 +128,9 @@ pub(super) fn verify(folder: &Path, signer: &Path) -> Result<Verified, CliError>
 }
 
 /// What is signed: the kind of report and the digests of its files.
-fn statement(files: &[(String, Digest)]) -> String {
+fn statement(kind: &Kind, files: &[(String, Digest)]) -> String {
     let lines = files.iter().map(|(name, digest)| line(name, digest));
-    format!("{}\n{}", DOMAIN.as_str(), lines.collect::<String>())
+    format!("{}\n{}", kind.domain.as_str(), lines.collect::<String>())
 }
 
 fn line(name: &str, digest: &Digest) -> String {
@@ -129,6 +147,5 @@ pub(super) const PAGE: &str = "report.html";
 /// The figures.
 pub(super) const REPORT: &str = "report.json";
 const SIGNATURE: &str = "report.sig";
-const FILES: [&str; 3] = [PAGE, REPORT, SIGNATURE];
 const KEY_LINE: &str = "key ";
 const SIGNATURE_LINE: &str = "\nsignature ";

@@ -1,0 +1,235 @@
+//! The numbers of a period that are published, counted from the holder's side of the journals.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::audit::event::{Event, Fact, Kind};
+use crate::clock::Timestamp;
+use crate::ids::{DisclosureId, QueryId};
+
+/// What a partner did and got in a period. Disclosures belong to the period in which they were asked for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Figures {
+    /// Questions that were answered.
+    pub questions: u64,
+    /// Questions that were refused.
+    pub questions_refused: u64,
+    /// Answers HIT.
+    pub hits: u64,
+    /// Answers NO_HIT to which a hidden person would have matched. Exact: for the holder and the commissioner only.
+    pub hidden_hits: u64,
+    /// Hits after which fields were asked for.
+    pub hits_followed: u64,
+    /// Requests for disclosure.
+    pub requests: u64,
+    /// Requests after which fields were released.
+    pub released: u64,
+    /// Requests that were refused. Refusals by people and those for a person who was hidden or erased since are one number:
+    /// apart they would tell of people who are hidden.
+    pub refused: u64,
+    /// Requests that the partner took back.
+    pub withdrawn: u64,
+    /// Requests that nobody decided in time.
+    pub expired: u64,
+    /// Releases that were never acknowledged.
+    pub lapsed: u64,
+    /// Releases that were taken back.
+    pub revoked: u64,
+    /// Hits that an officer found to be of another person.
+    pub erroneous_hits: u64,
+    /// How often each field was released.
+    pub fields: BTreeMap<String, u64>,
+    /// From the request to its release or refusal, shortest first.
+    pub to_decide: Vec<Duration>,
+    /// From an officer's question to the partner's answer, shortest first.
+    pub to_answer: Vec<Duration>,
+    /// From a release to its acknowledgement, shortest first.
+    pub to_acknowledge: Vec<Duration>,
+    /// Questions by agreement: what to expect of false hits follows from its rate.
+    pub agreements: BTreeMap<String, u64>,
+    /// Times that the partner was suspended.
+    pub suspensions: u64,
+    /// Questions and hits by month, `2026-07`.
+    pub months: BTreeMap<String, Month>,
+}
+
+/// A month of a partner.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Month {
+    /// Questions that were answered.
+    pub questions: u64,
+    /// Answers HIT.
+    pub hits: u64,
+}
+
+/// Counts journals, each in its own order.
+pub struct Tally {
+    from: Timestamp,
+    until: Timestamp,
+    partners: BTreeMap<String, Figures>,
+    cases: BTreeMap<DisclosureId, Case>,
+    followed: BTreeSet<QueryId>,
+}
+
+/// A disclosure that was asked for in the period.
+struct Case {
+    partner: String,
+    requested: Timestamp,
+    asked: Option<Timestamp>,
+    released: Option<Timestamp>,
+}
+
+impl Tally {
+    /// A tally of what lies at or after `from` and before `until`.
+    #[must_use]
+    pub const fn new(from: Timestamp, until: Timestamp) -> Self {
+        Self { from, until, partners: BTreeMap::new(), cases: BTreeMap::new(), followed: BTreeSet::new() }
+    }
+
+    /// Names a partner, so that one of whom nothing is told has its zeros.
+    pub fn partner(&mut self, partner: &str) {
+        self.partners.entry(partner.to_owned()).or_default();
+    }
+
+    /// Takes the holder's side of an entry of a partner's journal.
+    pub fn take(&mut self, partner: &str, event: &Event) {
+        let is_within = self.from <= event.at && event.at < self.until;
+        if is_within {
+            self.counted(partner, event);
+        }
+        if event.kind == Kind::DisclosureRequested && is_within {
+            self.requested(partner, event);
+        } else {
+            self.followed_up(event);
+        }
+    }
+
+    /// Takes the holder's side of an entry of the holder's journal.
+    pub fn take_of_holder(&mut self, event: &Event) {
+        let is_within = self.from <= event.at && event.at < self.until;
+        if let (Kind::PartnerSuspended, true, Some(partner)) =
+            (event.kind, is_within, event.text_of(Fact::Partner))
+        {
+            let figures = self.partners.entry(partner.to_owned()).or_default();
+            figures.suspensions = figures.suspensions.saturating_add(1);
+        }
+    }
+
+    /// The figures by partner.
+    #[must_use]
+    pub fn done(mut self) -> BTreeMap<String, Figures> {
+        for figures in self.partners.values_mut() {
+            figures.to_decide.sort();
+            figures.to_answer.sort();
+            figures.to_acknowledge.sort();
+        }
+        self.partners
+    }
+
+    fn counted(&mut self, partner: &str, event: &Event) {
+        let figures = self.partners.entry(partner.to_owned()).or_default();
+        match event.kind {
+            Kind::QueryRefused => figures.questions_refused = figures.questions_refused.saturating_add(1),
+            Kind::QueryAnswered => {
+                let is_hit = event.fact(Fact::Outcome) == Some(&[HIT]);
+                let is_hidden =
+                    event.fact(Fact::HiddenSubject).is_some_and(|id| id.iter().any(|byte| *byte != 0));
+                figures.questions = figures.questions.saturating_add(1);
+                figures.hits = figures.hits.saturating_add(u64::from(is_hit));
+                figures.hidden_hits = figures.hidden_hits.saturating_add(u64::from(is_hidden && !is_hit));
+                let agreement = event.text_of(Fact::Agreement).unwrap_or_default().to_owned();
+                let asked = figures.agreements.entry(agreement).or_default();
+                *asked = asked.saturating_add(1);
+                let month = figures.months.entry(month_of(event.at)).or_default();
+                month.questions = month.questions.saturating_add(1);
+                month.hits = month.hits.saturating_add(u64::from(is_hit));
+            }
+            _ => {}
+        }
+    }
+
+    fn requested(&mut self, partner: &str, event: &Event) {
+        let figures = self.partners.entry(partner.to_owned()).or_default();
+        figures.requests = figures.requests.saturating_add(1);
+        let query = event.fact(Fact::Query).and_then(|id| id.try_into().ok()).map(QueryId::from_bytes);
+        // Several requests may follow one hit.
+        if query.is_some_and(|query| self.followed.insert(query)) {
+            figures.hits_followed = figures.hits_followed.saturating_add(1);
+        }
+        if let Some(id) = disclosure(event) {
+            let (asked, released) = (None, None);
+            self.cases.insert(id, Case { partner: partner.to_owned(), requested: event.at, asked, released });
+        }
+    }
+
+    fn followed_up(&mut self, event: &Event) {
+        let Some(case) = disclosure(event).and_then(|id| self.cases.get_mut(&id)) else { return };
+        let figures = self.partners.entry(case.partner.clone()).or_default();
+        let count = match event.kind {
+            Kind::DisclosureReleased => {
+                case.released = Some(event.at);
+                figures.to_decide.push(between(case.requested, event.at));
+                for field in
+                    event.text_of(Fact::Fields).unwrap_or_default().split(',').filter(|it| !it.is_empty())
+                {
+                    let times = figures.fields.entry(field.to_owned()).or_default();
+                    *times = times.saturating_add(1);
+                }
+                &mut figures.released
+            }
+            Kind::DisclosureDenied => {
+                figures.to_decide.push(between(case.requested, event.at));
+                if event.text_of(Fact::Reason) == Some(ERRONEOUS) {
+                    figures.erroneous_hits = figures.erroneous_hits.saturating_add(1);
+                }
+                &mut figures.refused
+            }
+            Kind::DisclosureWithdrawn => &mut figures.withdrawn,
+            // The same kind ends a request that nobody decided and a release that nobody acknowledged.
+            Kind::DisclosureExpired if case.released.is_some() => &mut figures.lapsed,
+            Kind::DisclosureExpired => &mut figures.expired,
+            Kind::DisclosureRevoked => &mut figures.revoked,
+            Kind::DisclosureQuestioned => {
+                case.asked = Some(event.at);
+                return;
+            }
+            Kind::DisclosureAnswered => {
+                figures.to_answer.extend(case.asked.take().map(|asked| between(asked, event.at)));
+                return;
+            }
+            Kind::DisclosureAcknowledged => {
+                figures.to_acknowledge.extend(case.released.map(|released| between(released, event.at)));
+                return;
+            }
+            _ => return,
+        };
+        *count = count.saturating_add(1);
+    }
+}
+
+/// The lower quartile, the median and the upper quartile of sorted times (the nearest rank of each); `None` without a time.
+#[must_use]
+pub fn quartiles(sorted: &[Duration]) -> Option<[Duration; 3]> {
+    let rank = |quarter: usize| sorted.get((sorted.len() * quarter).div_ceil(4).max(1) - 1).copied();
+    Some([rank(1)?, rank(2)?, rank(3)?])
+}
+
+fn disclosure(event: &Event) -> Option<DisclosureId> {
+    event.fact(Fact::Disclosure)?.try_into().ok().map(DisclosureId::from_bytes)
+}
+
+fn between(from: Timestamp, until: Timestamp) -> Duration {
+    Duration::from_millis(u64::try_from(until.as_millis().saturating_sub(from.as_millis())).unwrap_or(0))
+}
+
+fn month_of(at: Timestamp) -> String {
+    at.to_string().chars().take("2026-07".len()).collect()
+}
+
+/// The outcome in the log of a query that was answered HIT.
+const HIT: u8 = 1;
+/// The reason in the log of a refusal because the hit is of another person.
+const ERRONEOUS: &str = "hit-erroneous";
+
+#[cfg(test)]
+mod tests;

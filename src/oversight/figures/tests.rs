@@ -1,0 +1,108 @@
+use super::*;
+use crate::ids::Digest;
+
+fn event(kind: Kind, hour: i64) -> Event {
+    Event::new(kind, at(hour), "somebody", Digest::from_bytes([1; 32])).with(Fact::Disclosure, &[7; 16])
+}
+
+fn question(hour: i64, is_hit: bool, hidden: u8) -> Event {
+    event(Kind::QueryAnswered, hour)
+        .with(Fact::Outcome, &[u8::from(is_hit)])
+        .with(Fact::HiddenSubject, &[hidden; 16])
+}
+
+fn at(hour: i64) -> Timestamp {
+    Timestamp::from_millis(1_782_864_000_000 + hour * 3_600_000)
+}
+
+/// The figures of ten days from 2026-07-01.
+fn figures(events: &[Event]) -> Figures {
+    let mut tally = Tally::new(at(0), at(240));
+    tally.partner("au-border");
+    for event in events {
+        tally.take("au-border", event);
+        tally.take_of_holder(event);
+    }
+    tally.done().remove("au-border").unwrap()
+}
+
+#[test]
+fn questions_are_counted_by_month_and_hidden_people_apart() {
+    let events = [
+        question(-1, true, 0),
+        question(1, true, 0),
+        question(2, false, 0),
+        question(3, false, 5),
+        question(4, true, 5),
+        event(Kind::QueryRefused, 5),
+        question(240, true, 0),
+    ];
+    let found = figures(&events);
+    assert_eq!((found.questions, found.hits, found.hidden_hits, found.questions_refused), (4, 2, 1, 1));
+    assert_eq!(found.months, BTreeMap::from([("2026-07".to_owned(), Month { questions: 4, hits: 2 })]));
+}
+
+#[test]
+fn a_request_of_the_period_is_followed_to_its_end_beyond_it() {
+    let request = event(Kind::DisclosureRequested, 230).with(Fact::Query, &[3; 16]);
+    let events = [
+        request,
+        event(Kind::DisclosureQuestioned, 231),
+        event(Kind::DisclosureAnswered, 234),
+        event(Kind::DisclosureReleased, 250).text(Fact::Fields, "family-name,date-of-birth"),
+        event(Kind::DisclosureAcknowledged, 252),
+    ];
+    let found = figures(&events);
+    assert_eq!((found.requests, found.hits_followed, found.released), (1, 1, 1));
+    assert_eq!(
+        found.fields,
+        BTreeMap::from([("family-name".to_owned(), 1), ("date-of-birth".to_owned(), 1)])
+    );
+    let hours = |hours: u64| vec![Duration::from_secs(hours * 3_600)];
+    assert_eq!((found.to_decide, found.to_answer, found.to_acknowledge), (hours(20), hours(3), hours(2)));
+}
+
+#[test]
+fn a_request_from_before_the_period_is_not_counted_in_it() {
+    let events = [
+        event(Kind::DisclosureRequested, -1),
+        event(Kind::DisclosureReleased, 1).text(Fact::Fields, "family-name"),
+    ];
+    assert_eq!(figures(&events), Figures::default());
+}
+
+#[test]
+fn ends_are_told_apart_but_not_why_somebody_was_refused() {
+    let ended = |kind: Kind, before: Option<Kind>, reason: &str| {
+        let start = event(Kind::DisclosureRequested, 1).with(Fact::Query, &[3; 16]);
+        let before = before.map(|kind| event(kind, 2));
+        let events: Vec<Event> = [Some(start), before, Some(event(kind, 3).text(Fact::Reason, reason))]
+            .into_iter()
+            .flatten()
+            .collect();
+        figures(&events)
+    };
+    assert_eq!(ended(Kind::DisclosureDenied, None, "by decision").refused, 1);
+    assert_eq!(ended(Kind::DisclosureDenied, None, "withheld").refused, 1);
+    assert_eq!(ended(Kind::DisclosureDenied, None, "hit-erroneous").erroneous_hits, 1);
+    assert_eq!(ended(Kind::DisclosureExpired, None, "").expired, 1);
+    let lapsed = ended(Kind::DisclosureExpired, Some(Kind::DisclosureReleased), "");
+    assert_eq!((lapsed.expired, lapsed.lapsed), (0, 1));
+}
+
+#[test]
+fn suspensions_are_those_of_the_holders_journal() {
+    let found = figures(&[event(Kind::PartnerSuspended, 3).text(Fact::Partner, "au-border")]);
+    assert_eq!(found.suspensions, 1);
+}
+
+#[test]
+fn quartiles_are_of_the_nearest_rank() {
+    let hours =
+        |hours: &[u64]| -> Vec<Duration> { hours.iter().map(|hour| Duration::from_secs(*hour)).collect() };
+    assert_eq!(quartiles(&[]), None);
+    let of = |list: &[u64]| quartiles(&hours(list)).unwrap().map(|it| it.as_secs());
+    assert_eq!(of(&[5]), [5, 5, 5]);
+    assert_eq!(of(&[1, 2, 3, 4]), [1, 2, 3]);
+    assert_eq!(of(&[1, 2, 3, 4, 5]), [2, 3, 4]);
+}
