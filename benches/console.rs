@@ -48,7 +48,7 @@ use story::{FIELDS, signed, wanted};
 #[tokio::main]
 async fn main() {
     let cases = std::env::var("ONEBIT_BENCH_CASES").map_or(100_000, |text| text.parse::<u64>().unwrap());
-    let (holder, origin) = with_console(HolderOptions::people(20)).await;
+    let (holder, origin) = with_console(HolderOptions::people(PEOPLE)).await;
     let begun = Instant::now();
     let [first, rare] = fill(&holder, cases).await;
     println!("{cases} cases asked for over the wire in {:.0?}\n", begun.elapsed());
@@ -100,7 +100,7 @@ async fn main() {
 /// the rare legal basis.
 async fn fill(holder: &Holder, cases: u64) -> [String; 2] {
     let mut queries = Vec::new();
-    for person in 0..20 {
+    for person in 0..PEOPLE {
         queries.push(holder.hit(person).await);
     }
     let key = Arc::new(holder.signing_key(who::AU));
@@ -110,7 +110,7 @@ async fn fill(holder: &Holder, cases: u64) -> [String; 2] {
     for number in 0..cases {
         let place = Arc::clone(&room).acquire_owned().await.unwrap();
         let (mut service, key) = (service.clone(), Arc::clone(&key));
-        let mut parts = wanted(&queries[(number % 20) as usize], &FIELDS);
+        let mut parts = wanted(&queries[(number % PEOPLE) as usize], &FIELDS);
         let is_rare = number % 5_000 == 7;
         if is_rare {
             parts.legal_basis = RARE.to_owned();
@@ -146,6 +146,7 @@ fn note((number, is_rare, name): (u64, bool, String), found: &mut [String; 2]) {
 
 const RARE: &str = "Rare Act, s 1";
 const RARE_IN_ADDRESS: &str = "Rare%20Act%2C%20s%201";
-const UNDER_WAY: usize = 128;
+const PEOPLE: u64 = 12;
+const UNDER_WAY: usize = 48;
 const WARM_UP: usize = 10;
 const MEASURED: usize = 200;

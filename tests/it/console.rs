@@ -474,6 +474,8 @@ impl Visitor {
             .with_root_certificates(self.roots.clone())
             .with_no_client_auth();
         let tcp = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        // As browsers do.
+        tcp.set_nodelay(true).unwrap();
         let name = ServerName::try_from("localhost").unwrap();
         let stream = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
         let (mut sender, connection) =
