@@ -35,12 +35,12 @@ use criterion::{criterion_group, criterion_main};
 
 criterion_group!(
     all,
+    inspect::benches,
     search::benches,
     sealing::benches,
     log::benches,
     fsck::benches,
     enrol::benches,
-    stream::benches,
-    inspect::benches
+    stream::benches
 );
 criterion_main!(all);
