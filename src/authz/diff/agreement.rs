@@ -235,7 +235,7 @@ fn of_approval(to: &mut Comparison<'_>, old: &[Factor], new: &[Factor]) {
 }
 
 fn of_clocks(to: &mut Comparison<'_>, old: Clocks, new: Clocks) {
-    let Clocks { decide_within, escalate_after, release_kept, request_id_window } = old;
+    let Clocks { decide_within, escalate_after, release_kept, correct_within, request_id_window } = old;
     to.text("time to decide about its requests", &term(decide_within), &term(new.decide_within));
     let late = |term_of: Option<Within>| term_of.map_or_else(|| "never before its end".to_owned(), term);
     to.text("a request of its is shown as late after", &late(escalate_after), &late(new.escalate_after));
@@ -245,6 +245,8 @@ fn of_clocks(to: &mut Comparison<'_>, old: Clocks, new: Clocks) {
         (hours(release_kept), hours(new.release_kept)),
         Bearing::Opens,
     );
+    let acknowledged = (hours(correct_within), hours(new.correct_within));
+    to.measure("hours in which it acknowledges a correction", acknowledged, Bearing::Opens);
     let windows = (hours(request_id_window), hours(new.request_id_window));
     to.measure("hours in which a repeated question gets its first answer", windows, Bearing::Changes);
 }
