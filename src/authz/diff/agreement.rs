@@ -286,8 +286,6 @@ fn of_clocks(to: &mut Comparison<'_>, old: Clocks, new: Clocks) {
     to.measure("hours in which it acknowledges a correction", acknowledged, Bearing::Opens);
     let windows = (hours(request_id_window), hours(new.request_id_window));
     to.measure("hours in which a repeated question gets its first answer", windows, Bearing::Changes);
-    let corrections = (hours(correct_within), hours(new.correct_within));
-    to.measure("hours in which it acknowledges a correction", corrections, Bearing::Changes);
 }
 
 fn of_urgent(to: &mut Comparison<'_>, old: Option<&Urgent>, new: Option<&Urgent>) {
