@@ -364,7 +364,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "a1d9c423ca3a0aee4a878d17cd32979ed5ac86c4ea42dc6f00cfe56bd7682d52";
+    const TABLES_DIGEST: &str = "13fa9ab3b0ec6a0d7f76242de5da8e1c41b1d5fedca0e8121eaab6b59d4fb363";
 
     #[test]
     fn facts_are_rendered_for_people() {

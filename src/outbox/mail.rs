@@ -290,7 +290,7 @@ mod tests {
         for wanted in [
             "From: Onebit <onebit@holder.example>\r\n",
             "To: anna@holder.example\r\n",
-            "Date: Thu, 01 Jan 1970 00:00:00 +0000\r\n",
+            "Date: Thu, 1 Jan 1970 00:00:00 +0000\r\n",
             "Auto-Submitted: auto-generated\r\n",
             "Subject: A new request for disclosure\r\n",
             "https://console.example/cases/01010101010101010101010101010101",

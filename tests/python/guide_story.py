@@ -46,6 +46,9 @@ state = wait_for_decision(channel, asked.disclosure.name, every_s=0.1)
 assert state == disclosure_pb2.DISCLOSURE_STATE_RELEASED, f"it should be released, it is {state}"
 fields, digest = fetch_and_open(channel, secret, asked, "au-border", log_key)
 acknowledge(channel, asked.disclosure.name, digest)
+seen = list(watch(channel, asked.disclosure.name))
+assert [found.state for found in seen] == [disclosure_pb2.DISCLOSURE_STATE_ACKNOWLEDGED], seen
+acknowledge_corrections(channel, seen[-1], lambda *_: tell(correction="there is none"))
 try:
     fetch_and_open(channel, secret, asked, "au-border", log_key)
     raise SystemExit("a release could be fetched after it was acknowledged")

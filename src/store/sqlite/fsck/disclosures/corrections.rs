@@ -87,8 +87,11 @@ impl Follow<'_, '_> {
         let row = sql.prepare_cached(read).and_then(|mut statement| {
             statement
                 .query_row(params![self.id.as_bytes()], |row| {
-                    let open = Open { untold: row.get(1)?, due: row.get(2)?, alert: row.get(3)? };
-                    Ok((row.get::<_, bool>(0)?, open))
+                    // Any other number would be read as yes, and stand in no index.
+                    let untold: i64 = row.get(1)?;
+                    let is_bit = matches!(untold, 0 | 1);
+                    let open = Open { untold: untold == 1, due: row.get(2)?, alert: row.get(3)? };
+                    Ok((row.get::<_, bool>(0)?, open, is_bit))
                 })
                 .optional()
         });
@@ -99,7 +102,7 @@ impl Follow<'_, '_> {
                 .collect::<Result<Vec<_>, _>>()
         });
         let tags = database("reading recipients", tags)?;
-        let Some((is_fetched, open)) = database("reading a recipient", row)? else {
+        let Some((is_fetched, open, is_bit)) = database("reading a recipient", row)? else {
             self.must(now.fetch_by().is_none(), "it was released, and nothing says who received it");
             return Ok(());
         };
@@ -108,7 +111,10 @@ impl Follow<'_, '_> {
         // Fetches that are disposed of leave what they noted.
         let same = is_fetched == due || is_fetched && self.partial;
         self.must(same, "whether it was fetched is not what its entries say");
-        self.must(open == Open::of(now), "what waits of its corrections is not what its steps come to");
+        self.must(
+            is_bit && open == Open::of(now),
+            "what waits of its corrections is not what its steps come to",
+        );
         let (subject, key) = (SubjectId::from_bytes(self.subject), self.against.view.ring.tags());
         let granted = now.granted();
         let granted = granted.iter().flat_map(approval::Fields::iter).map(|field| {
