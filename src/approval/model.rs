@@ -221,6 +221,7 @@ struct Said {
 }
 
 /// What a clerk with a notebook would keep.
+#[expect(clippy::struct_excessive_bools, reason = "a model is written down as plainly as can be")]
 struct Model {
     state: &'static str,
     need: [usize; 3],
@@ -360,18 +361,19 @@ impl Model {
             }
             Op::TellCorrection(place) => {
                 let number = u32::try_from(self.told.len()).unwrap() + 1;
-                let waiting = self.corrections.get_mut(*place as usize).filter(|one| one.is_none());
+                let waiting =
+                    self.corrections.get_mut(usize::try_from(*place).unwrap()).filter(|one| one.is_none());
                 let Some(waiting) = waiting else { return false };
                 *waiting = Some(number);
                 self.told.push((self.minute + FETCH_MINUTES, false, false));
                 true
             }
             Op::AcknowledgeCorrection(number) => {
-                let told = self.told.get_mut((*number as usize).wrapping_sub(1));
+                let told = self.told.get_mut(usize::try_from(*number).unwrap().wrapping_sub(1));
                 told.is_some_and(|told| !std::mem::replace(&mut told.1, true))
             }
             Op::OverdueCorrection(number) => {
-                let told = self.told.get_mut((*number as usize).wrapping_sub(1));
+                let told = self.told.get_mut(usize::try_from(*number).unwrap().wrapping_sub(1));
                 let late = told.filter(|told| !told.1 && self.minute >= told.0);
                 late.is_some_and(|told| !std::mem::replace(&mut told.2, true))
             }

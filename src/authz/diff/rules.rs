@@ -36,7 +36,7 @@ fn of_calls(told: &mut Told, older: &Rules, newer: &Rules) {
                     );
                 }
                 (_, May::No) => {
-                    told.say(RULES, &whom, Bearing::Closes, format!("it may not call {action} any more"))
+                    told.say(RULES, &whom, Bearing::Closes, format!("it may not call {action} any more"));
                 }
                 (old, new) => of_conditions(told, (role, *action), (older, old), (newer, new)),
             }
@@ -177,7 +177,7 @@ fn of_witnesses(told: &mut Told, old: &Witnesses, new: &Witnesses) {
                 );
             }
             (Some(_), Some(_)) => {
-                to.say(Bearing::Changes, format!("the witness `{name}` signs with another key"))
+                to.say(Bearing::Changes, format!("the witness `{name}` signs with another key"));
             }
             (None, _) => to.say(Bearing::Closes, format!("`{name}` is a witness")),
             (_, None) => to.say(Bearing::Opens, format!("`{name}` is no witness any more")),

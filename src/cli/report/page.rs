@@ -150,7 +150,7 @@ fn plot(at: usize, id: &str, title: &str, it: &Partner, of: fn(&Month) -> u64) -
     let labelled = it.months.iter().enumerate().filter(|(index, _)| index % every == 0);
     let across = labelled.map(|(index, month)| (place(index), escaped(&month.month))).collect();
     let up = vec![(0.0, "0".to_owned()), (1.0, most.to_string())];
-    let (first, end) = (it.months.first().map(of).unwrap_or(0), it.months.last().map(of).unwrap_or(0));
+    let (first, end) = (it.months.first().map_or(0, of), it.months.last().map_or(0, of));
     let description = format!("From {first} in the first month to {end} in the last, at most {most}.");
     let plot = Plot {
         id: &format!("{id}-{at}"),

@@ -178,6 +178,7 @@ struct AgreementShown {
 
 #[derive(Template)]
 #[template(path = "console/case.html")]
+#[expect(clippy::struct_excessive_bools, reason = "what the template asks of a case is yes or no")]
 struct CasePage {
     frame: Frame,
     notice: Option<String>,

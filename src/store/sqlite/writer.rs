@@ -388,6 +388,9 @@ struct Batch {
     end: BatchEnd,
 }
 
+/// Told of the disclosures that a batch changed.
+type TellChanged = Box<dyn Fn(&BTreeSet<[u8; 16]>) + Send>;
+
 /// The thread that keeps the second place, and answers.
 struct Answerer {
     heads: Heads,
@@ -395,7 +398,7 @@ struct Answerer {
     queue: mpsc::WeakSender<Message>,
     settled: Settled,
     /// Tells those who wait for the disclosures that a batch changed.
-    tell: Box<dyn Fn(&BTreeSet<[u8; 16]>) + Send>,
+    tell: TellChanged,
 }
 
 impl Answerer {
