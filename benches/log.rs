@@ -144,7 +144,7 @@ impl Bench {
         let ask = Ask { action: Action::SearchEntries, about: About::Service, content, now };
         let permit = self.rules.permit(&reader, &ask).expect("the rules permit a search");
         let searched = self.store.log_search(permit, search).await.expect("a search");
-        searched.open().ok().expect("its own receipt").0.found.len()
+        searched.open().expect("its own receipt").0.found.len()
     }
 
     /// Indexes what is not indexed yet.
