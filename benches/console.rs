@@ -23,6 +23,7 @@ mod authenticator;
     dead_code,
     unused_imports,
     clippy::expect_used,
+    clippy::string_slice,
     reason = "written for the tests, which need more of it"
 )]
 mod console;
