@@ -120,6 +120,7 @@ kinds! {
     91 PasskeyRegistered "passkey.registered": "An invited person registered a passkey, which waits for a privacy officer.";
     92 PasskeyConfirmed "passkey.confirmed": "A privacy officer confirmed a passkey; its person signs in and decides with it.";
     93 SignedIn "person.signed-in": "A person signed in at the console.";
+    94 PasskeyEnded "passkey.ended": "A passkey was ended; its person neither signs in nor decides with it any more.";
     96 ReleaseKeyStarted "release-key.started": "A partner offered a key for releases.";
     97 ReleaseKeyProven "release-key.proven": "The partner proved that it holds the offered key.";
     98 ReleaseKeyConfirmed "release-key.confirmed": "The holder confirmed the key; releases are sealed to it.";
@@ -364,7 +365,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "13fa9ab3b0ec6a0d7f76242de5da8e1c41b1d5fedca0e8121eaab6b59d4fb363";
+    const TABLES_DIGEST: &str = "52472eb7f658ee15100f37bda6c0beda42268e186b7bc329617cb657975960fa";
 
     #[test]
     fn facts_are_rendered_for_people() {

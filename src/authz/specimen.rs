@@ -113,7 +113,11 @@ impl Specimen {
             | A::ListRetention
             | A::MakeBackup
             | A::SignIn
-            | A::RegisterPasskey => About::Service,
+            | A::RegisterPasskey
+            | A::ListOwnPasskeys
+            | A::EndOwnPasskey
+            | A::ListPasskeys
+            | A::EndPasskey => About::Service,
         }
     }
 

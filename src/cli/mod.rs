@@ -25,6 +25,7 @@ pub mod keys;
 mod labelled;
 pub mod notices;
 pub mod open;
+pub mod passkey;
 pub mod policy;
 pub mod print;
 pub mod protection;
@@ -87,6 +88,7 @@ pub enum Command {
     // Administrators and privacy officers.
     Change(change::ChangeArgs),
     Suspend(suspend::SuspendArgs),
+    Passkey(passkey::PasskeyArgs),
     Registry(registry::RegistryArgs),
     Audit(audit::AuditArgs),
     Retention(retention::RetentionArgs),

@@ -90,7 +90,7 @@ impl Gate {
             proof: DecisionProof::Certificate(Vec::new()),
         };
         let digest = decision(caller, &ask)?.digest();
-        let passkeys = self.parts.store.passkey_list(caller.actor.name.clone()).await?;
+        let passkeys = self.passkeys_standing(caller).await?;
         if passkeys.is_empty() {
             return Err(GateError::NotNow(
                 "you have no passkey that was confirmed; ask an administrator for an invitation".to_owned(),
@@ -161,7 +161,7 @@ impl Gate {
         decision: &Decision,
         proof: PasskeyProof,
     ) -> Result<DecisionSignature, GateError> {
-        let passkeys = self.parts.store.passkey_list(caller.actor.name.clone()).await?;
+        let passkeys = self.passkeys_standing(caller).await?;
         let passkey = passkeys.into_iter().find(|passkey| passkey.credential == proof.credential);
         let passkey = passkey.ok_or(GateError::Passkey(WebAuthnError::Signature))?;
         let key = PublicKey::from_spki_der(&passkey.public_key)

@@ -23,7 +23,8 @@ use crate::clock::date_of;
 use crate::gate::{ChangeAsk, RetentionView};
 use crate::ids::{ChangeId, Digest};
 use crate::store::disposal::Unfinished;
-use crate::store::{BackupBegun, ChangeRecord, Partner, Person};
+use crate::store::session::PasskeyState;
+use crate::store::{BackupBegun, ChangeRecord, Partner, Passkey, PasskeyEnd, Person};
 
 /// Administers people, partners and rules.
 #[derive(Clone)]
@@ -121,6 +122,33 @@ impl AdministrationService for Administrations {
             let person = person_name("person", &sent.person)?;
             let receipt = self.desk.gate().person_suspend(&caller, person, sent.reason).await?;
             Ok(pb::SuspendPersonResponse { receipt })
+        })
+        .await
+    }
+
+    async fn list_passkeys(
+        &self,
+        request: Request<pb::ListPasskeysRequest>,
+    ) -> Reply<pb::ListPasskeysResponse> {
+        let call = self.desk.call(Action::ListPasskeys, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let person = person_name("person", &request.get_ref().person)?;
+            let passkeys = self.desk.gate().passkeys_of(&caller, person).await?;
+            Ok(pb::ListPasskeysResponse { passkeys: passkeys.iter().map(passkey).collect() })
+        })
+        .await
+    }
+
+    async fn end_passkey(&self, request: Request<pb::EndPasskeyRequest>) -> Reply<pb::EndPasskeyResponse> {
+        let call = self.desk.call(Action::EndPasskey, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let sent = request.into_inner();
+            let person = person_name("person", &sent.person)?;
+            let fingerprint = parse::digest("key_fingerprint", &sent.key_fingerprint)?;
+            let ask = PasskeyEnd { person, fingerprint, why: sent.reason };
+            Ok(pb::EndPasskeyResponse { receipt: self.desk.gate().passkey_end(&caller, ask).await? })
         })
         .await
     }
@@ -246,6 +274,21 @@ fn person(person: &Person) -> pb::Person {
         },
         contact: person.contact.clone().unwrap_or_default(),
         unit: person.unit.as_ref().map(ToString::to_string).unwrap_or_default(),
+    }
+}
+
+fn passkey(passkey: &Passkey) -> pb::Passkey {
+    let state = match passkey.state {
+        PasskeyState::Registered => pb::PasskeyState::Registered,
+        PasskeyState::Confirmed => pb::PasskeyState::Confirmed,
+        PasskeyState::Ended => pb::PasskeyState::Ended,
+    };
+    pb::Passkey {
+        key_fingerprint: passkey.fingerprint().as_bytes().to_vec(),
+        title: passkey.title.clone(),
+        state: state.into(),
+        make_time: Some(timestamp_to_pb(passkey.made)),
+        use_time: passkey.used.map(timestamp_to_pb),
     }
 }
 

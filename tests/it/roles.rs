@@ -293,9 +293,20 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
         | Action::ReadTile
         | Action::ReadBundle
         | Action::SignIn
-        | Action::RegisterPasskey => {
+        | Action::RegisterPasskey
+        | Action::ListOwnPasskeys
+        | Action::EndOwnPasskey => {
             panic!("{action} is no call")
         }
+        Action::ListPasskeys => {
+            administration::ListPasskeysRequest { person: format!("people/{nobody}") }.encode_to_vec()
+        }
+        Action::EndPasskey => administration::EndPasskeyRequest {
+            person: format!("people/{nobody}"),
+            key_fingerprint: vec![0; 32],
+            reason,
+        }
+        .encode_to_vec(),
         Action::ListRetention => administration::ListRetentionRequest {}.encode_to_vec(),
         Action::MakeBackup => administration::MakeBackupRequest { reason }.encode_to_vec(),
     }

@@ -29,7 +29,9 @@ use crate::store::query::AskedUnder;
 use crate::store::receipt::Ticket;
 use crate::store::renewal::{Renewal, RenewalStep};
 use crate::store::search::{Search, Searched, Sought};
-use crate::store::session::{Passkey, PasskeyNew, PasskeyRegistered, Session, SessionNew, SignIn};
+use crate::store::session::{
+    Passkey, PasskeyEnd, PasskeyNew, PasskeyRegistered, Session, SessionNew, SignIn,
+};
 use crate::store::snapshot::{GalleryRead, Served, SnapshotBegun, SnapshotNew, Snapshots};
 use crate::store::{
     AuditReceipt, Batch, BatchNew, Bundled, Case, CaseCount, CaseFilter, CasesRelated, ChangeEnd, ChangeNew,
@@ -239,6 +241,10 @@ impl Store for SqliteStore {
 
     async fn passkey_list(&self, person: ActorName) -> Result<Vec<Passkey>, StoreError> {
         self.readers.read(move |sql| passkey::of_person(sql, &person)).await
+    }
+
+    async fn passkey_end(&self, permit: Permit, ask: PasskeyEnd) -> Result<Committed<Found>, StoreError> {
+        self.writer.logged(move |tx| passkey::end(tx, &permit, &ask)).await
     }
 
     async fn session_start(&self, permit: Permit, new: SessionNew) -> Result<Committed<SignIn>, StoreError> {

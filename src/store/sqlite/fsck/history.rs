@@ -128,6 +128,10 @@ impl History {
             | Kind::LogKeyChanged
             | Kind::CollectionRenewing
             | Kind::PersonRestored => self.held = Some((confirmed, index, event.clone())),
+            Kind::PasskeyEnded if event.text_of(Fact::Detail).is_none() => {
+                let key = event.fact(Fact::PublicKey).unwrap_or_default().to_vec();
+                self.passkeys_standing.remove(&(text(event, Fact::Person).unwrap_or_default(), key));
+            }
             Kind::PersonSuspended if event.text_of(Fact::Detail).is_none() => {
                 let name = text(event, Fact::Person).unwrap_or_default();
                 self.passkeys_standing.retain(|(person, _)| *person != name);

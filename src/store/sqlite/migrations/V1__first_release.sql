@@ -164,7 +164,11 @@ CREATE TABLE passkeys (
     person     TEXT    NOT NULL REFERENCES people (name),
     public_key BLOB    NOT NULL UNIQUE,
     sign_count INTEGER NOT NULL,
-    state      TEXT    NOT NULL CHECK (state IN ('registered', 'confirmed', 'ended'))
+    state      TEXT    NOT NULL CHECK (state IN ('registered', 'confirmed', 'ended')),
+    -- What its owner calls it.
+    title      TEXT    NOT NULL CHECK (length(title) BETWEEN 1 AND 40),
+    made_ms    INTEGER NOT NULL,
+    used_ms    INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX passkeys_by_person ON passkeys (person);
 
@@ -172,10 +176,12 @@ CREATE INDEX passkeys_by_person ON passkeys (person);
 CREATE TABLE sessions (
     id         BLOB    PRIMARY KEY CHECK (length(id) = 32),
     person     TEXT    NOT NULL REFERENCES people (name),
+    credential BLOB    NOT NULL REFERENCES passkeys (credential),
     started_ms INTEGER NOT NULL,
     seen_ms    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_by_person ON sessions (person);
+CREATE INDEX sessions_by_passkey ON sessions (credential);
 
 CREATE TABLE policies (
     digest BLOB PRIMARY KEY CHECK (length(digest) = 32),
