@@ -142,6 +142,8 @@ actions! {
         MakeBackup = "MakeBackup",
         ListPasskeys = "ListPasskeys",
         EndPasskey = "EndPasskey",
+        ListDelegations = "ListDelegations",
+        EndDelegation = "EndDelegation",
     }
 }
 

@@ -117,7 +117,9 @@ impl Specimen {
             | A::ListOwnPasskeys
             | A::EndOwnPasskey
             | A::ListPasskeys
-            | A::EndPasskey => About::Service,
+            | A::EndPasskey
+            | A::ListDelegations
+            | A::EndDelegation => About::Service,
         }
     }
 

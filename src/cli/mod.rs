@@ -15,6 +15,7 @@ pub mod cert;
 pub mod certs;
 pub mod change;
 pub mod config;
+pub mod delegation;
 pub mod demo;
 pub mod enrol;
 pub mod fault;
@@ -89,6 +90,7 @@ pub enum Command {
     Change(change::ChangeArgs),
     Suspend(suspend::SuspendArgs),
     Passkey(passkey::PasskeyArgs),
+    Delegation(delegation::DelegationArgs),
     Registry(registry::RegistryArgs),
     Audit(audit::AuditArgs),
     Retention(retention::RetentionArgs),

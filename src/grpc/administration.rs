@@ -23,6 +23,7 @@ use crate::clock::date_of;
 use crate::gate::{ChangeAsk, RetentionView};
 use crate::ids::{ChangeId, Digest};
 use crate::store::disposal::Unfinished;
+use crate::store::registry::Delegation;
 use crate::store::session::PasskeyState;
 use crate::store::{BackupBegun, ChangeRecord, Partner, Passkey, PasskeyEnd, Person};
 
@@ -153,6 +154,33 @@ impl AdministrationService for Administrations {
         .await
     }
 
+    async fn list_delegations(
+        &self,
+        request: Request<pb::ListDelegationsRequest>,
+    ) -> Reply<pb::ListDelegationsResponse> {
+        let call = self.desk.call(Action::ListDelegations, &request);
+        call.reply(async {
+            let delegations = self.desk.gate().delegations_list(&call.caller()?).await?;
+            Ok(pb::ListDelegationsResponse { delegations: delegations.iter().map(delegation).collect() })
+        })
+        .await
+    }
+
+    async fn end_delegation(
+        &self,
+        request: Request<pb::EndDelegationRequest>,
+    ) -> Reply<pb::EndDelegationResponse> {
+        let call = self.desk.call(Action::EndDelegation, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let sent = request.into_inner();
+            let change = parse::change("change", &sent.change)?;
+            let receipt = self.desk.gate().delegation_end(&caller, change, sent.reason).await?;
+            Ok(pb::EndDelegationResponse { receipt })
+        })
+        .await
+    }
+
     async fn list_people(&self, request: Request<pb::ListPeopleRequest>) -> Reply<pb::ListPeopleResponse> {
         let call = self.desk.call(Action::ListPeople, &request);
         call.reply(async {
@@ -274,6 +302,17 @@ fn person(person: &Person) -> pb::Person {
         },
         contact: person.contact.clone().unwrap_or_default(),
         unit: person.unit.as_ref().map(ToString::to_string).unwrap_or_default(),
+    }
+}
+
+fn delegation(delegation: &Delegation) -> pb::Delegation {
+    pb::Delegation {
+        change: delegation.change.resource(),
+        delegator: person_resource(&delegation.what.delegator),
+        delegate: person_resource(&delegation.what.delegate),
+        since_time: Some(timestamp_to_pb(delegation.what.since)),
+        until_time: Some(timestamp_to_pb(delegation.what.until)),
+        ended: delegation.ended,
     }
 }
 

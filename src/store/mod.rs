@@ -194,6 +194,13 @@ pub trait Store: Send + Sync {
         person: crate::ids::ActorName,
         why: String,
     ) -> Result<Committed<change::Found>, StoreError>;
+    /// Ends a delegation before its time, by the change that made it.
+    async fn delegation_end(
+        &self,
+        permit: Permit,
+        change: ChangeId,
+        why: String,
+    ) -> Result<Committed<change::Found>, StoreError>;
     /// Keeps the challenge to a release key that a partner offered.
     async fn release_key_start(
         &self,

@@ -360,6 +360,7 @@ async fn a_decision_is_signed_by_passkeys_once_each_and_the_check_of_the_store_v
             granted: Some(fields.iter().map(|field| field.parse().unwrap()).collect()),
             reason: "the case is well founded".to_owned(),
             comparison: None,
+            on_behalf: None,
         };
         let asked = gate.decision_to_sign(&officer, draft(&FIELDS)).await.unwrap();
         let proof = |asked: &DecisionToSign, passkey: &Authenticator| {

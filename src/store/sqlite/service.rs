@@ -46,9 +46,9 @@ use super::disposal::Span;
 use super::query::Recording;
 use super::writer::UNLOGGED;
 use super::{
-    SqliteStore, backup, case, change, correction, disclosure, disclosure_list, disclosure_row, disposal,
-    enrolment, export, gallery, holder, log, notice, passkey, query, renewal, review, search, session,
-    snapshot, witness,
+    SqliteStore, backup, case, change, correction, delegation, disclosure, disclosure_list, disclosure_row,
+    disposal, enrolment, export, gallery, holder, log, notice, passkey, query, renewal, review, search,
+    session, snapshot, witness,
 };
 
 #[async_trait]
@@ -205,6 +205,15 @@ impl Store for SqliteStore {
         why: String,
     ) -> Result<Committed<Found>, StoreError> {
         self.writer.logged(move |tx| change::person_suspend(tx, &permit, &person, &why)).await
+    }
+
+    async fn delegation_end(
+        &self,
+        permit: Permit,
+        change: ChangeId,
+        why: String,
+    ) -> Result<Committed<Found>, StoreError> {
+        self.writer.logged(move |tx| delegation::end(tx, &permit, change, &why)).await
     }
 
     async fn release_key_start(

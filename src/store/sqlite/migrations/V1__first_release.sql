@@ -172,6 +172,18 @@ CREATE TABLE passkeys (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX passkeys_by_person ON passkeys (person);
 
+-- Seats of officers that another officer fills between two moments, by the change that made each.
+CREATE TABLE delegations (
+    change    BLOB    PRIMARY KEY CHECK (length(change) = 16),
+    delegator TEXT    NOT NULL REFERENCES people (name),
+    delegate  TEXT    NOT NULL REFERENCES people (name),
+    since_ms  INTEGER NOT NULL,
+    until_ms  INTEGER NOT NULL,
+    state     TEXT    NOT NULL CHECK (state IN ('standing', 'ended')),
+    CHECK (delegator != delegate),
+    CHECK (since_ms < until_ms)
+) STRICT, WITHOUT ROWID;
+
 -- Sessions at the console, by the keyed hash of the secret in the cookie.
 CREATE TABLE sessions (
     id         BLOB    PRIMARY KEY CHECK (length(id) = 32),
