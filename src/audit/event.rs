@@ -367,7 +367,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "52472eb7f658ee15100f37bda6c0beda42268e186b7bc329617cb657975960fa";
+    const TABLES_DIGEST: &str = "0d8f6c20d557b88334c60ea6983230cf5b465eea4626814871fb9b860475315d";
 
     #[test]
     fn facts_are_rendered_for_people() {
