@@ -470,6 +470,19 @@ await nikau.open(fourth);
 await nikau.says("FR-2026/113");
 await nikau.look("case-compared");
 
+// Somebody of another unit is away, whose seat is delegated: the page asks in whose seat one decides.
+await nikau.open(`${fourth}/decide`);
+await nikau.tabTo("#seat");
+await nikau.page.keyboard.press("ArrowDown");
+await nikau.says("In that of hemi, of Wellington");
+assert.ok(await nikau.page.isChecked("#seat-hemi"), "the seat is chosen by keyboard");
+await nikau.look("decide-seat");
+for (const field of story.fields) await nikau.choose(`#choice-${field}`);
+await nikau.type("#reason", "Hemi is away; compared side by side.");
+await nikau.go("main form button", `${fourth}/check`);
+await nikau.says("In the seat of");
+await nikau.look("check-seat");
+
 // The passkeys of one's own: the end of the one that signed in is the end of the session.
 await moana.open("/");
 await moana.go('nav a[href="/passkeys"]', "/passkeys");

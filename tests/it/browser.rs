@@ -79,12 +79,27 @@ async fn two_officers_release_fields_by_keyboard_and_every_page_holds_at_every_w
     assert!(read("log.searched") >= 4 && read("log.read") >= 1, "each page of the log is an entry");
 }
 
+/// Somebody of Wellington is away, and an officer of the story fills their seat.
+fn delegation(holder: &Holder) {
+    let uri = "spiffe://immigration.example/person/hemi";
+    let issue = ["cert", "issue", "--authority", "authorities/holder", "--uri", uri, "--out", "hemi"];
+    holder.onebit(who::ADMIN, &issue).ok();
+    let person =
+        ["person", "--name", "hemi", "--role", "approving-officer", "--certificate", "hemi/hemi.pem"];
+    holder.change(who::ADMIN, who::PRIVACY, &[&person[..], &["--unit", "wellington"]].concat());
+    let now = jiff::Timestamp::now();
+    let [since, until] = [now, now + jiff::SignedDuration::from_hours(24)].map(|at| at.to_string());
+    let seat = ["delegation", "--seat-of", "hemi", "--to", "nikau", "--since", &since, "--until", &until];
+    holder.change(who::ADMIN, who::PRIVACY, &seat);
+}
+
 /// From now on the agreement asks for an examiner too, who names a comparison; one is invited, and a case asked for.
 async fn examiner(holder: &Holder, origin: &str) -> Value {
     let asked = "role = \"approving-officer\"\nnumber = 2\n";
     let more = format!("{asked}\n[[approval]]\nrole = \"examiner\"\nnumber = 1\ncomparison = \"required\"\n");
     holder.policy_activate(&[("agreements/au-border-identity.toml", asked, &more)]);
     let disclosure = holder.request(&holder.hit(6).await, &FIELDS).await;
+    delegation(holder);
     let (change, code) = invite(holder, origin, "moana", "examiner");
     holder.onebit(who::OTHER_ADMIN, &["change", "confirm", &change]).ok();
     json!({ "case": disclosure.split_once('/').unwrap().1, "name": "moana", "code": code })
