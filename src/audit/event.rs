@@ -147,6 +147,12 @@ kinds! {
     169 CorrectionAcknowledged "disclosure.correction-acknowledged": "The partner said that it acted on a correction.";
     170 CorrectionOverdue "disclosure.correction-overdue": "A correction was not acknowledged in time.";
     180 LogSearched "log.searched": "A person searched the log.";
+    190 SubjectReported "subject.reported": "What is held of a person was put together for the person.";
+    191 SubjectRequestOpened "subject.request-opened": "A person asked for access or for a correction.";
+    192 SubjectRequestExtended "subject.request-extended": "The time to decide a person's request was extended.";
+    193 SubjectRequestOverdue "subject.request-overdue": "A person's request was not decided in time.";
+    194 SubjectRequestClosed "subject.request-closed": "A person's request was decided.";
+    195 SubjectStated "subject.stated": "A person's statement was attached to a field of the record.";
 }
 
 impl fmt::Display for Kind {
