@@ -370,7 +370,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "13fa9ab3b0ec6a0d7f76242de5da8e1c41b1d5fedca0e8121eaab6b59d4fb363";
+    const TABLES_DIGEST: &str = "0d54027c0c98c78e11d6ed35caf09cf5fc43e884de6a34ac13a9a6cde5664c87";
 
     #[test]
     fn facts_are_rendered_for_people() {

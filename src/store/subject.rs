@@ -495,3 +495,78 @@ pub struct SubjectRequestFilter {
 }
 
 const SHOWN_CHARS: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn request(kind: SubjectRequestKind) -> SubjectRequest {
+        SubjectRequest {
+            id: SubjectRequestId::from_bytes([7; 16]),
+            kind,
+            subject: None,
+            reference: "R-1".to_owned(),
+            received: "2026-03-02".to_owned(),
+            opened: (Timestamp::from_millis(0), "mere".parse().unwrap()),
+            due: Timestamp::from_millis(1_000),
+            extensions: Vec::new(),
+            late: None,
+            closed: None,
+        }
+    }
+
+    fn close(outcome: SubjectOutcome, grounds: Vec<Ground>) -> SubjectRequestStep {
+        SubjectRequestStep::Close { outcome, grounds, why: "a test".to_owned() }
+    }
+
+    #[test]
+    fn words_lead_back_to_what_they_mean() {
+        for ground in Ground::ALL {
+            assert_eq!(ground.as_str().parse(), Ok(*ground));
+        }
+        for part in ReportPart::ALL {
+            assert_eq!(part.as_str().parse(), Ok(*part));
+        }
+        let told = "54".parse::<Ground>().unwrap_err().to_string();
+        assert!(told.contains("53(h)"), "{told}");
+    }
+
+    proptest! {
+        #[test]
+        fn what_refuses_access_names_a_section_and_nothing_else_does(
+            kind in prop::sample::select(SubjectRequestKind::ALL),
+            outcome in prop::sample::select(SubjectOutcome::ALL),
+            grounds in prop::collection::vec(prop::sample::select(Ground::ALL), 0..3),
+        ) {
+            let is_given = !grounds.is_empty();
+            let taken = request(kind).takes(&close(outcome, grounds), Timestamp::from_millis(0));
+            let refuses = kind == SubjectRequestKind::Access
+                && matches!(outcome, SubjectOutcome::GrantedInPart | SubjectOutcome::Refused);
+            prop_assert_eq!(taken.is_ok(), outcome.is_of(kind) && refuses == is_given);
+        }
+
+        #[test]
+        fn a_clock_goes_on_only_while_it_runs(now in 0_i64..2_000, due in 0_i64..2_000) {
+            let extend =
+                SubjectRequestStep::Extend { due: Timestamp::from_millis(due), why: "a test".to_owned() };
+            let taken = request(SubjectRequestKind::Access).takes(&extend, Timestamp::from_millis(now));
+            prop_assert_eq!(taken.is_ok(), now < 1_000 && due > 1_000);
+        }
+
+        #[test]
+        fn nothing_follows_an_end(outcome in prop::sample::select(SubjectOutcome::ALL), now in 0_i64..2_000) {
+            let mut ended = request(SubjectRequestKind::Access);
+            ended.closed = Some(Closed {
+                at: Timestamp::from_millis(5),
+                by: "mere".parse().unwrap(),
+                outcome: SubjectOutcome::Withdrawn,
+                grounds: Vec::new(),
+                why: String::new(),
+            });
+            let taken = ended.takes(&close(outcome, Vec::new()), Timestamp::from_millis(now));
+            prop_assert_eq!(taken, Err(StepRefused::Closed));
+        }
+    }
+}

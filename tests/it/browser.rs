@@ -32,6 +32,7 @@ async fn two_officers_release_fields_by_keyboard_and_every_page_holds_at_every_w
     holder.onebit(who::OTHER_ADMIN, &["change", "confirm", &change]).ok();
     let watcher = json!({ "name": "wiremu", "code": code });
     let record = people().record(PERSON);
+    let requests = requests(&holder);
     let cases: Vec<&str> = disclosures.iter().map(|name| name.split_once('/').unwrap().1).collect();
     let story = json!({
         "origin": origin,
@@ -41,6 +42,7 @@ async fn two_officers_release_fields_by_keyboard_and_every_page_holds_at_every_w
         "officers": officers,
         "watcher": watcher,
         "cases": cases,
+        "requests": requests,
         "fields": FIELDS,
         "values": FIELDS.map(|field| record[field].value.clone()),
     });
@@ -77,6 +79,21 @@ async fn two_officers_release_fields_by_keyboard_and_every_page_holds_at_every_w
     assert_eq!(fact(viewed[0], "field"), FIELDS[0]);
     let read = |kind| of_kind(&entries, kind).into_iter().filter(|entry| entry.actor == "wiremu").count();
     assert!(read("log.searched") >= 4 && read("log.read") >= 1, "each page of the log is an entry");
+}
+
+/// One request of a person that is closed, and one that is late.
+fn requests(holder: &Holder) -> Vec<String> {
+    let run = |args: &[&str]| {
+        let ran =
+            holder.onebit(who::PRIVACY, &[&["subject", "request"], args, &["--output", "json"]].concat());
+        ran.json()["request"].as_str().unwrap().split_once('/').unwrap().1.to_owned()
+    };
+    let open =
+        |reference| run(&["open", "--kind", "access", "--reference", reference, "--received", "2026-01-12"]);
+    let closed = open("R-CLOSED");
+    let close = ["close", &closed, "--outcome", "refused", "--ground", "53(c)"];
+    run(&[&close[..], &["--reason", "An investigation is under way."]].concat());
+    vec![closed, open("R-LATE")]
 }
 
 /// From now on the agreement asks for an examiner too, who names a comparison; one is invited, and a case asked for.

@@ -14,24 +14,18 @@ use super::history::History;
 use super::report::{FaultPlace, FsckReport};
 use super::view::{Sealed, View};
 
-/// Holds all three against the entries.
-pub(super) fn compare(view: &View, history: &History, report: &mut FsckReport) -> Result<(), StoreError> {
-    requests(view, history, report)?;
-    statements(view, history, report)?;
-    enrolled(view, history, report)
-}
-
 /// A row of a request.
 struct Row {
     id: SubjectRequestId,
     state: String,
     opened: i64,
     due: i64,
-    late: bool,
+    late: i64,
     body: Vec<u8>,
 }
 
-fn requests(view: &View, history: &History, report: &mut FsckReport) -> Result<(), StoreError> {
+/// Holds requests against their entries.
+pub(super) fn requests(view: &View, history: &History, report: &mut FsckReport) -> Result<(), StoreError> {
     let read = "SELECT id, state, opened_ms, due_ms, late, body FROM subject_requests ORDER BY sequence";
     let rows = view.sql.prepare(read).and_then(|mut statement| {
         let row = |row: &rusqlite::Row<'_>| {
@@ -106,7 +100,8 @@ fn request(view: &View, history: &History, row: &Row) -> Result<(), String> {
     }
 }
 
-fn statements(view: &View, history: &History, report: &mut FsckReport) -> Result<(), StoreError> {
+/// Holds statements against the entries that tell of them.
+pub(super) fn statements(view: &View, history: &History, report: &mut FsckReport) -> Result<(), StoreError> {
     let read = "SELECT id, subject, field, body FROM statements ORDER BY id";
     let rows = view.sql.prepare(read).and_then(|mut statement| {
         let row = |row: &rusqlite::Row<'_>| {
@@ -146,14 +141,15 @@ fn statements(view: &View, history: &History, report: &mut FsckReport) -> Result
         let is_there = "SELECT 1 FROM subjects WHERE id = ?1";
         let is_there = view.sql.query_row(is_there, params![said.0], |_| Ok(())).optional();
         if database("looking for a subject", is_there)?.is_some() {
-            report.fault(place.clone(), "the statement that it tells of is not there");
+            let row = format!("that {place} tells of");
+            report.fault(FaultPlace::Row { table: "statements", row }, "it is not there");
         }
     }
     Ok(())
 }
 
-/// When templates were enrolled, and by whom: at the time of a chunk.
-fn enrolled(view: &View, history: &History, report: &mut FsckReport) -> Result<(), StoreError> {
+/// Holds when templates were enrolled, and by whom, against the chunks.
+pub(super) fn enrolled(view: &View, history: &History, report: &mut FsckReport) -> Result<(), StoreError> {
     let read = "SELECT enrolled_ms, enrolled_by, min(slot) FROM templates GROUP BY enrolled_ms, enrolled_by";
     let rows = view.sql.prepare(read).and_then(|mut statement| {
         let row = |row: &rusqlite::Row<'_>| Ok(((row.get(0)?, row.get(1)?), row.get(2)?));
