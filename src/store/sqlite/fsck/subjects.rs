@@ -87,7 +87,7 @@ fn request(view: &View, history: &History, row: &Row) -> Result<(), String> {
         subject_request::state(&request),
         opened,
         request.due.as_millis(),
-        request.late.is_some(),
+        i64::from(request.late.is_some()),
     );
     if due != follows {
         return Err("its columns are not what follows from its entries".to_owned());
