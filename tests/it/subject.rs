@@ -307,6 +307,8 @@ async fn a_dispute_hides_at_once_and_a_statement_goes_wherever_the_field_goes() 
     assert_eq!(correction["statement"], words);
 
     let (_, file) = release(2).await;
+    let seen = ["review", "view-field", &before, "--field", FIELDS[0], "--output", "json"];
+    assert_eq!(holder.onebit(who::OFFICER, &seen).json()["statements"], serde_json::json!([words]));
     let opened_fields =
         holder.onebit(who::AU, &["open", &file, "--release-key", &key, "--output", "json"]).json();
     let fields = opened_fields["fields"].as_array().unwrap();
