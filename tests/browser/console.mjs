@@ -400,6 +400,14 @@ await wiremu.says("An investigation is under way.");
 await wiremu.says("Section 53(c)");
 await wiremu.look("request-closed");
 
+// What a person is given: one file, opened from a disk.
+await wiremu.page.goto(story.report);
+await wiremu.says("What is held of you");
+await wiremu.says("Section 53(c)");
+await wiremu.look("subject-report");
+const asked = await wiremu.page.evaluate(() => performance.getEntriesByType("resource").length);
+assert.equal(asked, 0, "the report fetches something");
+
 // Beside deciding: a claim, at once; a note, with nothing in it at first, and then in a session that ends.
 await nikau.open(third);
 await nikau.go("#deed-claim", third);

@@ -43,6 +43,7 @@ async fn two_officers_release_fields_by_keyboard_and_every_page_holds_at_every_w
         "watcher": watcher,
         "cases": cases,
         "requests": requests,
+        "report": report(&holder),
         "fields": FIELDS,
         "values": FIELDS.map(|field| record[field].value.clone()),
     });
@@ -94,6 +95,17 @@ fn requests(holder: &Holder) -> Vec<String> {
     let close = ["close", &closed, "--outcome", "refused", "--ground", "53(c)"];
     run(&[&close[..], &["--reason", "An investigation is under way."]].concat());
     vec![closed, open("R-LATE")]
+}
+
+/// What a person is given, as the browser finds it on a disk.
+fn report(holder: &Holder) -> String {
+    let [_, key] = who::PRIVACY.credential();
+    let (key, out) = (holder.path(key.to_str().unwrap()), holder.path("given"));
+    let withhold = "restrictions:53(c):An investigation is under way.";
+    let args = ["subject", "report", "--source-id", &people().source_id(PERSON), "--withhold", withhold];
+    let more = ["--reason", "R-LATE", "--signing-key", key.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    holder.onebit(who::PRIVACY, &[&args[..], &more].concat()).ok();
+    format!("file://{}", out.join("report.html").display())
 }
 
 /// From now on the agreement asks for an examiner too, who names a comparison; one is invited, and a case asked for.
