@@ -106,6 +106,7 @@ facts! {
     78 NewKey "new-key" Text: "The key that takes its place.";
     145 ReviewBy "review-by" Text: "When a review is due.";
     146 Finding "finding" Text: "What a review found, as a word.";
+    148 OnBehalfOf "on-behalf-of" Text: "The officer in whose delegated seat it is done.";
     180 Attribute "attribute" Text: "What the log was searched by.";
     181 Value "value" Text: "The value that was searched for.";
     182 Since "since" Text: "From which moment on, if from one.";

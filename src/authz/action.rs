@@ -126,6 +126,8 @@ actions! {
     https "console", "Session" {
         SignIn = "SignIn",
         RegisterPasskey = "RegisterPasskey",
+        ListOwnPasskeys = "ListPasskeys",
+        EndOwnPasskey = "EndPasskey",
     }
     rpc "enrolment", "EnrolmentService" {
         StartBatch = "StartBatch",
@@ -147,6 +149,10 @@ actions! {
         GetPolicy = "GetPolicy",
         ListRetention = "ListRetention",
         MakeBackup = "MakeBackup",
+        ListPasskeys = "ListPasskeys",
+        EndPasskey = "EndPasskey",
+        ListDelegations = "ListDelegations",
+        EndDelegation = "EndDelegation",
     }
 }
 

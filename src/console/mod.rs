@@ -15,6 +15,7 @@ mod origin;
 mod page;
 mod pages;
 mod passkey;
+mod passkeys;
 mod pending;
 mod register;
 mod serving;
@@ -117,6 +118,7 @@ impl Console {
             .merge(pages::routes())
             .merge(sign_in::routes())
             .merge(register::routes())
+            .merge(passkeys::routes())
             .route("/", get(sign_in::home))
             .route("/health", get(health))
             .fallback(missing)

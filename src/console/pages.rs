@@ -15,7 +15,7 @@ mod queue;
 mod requests;
 mod sign;
 mod urgent;
-mod words;
+pub(super) mod words;
 
 use axum::Router;
 use axum::routing::{get, post};

@@ -19,6 +19,7 @@ pub struct SignedIn {
     ends: Timestamp,
     token: Token,
     secret: Secret<32>,
+    credential: Vec<u8>,
 }
 
 impl SignedIn {
@@ -40,6 +41,11 @@ impl SignedIn {
         &self.token
     }
 
+    /// The passkey that opened the session.
+    pub(super) fn credential(&self) -> &[u8] {
+        &self.credential
+    }
+
     /// The session's own secret.
     pub(super) const fn secret(&self) -> &Secret<32> {
         &self.secret
@@ -52,7 +58,8 @@ impl SignedIn {
         match console.gate().session_find(&secret, times).await {
             Ok(Some(session)) => {
                 let token = Token::of(&secret);
-                Ok(Self { caller: session.caller, ends: session.ends, token, secret })
+                let (caller, ends, credential) = (session.caller, session.ends, session.credential);
+                Ok(Self { caller, ends, token, secret, credential })
             }
             Ok(None) => Err(led_to_sign_in(parts)),
             Err(error) => Err(Fault::Gate(error).into_response()),

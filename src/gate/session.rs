@@ -30,6 +30,8 @@ impl SessionTimes {
 pub struct SessionHeld {
     /// Whose it is.
     pub caller: Caller,
+    /// The passkey that opened it.
+    pub credential: Vec<u8>,
     /// When it ends unless it is used before.
     pub ends: Timestamp,
 }
@@ -57,7 +59,7 @@ impl Gate {
             self.parts.store.session_seen(id, now).await?;
             session.seen = now;
         }
-        Ok(Some(SessionHeld { caller, ends: times.end(&session) }))
+        Ok(Some(SessionHeld { caller, ends: times.end(&session), credential: session.credential }))
     }
 
     /// Ends a session.

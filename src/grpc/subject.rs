@@ -44,7 +44,7 @@ impl SubjectService for Subjects {
             // Read first: the samples are in buffers that wipe themselves from here on, whatever comes of the call.
             let ask = report_ask(request.into_inner());
             let caller = call.caller()?;
-            Ok(report(self.desk.gate().subject_report(&caller, ask?).await?))
+            Ok(report(&self.desk.gate().subject_report(&caller, ask?).await?))
         })
         .await
     }
@@ -216,7 +216,7 @@ fn request_name(field: &str, sent: &str) -> Result<SubjectRequestId, FormFault> 
     SubjectRequestId::parse_resource(sent).map_err(|error| FormFault::new(field, error.to_string()))
 }
 
-fn report(made: ReportMade) -> pb::ReportSubjectResponse {
+fn report(made: &ReportMade) -> pb::ReportSubjectResponse {
     let of = &made.report;
     let disposed = |day: Option<i64>| day.map(|day| date_of(day).to_string()).unwrap_or_default();
     let [queries, disclosures, enrolment] = of.disposed_before.map(disposed);
@@ -228,9 +228,9 @@ fn report(made: ReportMade) -> pb::ReportSubjectResponse {
         fields: of.fields.iter().map(field).collect(),
         statements: of.statements.iter().map(statement).collect(),
         restrictions: of.restrictions.iter().map(restriction).collect(),
-        queries: of.queries.iter().map(|one| query(&made, one)).collect(),
-        hidden_queries: of.hidden_queries.iter().map(|one| query(&made, one)).collect(),
-        disclosures: of.disclosures.iter().map(|one| disclosure(&made, one)).collect(),
+        queries: of.queries.iter().map(|one| query(made, one)).collect(),
+        hidden_queries: of.hidden_queries.iter().map(|one| query(made, one)).collect(),
+        disclosures: of.disclosures.iter().map(|one| disclosure(made, one)).collect(),
         withheld: made.withheld.iter().map(withheld).collect(),
         queries_disposed_before: queries,
         disclosures_disposed_before: disclosures,

@@ -59,7 +59,9 @@ pub use query::{Answer, QueryNew, QueryRecorded, QuerySeen, StoredAnswer, Usage,
 pub use receipt::{AuditReceipt, Withheld, WrongReceipt};
 pub use registry::{Partner, Person, Registry};
 pub use search::{FoundEntry, Searched};
-pub use session::{Passkey, PasskeyNew, PasskeyRegistered, PasskeySigned, Session, SessionNew, SignIn};
+pub use session::{
+    Passkey, PasskeyEnd, PasskeyNew, PasskeyRegistered, PasskeySigned, Session, SessionNew, SignIn,
+};
 pub use witness::{Given, Quorum, ReleaseSeen, Unwitnessed, Witnessed, WitnessedHead};
 
 /// A value with the receipt that opens it.
@@ -194,6 +196,13 @@ pub trait Store: Send + Sync {
         person: crate::ids::ActorName,
         why: String,
     ) -> Result<Committed<change::Found>, StoreError>;
+    /// Ends a delegation before its time, by the change that made it.
+    async fn delegation_end(
+        &self,
+        permit: Permit,
+        change: ChangeId,
+        why: String,
+    ) -> Result<Committed<change::Found>, StoreError>;
     /// Keeps the challenge to a release key that a partner offered.
     async fn release_key_start(
         &self,
@@ -223,8 +232,14 @@ pub trait Store: Send + Sync {
     ) -> Result<Committed<PasskeyRegistered>, StoreError>;
     /// The passkey of this name.
     async fn passkey_get(&self, credential: Vec<u8>) -> Result<Option<Passkey>, StoreError>;
-    /// The passkeys that stand for a person.
+    /// The passkeys of a person, also those that wait and those that ended, in the order in which they came.
     async fn passkey_list(&self, person: crate::ids::ActorName) -> Result<Vec<Passkey>, StoreError>;
+    /// Ends one passkey, and the sessions that it opened.
+    async fn passkey_end(
+        &self,
+        permit: Permit,
+        ask: PasskeyEnd,
+    ) -> Result<Committed<change::Found>, StoreError>;
     /// Begins the session of somebody who signed in.
     async fn session_start(&self, permit: Permit, new: SessionNew) -> Result<Committed<SignIn>, StoreError>;
     /// The session with this keyed hash.

@@ -93,7 +93,7 @@ fn templates(document: &Document) -> String {
         let heads = ["Collection", "How it was made", "Enrolled", "By the system"];
         let what = "<p>A template is numbers made of a picture, by which two pictures are compared. It is held protected and is not \
                     shown to anybody. It is kept as long as you are enrolled: the rules name no other day.</p>\n";
-        filled(rows.collect(), "Templates of you", &heads).map(|table| format!("{what}{table}"))
+        filled(&rows.collect::<Vec<_>>(), "Templates of you", &heads).map(|table| format!("{what}{table}"))
     })
 }
 
@@ -110,7 +110,7 @@ fn record(document: &Document) -> String {
             ]
         });
         let heads = ["Field", "Value", "Classification", "Where it came from", "What it may be used for"];
-        filled(rows.collect(), "Fields of your record", &heads)
+        filled(&rows.collect::<Vec<_>>(), "Fields of your record", &heads)
     })
 }
 
@@ -119,7 +119,11 @@ fn statements(document: &Document) -> String {
     of_part(document, ReportPart::Statements, "Your statements of correction", nothing, || {
         let rows = document.statements.iter();
         let rows = rows.map(|it| vec![words(&it.field), text(&it.statement), time(&it.attached)]);
-        filled(rows.collect(), "Statements beside your record", &["Field", "Statement", "Attached"])
+        filled(
+            &rows.collect::<Vec<_>>(),
+            "Statements beside your record",
+            &["Field", "Statement", "Attached"],
+        )
     })
 }
 
@@ -131,7 +135,8 @@ fn restrictions(document: &Document) -> String {
             vec![words(&it.restriction), given, text(&it.reason)]
         });
         let heads = ["Restriction", "Since", "Why"];
-        let table = filled(rows.collect(), "Reasons for which you are hidden from partners", &heads)?;
+        let table =
+            filled(&rows.collect::<Vec<_>>(), "Reasons for which you are hidden from partners", &heads)?;
         Some(format!(
             "<p>A partner that a restriction hides you from is told that there is no match.</p>\n{table}"
         ))
@@ -158,7 +163,7 @@ fn queries(document: &Document) -> String {
         ReportPart::Queries,
         "Questions that matched you",
         "No question that is still on record matched you.",
-        || filled(rows(&document.queries), "Questions that were answered with a match", &heads),
+        || filled(&rows(&document.queries), "Questions that were answered with a match", &heads),
     );
     let hidden = of_part(
         document,
@@ -167,7 +172,7 @@ fn queries(document: &Document) -> String {
         "No question that is still on record would have matched you.",
         || {
             filled(
-                rows(&document.hidden_queries),
+                &rows(&document.hidden_queries),
                 "Questions that were answered with no match because you are hidden",
                 &heads,
             )
@@ -212,8 +217,8 @@ fn of_disclosure(it: &Disclosure, number: u32) -> String {
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     let request = table(&format!("Request {number}"), &["What", "Value"], &rows);
     let heads = ["What", "Fields", "Statement", "Made", "Recipient told", "Acknowledged"];
-    let corrections = it.corrections.iter().map(of_correction).collect();
-    let corrections = filled(corrections, &format!("Corrections after request {number}"), &heads);
+    let corrections: Vec<_> = it.corrections.iter().map(of_correction).collect();
+    let corrections = filled(&corrections, &format!("Corrections after request {number}"), &heads);
     request + &corrections.unwrap_or_default()
 }
 
@@ -256,8 +261,8 @@ fn rights() -> String {
     )
 }
 
-fn filled(rows: Vec<Vec<String>>, caption: &str, heads: &[&str]) -> Option<String> {
-    (!rows.is_empty()).then(|| table(caption, heads, &rows))
+fn filled(rows: &[Vec<String>], caption: &str, heads: &[&str]) -> Option<String> {
+    (!rows.is_empty()).then(|| table(caption, heads, rows))
 }
 
 /// A name of the rules in words.

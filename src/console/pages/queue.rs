@@ -190,7 +190,8 @@ struct QueueRow {
     /// The queue with this legal basis alone; empty where it is that already.
     same_basis: String,
     clock: String,
-    decide_by: String,
+    /// What has to be done until when; empty when nothing has.
+    due: String,
     state: String,
     colour: &'static str,
 }
@@ -199,8 +200,13 @@ impl QueueRow {
     fn new(case: &Case, now: Timestamp, filter: &Filter) -> Self {
         let request = case.disclosure.request();
         let (state, colour) = words::of_state(case.disclosure.state());
-        let clock =
-            if case.disclosure.state().is_final() { String::new() } else { words::of_clock(now, case.ends) };
+        let stands = case.disclosure.state();
+        let clock = if stands.is_final() { String::new() } else { words::of_clock(now, case.ends) };
+        let due = match stands {
+            State::Released => format!("The partner collects it by {}", words::of_time(case.ends)),
+            open if open.is_open() => format!("Decide by {}", words::of_time(request.decide_by())),
+            _ => String::new(),
+        };
         let basis = request.ask().legal_basis();
         let same = Filter { legal_basis: Some(basis.to_owned()), ..filter.clone() };
         let is_same = filter.legal_basis.as_deref() == Some(basis);
@@ -214,7 +220,7 @@ impl QueueRow {
             legal_basis: basis.to_owned(),
             same_basis: if is_same { String::new() } else { same.address(None) },
             clock,
-            decide_by: words::of_time(request.decide_by()),
+            due,
             state,
             colour,
         }

@@ -15,16 +15,21 @@ use super::{count, database, name};
 
 /// The session with this keyed hash.
 pub(super) fn get(sql: &Connection, id: Digest) -> Result<Option<Session>, StoreError> {
-    let row = sql.prepare_cached("SELECT person, started_ms, seen_ms FROM sessions WHERE id = ?1").and_then(
-        |mut statement| {
-            let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?));
+    let row = sql
+        .prepare_cached("SELECT person, credential, started_ms, seen_ms FROM sessions WHERE id = ?1")
+        .and_then(|mut statement| {
+            let read = |row: &rusqlite::Row<'_>| {
+                Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            };
             statement.query_row(params![id.as_bytes()], read).optional()
-        },
-    );
-    let Some((person, started, seen)) = database("reading a session", row)? else { return Ok(None) };
+        });
+    let Some((person, credential, started, seen)) = database("reading a session", row)? else {
+        return Ok(None);
+    };
     Ok(Some(Session {
         id,
         person: name(&person)?,
+        credential,
         started: Timestamp::from_millis(started),
         seen: Timestamp::from_millis(seen),
     }))
@@ -47,8 +52,8 @@ pub(super) fn start(tx: &mut Tx<'_>, permit: &Permit, new: &SessionNew) -> Resul
     let over = tx.sql.execute("DELETE FROM sessions WHERE started_ms < ?1", params![new.ended.as_millis()]);
     database("ending sessions", over)?;
     let begun = tx.sql.execute(
-        "INSERT INTO sessions (id, person, started_ms, seen_ms) VALUES (?1, ?2, ?3, ?3)",
-        params![new.id.as_bytes(), person.as_str(), tx.now.as_millis()],
+        "INSERT INTO sessions (id, person, credential, started_ms, seen_ms) VALUES (?1, ?2, ?3, ?4, ?4)",
+        params![new.id.as_bytes(), person.as_str(), new.signed.credential, tx.now.as_millis()],
     );
     database("beginning a session", begun)?;
     tx.enter_private(&event, &[])?;

@@ -96,7 +96,7 @@ pub(super) fn step(
                 .text(Fact::Reason, why)
         }
     };
-    let after = keep(tx, request, events, event)?;
+    let after = keep(tx, &request, events, event)?;
     Ok(SubjectRequestStepped::Done(Box::new(after)))
 }
 
@@ -108,14 +108,14 @@ pub(super) fn late(tx: &mut Tx<'_>, id: SubjectRequestId, policy: Digest) -> Res
     }
     let event =
         tx.system_event(Kind::SubjectRequestOverdue, policy).text(Fact::Due, &request.due.to_string());
-    keep(tx, request, events, event)?;
+    keep(tx, &request, events, event)?;
     Ok(true)
 }
 
 /// Enters what happened to a request, and keeps what follows.
 fn keep(
     tx: &mut Tx<'_>,
-    request: SubjectRequest,
+    request: &SubjectRequest,
     mut events: Vec<Event>,
     event: Event,
 ) -> Result<SubjectRequest, StoreError> {
