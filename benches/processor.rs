@@ -1,5 +1,7 @@
 //! Processor time of a process, by what its threads are called (proc(5)).
 
+#![expect(clippy::unwrap_used, clippy::as_conversions, reason = "a bench that can't go on should stop")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
