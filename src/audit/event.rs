@@ -373,7 +373,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "0d54027c0c98c78e11d6ed35caf09cf5fc43e884de6a34ac13a9a6cde5664c87";
+    const TABLES_DIGEST: &str = "5e276f717bed81a90623539a182d83886e76c783ec5b24e093a5fc62aad71776";
 
     #[test]
     fn facts_are_rendered_for_people() {
