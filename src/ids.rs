@@ -202,6 +202,11 @@ id!(
     "changes"
 );
 id!(
+    /// A request of a person for access to what is held of them, or for its correction.
+    SubjectRequestId,
+    "subject-requests"
+);
+id!(
     /// The caller's own name for a request, an RFC 9562 UUID: promise 12.
     RequestId,
     "requests"

@@ -150,6 +150,12 @@ kinds! {
     169 CorrectionAcknowledged "disclosure.correction-acknowledged": "The partner said that it acted on a correction.";
     170 CorrectionOverdue "disclosure.correction-overdue": "A correction was not acknowledged in time.";
     180 LogSearched "log.searched": "A person searched the log.";
+    190 SubjectReported "subject.reported": "What is held of a person was put together for the person.";
+    191 SubjectRequestOpened "subject.request-opened": "A person asked for access or for a correction.";
+    192 SubjectRequestExtended "subject.request-extended": "The time to decide a person's request was extended.";
+    193 SubjectRequestOverdue "subject.request-overdue": "A person's request was not decided in time.";
+    194 SubjectRequestClosed "subject.request-closed": "A person's request was decided.";
+    195 SubjectStated "subject.stated": "A person's statement was attached to a field of the record.";
 }
 
 impl fmt::Display for Kind {
@@ -367,7 +373,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "0d8f6c20d557b88334c60ea6983230cf5b465eea4626814871fb9b860475315d";
+    const TABLES_DIGEST: &str = "5e276f717bed81a90623539a182d83886e76c783ec5b24e093a5fc62aad71776";
 
     #[test]
     fn facts_are_rendered_for_people() {

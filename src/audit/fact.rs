@@ -111,6 +111,13 @@ facts! {
     181 Value "value" Text: "The value that was searched for.";
     182 Since "since" Text: "From which moment on, if from one.";
     183 Until "until" Text: "Before which moment, if before one.";
+    190 SubjectRequest "subject-request" Id: "The request of a person for access or for a correction.";
+    191 RequestKind "request-kind" Text: "What a person asks for, as a word.";
+    192 Reference "reference" Text: "The holder's own reference of a person's request.";
+    193 Received "received" Text: "The date on which a person's request came.";
+    194 Due "due" Text: "When a person's request is due.";
+    195 Withholding "withholding" Text: "What is withheld from a person: part, section and reason, one a line.";
+    196 Grounds "grounds" Text: "The sections that a refusal rests on, separated by commas.";
 }
 
 /// The form of a fact's bytes.

@@ -109,6 +109,15 @@ actions! {
         GetConsistencyProof = "GetConsistencyProof",
         ExportJournal = "ExportJournal",
     }
+    rpc "oversight", "SubjectService" {
+        ReportSubject = "ReportSubject",
+        OpenSubjectRequest = "OpenRequest",
+        ExtendSubjectRequest = "ExtendRequest",
+        CloseSubjectRequest = "CloseRequest",
+        GetSubjectRequest = "GetRequest",
+        ListSubjectRequests = "ListRequests",
+        AttachStatement = "AttachStatement",
+    }
     https "tiles", "Journal" {
         ReadCheckpoint = "ReadCheckpoint",
         ReadTile = "ReadTile",

@@ -98,6 +98,13 @@ impl Specimen {
             | A::SearchEntries
             | A::GetConsistencyProof
             | A::ExportJournal
+            | A::ReportSubject
+            | A::OpenSubjectRequest
+            | A::ExtendSubjectRequest
+            | A::CloseSubjectRequest
+            | A::GetSubjectRequest
+            | A::ListSubjectRequests
+            | A::AttachStatement
             | A::GetBatch
             | A::GetSubject
             | A::AddRestriction

@@ -50,6 +50,9 @@ struct ReleasedField {
     classification: String,
     source: String,
     permitted_uses: Vec<String>,
+    /// Statements of correction: what the person says of the field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    statements: Vec<String>,
 }
 
 /// Opens the release and shows it.
@@ -94,13 +97,15 @@ fn read_fields(opened: &SecretBytes) -> Result<Released, CliError> {
 
 fn as_text(released: &Released) -> String {
     let parts = released.fields.iter().map(|it| {
+        let statements = it.statements.iter().map(|words| format!("\n  stated by the person  {words}"));
         format!(
-            "{}: {}\n  classification  {}\n  source          {}\n  permitted uses  {}",
+            "{}: {}\n  classification  {}\n  source          {}\n  permitted uses  {}{}",
             it.field,
             it.value,
             it.classification,
             it.source,
-            it.permitted_uses.join(", ")
+            it.permitted_uses.join(", "),
+            statements.collect::<String>()
         )
     });
     parts.collect::<Vec<_>>().join("\n")

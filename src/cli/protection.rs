@@ -173,7 +173,11 @@ fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-const KIND: Kind = Kind { domain: SignatureDomain::ProtectionReport, files: &[signed::PAGE, signed::REPORT] };
+const KIND: Kind = Kind {
+    domain: SignatureDomain::ProtectionReport,
+    files: &[signed::PAGE, signed::REPORT],
+    is_private: false,
+};
 const EXAMPLES: &str = "\
 Examples:
   onebit protection report --synthetic 1000 --key privacy-officer.key.pem --out protection

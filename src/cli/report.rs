@@ -285,6 +285,7 @@ fn as_json<T: serde::Serialize>(value: &T) -> Result<String, CliError> {
 const PAGE: &str = signed::PAGE;
 const FIGURES: &str = signed::REPORT;
 const TABLE: &str = "report.csv";
-const KIND: Kind = Kind { domain: SignatureDomain::TransparencyReport, files: &[PAGE, FIGURES, TABLE] };
+const KIND: Kind =
+    Kind { domain: SignatureDomain::TransparencyReport, files: &[PAGE, FIGURES, TABLE], is_private: false };
 /// The name of the holder's own journal.
 const HOLDER: &str = "holder";

@@ -402,7 +402,11 @@ async fn view_field(disclosure: &str, field: &str, way: &Way) -> Result<(), CliE
         field: field.to_owned(),
     });
     let seen = client.answer("the field", client.case().view_field(call)).await?;
-    way.output.show(|| format!("{field}: {}", seen.value), &json!({ "field": field, "value": seen.value }))
+    let statements = seen.statements.iter().map(|words| format!("\nstated by the person: {words}"));
+    way.output.show(
+        || format!("{field}: {}{}", seen.value, statements.collect::<String>()),
+        &json!({ "field": field, "value": seen.value, "statements": seen.statements }),
+    )
 }
 
 /// Decides: grants these fields (all that are asked for where none is named), or denies.

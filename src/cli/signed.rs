@@ -14,6 +14,8 @@ use crate::keys::{PublicKey, SignatureDomain, SigningKey};
 pub(super) struct Kind {
     pub(super) domain: SignatureDomain,
     pub(super) files: &'static [&'static str],
+    /// Whether only whoever made it may read it; otherwise it is for the public.
+    pub(super) is_private: bool,
 }
 
 /// What was found to be as it was signed.
@@ -67,7 +69,13 @@ pub(super) fn write(
     check_absent(kind, folder)?;
     let all = contents.iter().map(|(name, content)| (*name, content.as_str()));
     for (name, content) in all.chain([(SIGNATURE, seal.as_str())]) {
-        if let Err(error) = files::write_new(&folder.join(name), content.as_bytes()) {
+        let path = folder.join(name);
+        let written = if kind.is_private {
+            files::write_private(&path, content.as_bytes())
+        } else {
+            files::write_new(&path, content.as_bytes())
+        };
+        if let Err(error) = written {
             for name in kind.all() {
                 // None of them was there before; what can't be removed either is told by the error.
                 let _may_not_be_there = fs::remove_file(folder.join(name));

@@ -1,4 +1,9 @@
-//! `onebit subject`: what is held of a person, hiding and erasing.
+//! `onebit subject`: what is held of a person, what the person asks for, hiding and erasing.
+
+mod document;
+mod page;
+mod report;
+mod request;
 
 use serde_json::json;
 
@@ -6,9 +11,9 @@ use super::fault::CliError;
 use super::print::OutputOption;
 use super::wire;
 use crate::grpc::client::{Client, ClientOptions};
-use crate::grpc::pb::enrolment as pb;
+use crate::grpc::pb::{enrolment as pb, oversight};
 
-/// Shows what is held of a person, hides or erases the person
+/// Shows what is held of a person, answers what the person asks, hides or erases the person
 ///
 /// People are named by the source system's own id, which is kept only as a keyed pseudonym.
 #[derive(Debug, clap::Args)]
@@ -66,6 +71,31 @@ pub enum SubjectCommand {
         #[command(flatten)]
         way: Way,
     },
+    /// Puts together what is held of a person, for the person: a page, JSON, and your signature
+    ///
+    /// Who asked about them, what was disclosed to whom, and the record with its values. That it was made is an entry with
+    /// your reason, and with what you withheld by which section of the Privacy Act 2020.
+    Report(Box<report::ReportArgs>),
+    /// Verifies such a report: the signature, and that the page says what the JSON says
+    VerifyReport(report::VerifyArgs),
+    /// Keeps what people ask for: access and corrections, by when they are due, and what came of them
+    #[command(subcommand)]
+    Request(Box<request::RequestCommand>),
+    /// Attaches a person's statement to a field; whoever received the field is told, and gets it with the field
+    State {
+        /// The field
+        #[arg(long, value_name = "NAME")]
+        field: String,
+        /// What the person says
+        #[arg(long, value_name = "TEXT")]
+        statement: String,
+        /// The request that it answers
+        #[arg(long, value_name = "REQUEST")]
+        request: Option<String>,
+        /// The rest.
+        #[command(flatten)]
+        way: Way,
+    },
     /// Erases a person: not found from now on, data unreadable everywhere, backups included; for good
     Erase {
         /// Why
@@ -102,6 +132,12 @@ pub fn run(args: &SubjectArgs) -> Result<(), CliError> {
             SubjectCommand::Restrict { restriction, reason, way } => restrict(restriction, reason, way).await,
             SubjectCommand::Erase { reason, way } => erase(reason, way).await,
             SubjectCommand::Correct { .. } => correct(&args.command).await,
+            SubjectCommand::Report(args) => report::make(args).await,
+            SubjectCommand::VerifyReport(args) => report::verify(args),
+            SubjectCommand::Request(command) => request::run(command).await,
+            SubjectCommand::State { field, statement, request, way } => {
+                state(field, statement, request.as_deref(), way).await
+            }
         }
     })
 }
@@ -143,6 +179,21 @@ async fn erase(reason: &str, way: &Way) -> Result<(), CliError> {
     // Promise 4 in the small: the answer does not say whether the person was there.
     way.output
         .show(|| "nothing is held of this person any more".to_owned(), &json!({ "receipt": done.receipt }))
+}
+
+async fn state(field: &str, statement: &str, request: Option<&str>, way: &Way) -> Result<(), CliError> {
+    let client = Client::connect(&way.client).await?;
+    let call = client.request(oversight::AttachStatementRequest {
+        source_id: way.source_id.clone(),
+        field: field.to_owned(),
+        statement: statement.to_owned(),
+        request: request.map(|name| wire::resource(request::REQUESTS, name)).unwrap_or_default(),
+    });
+    let done = client.answer("the statement", client.subject().attach_statement(call)).await?;
+    way.output.show(
+        || "attached; whoever received the field is told of it".to_owned(),
+        &json!({ "receipt": done.receipt }),
+    )
 }
 
 /// A row of enrolment for somebody who is there, with one field and no template.

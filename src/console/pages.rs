@@ -12,6 +12,7 @@ mod kept;
 mod life;
 mod log;
 mod queue;
+mod requests;
 mod sign;
 mod urgent;
 pub(super) mod words;
@@ -28,6 +29,7 @@ pub(super) use log::Reasons;
 pub(super) fn routes() -> Router<Console> {
     Router::new()
         .merge(log::routes())
+        .merge(requests::routes())
         .route("/cases", get(queue::queue))
         .route("/cases/{case}", get(case::case))
         .route("/cases/{case}/value", post(case::value))

@@ -26,6 +26,8 @@ mod search;
 mod session;
 mod snapshot;
 mod subject;
+mod subject_report;
+mod subject_request;
 mod tiles;
 mod witness;
 
@@ -63,6 +65,8 @@ pub use query::{Answered, QuestionAsk};
 pub use retention::RetentionView;
 pub use search::SearchAsk;
 pub use session::{SessionHeld, SessionTimes};
+pub use subject_report::{ReportAsk, ReportMade, ReportWho};
+pub use subject_request::{SubjectRequestAsk, SubjectRequestDeed};
 pub use witness::WitnessRefusal;
 
 /// What the gate is made of.

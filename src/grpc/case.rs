@@ -80,7 +80,10 @@ impl CaseService for Cases {
             let id = parse::disclosure("disclosure", &request.get_ref().disclosure)?;
             let field = parse::name("field", &request.get_ref().field)?;
             let mut value = self.desk.gate().field_view(&caller, id, field).await?;
-            Ok(pb::ViewFieldResponse { value: std::mem::take(&mut *value.0) })
+            Ok(pb::ViewFieldResponse {
+                value: std::mem::take(&mut *value.value),
+                statements: value.statements,
+            })
         })
         .await
     }

@@ -261,6 +261,8 @@ services! {
     case: officer case_service_client CaseServiceClient;
     /// The log, for privacy officers.
     log: oversight log_service_client LogServiceClient;
+    /// People who ask what is held of them, for privacy officers.
+    subject: oversight subject_service_client SubjectServiceClient;
     /// Enrolment.
     enrolment: enrolment enrolment_service_client EnrolmentServiceClient;
     /// People, partners and rules.

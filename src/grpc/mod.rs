@@ -25,6 +25,7 @@ mod query;
 pub mod refused;
 mod services;
 pub mod status;
+mod subject;
 pub mod timestamp;
 mod watch;
 

@@ -25,11 +25,13 @@ use super::pb::administration::administration_service_server::AdministrationServ
 use super::pb::enrolment::enrolment_service_server::EnrolmentServiceServer;
 use super::pb::officer::case_service_server::CaseServiceServer;
 use super::pb::oversight::log_service_server::LogServiceServer;
+use super::pb::oversight::subject_service_server::SubjectServiceServer;
 use super::pb::partner::agreement_service_server::AgreementServiceServer;
 use super::pb::partner::disclosure_service_server::DisclosureServiceServer;
 use super::pb::partner::journal_service_server::JournalServiceServer;
 use super::pb::partner::query_service_server::QueryServiceServer;
 use super::query::Queries;
+use super::subject::Subjects;
 use super::watch::Watching;
 use crate::authz::Role;
 use crate::door::limits::{ENROLMENT_REQUEST_MAX_BYTES, REQUEST_MAX_BYTES};
@@ -122,6 +124,8 @@ fn add_services(routes: &mut RoutesBuilder, desk: &Desk, settings: &ServiceSetti
     routes.add_service(cases.max_decoding_message_size(REQUEST_MAX_BYTES));
     let logs = LogServiceServer::new(Logs { desk: desk.clone() });
     routes.add_service(logs.max_decoding_message_size(REQUEST_MAX_BYTES));
+    let subjects = SubjectServiceServer::new(Subjects { desk: desk.clone() });
+    routes.add_service(subjects.max_decoding_message_size(REQUEST_MAX_BYTES));
 
     let enrolments = EnrolmentServiceServer::new(Enrolments::new(desk.clone()));
     routes.add_service(ByCaller {

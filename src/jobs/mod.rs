@@ -1,6 +1,6 @@
 //! What the server does by the clock, as an actor of its own: heads of partners' journals into the holder's, the
-//! holder's to its witnesses, cases whose time has come, corrections to their recipients, a look at the payloads whose
-//! retention is over, renewals of collections, search snapshots for the next start, the index of tags, backups, and
+//! holder's to its witnesses, cases whose time has come, corrections to their recipients, requests of people that
+//! are late, a look at the payloads whose retention is over, renewals of collections, search snapshots for the next start, the index of tags, backups, and
 //! notices.
 //!
 //! Each job runs once at the start and then after each pause. A run that fails is logged and counted, and the
@@ -95,6 +95,11 @@ impl Jobs {
         jobs.spawn("corrections", cadence.tending, gate.corrections_due(), move || {
             let gate = Arc::clone(&corrections);
             async move { gate.corrections_tend().await }
+        });
+        let people = Arc::clone(gate);
+        jobs.spawn("subject-requests", cadence.tending, Arc::default(), move || {
+            let gate = Arc::clone(&people);
+            async move { gate.subject_requests_tend().await }
         });
         let retention = Arc::clone(gate);
         jobs.spawn("retention", cadence.retention, Arc::default(), move || {

@@ -62,11 +62,13 @@ pub enum SignatureDomain {
     ProtectionReport,
     /// A person of the holder stands behind a transparency report.
     TransparencyReport,
+    /// A privacy officer stands behind what a person is given of what is held of them.
+    SubjectReport,
 }
 
 impl SignatureDomain {
     /// Every domain, in the order of their declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::DisclosureRequest,
         Self::DisclosureAnswer,
         Self::DisclosureCorrection,
@@ -75,6 +77,7 @@ impl SignatureDomain {
         Self::ReleaseKey,
         Self::ProtectionReport,
         Self::TransparencyReport,
+        Self::SubjectReport,
     ];
 
     /// The ASCII text of the domain.
@@ -89,6 +92,7 @@ impl SignatureDomain {
             Self::ReleaseKey => "onebit/release-key/v1",
             Self::ProtectionReport => "onebit/protection-report/v1",
             Self::TransparencyReport => "onebit/transparency-report/v1",
+            Self::SubjectReport => "onebit/subject-report/v1",
         }
     }
 

@@ -11,6 +11,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 
 use crate::authz::{Agreement, Permit};
+use crate::ids::SubjectId;
 use crate::index::{Compartment, Finding, Findings, Gallery, IndexError, Slot};
 use crate::store::enrolment::{CollectionGeneration, RestrictionSet};
 use crate::store::{Answer, Store, StoreError, Verdict, Withheld};
@@ -141,6 +142,37 @@ pub async fn decide(
     Err(MatchingError::Moving)
 }
 
+/// Searches the holder's own collection for one person, at a rate of false hits. Whoever it finds is withheld until the
+/// entry about it is durable, hidden people included: the permit is the holder's.
+///
+/// # Errors
+/// [`MatchingError`].
+pub async fn identify(
+    store: &dyn Store,
+    _permit: &Permit,
+    question: Question<'_>,
+    fpir: f64,
+) -> Result<Withheld<Option<SubjectId>>, MatchingError> {
+    let threshold = threshold_at(&question, fpir)?;
+    for attempt in 0..SEARCHES {
+        if attempt > 0 {
+            drop(question.changing.lock().await);
+        }
+        let findings = search(&question.collection, &question.probes, threshold).await?;
+        let passing = findings.iter().flat_map(Findings::rows).filter(|one| one.similarity.passes(threshold));
+        let best = passing.fold(None, |best: Option<Finding>, one| match best {
+            Some(best) if !one.similarity.exceeds(best.similarity) => Some(best),
+            _ => Some(*one),
+        });
+        let Some(best) = best else { return Ok(Withheld::new(None)) };
+        let subjects = store.slot_subject(vec![best.slot.0]).await.map_err(MatchingError::Store)?;
+        if let Some(Some(subject)) = subjects.first() {
+            return Ok(Withheld::new(Some(*subject)));
+        }
+    }
+    Err(MatchingError::Moving)
+}
+
 /// Searches the whole collection for a canary, at a threshold at which both stages of a search have work to do. What
 /// is found does not matter, only that the search ends.
 ///
@@ -176,16 +208,24 @@ pub enum MatchingError {
 /// The threshold that keeps to the agreement's FPIR: it follows the number of templates searched and the number
 /// of samples, each of which gets its share of the rate.
 fn threshold(question: &Question<'_>, agreement: &Agreement) -> Result<Threshold, MatchingError> {
-    let gallery = u64::try_from(question.collection.len()).unwrap_or(u64::MAX);
-    let gallery = NonZeroU64::new(gallery).unwrap_or(NonZeroU64::MIN);
-    let samples = u32::try_from(question.probes.len()).unwrap_or(u32::MAX);
-    let samples = NonZeroU32::new(samples).unwrap_or(NonZeroU32::MIN);
-    let fpir = Rate::new(agreement.accuracy.fpir).map_err(MatchingError::Calibration)?;
-    let fmr = fmr_for(fpir, gallery, samples).map_err(MatchingError::Calibration)?;
-    let threshold =
-        question.collection.scheme.calibration.threshold_for(fmr).map_err(MatchingError::Calibration)?;
+    let threshold = threshold_at(question, agreement.accuracy.fpir)?;
+    let (gallery, samples) = sizes(question);
     question.collection.thresholds.note(&agreement.name, samples, gallery.get(), threshold);
     Ok(threshold)
+}
+
+fn threshold_at(question: &Question<'_>, fpir: f64) -> Result<Threshold, MatchingError> {
+    let (gallery, samples) = sizes(question);
+    let fpir = Rate::new(fpir).map_err(MatchingError::Calibration)?;
+    let fmr = fmr_for(fpir, gallery, samples).map_err(MatchingError::Calibration)?;
+    question.collection.scheme.calibration.threshold_for(fmr).map_err(MatchingError::Calibration)
+}
+
+/// The number of templates searched, and that of samples; none count as one.
+fn sizes(question: &Question<'_>) -> (NonZeroU64, NonZeroU32) {
+    let gallery = u64::try_from(question.collection.len()).unwrap_or(u64::MAX);
+    let samples = u32::try_from(question.probes.len()).unwrap_or(u32::MAX);
+    (NonZeroU64::new(gallery).unwrap_or(NonZeroU64::MIN), NonZeroU32::new(samples).unwrap_or(NonZeroU32::MIN))
 }
 
 /// Searches every generation, one after the other.

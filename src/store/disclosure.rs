@@ -141,7 +141,12 @@ pub struct FieldFacts {
 }
 
 /// The value of a field that an officer asked to see.
-pub struct FieldValue(pub zeroize::Zeroizing<String>);
+pub struct FieldValue {
+    /// The value.
+    pub value: zeroize::Zeroizing<String>,
+    /// What the person says of it, the oldest first: it is read with the value.
+    pub statements: Vec<String>,
+}
 
 /// What came of a decision.
 pub enum Decided {

@@ -24,6 +24,7 @@ pub mod search;
 pub mod session;
 pub mod snapshot;
 pub mod sqlite;
+pub mod subject;
 pub mod witness;
 
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ use crate::authz::{Action, Actor, Bundle, PayloadClass, Permit, Reason};
 use crate::clock::Timestamp;
 use crate::ids::{
     BatchId, ChangeId, CollectionName, Digest, DisclosureId, IdError, PartnerName, QueryId, RequestId,
+    SubjectRequestId,
 };
 use crate::keys::Pseudonym;
 
@@ -265,6 +267,43 @@ pub trait Store: Send + Sync {
     ) -> Result<(ChunksDone, enrolment::InOrder), StoreError>;
     /// What is held of a subject, without values.
     async fn subject_get(&self, source: Pseudonym) -> Result<Option<SubjectFacts>, StoreError>;
+    /// Puts together what is held of a person, as far as it is not withheld; that it was is an entry first.
+    async fn subject_report(
+        &self,
+        permit: Permit,
+        new: subject::ReportNew,
+    ) -> Result<Committed<subject::SubjectReport>, StoreError>;
+    /// Attaches a statement to a field of a record; whoever received the field is told.
+    async fn statement_attach(
+        &self,
+        permit: Permit,
+        new: subject::StatementNew,
+    ) -> Result<Committed<subject::Stated>, StoreError>;
+    /// Opens a person's request, and hides the person where they dispute what is held.
+    async fn subject_request_open(
+        &self,
+        permit: Permit,
+        new: subject::SubjectRequestNew,
+    ) -> Result<Committed<(subject::SubjectRequest, GalleryChange)>, StoreError>;
+    /// Extends or closes a person's request.
+    async fn subject_request_step(
+        &self,
+        permit: Permit,
+        id: SubjectRequestId,
+        step: subject::SubjectRequestStep,
+    ) -> Result<Committed<subject::SubjectRequestStepped>, StoreError>;
+    /// Notes that a person's request was not decided in time, once; whether it was noted now.
+    async fn subject_request_late(&self, id: SubjectRequestId) -> Result<bool, StoreError>;
+    /// A person's request.
+    async fn subject_request_get(
+        &self,
+        id: SubjectRequestId,
+    ) -> Result<Option<subject::SubjectRequest>, StoreError>;
+    /// Persons' requests that a filter lets through.
+    async fn subject_request_list(
+        &self,
+        filter: subject::SubjectRequestFilter,
+    ) -> Result<Vec<subject::SubjectRequest>, StoreError>;
     /// Hides a subject.
     async fn restriction_add(
         &self,

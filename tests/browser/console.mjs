@@ -385,6 +385,29 @@ await wiremu.says("Weekly review, again");
 assert.equal((await wiremu.open("/log/searches/0")).status(), 404);
 await wiremu.look("log-missing");
 
+// What people asked for: by keyboard from the list to one that is closed and one that is late.
+await wiremu.open("/");
+await wiremu.go('.console-navigation a[href="/requests"]', "/requests");
+await wiremu.says("time is over");
+await wiremu.look("requests");
+await wiremu.go('main a[href^="/requests/"]', `/requests/${story.requests[1]}`);
+await wiremu.says("R-LATE");
+await wiremu.says("Late");
+await wiremu.look("request-late");
+await wiremu.open("/requests?closed=1");
+await wiremu.go('main a[href^="/requests/"]', `/requests/${story.requests[0]}`);
+await wiremu.says("An investigation is under way.");
+await wiremu.says("Section 53(c)");
+await wiremu.look("request-closed");
+
+// What a person is given: one file, opened from a disk.
+await wiremu.page.goto(story.report);
+await wiremu.says("What is held of you");
+await wiremu.says("Section 53(c)");
+await wiremu.look("subject-report");
+const asked = await wiremu.page.evaluate(() => performance.getEntriesByType("resource").length);
+assert.equal(asked, 0, "the report fetches something");
+
 // Beside deciding: a claim, at once; a note, with nothing in it at first, and then in a session that ends.
 await nikau.open(third);
 await nikau.go("#deed-claim", third);

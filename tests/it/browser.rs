@@ -32,6 +32,7 @@ async fn two_officers_release_fields_by_keyboard_and_every_page_holds_at_every_w
     holder.onebit(who::OTHER_ADMIN, &["change", "confirm", &change]).ok();
     let watcher = json!({ "name": "wiremu", "code": code });
     let record = people().record(PERSON);
+    let requests = requests(&holder);
     let cases: Vec<&str> = disclosures.iter().map(|name| name.split_once('/').unwrap().1).collect();
     let story = json!({
         "origin": origin,
@@ -41,6 +42,8 @@ async fn two_officers_release_fields_by_keyboard_and_every_page_holds_at_every_w
         "officers": officers,
         "watcher": watcher,
         "cases": cases,
+        "requests": requests,
+        "report": report(&holder),
         "fields": FIELDS,
         "values": FIELDS.map(|field| record[field].value.clone()),
     });
@@ -91,6 +94,32 @@ fn delegation(holder: &Holder) {
     let [since, until] = [now, now + jiff::SignedDuration::from_hours(24)].map(|at| at.to_string());
     let seat = ["delegation", "--seat-of", "hemi", "--to", "nikau", "--since", &since, "--until", &until];
     holder.change(who::ADMIN, who::PRIVACY, &seat);
+}
+
+/// One request of a person that is closed, and one that is late.
+fn requests(holder: &Holder) -> Vec<String> {
+    let run = |args: &[&str]| {
+        let ran =
+            holder.onebit(who::PRIVACY, &[&["subject", "request"], args, &["--output", "json"]].concat());
+        ran.json()["request"].as_str().unwrap().split_once('/').unwrap().1.to_owned()
+    };
+    let open =
+        |reference| run(&["open", "--kind", "access", "--reference", reference, "--received", "2026-01-12"]);
+    let closed = open("R-CLOSED");
+    let close = ["close", &closed, "--outcome", "refused", "--ground", "53(c)"];
+    run(&[&close[..], &["--reason", "An investigation is under way."]].concat());
+    vec![closed, open("R-LATE")]
+}
+
+/// What a person is given, as the browser finds it on a disk.
+fn report(holder: &Holder) -> String {
+    let [_, key] = who::PRIVACY.credential();
+    let (key, out) = (holder.path(key.to_str().unwrap()), holder.path("given"));
+    let withhold = "restrictions:53(c):An investigation is under way.";
+    let args = ["subject", "report", "--source-id", &people().source_id(PERSON), "--withhold", withhold];
+    let more = ["--reason", "R-LATE", "--signing-key", key.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    holder.onebit(who::PRIVACY, &[&args[..], &more].concat()).ok();
+    format!("file://{}", out.join("report.html").display())
 }
 
 /// From now on the agreement asks for an examiner too, who names a comparison; one is invited, and a case asked for.

@@ -58,6 +58,7 @@ mod search;
 mod snapshot;
 mod story;
 mod stream;
+mod subject;
 mod third_party;
 mod tiles;
 mod times;

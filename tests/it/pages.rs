@@ -408,3 +408,33 @@ async fn the_queue_is_filtered_by_its_address_and_a_case_leads_to_what_else_was_
         "{text}"
     );
 }
+
+/// Requests of people are the privacy officers' alone, and their pages show a reference and no person.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_of_people_are_shown_to_privacy_officers_alone() {
+    let (holder, origin) = with_console(HolderOptions::people(1)).await;
+    let source = crate::story::people().source_id(0);
+    let open = ["open", "--kind", "access", "--reference", "R-77", "--received", "2026-01-12"];
+    let more = ["--source-id", &source, "--output", "json"];
+    let opened = holder.onebit(who::PRIVACY, &[&["subject", "request"], &open[..], &more].concat()).json();
+    let address = opened["request"].as_str().unwrap().replace("subject-requests", "/requests");
+    let mut privacy = privacy_officer(&holder, &origin).await;
+    let list = privacy.get("/requests").await;
+    assert!(
+        list.body.contains(&format!("href=\"{address}\"")) && list.body.contains("R-77"),
+        "{}",
+        list.body
+    );
+    assert!(list.body.contains("time is over"), "its clock is shown");
+    let one = privacy.get(&address).await;
+    assert!(one.body.contains("10 February 2026") && one.body.contains("In the gallery"), "{}", one.body);
+    assert!(!one.body.contains(&source), "the page names the person");
+    assert_eq!(privacy.get("/requests/nothing").await.status, 404);
+    assert_eq!(privacy.get("/requests/00000000000000000000000000000001").await.status, 404);
+    let mut officer = Visitor::new(&holder, &origin);
+    officer.sign_in(&passkey_of(&holder, &origin, who::OFFICER).await).await;
+    for page in ["/requests", address.as_str()] {
+        assert_eq!(officer.get(page).await.status, 403, "{page}");
+    }
+    assert!(!officer.get("/").await.body.contains("/requests"), "nobody else is led there");
+}

@@ -114,6 +114,8 @@ async fn a_role_is_refused_exactly_where_the_table_says_no() {
     }
 }
 
+const NO_REQUEST: &str = "subject-requests/00000000000000000000000000000001";
+
 const ROLES: [(Role, Who); 7] = [
     (Role::PartnerSystem, who::AU),
     (Role::EnrolmentSystem, who::ENROLLER),
@@ -255,6 +257,39 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
         Action::ExportJournal => {
             oversight::ExportJournalRequest { journal: JOURNAL.to_owned(), reason }.encode_to_vec()
         }
+        Action::ReportSubject => {
+            let who = oversight::report_subject_request::Who::SourceId(nobody);
+            oversight::ReportSubjectRequest { who: Some(who), reason, ..Default::default() }.encode_to_vec()
+        }
+        Action::OpenSubjectRequest => oversight::OpenRequestRequest {
+            kind: "access".to_owned(),
+            reference: "a test".to_owned(),
+            received_date: "2026-03-02".to_owned(),
+            ..Default::default()
+        }
+        .encode_to_vec(),
+        Action::ExtendSubjectRequest => {
+            let (name, until_date) = (NO_REQUEST.to_owned(), "2099-01-01".to_owned());
+            oversight::ExtendRequestRequest { name, until_date, reason }.encode_to_vec()
+        }
+        Action::CloseSubjectRequest => oversight::CloseRequestRequest {
+            name: NO_REQUEST.to_owned(),
+            outcome: "withdrawn".to_owned(),
+            grounds: Vec::new(),
+            reason,
+        }
+        .encode_to_vec(),
+        Action::GetSubjectRequest => {
+            oversight::GetRequestRequest { name: NO_REQUEST.to_owned() }.encode_to_vec()
+        }
+        Action::ListSubjectRequests => oversight::ListRequestsRequest::default().encode_to_vec(),
+        Action::AttachStatement => oversight::AttachStatementRequest {
+            source_id: nobody,
+            field: FIELDS[0].to_owned(),
+            statement: reason,
+            request: String::new(),
+        }
+        .encode_to_vec(),
         Action::StartBatch => batch_start().encode_to_vec(),
         Action::EnrolSubjects => {
             let batch = "batches/00000000000000000000000000000001".to_owned();

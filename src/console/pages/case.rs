@@ -18,6 +18,7 @@ use crate::console::{Console, Fault, SignedForm, SignedIn, page};
 use crate::gate::Dossier;
 use crate::ids::{ActorName, DisclosureId, FieldName};
 use crate::store::FieldFacts;
+use crate::store::disclosure::FieldValue;
 
 /// The page.
 pub(super) async fn case(
@@ -41,7 +42,7 @@ pub(super) async fn value(
         field.parse().map_err(|_| Fault::Form("the field has no name of one").into_response())?;
     let gate = console.gate();
     let value = gate.field_view(form.who.caller(), id, field.clone()).await.map_err(told)?;
-    shown(&console, &form.who, id, Some((field, value.0))).await
+    shown(&console, &form.who, id, Some((field, value))).await
 }
 
 /// The case in the address.
@@ -73,7 +74,7 @@ async fn shown(
     console: &Console,
     who: &SignedIn,
     id: DisclosureId,
-    value: Option<(FieldName, Zeroizing<String>)>,
+    value: Option<(FieldName, FieldValue)>,
 ) -> Result<Response, Response> {
     let gate = console.gate();
     let dossier = gate.case_dossier(who.caller(), id).await.map_err(told)?;
@@ -111,6 +112,8 @@ struct FieldShown {
     permitted_uses: Vec<String>,
     agreement: &'static str,
     value: Option<Zeroizing<String>>,
+    /// What the person says of the value.
+    statements: Vec<String>,
 }
 
 impl FieldShown {
@@ -130,6 +133,7 @@ impl FieldShown {
             permitted_uses: facts.permitted_uses.clone(),
             agreement,
             value: None,
+            statements: Vec::new(),
         }
     }
 }
@@ -221,7 +225,7 @@ impl CasePage {
         console: &Console,
         who: &SignedIn,
         dossier: &Dossier,
-        value: Option<(FieldName, Zeroizing<String>)>,
+        value: Option<(FieldName, FieldValue)>,
     ) -> Self {
         let now = console.gate().present();
         let case = &dossier.detail.case;
@@ -234,7 +238,8 @@ impl CasePage {
         if let Some((field, value)) = value
             && let Some(shown) = fields.iter_mut().find(|shown| shown.name == field.as_str())
         {
-            shown.value = Some(value);
+            shown.value = Some(value.value);
+            shown.statements = value.statements;
         }
         let has_decided = decided_by(disclosure, &who.caller().actor().name);
         Self {

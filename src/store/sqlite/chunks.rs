@@ -419,7 +419,8 @@ fn subjects_write(
     )?;
     let mut template_insert = prepared(
         tx.sql,
-        "INSERT INTO templates (slot, subject, collection, generation, template) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO templates (slot, subject, collection, generation, enrolled_ms, enrolled_by, template)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     for subject in subjects {
         let PlannedSubject { new, id, met, templates, fields } = subject;
@@ -445,7 +446,8 @@ fn subjects_write(
         }
         for (template, value) in new.templates.into_iter().zip(templates) {
             let CollectionGeneration { collection, number } = generation;
-            let values = params![*slot, id.as_bytes(), collection.as_str(), number, value];
+            let by = (tx.now.as_millis(), owner.as_str());
+            let values = params![*slot, id.as_bytes(), collection.as_str(), number, by.0, by.1, value];
             database("writing a template", template_insert.execute(values))?;
             let (generation, restriction_set) = (generation.clone(), known.restriction_set);
             change.added.push(Loaded { generation, slot: *slot, restriction_set, template });

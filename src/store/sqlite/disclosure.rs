@@ -19,7 +19,7 @@ use crate::store::{Journal, PasskeySigned, StoreError};
 use super::day_key::DayKey;
 use super::disclosure_row::{Row, case, get, insert, seal_today, step_keep};
 use super::tx::Tx;
-use super::{Context, correction, database, enrolment, log, passkey, query, release, review};
+use super::{Context, correction, database, enrolment, log, passkey, query, release, review, statement};
 
 /// Whether a request id of this partner was seen before.
 pub(super) fn seen(
@@ -504,8 +504,9 @@ pub(super) fn field_view(
     tx.enter_private(&event.with(Fact::Subject, row.subject.as_bytes()), &tags)?;
     seal_today(tx, &mut row)?;
     let Some(key) = tx.context.keys.subject_key(&row.subject)? else { return Ok(None) };
-    let stored = release::field_open(tx.sql, &key, row.subject, field)?;
-    Ok(stored.map(|stored| FieldValue(stored.value)))
+    let Some(stored) = release::field_open(tx.sql, &key, row.subject, field)? else { return Ok(None) };
+    let statements = statement::of_field(tx.sql, &key, row.subject, field)?;
+    Ok(Some(FieldValue { value: stored.value, statements }))
 }
 
 /// What the entries of a disclosure are found by, besides what each of them says itself.

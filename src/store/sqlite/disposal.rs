@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::audit::event::{Event, Fact, Kind};
 use crate::authz::{Disposable, PayloadClass, Permit};
 use crate::clock::{Timestamp, day_of};
-use crate::ids::{ChangeId, DisclosureId, PartnerName, QueryId};
+use crate::ids::{ChangeId, DisclosureId, PartnerName, QueryId, SubjectRequestId};
 use crate::keys::Domain;
 use crate::store::change::ChangeRecord;
 use crate::store::disposal::{PayloadFacts, Unfinished};
@@ -95,7 +95,13 @@ pub(super) fn needed(context: &Context, sql: &Connection, span: Span) -> Result<
             let id = first_id(sql, open, span)?.map(ChangeId::from_bytes);
             Ok(id.map(|id| format!("`{}` waits for a second person; confirm or reject it", id.resource())))
         }
-        PayloadClass::Enrolment | PayloadClass::Access => Ok(None),
+        PayloadClass::Enrolment => {
+            let open = "SELECT id FROM subject_requests WHERE opened_ms < ?1 AND state = 'open'
+                        ORDER BY sequence LIMIT 1";
+            let id = first_id(sql, open, span)?.map(SubjectRequestId::from_bytes);
+            Ok(id.map(|id| format!("`{}` is open; close it", id.resource())))
+        }
+        PayloadClass::Access => Ok(None),
     }
 }
 
@@ -330,7 +336,9 @@ fn rows_delete(sql: &Connection, span: Span, after: [u8; 16]) -> Result<Option<[
             "SELECT id FROM queries WHERE id > ?1 AND received_ms < ?2 ORDER BY id LIMIT ?4"
         }
         PayloadClass::Enrolment => {
-            "SELECT id FROM batches WHERE id > ?1 AND substr(official, 1, 8) < ?3 ORDER BY id LIMIT ?4"
+            "SELECT id FROM (SELECT id FROM batches WHERE substr(official, 1, 8) < ?3
+                             UNION SELECT id FROM subject_requests WHERE substr(body, 1, 8) < ?3)
+             WHERE id > ?1 AND ?2 IS ?2 ORDER BY id LIMIT ?4"
         }
         PayloadClass::Disclosure => {
             "SELECT id FROM disclosures WHERE id > ?1 AND substr(body, 1, 8) < ?3 ORDER BY id LIMIT ?4"
@@ -370,6 +378,8 @@ const fn deletions(class: PayloadClass) -> &'static [&'static str] {
         PayloadClass::Enrolment => &[
             "UPDATE batches SET official = zeroblob(length(official)) WHERE id = ?1",
             "DELETE FROM batches WHERE id = ?1",
+            "UPDATE subject_requests SET body = zeroblob(length(body)) WHERE id = ?1",
+            "DELETE FROM subject_requests WHERE id = ?1",
         ],
         PayloadClass::Administration => &[
             "UPDATE changes SET body = zeroblob(length(body)) WHERE id = ?1",

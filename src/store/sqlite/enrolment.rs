@@ -211,7 +211,7 @@ fn restriction_set_put(
     Ok(())
 }
 
-fn restriction_names(sql: &Connection, set: u64) -> Result<BTreeSet<RestrictionName>, StoreError> {
+pub(super) fn restriction_names(sql: &Connection, set: u64) -> Result<BTreeSet<RestrictionName>, StoreError> {
     let names = sql
         .prepare_cached("SELECT names FROM restriction_sets WHERE id = ?1")
         .and_then(|mut statement| statement.query_row(params![set], |row| row.get::<_, String>(0)));
@@ -463,7 +463,7 @@ pub(super) const fn template_place(row: &[u8]) -> Place<'_> {
 }
 
 /// Sixteen bytes always: zero means nobody.
-fn subject_fact(subject: Option<SubjectId>) -> [u8; 16] {
+pub(super) fn subject_fact(subject: Option<SubjectId>) -> [u8; 16] {
     subject.map_or([0; 16], |subject| *subject.as_bytes())
 }
 

@@ -17,6 +17,7 @@ mod notices;
 mod people;
 mod queries;
 mod report;
+mod subjects;
 mod tag_index;
 mod tags;
 #[cfg(test)]
@@ -188,6 +189,9 @@ impl Check<'_> {
         changes.compare(&self.history, &self.view.disposals, &people, report);
         part("people", people::compare(self.view, &self.history, &changes, report), report);
         part("notices", notices::compare(self.view, &self.history, report), report);
+        part("subject_requests", subjects::requests(self.view, &self.history, report), report);
+        part("statements", subjects::statements(self.view, &self.history, report), report);
+        part("templates", subjects::enrolled(self.view, &self.history, report), report);
         part("batches", gallery::batches(self.view, &self.history, report), report);
         part("collections", collections::compare(self.view, &self.history, report), report);
         let [data, _] = files(self.folder);

@@ -49,6 +49,9 @@ mod session;
 mod settled;
 mod snapshot;
 mod sources;
+mod statement;
+mod subject;
+mod subject_request;
 mod tag_index;
 mod tags;
 #[cfg(test)]

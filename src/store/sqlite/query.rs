@@ -294,7 +294,7 @@ fn outcome_seal(
 }
 
 /// `None` when the outcome is disposed of: its key is shredded.
-fn outcome_open(
+pub(super) fn outcome_open(
     context: &Context,
     id: QueryId,
     received: Timestamp,

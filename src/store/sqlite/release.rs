@@ -11,6 +11,7 @@ use crate::store::StoreError;
 
 use super::day_key::DayKey;
 use super::record::{self, FieldStored};
+use super::statement;
 use super::tx::Tx;
 use super::{Context, count, database, opened};
 
@@ -64,14 +65,16 @@ pub(super) fn fields_open(
     for field in fields.iter() {
         // A field that the record does not have is left out: the partner sees that it was not there.
         if let Some(stored) = field_open(tx.sql, &key, subject, field)? {
-            released.push((field, stored));
+            let statements = statement::of_field(tx.sql, &key, subject, field)?;
+            released.push((field, stored, statements));
         }
     }
     let body = ReleaseBody {
         fields: released
             .iter()
-            .map(|(field, stored)| ReleasedField {
+            .map(|(field, stored, statements)| ReleasedField {
                 field: field.as_str(),
+                statements,
                 value: &stored.value,
                 classification: &stored.classification,
                 source: &stored.source,
@@ -80,7 +83,7 @@ pub(super) fn fields_open(
             .collect(),
     };
     let bytes = serde_json::to_vec(&body).map_err(|_| StoreError::Damaged { what: "a field of a record" })?;
-    let held = released.iter().map(|(field, _)| FieldName::clone(field)).collect();
+    let held = released.iter().map(|(field, ..)| FieldName::clone(field)).collect();
     Ok((SecretBytes::new(bytes), held))
 }
 
@@ -168,6 +171,9 @@ struct ReleasedField<'a> {
     classification: &'a str,
     source: &'a str,
     permitted_uses: &'a [String],
+    /// What the person says of the field; left out where they said nothing.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    statements: &'a [String],
 }
 
 pub(super) const fn place(id: &DisclosureId) -> Place<'_> {

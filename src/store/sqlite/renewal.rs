@@ -165,6 +165,8 @@ struct Moved {
     slot: u64,
     subject: SubjectId,
     restriction_set: u64,
+    /// When, and by whom.
+    enrolled: (i64, String),
     template: crate::template::Protected,
     sealed: Vec<u8>,
 }
@@ -174,7 +176,7 @@ fn plan(context: &Context, sql: &Connection, step: &Renewal) -> Result<Option<Mo
     let Renewal { from, to, turn, templates } = step;
     let rows = sql
         .prepare_cached(
-            "SELECT t.slot, t.subject, t.template, s.restriction_set
+            "SELECT t.slot, t.subject, t.template, s.restriction_set, t.enrolled_ms, t.enrolled_by
              FROM templates t JOIN subjects s ON s.id = t.subject
              WHERE t.collection = ?1 AND t.generation = ?2 ORDER BY t.slot LIMIT ?3",
         )
@@ -183,7 +185,7 @@ fn plan(context: &Context, sql: &Connection, step: &Renewal) -> Result<Option<Mo
             statement
                 .query_map(of, |row| {
                     let subject = SubjectId::from_bytes(row.get(1)?);
-                    Ok((row.get(0)?, subject, row.get(2)?, row.get(3)?))
+                    Ok((row.get(0)?, subject, row.get(2)?, row.get(3)?, (row.get(4)?, row.get(5)?)))
                 })?
                 .collect::<Result<Vec<Row>, _>>()
         });
@@ -199,12 +201,12 @@ fn plan(context: &Context, sql: &Connection, step: &Renewal) -> Result<Option<Mo
     Ok(Some(Move { from: from.clone(), to: to.clone(), first_slot, moved }))
 }
 
-/// Slot, subject, sealed template, set of restrictions.
-type Row = (u64, SubjectId, Vec<u8>, u64);
+/// Slot, subject, sealed template, set of restrictions, and when it was enrolled by whom.
+type Row = (u64, SubjectId, Vec<u8>, u64, (i64, String));
 
 fn moved(
     context: &Context,
-    (slot, subject, before, restriction_set): Row,
+    (slot, subject, before, restriction_set, enrolled): Row,
     new_slot: u64,
     (old, new): &(Arc<CollectionKey>, Arc<CollectionKey>),
     turn: &Turn,
@@ -223,7 +225,7 @@ fn moved(
         context.entropy.as_ref(),
     );
     let sealed = sealed("sealing a template", value)?;
-    Ok(Moved { slot, subject, restriction_set, template, sealed })
+    Ok(Moved { slot, subject, restriction_set, enrolled, template, sealed })
 }
 
 impl Move {
@@ -244,19 +246,19 @@ impl Move {
         let mut insert = database(
             doing,
             tx.sql.prepare_cached(
-                "INSERT INTO templates (slot, subject, collection, generation, template)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO templates (slot, subject, collection, generation, enrolled_ms, enrolled_by, template)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             ),
         )?;
         let mut change = GalleryChange::default();
         for (one, slot) in moved.into_iter().zip(first_slot..) {
-            let Moved { slot: before, subject, restriction_set, template, sealed } = one;
+            let Moved { slot: before, subject, restriction_set, enrolled: (at, by), template, sealed } = one;
             let gone = delete.execute(params![before, from.collection.as_str(), from.number]);
             if database(doing, gone)? != 1 {
                 // The whole transaction goes back.
                 return Err(StoreError::Damaged { what: "a template that moved while it was being moved" });
             }
-            let values = params![slot, subject.as_bytes(), to.collection.as_str(), to.number, sealed];
+            let values = params![slot, subject.as_bytes(), to.collection.as_str(), to.number, at, by, sealed];
             database(doing, insert.execute(values))?;
             change.removed.push((from.clone(), before));
             change.added.push(Loaded { generation: to.clone(), slot, restriction_set, template });

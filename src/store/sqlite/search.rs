@@ -61,11 +61,29 @@ pub(super) fn find(
     if search.limit == 0 {
         return Ok(Vec::new());
     }
-    let mut found = Finding { context, sql, search, found: Vec::new() };
+    let mut found = Finding {
+        context,
+        sql,
+        sought: Some(&search.sought),
+        before: search.before,
+        limit: search.limit,
+        found: Vec::new(),
+    };
     match search.sought.tag(context.keys.ring.tags()) {
         Some(tag) => found.by_tag(tag)?,
-        None => found.by_index()?,
+        None => {
+            if let Some((journal, index)) = search.sought.place() {
+                found.by_index(&journal, index)?;
+            }
+        }
     }
+    Ok(found.found)
+}
+
+/// Every entry that has a tag, the newest first.
+pub(super) fn of_tag(context: &Context, sql: &Connection, tag: Tag) -> Result<Vec<FoundEntry>, StoreError> {
+    let mut found = Finding { context, sql, sought: None, before: None, limit: u32::MAX, found: Vec::new() };
+    found.by_tag(tag)?;
     Ok(found.found)
 }
 
@@ -73,22 +91,25 @@ pub(super) fn find(
 struct Finding<'a> {
     context: &'a Context,
     sql: &'a Connection,
-    search: &'a Search,
+    /// The range of time; none for all of it.
+    sought: Option<&'a Sought>,
+    before: Option<u64>,
+    limit: u32,
     found: Vec<FoundEntry>,
 }
 
 impl Finding<'_> {
     fn is_full(&self) -> bool {
-        u32::try_from(self.found.len()).is_ok_and(|length| length >= self.search.limit)
+        u32::try_from(self.found.len()).is_ok_and(|length| length >= self.limit)
     }
 
     fn is_due(&self, at: i64) -> bool {
-        self.search.sought.covers(Timestamp::from_millis(at))
+        self.sought.is_none_or(|sought| sought.covers(Timestamp::from_millis(at)))
     }
 
     /// The newest entries one by one, and the others by the index.
     fn by_tag(&mut self, tag: Tag) -> Result<(), StoreError> {
-        let before = self.search.before.unwrap_or(MOST);
+        let before = self.before.unwrap_or(MOST);
         let runs = tag_index::runs(self.sql)?;
         let (indexed, _) = tag_index::bounds(runs);
         self.newest(tag, indexed, before)?;
@@ -125,8 +146,8 @@ impl Finding<'_> {
 
     /// The runs in which there may be some, the newest first.
     fn runs(&self, before: u64) -> Result<Vec<u64>, StoreError> {
-        let since = self.search.sought.since().map_or(i64::MIN, Timestamp::as_millis);
-        let until = self.search.sought.until().map_or(i64::MAX, Timestamp::as_millis);
+        let since = self.sought.and_then(Sought::since).map_or(i64::MIN, Timestamp::as_millis);
+        let until = self.sought.and_then(Sought::until).map_or(i64::MAX, Timestamp::as_millis);
         let rows = self.sql.prepare_cached(RUNS).and_then(|mut statement| {
             let values = params![before.saturating_sub(1) / tag_index::RUN_ENTRIES, since, until];
             statement.query_map(values, |row| row.get(0))?.collect::<Result<Vec<_>, _>>()
@@ -169,9 +190,8 @@ impl Finding<'_> {
     }
 
     /// The one entry of a journal.
-    fn by_index(&mut self) -> Result<(), StoreError> {
-        let Some((journal, index)) = self.search.sought.place() else { return Ok(()) };
-        let Some((row, _)) = journal_find(self.sql, &journal)? else { return Ok(()) };
+    fn by_index(&mut self, journal: &Journal, index: u64) -> Result<(), StoreError> {
+        let Some((row, _)) = journal_find(self.sql, journal)? else { return Ok(()) };
         let id = self.sql.query_row(
             "SELECT coalesce(max(id), 0) FROM entries WHERE journal = ?1 AND idx = ?2",
             params![row, index],
@@ -181,8 +201,7 @@ impl Finding<'_> {
         let stored = entries_read(self.sql, row, index, 1)?.pop().filter(|stored| stored.index == index);
         match stored {
             Some(stored)
-                if self.is_due(stored.at.as_millis())
-                    && self.search.before.is_none_or(|before| id < before) =>
+                if self.is_due(stored.at.as_millis()) && self.before.is_none_or(|before| id < before) =>
             {
                 self.open(id, journal.name(), row, &stored)
             }

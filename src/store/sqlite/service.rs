@@ -12,7 +12,7 @@ use crate::authz::{Action, Actor, Bundle, PayloadClass, Permit, Reason};
 use crate::clock::Timestamp;
 use crate::ids::{
     ActorName, AgreementName, BatchId, ChangeId, CollectionName, Digest, DisclosureId, FieldName,
-    PartnerName, QueryId, RequestId, SubjectId,
+    PartnerName, QueryId, RequestId, SubjectId, SubjectRequestId,
 };
 use crate::keys::Pseudonym;
 use crate::store::backup::{BackupBegun, BackupMade};
@@ -33,6 +33,10 @@ use crate::store::session::{
     Passkey, PasskeyEnd, PasskeyNew, PasskeyRegistered, Session, SessionNew, SignIn,
 };
 use crate::store::snapshot::{GalleryRead, Served, SnapshotBegun, SnapshotNew, Snapshots};
+use crate::store::subject::{
+    ReportNew, Stated, StatementNew, SubjectReport, SubjectRequest, SubjectRequestFilter, SubjectRequestNew,
+    SubjectRequestStep, SubjectRequestStepped,
+};
 use crate::store::{
     AuditReceipt, Batch, BatchNew, Bundled, Case, CaseCount, CaseFilter, CasesRelated, ChangeEnd, ChangeNew,
     ChangeRecord, Chunk, ChunkDone, ChunksDone, Committed, DisclosureNew, DisclosureSeen, ExportFile,
@@ -48,7 +52,7 @@ use super::writer::UNLOGGED;
 use super::{
     SqliteStore, backup, case, change, correction, delegation, disclosure, disclosure_list, disclosure_row,
     disposal, enrolment, export, gallery, holder, log, notice, passkey, query, renewal, review, search,
-    session, snapshot, witness,
+    session, snapshot, statement, subject, subject_request, witness,
 };
 
 #[async_trait]
@@ -316,6 +320,71 @@ impl Store for SqliteStore {
 
     async fn subject_get(&self, source: Pseudonym) -> Result<Option<SubjectFacts>, StoreError> {
         self.readers.read(move |sql| enrolment::subject_get(sql, &source)).await
+    }
+
+    async fn subject_report(
+        &self,
+        permit: Permit,
+        new: ReportNew,
+    ) -> Result<Committed<SubjectReport>, StoreError> {
+        let (context, new) = (std::sync::Arc::clone(&self.context), std::sync::Arc::new(new));
+        let asked = std::sync::Arc::clone(&new);
+        // Beside the writer, as a search of the log is; it is withheld until the entry is there.
+        let read = move |sql: &_| subject::read(&context, sql, &asked);
+        let (who, report) = self.readers.read_before_entry(read).await?;
+        self.writer
+            .logged(move |tx| {
+                subject::enter(tx, &permit, &new, who)?;
+                Ok(report)
+            })
+            .await
+    }
+
+    async fn statement_attach(
+        &self,
+        permit: Permit,
+        new: StatementNew,
+    ) -> Result<Committed<Stated>, StoreError> {
+        self.writer.logged(move |tx| statement::attach(tx, &permit, &new)).await
+    }
+
+    async fn subject_request_open(
+        &self,
+        permit: Permit,
+        new: SubjectRequestNew,
+    ) -> Result<Committed<(SubjectRequest, GalleryChange)>, StoreError> {
+        self.writer.logged(move |tx| subject_request::open(tx, &permit, &new)).await
+    }
+
+    async fn subject_request_step(
+        &self,
+        permit: Permit,
+        id: SubjectRequestId,
+        step: SubjectRequestStep,
+    ) -> Result<Committed<SubjectRequestStepped>, StoreError> {
+        self.writer.logged(move |tx| subject_request::step(tx, &permit, id, &step)).await
+    }
+
+    async fn subject_request_late(&self, id: SubjectRequestId) -> Result<bool, StoreError> {
+        self.writer
+            .unlogged(move |tx| {
+                let policy = holder::policy_active(tx.sql)?;
+                subject_request::late(tx, id, policy)
+            })
+            .await
+    }
+
+    async fn subject_request_get(&self, id: SubjectRequestId) -> Result<Option<SubjectRequest>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| subject_request::get(&context, sql, id)).await
+    }
+
+    async fn subject_request_list(
+        &self,
+        filter: SubjectRequestFilter,
+    ) -> Result<Vec<SubjectRequest>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| subject_request::list(&context, sql, &filter)).await
     }
 
     async fn restriction_add(

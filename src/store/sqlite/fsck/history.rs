@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::event::{Event, Fact, Kind};
 use crate::clock::Timestamp;
-use crate::ids::{BatchId, ChangeId, Digest, DisclosureId};
+use crate::ids::{BatchId, ChangeId, Digest, DisclosureId, SubjectRequestId};
 
 use super::report::FaultPlace;
 use super::tree::HeadStated;
@@ -49,6 +49,12 @@ pub(super) struct History {
     pub(super) viewed: BTreeMap<DisclosureId, i64>,
     /// By disclosure, what the holder's people did with it that the partner sees nothing of.
     pub(super) tended: BTreeMap<DisclosureId, Vec<Of>>,
+    /// Chunks of enrolment: when, and by which system.
+    pub(super) chunks: BTreeSet<(i64, String)>,
+    /// By request of a person, its entries.
+    pub(super) subject_requests: BTreeMap<SubjectRequestId, Vec<Event>>,
+    /// Statements beside fields: subject, field and digest, and where the entry stands.
+    pub(super) statements: BTreeMap<(Vec<u8>, String, Vec<u8>), FaultPlace>,
     /// Notices that were given up: receiver and id.
     pub(super) notices_given_up: BTreeSet<String>,
     /// Whether entries about people, partners and rules are disposed of.
@@ -177,6 +183,21 @@ impl History {
             }
             Kind::NoticeGivenUp => self.notices_given_up.extend(text(event, Fact::Detail)),
             Kind::EnrolmentBatch | Kind::EnrolmentChunk => self.batch(event),
+            Kind::SubjectRequestOpened
+            | Kind::SubjectRequestExtended
+            | Kind::SubjectRequestOverdue
+            | Kind::SubjectRequestClosed => {
+                let id = event.fact(Fact::SubjectRequest).and_then(|id| id.try_into().ok());
+                if let Some(id) = id.map(SubjectRequestId::from_bytes) {
+                    self.subject_requests.entry(id).or_default().push(event.clone());
+                }
+            }
+            Kind::SubjectStated => {
+                let bytes = |fact| event.fact(fact).unwrap_or_default().to_vec();
+                let field = text(event, Fact::Field).unwrap_or_default();
+                let place = FaultPlace::Entry { journal: tree.to_owned(), index };
+                self.statements.insert((bytes(Fact::Subject), field, bytes(Fact::ContentDigest)), place);
+            }
             Kind::FieldViewed if event.fact(Fact::Reason).is_none() => {
                 if let Some(id) = disclosure_of(event) {
                     self.viewed(id, event.at.day());
@@ -351,6 +372,7 @@ impl History {
             batch.collection = text(event, Fact::Collection).unwrap_or_default();
             return;
         }
+        self.chunks.insert((event.at.as_millis(), event.actor.clone()));
         let number = |fact| event.number_of(fact).unwrap_or_default();
         let (accepted, rejected) = (number(Fact::RowsAccepted), number(Fact::RowsRejected));
         let rows = accepted.saturating_add(rejected);

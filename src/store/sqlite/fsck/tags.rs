@@ -26,9 +26,15 @@ pub(super) fn of_event(key: &TagKey, journal: &Journal, event: &Event) -> Option
         {
             return None;
         }
-        Kind::SubjectRestricted | Kind::SubjectUnrestricted | Kind::SubjectErased => {
-            event.fact(Fact::Subject).filter(|subject| somebody(subject))
-        }
+        Kind::SubjectRestricted
+        | Kind::SubjectUnrestricted
+        | Kind::SubjectErased
+        | Kind::SubjectReported
+        | Kind::SubjectRequestOpened
+        | Kind::SubjectRequestExtended
+        | Kind::SubjectRequestOverdue
+        | Kind::SubjectRequestClosed
+        | Kind::SubjectStated => event.fact(Fact::Subject).filter(|subject| somebody(subject)),
         _ => None,
     };
     let given: Vec<Tag> = subject.map(|subject| key.tag(Domain::Subject, subject)).into_iter().collect();

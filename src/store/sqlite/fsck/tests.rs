@@ -20,7 +20,7 @@ use crate::store::StoreError;
 use crate::store::sqlite::files;
 
 /// The columns that a check covers, by table; `docs/audit-log.md` says what the others are.
-const COVERED: [(&str, &[&str]); 31] = [
+const COVERED: [(&str, &[&str]); 33] = [
     ("journals", &["id", "name", "origin", "retired"]),
     ("entries", &["journal", "idx", "entry", "at_ms", "class", "tags", "partner_opening", "holder_opening"]),
     ("tag_runs", &["run", "first_ms", "last_ms"]),
@@ -79,7 +79,9 @@ const COVERED: [(&str, &[&str]); 31] = [
     ("released_fields", &["tag", "disclosure"]),
     ("batches", &["id", "owner", "collection", "official", "rows_done", "rows_accepted"]),
     ("batch_chunks", &["batch", "first_row", "rows", "content"]),
-    ("templates", &["slot", "subject", "template"]),
+    ("templates", &["slot", "subject", "enrolled_ms", "enrolled_by", "template"]),
+    ("statements", &["id", "subject", "field", "body"]),
+    ("subject_requests", &["id", "state", "opened_ms", "due_ms", "late", "body"]),
     ("records", &["subject", "field", "value"]),
     ("subjects", &["id"]),
     ("sources", &["head", "subject"]),

@@ -278,12 +278,15 @@ INSERT INTO sources_tally (id, runs, waiting, next_part) VALUES (1, 0, 0, 0);
 -- Who is restricted, in the order of subjects: a start puts their templates into their compartments by it.
 CREATE INDEX subjects_restricted ON subjects (id, restriction_set) WHERE restriction_set != 0;
 
+-- `enrolled_ms`, `enrolled_by`: of the chunk that brought it; a renewal of the collection changes neither.
 CREATE TABLE templates (
-    slot       INTEGER PRIMARY KEY AUTOINCREMENT,
-    subject    BLOB NOT NULL REFERENCES subjects (id) ON DELETE CASCADE,
-    collection TEXT NOT NULL REFERENCES collections (name),
-    generation INTEGER NOT NULL,
-    template   BLOB NOT NULL
+    slot        INTEGER PRIMARY KEY AUTOINCREMENT,
+    subject     BLOB NOT NULL REFERENCES subjects (id) ON DELETE CASCADE,
+    collection  TEXT NOT NULL REFERENCES collections (name),
+    generation  INTEGER NOT NULL,
+    enrolled_ms INTEGER NOT NULL,
+    enrolled_by TEXT NOT NULL,
+    template    BLOB NOT NULL
 ) STRICT;
 CREATE INDEX templates_by_subject ON templates (subject, collection, generation);
 -- A start lists the slots of a collection, and reads no row of those that a snapshot holds.
@@ -295,6 +298,28 @@ CREATE TABLE records (
     value   BLOB NOT NULL,
     PRIMARY KEY (subject, field)
 ) STRICT, WITHOUT ROWID;
+
+-- Statements of correction: what somebody says of a field of their record, sealed under their key and read with the field.
+CREATE TABLE statements (
+    id      BLOB PRIMARY KEY CHECK (length(id) = 16),
+    subject BLOB NOT NULL REFERENCES subjects (id) ON DELETE CASCADE,
+    field   TEXT NOT NULL,
+    body    BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX statements_by_field ON statements (subject, field);
+
+-- Requests of people for access or correction. Who asks, and all that was decided, is in the body; it follows from the
+-- entries. `late`: whether it is noted that it was not decided in time.
+CREATE TABLE subject_requests (
+    id        BLOB    PRIMARY KEY CHECK (length(id) = 16),
+    sequence  INTEGER NOT NULL UNIQUE,
+    state     TEXT    NOT NULL CHECK (state IN ('open', 'closed')),
+    opened_ms INTEGER NOT NULL,
+    due_ms    INTEGER NOT NULL,
+    late      INTEGER NOT NULL CHECK (late IN (0, 1)),
+    body      BLOB    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX subject_requests_open ON subject_requests (due_ms, sequence) WHERE state = 'open';
 
 CREATE TABLE batches (
     id            BLOB    PRIMARY KEY CHECK (length(id) = 16),

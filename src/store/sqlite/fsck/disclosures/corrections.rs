@@ -88,10 +88,10 @@ impl Follow<'_, '_> {
             statement
                 .query_row(params![self.id.as_bytes()], |row| {
                     // Any other number would be read as yes, and stand in no index.
-                    let untold: i64 = row.get(1)?;
-                    let is_bit = matches!(untold, 0 | 1);
+                    let (fetched, untold): (i64, i64) = (row.get(0)?, row.get(1)?);
+                    let is_bit = [fetched, untold].iter().all(|bit| matches!(bit, 0 | 1));
                     let open = Open { untold: untold == 1, due: row.get(2)?, alert: row.get(3)? };
-                    Ok((row.get::<_, bool>(0)?, open, is_bit))
+                    Ok((fetched == 1, open, is_bit))
                 })
                 .optional()
         });

@@ -21,7 +21,9 @@ use crate::authz::{
     About, Action, Ask, Bundle, Disposable, PayloadClass, Permit, Reason, Role, Rules, Standing, Usage,
 };
 use crate::clock::{Clock, ManualClock, Timestamp, date_of, day_of};
-use crate::ids::{BatchId, ChangeId, Digest, DisclosureId, FieldName, QueryId, RequestId, SubjectId};
+use crate::ids::{
+    BatchId, ChangeId, Digest, DisclosureId, FieldName, QueryId, RequestId, SubjectId, SubjectRequestId,
+};
 use crate::keys::{ReleaseSecretKey, RootKey, SignatureDomain, SigningKey};
 use crate::secret::{Secret, SystemEntropy, random_bytes};
 use crate::store::change::{self, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
@@ -34,6 +36,10 @@ use crate::store::enrolment::{
 };
 use crate::store::query::QueryRecorded;
 use crate::store::sqlite::SqliteStore;
+use crate::store::subject::{
+    Ground, ReportNew, ReportOf, Stated, StatementNew, SubjectOutcome, SubjectRequestKind, SubjectRequestNew,
+    SubjectRequestStep, SubjectRequestStepped,
+};
 use crate::store::witness::{Given, Quorum};
 use crate::store::{
     Answer, Case, Change, ChangeEnd, ChangeNew, DisclosureNew, Founding, Partner, Person, QueryNew, Store,
@@ -76,6 +82,7 @@ pub(super) async fn tell(folder: &Path) {
         story.reviewed(one, is_closed).await;
     }
     story.corrected(&cases[..2]).await;
+    story.people_ask().await;
     assert!(story.store.heads_record().await.unwrap() > 0);
     story.later();
     story.witness().await;
@@ -234,6 +241,55 @@ impl Story {
         let given = given.collect();
         let quorum = Quorum { witnesses: keys, needed: 2 };
         assert!(self.store.cosignatures_keep(newest.size, given, quorum).await.unwrap().is_some());
+        self.later();
+    }
+
+    /// One who asks for access, is told that it takes longer, and is given a part; one who is not told in time; a report,
+    /// and a statement beside a field.
+    async fn people_ask(&self) {
+        let source = self.store.keys().pseudonym("P-1");
+        let permit = async |action| self.permit("mere", action, About::Service, Digest::sha256(b"")).await;
+        let now = self.clock.now();
+        let new = |source, due| SubjectRequestNew {
+            id: SubjectRequestId::from_bytes(random()),
+            kind: SubjectRequestKind::Access,
+            source,
+            reference: "R-12".to_owned(),
+            received: now.before(DAY),
+            due,
+            disputed: None,
+        };
+        let first = new(Some(source), now.after(DAY));
+        let (id, late) = (first.id, new(None, now));
+        let (late_id, open) = (late.id, Action::OpenSubjectRequest);
+        for new in [first, late] {
+            let _opened = self.store.subject_request_open(permit(open).await, new).await.unwrap();
+            self.later();
+        }
+        let extend = SubjectRequestStep::Extend { due: now.after(DAY * 2), why: "many questions".to_owned() };
+        let close = SubjectRequestStep::Close {
+            outcome: SubjectOutcome::GrantedInPart,
+            grounds: vec![Ground::MaintenanceOfLaw],
+            why: "an investigation".to_owned(),
+        };
+        for (action, step) in [(Action::ExtendSubjectRequest, extend), (Action::CloseSubjectRequest, close)] {
+            let stepped = self.store.subject_request_step(permit(action).await, id, step).await.unwrap();
+            assert!(matches!(stepped.open().ok().unwrap().0, SubjectRequestStepped::Done(_)));
+            self.later();
+        }
+        assert!(self.store.subject_request_late(late_id).await.unwrap());
+        assert!(!self.store.subject_request_late(late_id).await.unwrap(), "it is noted once");
+        self.later();
+        let (field, text) = (name("family-name"), "It is spelt with one l.".to_owned());
+        let new = StatementNew { source, field, text, request: Some(id) };
+        let stated = self.store.statement_attach(permit(Action::AttachStatement).await, new).await.unwrap();
+        assert_eq!(stated.open().ok().unwrap().0, Stated::Attached);
+        self.later();
+        let (of, why) = (ReportOf::Source(source), "R-12".to_owned());
+        let new = ReportNew { of, withheld: Vec::new(), request: Some(id), why };
+        let made = self.store.subject_report(permit(Action::ReportSubject).await, new).await.unwrap();
+        let report = made.open().ok().unwrap().0;
+        assert!(report.is_known && !report.queries.is_empty() && report.disclosures.len() > 1);
         self.later();
     }
 
