@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::ids::{ActorName, ChangeId, CollectionName, Digest, PartnerName, RestrictionName, UnitName};
 
 use super::registry::{Partner, Person};
+use super::session::ProviderAccount;
 use super::{GalleryChange, StoreError};
 
 /// What is to change.
@@ -59,6 +60,13 @@ pub enum Change {
         /// Its public key, DER SubjectPublicKeyInfo.
         public_key: Vec<u8>,
     },
+    /// Has an account at the agency's OpenID provider sign a person in.
+    BindAccount {
+        /// Whom.
+        person: ActorName,
+        /// Which account.
+        account: ProviderAccount,
+    },
 }
 
 /// An invitation to register a passkey, for one use.
@@ -91,6 +99,7 @@ impl Change {
             Self::RenewCollection(_) => "renew-collection",
             Self::InvitePerson(_) => "invite-person",
             Self::PutPasskey { .. } => "put-passkey",
+            Self::BindAccount { .. } => "bind-account",
         }
     }
 
@@ -146,6 +155,10 @@ impl Change {
             Self::PutPasskey { person, public_key, .. } => {
                 format!("have the passkey with the key {} stand for `{person}`", Digest::sha256(public_key))
             }
+            Self::BindAccount { person, account } => format!(
+                "have the account `{}` at {} sign `{person}` in, in place of any other there",
+                account.subject, account.issuer
+            ),
         }
     }
 
@@ -185,6 +198,9 @@ impl Change {
                 .bytes(5, &invitation.ends.as_millis().to_be_bytes()),
             Self::PutPasskey { person, credential, public_key } => {
                 record.text(2, person.as_str()).bytes(3, credential).bytes(4, public_key)
+            }
+            Self::BindAccount { person, account } => {
+                record.text(2, person.as_str()).text(3, &account.issuer).text(4, &account.subject)
             }
         };
         // INVARIANT: the tags above ascend, so the record is always well formed.
@@ -251,6 +267,10 @@ impl Change {
                 person: fields.parsed(2)?,
                 credential: fields.bytes(3)?.to_vec(),
                 public_key: fields.bytes(4)?.to_vec(),
+            },
+            "bind-account" => Self::BindAccount {
+                person: fields.parsed(2)?,
+                account: ProviderAccount { issuer: fields.text(3)?, subject: fields.text(4)? },
             },
             "dispose" => Self::Dispose { class: fields.parsed(2)?, before: fields.parsed(3)? },
             _ => return Err(DAMAGED),

@@ -57,7 +57,9 @@ pub use query::{Answer, QueryNew, QueryRecorded, QuerySeen, StoredAnswer, Usage,
 pub use receipt::{AuditReceipt, Withheld, WrongReceipt};
 pub use registry::{Partner, Person, Registry};
 pub use search::{FoundEntry, Searched};
-pub use session::{Passkey, PasskeyNew, PasskeyRegistered, PasskeySigned, Session, SessionNew, SignIn};
+pub use session::{
+    Passkey, PasskeyNew, PasskeyRegistered, PasskeySigned, ProviderAccount, Session, SessionNew, SignIn, SignedInBy,
+};
 pub use witness::{Given, Quorum, ReleaseSeen, Unwitnessed, Witnessed, WitnessedHead};
 
 /// A value with the receipt that opens it.
@@ -223,6 +225,11 @@ pub trait Store: Send + Sync {
     async fn passkey_get(&self, credential: Vec<u8>) -> Result<Option<Passkey>, StoreError>;
     /// The passkeys that stand for a person.
     async fn passkey_list(&self, person: crate::ids::ActorName) -> Result<Vec<Passkey>, StoreError>;
+    /// The person whom an account at the agency's provider signs in.
+    async fn account_person(
+        &self,
+        account: session::ProviderAccount,
+    ) -> Result<Option<crate::ids::ActorName>, StoreError>;
     /// Begins the session of somebody who signed in.
     async fn session_start(&self, permit: Permit, new: SessionNew) -> Result<Committed<SignIn>, StoreError>;
     /// The session with this keyed hash.

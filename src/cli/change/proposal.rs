@@ -16,6 +16,7 @@ use crate::console::Origin;
 use crate::ids::Digest;
 use crate::keys::PublicKey;
 use crate::secret::{Secret, SystemEntropy};
+use crate::store::ProviderAccount;
 use crate::store::change::{Change, Invitation};
 use crate::store::registry::{Partner, Person};
 
@@ -48,6 +49,11 @@ pub enum Proposal {
     /// Prints the link for the person, once. It works after somebody else has confirmed the invitation, another
     /// administrator for example, and until it was used or ends. What comes of it waits for a privacy officer.
     Invite(InviteArgs),
+    /// Has an account at the agency's OpenID provider sign a person in at the console
+    ///
+    /// In place of any other account there. The provider's administrator tells issuer and subject; the page for signing
+    /// in shows both to somebody whose account is bound to nobody yet. The person must be in the registry.
+    BindAccount(BindArgs),
     /// Has a new key sign the log's checkpoints
     ///
     /// The server makes the key and destroys the present one. Partners learn the new key from the hand-over that both
@@ -188,6 +194,23 @@ pub struct InviteArgs {
     pub proposing: Proposing,
 }
 
+/// An account at the agency's provider.
+#[derive(Debug, clap::Args)]
+pub struct BindArgs {
+    /// The person in the registry
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+    /// The provider's issuer (`iss`), letter by letter
+    #[arg(long, value_name = "URL")]
+    pub issuer: String,
+    /// The provider's own name for the person (`sub`)
+    #[arg(long, value_name = "TEXT")]
+    pub subject: String,
+    /// The rest.
+    #[command(flatten)]
+    pub proposing: Proposing,
+}
+
 /// Another key of the log.
 #[derive(Debug, clap::Args)]
 pub struct LogKeyArgs {
@@ -242,6 +265,10 @@ impl Proposal {
             Self::LogKey(_) => Change::ChangeLogKey,
             Self::RenewCollection(args) => Change::RenewCollection(name("--collection", &args.collection)?),
             Self::Invite(args) => Change::InvitePerson(invitation(args)?),
+            Self::BindAccount(args) => Change::BindAccount {
+                person: name("--name", &args.name)?,
+                account: ProviderAccount { issuer: args.issuer.clone(), subject: args.subject.clone() },
+            },
         })
     }
 
@@ -259,6 +286,7 @@ impl Proposal {
             Self::LogKey(args) => &args.proposing,
             Self::RenewCollection(args) => &args.proposing,
             Self::Invite(args) => &args.proposing,
+            Self::BindAccount(args) => &args.proposing,
         }
     }
 }
@@ -288,6 +316,11 @@ pub(super) fn details(change: &Change) -> String {
             vec![format!("payloads  {class}"), format!("before    {before}")]
         }
         Change::InvitePerson(invitation) => vec![format!("secret    {}", invitation.secret)],
+        Change::BindAccount { person, account } => vec![
+            format!("person    {person}"),
+            format!("issuer    {}", account.issuer),
+            format!("subject   {}", account.subject),
+        ],
         Change::PutPasskey { public_key, .. } => vec![format!("key       {}", Digest::sha256(public_key))],
     };
     lines.join("\n")

@@ -17,7 +17,7 @@ use super::day_key::{DayKey, mark};
 use super::disposal::{Span, Taken};
 use super::tx::Tx;
 use super::{
-    Context, count, database, disposal, enrolment, holder, log_key, name, passkey, renewal, session,
+    Context, account, count, database, disposal, enrolment, holder, log_key, name, passkey, renewal, session,
 };
 
 /// Keeps a proposed change; the same id again gives the change that is there.
@@ -250,6 +250,10 @@ fn take_effect(
                 .with(Fact::PublicKey, Digest::sha256(public_key).as_bytes());
             (event, passkey::confirm(tx, person, credential)?)
         }
+        Change::BindAccount { person, account } => {
+            let event = tx.event(Kind::AccountBound, permit).text(Fact::Person, person.as_str());
+            (account::named(event, account), account::bind(tx, person, account)?)
+        }
         Change::ChangeLogKey => return Ok(taken(log_key::take(tx, permit, record)?)),
         Change::RenewCollection(collection) => {
             return Ok(taken(renewal::begin(tx, permit, record, collection)?));
@@ -304,6 +308,7 @@ pub(super) fn person_suspend(
     let changed = standing_set(tx.sql, "people", person.as_str(), Standing::Suspended)?;
     session::end_all_of(tx, person)?;
     passkey::end_all_of(tx, person)?;
+    account::unbind_all_of(tx, person)?;
     let event =
         tx.event(Kind::PersonSuspended, permit).text(Fact::Person, person.as_str()).text(Fact::Reason, why);
     suspended(tx, changed, &event)

@@ -30,6 +30,7 @@ use crate::store::receipt::Ticket;
 use crate::store::renewal::{Renewal, RenewalStep};
 use crate::store::search::{Search, Searched, Sought};
 use crate::store::session::{Passkey, PasskeyNew, PasskeyRegistered, Session, SessionNew, SignIn};
+use crate::store::ProviderAccount;
 use crate::store::snapshot::{GalleryRead, Served, SnapshotBegun, SnapshotNew, Snapshots};
 use crate::store::{
     AuditReceipt, Batch, BatchNew, Bundled, Case, CaseCount, CaseFilter, CasesRelated, ChangeEnd, ChangeNew,
@@ -43,11 +44,9 @@ use super::chunks::{Foreseen, Planned, Written};
 use super::disposal::Span;
 use super::query::Recording;
 use super::writer::UNLOGGED;
-use super::{
-    SqliteStore, backup, case, change, correction, disclosure, disclosure_list, disclosure_row, disposal,
+use super::{account, SqliteStore, backup, case, change, correction, disclosure, disclosure_list, disclosure_row, disposal,
     enrolment, export, gallery, holder, log, notice, passkey, query, renewal, review, search, session,
-    snapshot, witness,
-};
+    snapshot, witness,};
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -239,6 +238,10 @@ impl Store for SqliteStore {
 
     async fn passkey_list(&self, person: ActorName) -> Result<Vec<Passkey>, StoreError> {
         self.readers.read(move |sql| passkey::of_person(sql, &person)).await
+    }
+
+    async fn account_person(&self, account: ProviderAccount) -> Result<Option<ActorName>, StoreError> {
+        self.readers.read(move |sql| account::person_of(sql, &account)).await
     }
 
     async fn session_start(&self, permit: Permit, new: SessionNew) -> Result<Committed<SignIn>, StoreError> {

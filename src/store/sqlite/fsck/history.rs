@@ -20,6 +20,8 @@ pub(super) struct History {
     pub(super) passkeys: BTreeMap<String, Vec<Added>>,
     /// Passkeys that stand at last: name and SHA-256 of the key.
     pub(super) passkeys_standing: BTreeSet<(String, Vec<u8>)>,
+    /// By name and provider, the account that is bound at last: its digest, and the entry.
+    pub(super) accounts: BTreeMap<(String, String), (Vec<u8>, u64)>,
     /// By name, the newest time that the partner was added or changed.
     pub(super) partners: BTreeMap<String, Added>,
     /// By name, whether the person was suspended at last.
@@ -119,6 +121,7 @@ impl History {
             Kind::PersonAdded
             | Kind::PersonInvited
             | Kind::PasskeyConfirmed
+            | Kind::AccountBound
             | Kind::PartnerAdded
             | Kind::ReleaseKeyConfirmed
             | Kind::PolicyActivated
@@ -131,6 +134,7 @@ impl History {
             Kind::PersonSuspended if event.text_of(Fact::Detail).is_none() => {
                 let name = text(event, Fact::Person).unwrap_or_default();
                 self.passkeys_standing.retain(|(person, _)| *person != name);
+                self.accounts.retain(|(person, _), _| *person != name);
                 self.people_suspended.insert(name, true);
             }
             Kind::PartnerSuspended if event.text_of(Fact::Detail).is_none() => {
@@ -249,6 +253,11 @@ impl History {
                 let confirmed = added(Fact::PublicKey);
                 self.passkeys_standing.insert((name.clone(), confirmed.key.clone()));
                 self.passkeys.entry(name).or_default().push(confirmed);
+            }
+            Kind::AccountBound => {
+                let names = [Fact::Person, Fact::Issuer].map(|fact| text(event, fact).unwrap_or_default());
+                let account = event.fact(Fact::Account).unwrap_or_default().to_vec();
+                self.accounts.insert(names.into(), (account, entry));
             }
             Kind::PartnerAdded => {
                 let name = text(event, Fact::Partner).unwrap_or_default();
