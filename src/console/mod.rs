@@ -1,4 +1,4 @@
-//! Pages for the holder's people: they sign in by passkey, and what they see and do goes through the gate as every
+//! Pages for the holder's people: they sign in by passkey or by their agency's OpenID provider, and what they see and do goes through the gate as every
 //! call does.
 //!
 //! Behind a door of its own, over TLS without client certificates. A request passes, in this order: a place among those
@@ -16,6 +16,7 @@ mod page;
 mod pages;
 mod passkey;
 mod pending;
+mod provider;
 mod register;
 mod serving;
 mod session;
@@ -32,6 +33,7 @@ use axum::routing::get;
 use tokio::sync::{Semaphore, watch};
 
 use crate::gate::{Gate, SessionTimes};
+use crate::outbox::Provider;
 
 use pending::Pending;
 
@@ -59,6 +61,8 @@ pub struct Console(Arc<Parts>);
 struct Parts {
     gate: Arc<Gate>,
     settings: ConsoleSettings,
+    /// The agency's OpenID provider, where there is one.
+    provider: Option<Arc<Provider>>,
     /// Whether the server serves, as its health says.
     serving: watch::Receiver<bool>,
     room: Arc<Semaphore>,
@@ -70,11 +74,17 @@ struct Parts {
 impl Console {
     /// The console before this gate.
     #[must_use]
-    pub fn new(gate: Arc<Gate>, settings: ConsoleSettings, serving: watch::Receiver<bool>) -> Self {
+    pub fn new(
+        gate: Arc<Gate>,
+        settings: ConsoleSettings,
+        provider: Option<Arc<Provider>>,
+        serving: watch::Receiver<bool>,
+    ) -> Self {
         let room = Arc::new(Semaphore::new(REQUESTS));
         Self(Arc::new(Parts {
             gate,
             settings,
+            provider,
             serving,
             room,
             pending: Pending::default(),
@@ -93,6 +103,11 @@ impl Console {
     #[must_use]
     pub fn settings(&self) -> &ConsoleSettings {
         &self.0.settings
+    }
+
+    /// The agency's OpenID provider, where there is one.
+    fn provider(&self) -> Option<&Arc<Provider>> {
+        self.0.provider.as_ref()
     }
 
     /// What passkeys were asked for.
@@ -116,6 +131,7 @@ impl Console {
             .merge(assets::routes())
             .merge(pages::routes())
             .merge(sign_in::routes())
+            .merge(provider::routes())
             .merge(register::routes())
             .route("/", get(sign_in::home))
             .route("/health", get(health))

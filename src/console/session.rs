@@ -19,6 +19,7 @@ pub struct SignedIn {
     ends: Timestamp,
     token: Token,
     secret: Secret<32>,
+    by_provider: bool,
 }
 
 impl SignedIn {
@@ -40,6 +41,11 @@ impl SignedIn {
         &self.token
     }
 
+    /// Whether the agency's provider opened the session.
+    pub(super) const fn is_by_provider(&self) -> bool {
+        self.by_provider
+    }
+
     /// The session's own secret.
     pub(super) const fn secret(&self) -> &Secret<32> {
         &self.secret
@@ -52,7 +58,8 @@ impl SignedIn {
         match console.gate().session_find(&secret, times).await {
             Ok(Some(session)) => {
                 let token = Token::of(&secret);
-                Ok(Self { caller: session.caller, ends: session.ends, token, secret })
+                let by_provider = session.by_provider;
+                Ok(Self { caller: session.caller, ends: session.ends, token, secret, by_provider })
             }
             Ok(None) => Err(led_to_sign_in(parts)),
             Err(error) => Err(Fault::Gate(error).into_response()),
@@ -111,6 +118,12 @@ pub(super) fn cookie_set(reply: &mut Response, name: &str, secret: &Secret<32>) 
     cookie_put(reply, &format!("{name}={value}; {COOKIE_ATTRIBUTES}"));
 }
 
+/// Puts a cookie into a reply that browsers send along when a link of another site leads here, and in no other case.
+pub(super) fn cookie_set_lax(reply: &mut Response, name: &str, secret: &Secret<32>) {
+    let value = BASE64URL_NOPAD.encode(secret.expose());
+    cookie_put(reply, &format!("{name}={value}; {LAX_ATTRIBUTES}"));
+}
+
 /// Takes a cookie back.
 pub(super) fn cookie_end(reply: &mut Response, name: &str) {
     cookie_put(reply, &format!("{name}=; {COOKIE_ATTRIBUTES}; Max-Age=0"));
@@ -138,15 +151,20 @@ fn led_to_sign_in(parts: &Parts) -> Response {
     if !matches!(parts.method, Method::GET | Method::HEAD) || asked == "/" {
         return led_to(SIGN_IN);
     }
+    led_to(&format!("{SIGN_IN}?next={}", encoded(asked)))
+}
+
+/// A page of ours as a value in an address.
+pub(super) fn encoded(path: &str) -> String {
     let mut next = String::new();
-    for byte in asked.bytes() {
+    for byte in path.bytes() {
         if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
             next.push(char::from(byte));
         } else {
             next.push_str(&format!("%{byte:02X}"));
         }
     }
-    led_to(&format!("{SIGN_IN}?next={next}"))
+    next
 }
 
 /// The page that somebody may be led to after signing in: one of ours and nothing else.
@@ -164,6 +182,9 @@ pub(super) fn next_page(asked: Option<&str>) -> &str {
 pub(super) const SESSION_COOKIE: &str = "__Host-onebit";
 /// Of somebody who is not signed in, for the forms by which they do.
 pub(super) const VISIT_COOKIE: &str = "__Host-onebit-visit";
+/// Of somebody who is at the agency's provider; it goes after minutes.
+pub(super) const PROVIDER_COOKIE: &str = "__Host-onebit-provider";
+const LAX_ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=600";
 const COOKIE_ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Strict";
 const TOKEN_TEXT: &[u8] = b"onebit/form-token/v1";
 /// Where people sign in.

@@ -60,7 +60,7 @@ pub use passkey::{Invited, SignInAsk};
 pub use query::{Answered, QuestionAsk};
 pub use retention::RetentionView;
 pub use search::SearchAsk;
-pub use session::{SessionHeld, SessionTimes};
+pub use session::{ProviderSignIn, SessionHeld, SessionTimes};
 pub use witness::WitnessRefusal;
 
 /// What the gate is made of.

@@ -487,7 +487,7 @@ fn is_word(text: &str) -> bool {
 /// The page of ours that browsers come back to.
 pub const BACK_PATH: &str = "/sign-in/provider/back";
 /// The page that they come back to after signing out there.
-pub const SIGNED_OUT_PATH: &str = "/sign-in";
+const SIGNED_OUT_PATH: &str = "/sign-in";
 /// OpenID Connect Discovery 1.0, section 4.
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 /// RFC 7523, section 2.2.

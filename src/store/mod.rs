@@ -228,7 +228,7 @@ pub trait Store: Send + Sync {
     /// The person whom an account at the agency's provider signs in.
     async fn account_person(
         &self,
-        account: session::ProviderAccount,
+        account: ProviderAccount,
     ) -> Result<Option<crate::ids::ActorName>, StoreError>;
     /// Begins the session of somebody who signed in.
     async fn session_start(&self, permit: Permit, new: SessionNew) -> Result<Committed<SignIn>, StoreError>;
