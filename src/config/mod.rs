@@ -32,8 +32,8 @@ use crate::store::{BackupPlace, StoreError};
 use crate::telemetry::{LogFormat, LogSettings, log_layer};
 
 use document::{Document, Faults, Place};
-pub use oidc::{ClientProof, OidcConfig, OidcError};
 pub use notices::{NoticesConfig, NoticesError, PersonConfig, SmtpConfig, SystemConfig};
+pub use oidc::{ClientProof, OidcConfig, OidcError};
 
 /// A configuration that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -514,7 +514,8 @@ fn console(document: &mut Document<'_>, folder: &Path) -> Option<Option<ConsoleC
     let (place, keys): (Place, ConsoleKeys) = document.section("console");
     let Some(listen) = keys.listen else {
         let stray = keys.origin.is_some() || keys.certificate.is_some() || keys.key.is_some();
-        let stray = stray || keys.idle_minutes.is_some() || keys.longest_hours.is_some() || keys.oidc.is_some();
+        let stray =
+            stray || keys.idle_minutes.is_some() || keys.longest_hours.is_some() || keys.oidc.is_some();
         return if stray {
             document.fault_of(&place, "nothing is said of where the console listens; add `listen`")
         } else {

@@ -246,7 +246,10 @@ mod tests {
     fn the_provider_is_told_with_what_is_left_out_as_it_is_safe() {
         let config = parse(GOOD).unwrap();
         let oidc = config.console.unwrap().oidc.unwrap();
-        assert_eq!((oidc.title.as_str(), oidc.max_age.as_secs(), oidc.passkeys), ("login.example", 3_600, true));
+        assert_eq!(
+            (oidc.title.as_str(), oidc.max_age.as_secs(), oidc.passkeys),
+            ("login.example", 3_600, true)
+        );
         assert!(matches!(oidc.proof, ClientProof::Key(path, None) if path.ends_with("client.pem")));
         assert!(parse("").unwrap().console.unwrap().oidc.is_none());
     }

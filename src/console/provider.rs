@@ -16,8 +16,7 @@ use axum::routing::get;
 use super::pages::frame::Frame;
 use super::pending::Asked;
 use super::session::{
-    PROVIDER_COOKIE, SESSION_COOKIE, Token, cookie, cookie_end, cookie_set, cookie_set_lax, led_to,
-    next_page,
+    PROVIDER_COOKIE, SESSION_COOKIE, Token, cookie, cookie_end, cookie_set, cookie_set_lax, led_to, next_page,
 };
 use super::sign_in::{asked, sentence, visit};
 use super::{Console, Fault, Fields, page};
@@ -72,7 +71,8 @@ async fn taken_back(
     uri: &Uri,
 ) -> Result<Response, Fault> {
     let fields = Fields::parse(uri.query().unwrap_or_default());
-    let visit = cookie(headers, PROVIDER_COOKIE).and_then(|secret| console.pending().take(&Token::of(&secret)));
+    let visit =
+        cookie(headers, PROVIDER_COOKIE).and_then(|secret| console.pending().take(&Token::of(&secret)));
     let Some(Asked::Provider(visit)) = visit else {
         count("provider-visit");
         return asked(console, "/", "This sign-in is over or was not begun in this browser. Sign in again.");
@@ -80,7 +80,11 @@ async fn taken_back(
     let ProviderVisit { asked: begun, next, before } = *visit;
     if !fields.get("state").is_some_and(|state| begun.is(state)) {
         count("provider-state");
-        return asked(console, &next, "The answer belongs to another sign-in, so nothing was done. Sign in again.");
+        return asked(
+            console,
+            &next,
+            "The answer belongs to another sign-in, so nothing was done. Sign in again.",
+        );
     }
     let Some(code) = fields.get("code").filter(|_| fields.get("error").is_none()) else {
         count("provider-refused");

@@ -322,7 +322,8 @@ impl Gate {
             return invalid("change.bind_account.issuer", what);
         }
         if !(1..=SUBJECT_MAX_BYTES).contains(&account.subject.len()) || !is_visible(&account.subject) {
-            let what = "write the subject (`sub`) as the provider's tokens have it, 1 to 255 visible characters";
+            let what =
+                "write the subject (`sub`) as the provider's tokens have it, 1 to 255 visible characters";
             return invalid("change.bind_account.subject", what.to_owned());
         }
         Ok(())

@@ -122,9 +122,8 @@ impl JwkSet {
         if header.crit.is_some() || header.b64.is_some() {
             return Err(JwsError::Critical);
         }
-        let fits = |key: &&Jwk| {
-            key.key.algorithm() == algorithm && (header.kid.is_none() || key.id == header.kid)
-        };
+        let fits =
+            |key: &&Jwk| key.key.algorithm() == algorithm && (header.kid.is_none() || key.id == header.kid);
         let mut fitting = self.0.iter().filter(fits).peekable();
         if fitting.peek().is_none() {
             return Err(JwsError::UnknownKey);

@@ -20,8 +20,8 @@ use crate::ids::Digest;
 use crate::keys::{ClientKey, IdToken, IdTokenError, IdTokenWanted, JWS_ALGORITHMS, JwkSet, JwsError};
 use crate::secret::{Entropy, EntropyError, SecretBytes, random_bytes};
 
-use exchange::{Answer, Exchange};
 pub use exchange::ExchangeError;
+use exchange::{Answer, Exchange};
 
 /// What the configuration says of the provider.
 pub struct ProviderSettings {
@@ -133,7 +133,8 @@ impl ProviderAsked {
     #[must_use]
     pub fn is(&self, state: &str) -> bool {
         let same = self.state.len() == state.len();
-        let differing = self.state.bytes().zip(state.bytes()).fold(0, |bits, (one, other)| bits | (one ^ other));
+        let differing =
+            self.state.bytes().zip(state.bytes()).fold(0, |bits, (one, other)| bits | (one ^ other));
         same && differing == 0
     }
 }
@@ -159,7 +160,8 @@ pub struct Provider {
 struct Known {
     metadata: Option<(Instant, Arc<Metadata>)>,
     keys: Option<Arc<JwkSet>>,
-    keys_asked: Option<Instant>,
+    /// When a token named a key that the provider did not publish then.
+    keys_missed: Option<Instant>,
     failed: Option<Instant>,
 }
 
@@ -326,7 +328,9 @@ impl Provider {
         let address = format!("{}{WELL_KNOWN}", issuer.strip_suffix('/').unwrap_or(issuer));
         let Answer { is_good, body } = self.exchange.get(&address).await?;
         if !is_good {
-            return Err(ProviderError::Metadata("there is no document at `.well-known/openid-configuration`"));
+            return Err(ProviderError::Metadata(
+                "there is no document at `.well-known/openid-configuration`",
+            ));
         }
         let metadata: Metadata =
             serde_json::from_slice(&body).map_err(|_| ProviderError::Metadata("a key is missing"))?;
@@ -396,15 +400,16 @@ impl Provider {
             Some(verified) => return Ok(verified?),
         }
         let mut known = self.known.lock().await;
-        if known.keys_asked.is_none_or(|asked| asked.elapsed() >= KEYS_REST) {
-            known.keys_asked = Some(Instant::now());
-            let Answer { is_good, body } = self.exchange.get(&metadata.jwks_uri).await?;
-            let read = JwkSet::parse(&body).filter(|set| is_good && !set.is_empty());
-            known.keys = Some(Arc::new(read.ok_or(ProviderError::Metadata("there are no usable keys"))?));
+        if known.keys_missed.is_some_and(|missed| missed.elapsed() < KEYS_REST) {
+            return Err(ProviderError::Token(JwsError::UnknownKey));
         }
-        let keys = known.keys.clone().ok_or(ProviderError::Down)?;
-        drop(known);
-        Ok(keys.verify(token)?)
+        let Answer { is_good, body } = self.exchange.get(&metadata.jwks_uri).await?;
+        let read = JwkSet::parse(&body).filter(|set| is_good && !set.is_empty());
+        let keys = Arc::new(read.ok_or(ProviderError::Metadata("there are no usable keys"))?);
+        let verified = keys.verify(token);
+        known.keys_missed = (verified == Err(JwsError::UnknownKey)).then(Instant::now);
+        known.keys = Some(keys);
+        Ok(verified?)
     }
 }
 
@@ -498,7 +503,7 @@ const ASSERTION_LASTS_S: i64 = 60;
 const METADATA_KEPT: Duration = Duration::from_secs(60 * 60);
 /// A provider that did not answer is not asked for so long.
 const FAILED_REST: Duration = Duration::from_secs(5);
-/// However many tokens name keys that nobody knows.
+/// After a token that named a key which was not published, no other is looked for so long.
 const KEYS_REST: Duration = Duration::from_secs(30);
 const ADDRESS_MAX_BYTES: usize = 1_024;
 
@@ -511,9 +516,14 @@ mod tests {
         for address in ["https://login.example", "https://login.example:8443/a/b?c=d"] {
             assert!(is_https(address), "{address}");
         }
-        for address in
-            ["http://login.example", "https://", "https://a@b.example", "https://a.example/#x", "login", "https:///x"]
-        {
+        for address in [
+            "http://login.example",
+            "https://",
+            "https://a@b.example",
+            "https://a.example/#x",
+            "login",
+            "https:///x",
+        ] {
             assert!(!is_https(address), "`{address}` should have been refused");
         }
     }

@@ -58,7 +58,8 @@ pub use receipt::{AuditReceipt, Withheld, WrongReceipt};
 pub use registry::{Partner, Person, Registry};
 pub use search::{FoundEntry, Searched};
 pub use session::{
-    Passkey, PasskeyNew, PasskeyRegistered, PasskeySigned, ProviderAccount, Session, SessionNew, SignIn, SignedInBy,
+    Passkey, PasskeyNew, PasskeyRegistered, PasskeySigned, ProviderAccount, Session, SessionNew, SignIn,
+    SignedInBy,
 };
 pub use witness::{Given, Quorum, ReleaseSeen, Unwitnessed, Witnessed, WitnessedHead};
 

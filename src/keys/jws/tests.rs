@@ -75,7 +75,8 @@ fn no_other_algorithm_is_ever_looked_at() {
     assert_eq!(keys.verify(&asks), Err(JwsError::Critical));
     // A key that the token brings along is nobody's.
     let (own, _) = client(&PKCS_ECDSA_P256_SHA256, "own");
-    let brought = with_header(&own.sign(&json!({})).unwrap(), &json!({ "alg": "ES256", "jwk": jwk, "kid": "own" }));
+    let brought =
+        with_header(&own.sign(&json!({})).unwrap(), &json!({ "alg": "ES256", "jwk": jwk, "kid": "own" }));
     assert_eq!(keys.verify(&brought), Err(JwsError::UnknownKey));
 }
 

@@ -83,7 +83,9 @@ impl Exchange {
             .header(CONNECTION, "close")
             .body(Full::new(Bytes::from(body)))
             .map_err(broken)?;
-        timeout(WAIT_LONGEST, self.exchange(host, port, request)).await.map_err(|_| ExchangeError::TimedOut)?
+        timeout(WAIT_LONGEST, self.exchange(host, port, request))
+            .await
+            .map_err(|_| ExchangeError::TimedOut)?
     }
 
     async fn exchange(

@@ -15,6 +15,7 @@ use crate::ids::{
     PartnerName, QueryId, RequestId, SubjectId,
 };
 use crate::keys::Pseudonym;
+use crate::store::ProviderAccount;
 use crate::store::backup::{BackupBegun, BackupMade};
 use crate::store::change::{Ended, Found, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
 use crate::store::correction::{CorrectionTerms, CorrectionsAsk};
@@ -30,7 +31,6 @@ use crate::store::receipt::Ticket;
 use crate::store::renewal::{Renewal, RenewalStep};
 use crate::store::search::{Search, Searched, Sought};
 use crate::store::session::{Passkey, PasskeyNew, PasskeyRegistered, Session, SessionNew, SignIn};
-use crate::store::ProviderAccount;
 use crate::store::snapshot::{GalleryRead, Served, SnapshotBegun, SnapshotNew, Snapshots};
 use crate::store::{
     AuditReceipt, Batch, BatchNew, Bundled, Case, CaseCount, CaseFilter, CasesRelated, ChangeEnd, ChangeNew,
@@ -44,9 +44,11 @@ use super::chunks::{Foreseen, Planned, Written};
 use super::disposal::Span;
 use super::query::Recording;
 use super::writer::UNLOGGED;
-use super::{account, SqliteStore, backup, case, change, correction, disclosure, disclosure_list, disclosure_row, disposal,
-    enrolment, export, gallery, holder, log, notice, passkey, query, renewal, review, search, session,
-    snapshot, witness,};
+use super::{
+    SqliteStore, account, backup, case, change, correction, disclosure, disclosure_list, disclosure_row,
+    disposal, enrolment, export, gallery, holder, log, notice, passkey, query, renewal, review, search,
+    session, snapshot, witness,
+};
 
 #[async_trait]
 impl Store for SqliteStore {

@@ -9,8 +9,8 @@ use crate::ids::{ActorName, Digest};
 use crate::store::StoreError;
 use crate::store::session::{Session, SessionNew, SignIn, SignedInBy};
 
-use super::{account, passkey};
 use super::tx::Tx;
+use super::{account, passkey};
 use super::{count, database, name};
 
 /// The session with this keyed hash.
@@ -22,7 +22,9 @@ pub(super) fn get(sql: &Connection, id: Digest) -> Result<Option<Session>, Store
         };
         statement.query_row(params![id.as_bytes()], read).optional()
     });
-    let Some((person, started, seen, by_provider)) = database("reading a session", row)? else { return Ok(None) };
+    let Some((person, started, seen, by_provider)) = database("reading a session", row)? else {
+        return Ok(None);
+    };
     Ok(Some(Session {
         id,
         person: name(&person)?,

@@ -11,8 +11,8 @@ use crate::ids::Digest;
 use crate::keys::webauthn::{Assertion, decision_challenge};
 use crate::keys::{Place, PublicKey, Purpose, SignatureDomain};
 use crate::store::StoreError;
-use crate::store::session::ProviderAccount;
 use crate::store::change::{Change, authorities_decode, authorities_encode};
+use crate::store::session::ProviderAccount;
 
 use super::super::database;
 use super::changes::Changes;
