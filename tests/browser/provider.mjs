@@ -28,6 +28,9 @@ async function ask(what) {
   return JSON.parse(value);
 }
 
+// Lines on standard output are for whoever started this.
+console.info = console.error;
+
 // The provider: its own pages are a form for a name and a code.
 const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const provider = new Provider(story.issuer, {

@@ -8,7 +8,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::http::request::Builder;
-use hyper::{Request, Uri};
+use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -51,7 +51,7 @@ impl Exchange {
     }
 
     pub(super) async fn get(&self, address: &str) -> Result<Answer, ExchangeError> {
-        self.send(address, Request::get(""), String::new()).await
+        self.send(address, Request::builder(), String::new()).await
     }
 
     pub(super) async fn post(
@@ -60,7 +60,7 @@ impl Exchange {
         form: &str,
         authorization: Option<&str>,
     ) -> Result<Answer, ExchangeError> {
-        let mut request = Request::post("").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let mut request = Request::builder().method(Method::POST).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         if let Some(text) = authorization {
             let mut value = HeaderValue::from_str(text).map_err(broken)?;
             value.set_sensitive(true);
