@@ -16,6 +16,7 @@ mod fsck;
 mod holder;
 mod inspect;
 mod log;
+mod processor;
 mod sealing;
 mod search;
 #[path = "../tests/it/story.rs"]

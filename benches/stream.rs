@@ -21,6 +21,7 @@ use tonic::transport::Channel;
 
 use crate::enrol::{DIMENSION, WIDE, enrol, wide_collection};
 use crate::holder::{Holder, HolderOptions, who};
+use crate::processor::{LOG_THREADS, Processor};
 use crate::search::{filled, templates};
 use crate::story::question;
 
@@ -37,10 +38,21 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     let took = runtime.block_on(enrol(&holder, count));
     println!("stream: {count} templates enrolled in {took:?}");
     let channel = runtime.block_on(holder.channel(who::AU));
+    let processes = [holder.process(), std::process::id()];
     for streams in [1_u64, 2] {
+        let before = processes.map(Processor::read);
+        let mut answers = 0;
         group.bench_function(BenchmarkId::new("answers, streams", streams), |bench| {
-            bench.iter_custom(|rounds| runtime.block_on(ask_all(&channel, streams, rounds)));
+            bench.iter_custom(|rounds| {
+                answers += rounds.div_ceil(streams) * streams;
+                runtime.block_on(ask_all(&channel, streams, rounds))
+            });
         });
+        let [server, client] = processes.map(Processor::read);
+        let [server, client] = [server.since(&before[0]), client.since(&before[1])];
+        if answers > 0 {
+            tell(&server, client.micros(), answers as f64);
+        }
     }
     drop(holder);
     for batch in [64, 256] {
@@ -52,6 +64,19 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         });
     }
     group.finish();
+}
+
+/// Where the processors' time goes: client and server share the machine here, and nowhere else.
+fn tell(server: &Processor, client: f64, answers: f64) {
+    let search: Vec<String> = (0..SEARCH_THREADS).map(|number| format!("search-{number}")).collect();
+    let search = server.micros_of(&search.iter().map(String::as_str).collect::<Vec<_>>());
+    let log = server.micros_of(&LOG_THREADS);
+    let [search, log, all, client] = [search, log, server.micros(), client].map(|micros| micros / answers);
+    println!(
+        "processor time an answer, µs: the server {all:.0} (search {search:.0}, log {log:.0}, the rest {:.0}); \
+         the client, which makes its questions too, {client:.0}",
+        all - search - log
+    );
 }
 
 async fn ask_all(channel: &Channel, streams: u64, rounds: u64) -> Duration {
@@ -96,5 +121,7 @@ async fn ask(channel: Channel, questions: Vec<Question>) {
     assert_eq!(answered, due);
 }
 
+/// More than machines have that this runs on.
+const SEARCH_THREADS: usize = 256;
 /// About what the server's calibration gives for these templates.
 const THRESHOLD: f64 = 0.42;

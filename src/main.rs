@@ -39,6 +39,8 @@ fn run(command: &Command) -> Result<(), CliError> {
         Command::Subject(args) => cli::subject::run(args),
         Command::Change(args) => cli::change::run(args),
         Command::Suspend(args) => cli::suspend::run(args),
+        Command::Passkey(args) => cli::passkey::run(args),
+        Command::Delegation(args) => cli::delegation::run(args),
         Command::Registry(args) => cli::registry::run(args),
         Command::Retention(args) => cli::retention::run(args),
         Command::Audit(args) => cli::audit::run(args),

@@ -23,6 +23,8 @@
     reason = "written for the tests, which need more of it"
 )]
 mod holder;
+#[path = "../processor.rs"]
+mod processor;
 mod shares;
 #[path = "../../tests/it/story.rs"]
 #[allow(
@@ -49,7 +51,8 @@ use tempfile::TempDir;
 use tonic::transport::Channel;
 
 use holder::{Holder, HolderOptions, copy, free_address, repository, who};
-use shares::{Processor, Shares};
+use processor::{LOG_THREADS, Processor};
+use shares::Shares;
 use story::{SURE, ask, question};
 use times::{Compared, asked_often, times};
 
@@ -81,7 +84,8 @@ async fn main() {
         let mut took = rounds(&connections, &asked, templates, clients, MEASURED).await;
         let rate = took.len() as f64 / begun.elapsed().as_secs_f64();
         let mean = took.iter().sum::<f64>() / took.len() as f64;
-        log_shares.push(Processor::read(holder.process()).log_share_since(&processor));
+        let spent = Processor::read(holder.process()).since(&processor);
+        log_shares.push(spent.micros_of(&LOG_THREADS) / spent.micros());
         shares.push((clients, Shares::read(&metrics).since(&before), mean));
         took.sort_by(f64::total_cmp);
         let at = |share: f64| took[(took.len() as f64 * share) as usize] * 1e3;

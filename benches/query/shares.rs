@@ -1,10 +1,8 @@
 //! What each step takes of a query, from the server's own metrics and the clients' clocks.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
 
 use onebit::telemetry::Step;
 
@@ -32,39 +30,6 @@ impl Shares {
     fn of(&self, name: &str) -> f64 {
         self.0.get(name).copied().unwrap_or_else(|| panic!("the server should tell `{name}`"))
     }
-}
-
-/// Processor time that a process has taken, in the system's ticks.
-pub(crate) struct Processor {
-    all: u64,
-    /// Of the threads that write the log.
-    log: u64,
-}
-
-impl Processor {
-    /// Reads it of a process.
-    pub(crate) fn read(process: u32) -> Self {
-        let folder = PathBuf::from(format!("/proc/{process}"));
-        let threads = fs::read_dir(folder.join("task")).unwrap().map(|thread| thread.unwrap().path());
-        let of_log = threads.filter(|thread| {
-            let name = fs::read_to_string(thread.join("comm")).unwrap_or_default();
-            LOG_THREADS.contains(&name.trim())
-        });
-        Self { all: ticks(&folder), log: of_log.map(|thread| ticks(&thread)).sum() }
-    }
-
-    /// The share of the log since then.
-    pub(crate) fn log_share_since(&self, before: &Self) -> f64 {
-        (self.log - before.log) as f64 / (self.all - before.all) as f64
-    }
-}
-
-/// User and system time (proc(5), fields 14 and 15).
-fn ticks(folder: &Path) -> u64 {
-    let line = fs::read_to_string(folder.join("stat")).unwrap();
-    // A name may hold spaces and brackets; two fields come before it.
-    let (_, fields) = line.rsplit_once(')').unwrap();
-    fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum()
 }
 
 /// Prints a table: milliseconds a query, by step and number of clients.
@@ -96,6 +61,4 @@ pub(crate) fn print(measured: &[(usize, Shares, f64)]) {
     row("all", &|(.., mean)| *mean);
 }
 
-/// Those that write, answer, and move pages into the database.
-const LOG_THREADS: [&str; 3] = ["onebit-writer", "onebit-answers", "onebit-pages"];
 const ASK_QUERY: &str = "partner.QueryService/AskQuery";

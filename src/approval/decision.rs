@@ -36,6 +36,8 @@ pub struct DecisionParts {
     pub at: Timestamp,
     /// The reference of the comparison outside that it rests on, 1 to 128 characters, if it does on one.
     pub comparison: Option<String>,
+    /// In whose seat, where another officer delegated it; not the officer's own name.
+    pub on_behalf: Option<ActorName>,
 }
 
 /// One officer's decision about one request.
@@ -56,6 +58,7 @@ pub struct DecisionParts {
 /// | 7 | reason, UTF-8 |
 /// | 8 | time of the decision: milliseconds since 1970, 8 bytes, big-endian, signed |
 /// | 9 | reference of the comparison outside that it rests on, UTF-8; absent without one |
+/// | 10 | name of the officer whose delegated seat it fills, ASCII; absent for one's own |
 ///
 /// The digest is SHA-256 of that record; the signature is over the domain, a zero byte and the 32 bytes of the
 /// digest ([`Self::signed_bytes`]). The officer's client makes both, so that nothing is signed that it did not
@@ -70,19 +73,24 @@ pub struct Decision {
     reason: String,
     at: Timestamp,
     comparison: Option<String>,
+    on_behalf: Option<ActorName>,
 }
 
 impl Decision {
     /// Checks the reason.
     ///
     /// # Errors
-    /// [`FormError::Text`] when it is empty, too long or holds control characters.
+    /// [`FormError::Text`] when it is empty, too long or holds control characters, [`FormError::OwnSeat`].
     pub fn new(parts: DecisionParts) -> Result<Self, FormError> {
-        let DecisionParts { disclosure, request, officer, role, choice, reason, at, comparison } = parts;
+        let DecisionParts { disclosure, request, officer, role, choice, reason, at, comparison, on_behalf } =
+            parts;
+        if on_behalf.as_ref() == Some(&officer) {
+            return Err(FormError::OwnSeat);
+        }
         let reason = checked_text("reason", reason, REASON_CHARS)?;
         let reference = |text| checked_text("reference of the comparison", text, COMPARISON_CHARS);
         let comparison = comparison.map(reference).transpose()?;
-        Ok(Self { disclosure, request, officer, role, choice, reason, at, comparison })
+        Ok(Self { disclosure, request, officer, role, choice, reason, at, comparison, on_behalf })
     }
 
     /// SHA-256 of the canonical record above.
@@ -110,8 +118,12 @@ impl Decision {
             Choice::Deny => record.field(5, DENY),
         };
         let record = record.field(7, self.reason.as_bytes()).time(8, self.at);
-        match &self.comparison {
-            Some(reference) => record.field(9, reference.as_bytes()).bytes(),
+        let record = match &self.comparison {
+            Some(reference) => record.field(9, reference.as_bytes()),
+            None => record,
+        };
+        match &self.on_behalf {
+            Some(seat) => record.field(10, seat.as_str().as_bytes()).bytes(),
             None => record.bytes(),
         }
     }
@@ -136,6 +148,7 @@ impl Decision {
             reason: record.text(7)?.to_owned(),
             at: record.time(8)?,
             comparison: record.maybe_text(9)?.map(str::to_owned),
+            on_behalf: record.maybe_text(10)?.map(str::parse).transpose().map_err(|_| record.refused())?,
         })?;
         record.end()?;
         if decision.to_bytes() == bytes { Ok(decision) } else { Err(refused) }
@@ -187,6 +200,18 @@ impl Decision {
     #[must_use]
     pub fn comparison(&self) -> Option<&str> {
         self.comparison.as_deref()
+    }
+
+    /// The officer whose delegated seat it fills; none for the officer's own.
+    #[must_use]
+    pub const fn on_behalf(&self) -> Option<&ActorName> {
+        self.on_behalf.as_ref()
+    }
+
+    /// Whose seat it fills.
+    #[must_use]
+    pub fn seat(&self) -> &ActorName {
+        self.on_behalf.as_ref().unwrap_or(&self.officer)
     }
 }
 
@@ -317,6 +342,7 @@ mod tests {
             reason: "Needed for the case.".to_owned(),
             at: Timestamp::from_millis(1_767_225_660_000),
             comparison: None,
+            on_behalf: None,
         })
         .unwrap()
     }
@@ -345,6 +371,11 @@ mod tests {
         let compared = Decision { comparison: Some("FR-2026/113".to_owned()), ..decision(Choice::Deny) };
         let read = Decision::from_bytes(&compared.to_bytes()).unwrap();
         assert!(read == compared && read.digest() != decision(Choice::Deny).digest());
+        let seat = Decision { on_behalf: Some("hana".parse().unwrap()), ..decision(Choice::Deny) };
+        let read = Decision::from_bytes(&seat.to_bytes()).unwrap();
+        assert!(read == seat && read.digest() != decision(Choice::Deny).digest());
+        let own = Decision { on_behalf: Some("mere-t".parse().unwrap()), ..decision(Choice::Deny) };
+        assert_eq!(Decision::from_bytes(&own.to_bytes()).err(), Some(FormError::OwnSeat));
         let bytes = decision(Choice::Grant(fields(&["case-number"]))).to_bytes();
         let at = bytes.windows(GRANT.len()).position(|part| part == GRANT).unwrap();
         let mut denial = bytes[..at - 4].to_vec();
@@ -384,6 +415,7 @@ mod tests {
                 reason: reason.to_owned(),
                 at: other.at,
                 comparison: None,
+                on_behalf: None,
             })
         };
         assert!(made(" ").is_err() && made(&"ā".repeat(2_001)).is_err());

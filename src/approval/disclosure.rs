@@ -13,7 +13,7 @@ use super::proof::{Approval, Decider};
 use super::refused::{Missing, Refused, ReplayError};
 use super::request::{Fields, Request};
 use super::review::Review;
-use super::state::{Denial, Eligible, State, may_decide, unit_of};
+use super::state::{Denial, Eligible, Seat, State};
 use super::step::{Decided, Event, Step};
 use crate::clock::Timestamp;
 use crate::ids::{ActorName, Digest};
@@ -105,11 +105,14 @@ impl Disclosure {
         eligible: &[Eligible],
         now: Timestamp,
     ) -> Result<(Self, Transition), Refused> {
-        let (officer, role) = (signed.decision.officer(), signed.decision.role());
-        if !may_decide(officer, role, eligible) {
-            return Err(Refused::NotEligible { officer: officer.clone(), role });
+        let seat = Seat::of(&signed.decision);
+        if !seat.may_decide(eligible) {
+            return Err(match seat.on_behalf {
+                Some(delegator) => Refused::NotDelegated(delegator.clone()),
+                None => Refused::NotEligible { officer: seat.officer.clone(), role: seat.role },
+            });
         }
-        let unit = unit_of(officer, role, eligible);
+        let unit = seat.unit(eligible);
         self.take(Step { at: now, event: Event::Decided(Decided { signed, unit }) })
     }
 
@@ -125,7 +128,8 @@ impl Disclosure {
         now: Timestamp,
     ) -> Result<(Self, Transition), Refused> {
         let (officer, role) = (deed.officer(), deed.role());
-        if deed.kind().is_for_deciders() && !may_decide(officer, role, eligible) {
+        let own = Seat { officer, role, on_behalf: None };
+        if deed.kind().is_for_deciders() && !own.may_decide(eligible) {
             return Err(Refused::NotEligible { officer: officer.clone(), role });
         }
         self.take(Step { at: now, event: Event::Done(deed) })
@@ -217,18 +221,15 @@ impl Disclosure {
         if now >= self.request.decide_by() {
             return Err(Missing::TooLate);
         }
-        let still = |officer, role| may_decide(officer, role, eligible);
-        let counting = || self.counting().filter(|decision| still(decision.officer(), decision.role()));
-        let of = counting().map(|decision| {
-            let (officer, role) = (decision.officer(), decision.role());
-            (role, unit_of(officer, role, eligible))
-        });
+        let counting = || self.counting().filter(|decision| Seat::of(decision).may_decide(eligible));
+        let of = counting().map(|decision| (decision.role(), Seat::of(decision).unit(eligible)));
         if let Some(missing) = self.shortfall(of) {
             return Err(missing);
         }
         let deciders = counting().map(|decision| Decider {
             officer: decision.officer().clone(),
             role: decision.role(),
+            on_behalf: decision.on_behalf().cloned(),
             decision: decision.digest(),
         });
         Ok(Approval {

@@ -96,6 +96,9 @@ pub enum FormError {
     /// Words where none belong.
     #[error("`{0}` is said without words; leave them out, or leave a note")]
     Words(DeedKind),
+    /// A decision in one's own seat that names it as delegated.
+    #[error("an officer's own seat is not delegated to them; decide in it without naming it")]
+    OwnSeat,
     /// A role that does not decide about disclosures.
     #[error(
         "`{0}` does not decide about disclosures; use `approving-officer`, `examiner` or `privacy-officer`"

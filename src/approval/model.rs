@@ -74,8 +74,13 @@ impl Office {
         self.all_but(PEOPLE)
     }
 
+    /// Everybody, and one who fills another's seat.
+    pub(super) fn all_and(&self, delegate: usize, delegator: usize) -> Vec<Eligible> {
+        eligible(&BTreeSet::new(), &BTreeSet::new(), &BTreeSet::from([(delegate, delegator)]))
+    }
+
     pub(super) fn all_but(&self, suspended: usize) -> Vec<Eligible> {
-        eligible(&BTreeSet::from([suspended]), &BTreeSet::new())
+        eligible(&BTreeSet::from([suspended]), &BTreeSet::new(), &BTreeSet::new())
     }
 
     /// A grant of all by an officer who rests on a comparison.
@@ -106,6 +111,17 @@ impl Office {
         (mask, compared): (Option<u8>, bool),
         at: Timestamp,
     ) -> SignedDecision {
+        Self::decision_for(about, (officer, None), role, (mask, compared), at)
+    }
+
+    /// A decision in a seat that is the officer's own, or another's.
+    pub(super) fn decision_for(
+        about: &Disclosure,
+        (officer, on_behalf): (&ActorName, Option<ActorName>),
+        role: DeciderRole,
+        (mask, compared): (Option<u8>, bool),
+        at: Timestamp,
+    ) -> SignedDecision {
         let decision = Decision::new(DecisionParts {
             disclosure: about.request().disclosure(),
             request: about.digest(),
@@ -115,6 +131,7 @@ impl Office {
             reason: "as the model says".to_owned(),
             at,
             comparison: compared.then(|| "FR-2026/113".to_owned()),
+            on_behalf,
         });
         SignedDecision {
             decision: decision.unwrap(),
@@ -161,14 +178,20 @@ fn masked(mask: u8) -> Fields {
     fields(&chosen)
 }
 
-fn eligible(suspended: &BTreeSet<usize>, moved: &BTreeSet<usize>) -> Vec<Eligible> {
+fn eligible(
+    suspended: &BTreeSet<usize>,
+    moved: &BTreeSet<usize>,
+    delegated: &BTreeSet<(usize, usize)>,
+) -> Vec<Eligible> {
     let mut all = Vec::new();
-    for person in 0..PEOPLE {
+    let own = (0..PEOPLE).map(|person| (person, person));
+    for (person, seat) in own.chain(delegated.iter().copied()) {
         for role in ROLES {
-            let standing =
-                if suspended.contains(&person) { DeciderStanding::Inactive } else { DeciderStanding::Active };
-            let unit = unit_of(person, moved).map(|unit| UnitName::parse(unit).unwrap());
-            all.push(Eligible { officer: Office::officer(person), role, standing, unit });
+            let out = suspended.contains(&person) || suspended.contains(&seat);
+            let standing = if out { DeciderStanding::Inactive } else { DeciderStanding::Active };
+            let unit = unit_of(seat, moved).map(|unit| UnitName::parse(unit).unwrap());
+            let on_behalf = (person != seat).then(|| Office::officer(seat));
+            all.push(Eligible { officer: Office::officer(person), role, standing, unit, on_behalf });
         }
     }
     all
@@ -185,12 +208,28 @@ fn unit_of(person: usize, moved: &BTreeSet<usize>) -> Option<&'static str> {
 
 #[derive(Debug, Clone)]
 enum Op {
-    Decide { person: usize, role: usize, mask: Option<u8>, other_request: bool, compared: bool },
-    Tend { kind: DeedKind, person: usize, role: usize },
-    Answer { other_question: bool },
+    Decide {
+        person: usize,
+        seat: usize,
+        role: usize,
+        mask: Option<u8>,
+        other_request: bool,
+        compared: bool,
+    },
+    Tend {
+        kind: DeedKind,
+        person: usize,
+        role: usize,
+    },
+    Answer {
+        other_question: bool,
+    },
     Suspend(usize),
     Restore(usize),
     Move(usize),
+    /// Delegate and delegator.
+    Delegate(usize, usize),
+    EndDelegations(usize),
     Wait(u64),
     Withdraw,
     Withhold,
@@ -208,13 +247,23 @@ enum Op {
 impl Op {
     /// What happens in the world and not to the disclosure.
     fn is_outside(&self) -> bool {
-        matches!(self, Self::Suspend(_) | Self::Restore(_) | Self::Move(_) | Self::Wait(_))
+        matches!(
+            self,
+            Self::Suspend(_)
+                | Self::Restore(_)
+                | Self::Move(_)
+                | Self::Delegate(..)
+                | Self::EndDelegations(_)
+                | Self::Wait(_)
+        )
     }
 }
 
 /// A decision in the notebook.
 struct Said {
     person: usize,
+    /// Whose seat: the person's own, or a delegated one.
+    seat: usize,
     role: usize,
     mask: Option<u8>,
     unit: Option<&'static str>,
@@ -234,6 +283,7 @@ struct Model {
     notes: usize,
     suspended: BTreeSet<usize>,
     moved: BTreeSet<usize>,
+    delegated: BTreeSet<(usize, usize)>,
     minute: u64,
     fetch_by: u64,
     /// Who ever decided, also what a question set aside.
@@ -265,13 +315,15 @@ impl Model {
     }
 
     fn grants(&self) -> impl Iterator<Item = &Said> {
-        self.said.iter().filter(|said| said.mask.is_some() && !self.recused.contains(&said.person))
+        self.said.iter().filter(|said| {
+            said.mask.is_some() && !self.recused.contains(&said.person) && !self.recused.contains(&said.seat)
+        })
     }
 
-    fn filled(&self, unit: impl Fn(&Said) -> Option<&'static str>, counts: impl Fn(usize) -> bool) -> bool {
+    fn filled(&self, unit: impl Fn(&Said) -> Option<&'static str>, counts: impl Fn(&Said) -> bool) -> bool {
         (0..3).all(|role| {
             let of_role: Vec<&Said> =
-                self.grants().filter(|said| said.role == role && counts(said.person)).collect();
+                self.grants().filter(|said| said.role == role && counts(said)).collect();
             let units: BTreeSet<&str> = of_role.iter().filter_map(|said| unit(said)).collect();
             let due = self.units.min(self.need[role]);
             of_role.len() >= self.need[role] && (due < 2 || units.len() >= due)
@@ -295,20 +347,21 @@ impl Model {
     /// Does what the operation says if it is allowed; whether it was.
     fn run(&mut self, op: &Op) -> bool {
         match op {
-            Op::Decide { person, role, mask, other_request, compared } => {
+            Op::Decide { person, seat, role, mask, other_request, compared } => {
                 let allowed = self.open()
                     && self.state != "needs-information"
                     && self.minute < DECIDE_MINUTES
                     && !other_request
-                    && !self.suspended.contains(person)
-                    && !self.recused.contains(person)
+                    && [person, seat].iter().all(|one| !self.suspended.contains(one))
+                    && [person, seat].iter().all(|one| !self.recused.contains(one))
+                    && (person == seat || self.delegated.contains(&(*person, *seat)))
                     && self.need[*role] > 0
-                    && self.said.iter().all(|said| said.person != *person)
+                    && self.said.iter().all(|said| said.person != *person && said.seat != *seat)
                     && mask.is_none_or(|mask| mask & 0b1000 == 0)
                     && (mask.is_none() || *compared || !(self.comparison && *role == 1));
                 if allowed {
-                    let unit = unit_of(*person, &self.moved);
-                    self.said.push(Said { person: *person, role: *role, mask: *mask, unit });
+                    let unit = unit_of(*seat, &self.moved);
+                    self.said.push(Said { person: *person, seat: *seat, role: *role, mask: *mask, unit });
                     self.claims.remove(person);
                     self.decided.insert(*person);
                     self.count();
@@ -323,6 +376,13 @@ impl Model {
             Op::Suspend(person) => self.suspended.insert(*person),
             Op::Restore(person) => self.suspended.remove(person),
             Op::Move(person) => self.moved.insert(*person),
+            Op::Delegate(delegate, delegator) => {
+                delegate != delegator && self.delegated.insert((*delegate, *delegator))
+            }
+            Op::EndDelegations(person) => {
+                self.delegated.retain(|(delegate, _)| delegate != person);
+                true
+            }
             Op::Wait(minutes) => {
                 self.minute += minutes;
                 true
@@ -337,10 +397,13 @@ impl Model {
                 self.end(!self.ended() && self.minute >= until, state)
             }
             Op::Release => {
-                let now = |said: &Said| unit_of(said.person, &self.moved);
-                let allowed = self.state == "approved"
-                    && self.minute < DECIDE_MINUTES
-                    && self.filled(now, |person| !self.suspended.contains(&person));
+                let now = |said: &Said| unit_of(said.seat, &self.moved);
+                let counts = |said: &Said| {
+                    [said.person, said.seat].iter().all(|one| !self.suspended.contains(one))
+                        && (said.person == said.seat || self.delegated.contains(&(said.person, said.seat)))
+                };
+                let allowed =
+                    self.state == "approved" && self.minute < DECIDE_MINUTES && self.filled(now, counts);
                 self.fetch_by = if allowed { self.minute + FETCH_MINUTES } else { self.fetch_by };
                 if allowed && self.urgent {
                     self.review = Some((self.minute + REVIEW_MINUTES, false, None));
@@ -473,11 +536,13 @@ impl Model {
 /// Runs the operation on the real thing; the step it took, if it was allowed.
 fn run(real: &mut Disclosure, model: &Model, op: &Op) -> Option<Step> {
     let now = minute_of(real.request(), model.minute);
-    let who = eligible(&model.suspended, &model.moved);
+    let who = eligible(&model.suspended, &model.moved, &model.delegated);
     let (after, transition) = match op {
-        Op::Decide { person, role, mask, other_request, compared } => {
+        Op::Decide { person, seat, role, mask, other_request, compared } => {
             let officer = Office::officer(*person);
-            let mut signed = Office::decision(real, &officer, ROLES[*role], (*mask, *compared), now);
+            let on_behalf = (person != seat).then(|| Office::officer(*seat));
+            let sat = (&officer, on_behalf.clone());
+            let mut signed = Office::decision_for(real, sat, ROLES[*role], (*mask, *compared), now);
             if *other_request {
                 let other = DecisionParts {
                     disclosure: signed.decision.disclosure(),
@@ -488,6 +553,7 @@ fn run(real: &mut Disclosure, model: &Model, op: &Op) -> Option<Step> {
                     reason: "another request".to_owned(),
                     at: now,
                     comparison: None,
+                    on_behalf,
                 };
                 signed.decision = Decision::new(other).unwrap();
             }
@@ -522,7 +588,12 @@ fn run(real: &mut Disclosure, model: &Model, op: &Op) -> Option<Step> {
         }
         Op::OverdueCorrection(number) => real.correction_overdue(*number, now).ok(),
         Op::AskCorrection => real.correction_ask(correction_ask(real), now).ok(),
-        Op::Suspend(_) | Op::Restore(_) | Op::Move(_) | Op::Wait(_) => None,
+        Op::Suspend(_)
+        | Op::Restore(_)
+        | Op::Move(_)
+        | Op::Delegate(..)
+        | Op::EndDelegations(_)
+        | Op::Wait(_) => None,
     }?;
     let note = is_addition(&transition.step);
     assert!(
@@ -586,6 +657,9 @@ fn answer(real: &Disclosure, other_question: bool) -> SignedAnswer {
 fn assert_promises_of(approval: &Approval, real: &Disclosure, model: &Model) {
     let people: BTreeSet<&str> = approval.deciders().iter().map(|decider| decider.officer.as_str()).collect();
     assert_eq!(people.len(), approval.deciders().len(), "somebody counted twice");
+    let seats: BTreeSet<&ActorName> =
+        approval.deciders().iter().map(|one| one.on_behalf.as_ref().unwrap_or(&one.officer)).collect();
+    assert_eq!(seats.len(), approval.deciders().len(), "a seat counted twice");
     let mut out = model.suspended.iter().chain(&model.recused);
     assert!(out.all(|person| !people.contains(Office::officer(*person).as_str())));
     assert_eq!(approval.request(), real.digest());
@@ -611,14 +685,19 @@ fn assert_promises_of(approval: &Approval, real: &Disclosure, model: &Model) {
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     let mask = prop_oneof![1 => Just(None), 14 => (1_u8..=7).prop_map(Some), 8 => Just(Some(7)), 1 => Just(Some(15))];
-    let decide = (0..PEOPLE, 0..3_usize, mask, prop::bool::weighted(0.05), prop::bool::weighted(0.8))
-        .prop_map(|(person, role, mask, other_request, compared)| Op::Decide {
+    // Mostly in one's own seat.
+    let sat = (0..PEOPLE, 0..4 * PEOPLE)
+        .prop_map(|(person, seat)| (person, if seat < PEOPLE { seat } else { person }));
+    let decide = (sat, 0..3_usize, mask, prop::bool::weighted(0.05), prop::bool::weighted(0.8)).prop_map(
+        |((person, seat), role, mask, other_request, compared)| Op::Decide {
             person,
+            seat,
             role,
             mask,
             other_request,
             compared,
-        });
+        },
+    );
     let kind = prop_oneof![
         2 => Just(DeedKind::Question),
         2 => prop_oneof![Just(DeedKind::Claim), Just(DeedKind::PutBack), Just(DeedKind::Note)],
@@ -639,6 +718,8 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => (0..PEOPLE).prop_map(Op::Suspend),
         1 => (0..PEOPLE).prop_map(Op::Restore),
         1 => (0..PEOPLE).prop_map(Op::Move),
+        3 => (0..PEOPLE, 0..PEOPLE).prop_map(|(delegate, delegator)| Op::Delegate(delegate, delegator)),
+        1 => (0..PEOPLE).prop_map(Op::EndDelegations),
         2 => (0..60_u64).prop_map(Op::Wait),
         1 => Just(Op::Expire),
         5 => Just(Op::Release),
@@ -683,6 +764,7 @@ proptest! {
             notes: 0,
             suspended: BTreeSet::new(),
             moved: BTreeSet::new(),
+            delegated: BTreeSet::new(),
             minute: 0,
             fetch_by: 0,
             decided: BTreeSet::new(),

@@ -12,6 +12,8 @@ pub struct Decider {
     pub officer: ActorName,
     /// In which role.
     pub role: DeciderRole,
+    /// In whose seat, where another officer delegated it.
+    pub on_behalf: Option<ActorName>,
     /// The digest of the decision that was signed.
     pub decision: Digest,
 }

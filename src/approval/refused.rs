@@ -42,6 +42,12 @@ pub enum Refused {
     /// The person has decided already.
     #[error("`{0}` has decided already; another officer must decide")]
     DecidedAlready(ActorName),
+    /// The seat is filled: by its owner or by somebody it was delegated to.
+    #[error("a decision in the seat of `{0}` stands already; another officer must decide")]
+    SeatFilled(ActorName),
+    /// Nobody delegated this seat to the person, or not for this moment.
+    #[error("the seat of `{0}` is not delegated to you now; decide in your own, or ask for a delegation")]
+    NotDelegated(ActorName),
     /// The person has stepped back from it.
     #[error("`{0}` has stepped back from this case for good; another officer must")]
     Recused(ActorName),

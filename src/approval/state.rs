@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::FormError;
+use super::decision::Decision;
 use super::factors::DeciderRole;
 use crate::ids::{ActorName, UnitName};
 
@@ -147,7 +148,7 @@ pub enum DeciderStanding {
     Enroller,
 }
 
-/// What the registry says of one person in one role, at this moment.
+/// What the registry says of one person in one seat, at this moment: their own, or one that somebody delegated to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Eligible {
     /// The person.
@@ -156,21 +157,44 @@ pub struct Eligible {
     pub role: DeciderRole,
     /// Whether that person may decide in it.
     pub standing: DeciderStanding,
-    /// The unit that the person belongs to, if the registry names one.
+    /// The unit that the seat belongs to, if the registry names one.
     pub unit: Option<UnitName>,
+    /// Whose seat it is, where it is delegated; none for the person's own.
+    pub on_behalf: Option<ActorName>,
 }
 
-/// Who stands twice in a role, once active and once not, may not decide: no means no.
-pub(super) fn may_decide(officer: &ActorName, role: DeciderRole, eligible: &[Eligible]) -> bool {
-    let mut standings = eligible.iter().filter(|one| one.officer == *officer && one.role == role).peekable();
-    standings.peek().is_some() && standings.all(|one| one.standing == DeciderStanding::Active)
+/// A person, in a role, in their own seat or in one that was delegated to them.
+#[derive(Clone, Copy)]
+pub(super) struct Seat<'a> {
+    pub(super) officer: &'a ActorName,
+    pub(super) role: DeciderRole,
+    pub(super) on_behalf: Option<&'a ActorName>,
 }
 
-/// The unit in which somebody decides; none when entries name different ones.
-pub(super) fn unit_of(officer: &ActorName, role: DeciderRole, eligible: &[Eligible]) -> Option<UnitName> {
-    let mut units = eligible.iter().filter(|one| one.officer == *officer && one.role == role);
-    let first = units.next()?.unit.clone()?;
-    units.all(|one| one.unit.as_ref() == Some(&first)).then_some(first)
+impl<'a> Seat<'a> {
+    /// The seat that a decision fills.
+    pub(super) fn of(decision: &'a Decision) -> Self {
+        Self { officer: decision.officer(), role: decision.role(), on_behalf: decision.on_behalf() }
+    }
+
+    fn found(self, eligible: &[Eligible]) -> impl Iterator<Item = &Eligible> {
+        eligible.iter().filter(move |one| {
+            (&one.officer, one.role, one.on_behalf.as_ref()) == (self.officer, self.role, self.on_behalf)
+        })
+    }
+
+    /// Who stands twice in a role, once active and once not, may not decide: no means no.
+    pub(super) fn may_decide(self, eligible: &[Eligible]) -> bool {
+        let mut standings = self.found(eligible).peekable();
+        standings.peek().is_some() && standings.all(|one| one.standing == DeciderStanding::Active)
+    }
+
+    /// The unit that it counts for; none when entries name different ones.
+    pub(super) fn unit(self, eligible: &[Eligible]) -> Option<UnitName> {
+        let mut found = self.found(eligible);
+        let first = found.next()?.unit.clone()?;
+        found.all(|one| one.unit.as_ref() == Some(&first)).then_some(first)
+    }
 }
 
 const STATE_SHOWN_CHARS: usize = 63;

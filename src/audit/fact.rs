@@ -106,6 +106,7 @@ facts! {
     78 NewKey "new-key" Text: "The key that takes its place.";
     145 ReviewBy "review-by" Text: "When a review is due.";
     146 Finding "finding" Text: "What a review found, as a word.";
+    148 OnBehalfOf "on-behalf-of" Text: "The officer in whose delegated seat it is done.";
     155 Issuer "issuer" Text: "The agency's OpenID provider.";
     156 Account "account" Digest: "SHA-256 of an account there: issuer, zero byte, subject.";
     157 Assurance "assurance" Text: "How the provider recognised the person, as it says.";

@@ -117,6 +117,8 @@ actions! {
     https "console", "Session" {
         SignIn = "SignIn",
         RegisterPasskey = "RegisterPasskey",
+        ListOwnPasskeys = "ListPasskeys",
+        EndOwnPasskey = "EndPasskey",
     }
     rpc "enrolment", "EnrolmentService" {
         StartBatch = "StartBatch",
@@ -138,6 +140,10 @@ actions! {
         GetPolicy = "GetPolicy",
         ListRetention = "ListRetention",
         MakeBackup = "MakeBackup",
+        ListPasskeys = "ListPasskeys",
+        EndPasskey = "EndPasskey",
+        ListDelegations = "ListDelegations",
+        EndDelegation = "EndDelegation",
     }
 }
 

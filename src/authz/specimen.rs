@@ -113,7 +113,13 @@ impl Specimen {
             | A::ListRetention
             | A::MakeBackup
             | A::SignIn
-            | A::RegisterPasskey => About::Service,
+            | A::RegisterPasskey
+            | A::ListOwnPasskeys
+            | A::EndOwnPasskey
+            | A::ListPasskeys
+            | A::EndPasskey
+            | A::ListDelegations
+            | A::EndDelegation => About::Service,
         }
     }
 

@@ -105,7 +105,7 @@ async fn list(way: &Way) -> Result<(), CliError> {
         let fields = it.disclosable.iter().map(|of| format!("\n  {}: {}", of.purpose, of.fields.join(", ")));
         format!(
             "{}\ninstrument   {}\npurposes     {}\ncollections  {}\nvolumes      {} a day, {} a year\n\
-             fpir         {}\nin force     {} to {}, reviewed by {}\nfields{}",
+             fpir         {}\nin force     {} to {}, reviewed by {}\nurgent path  {}\nfields{}",
             it.name,
             it.instrument,
             it.purposes.join(", "),
@@ -116,6 +116,10 @@ async fn list(way: &Way) -> Result<(), CliError> {
             it.valid_from,
             it.valid_until,
             it.review_by,
+            it.urgent.map_or_else(
+                || "none".to_owned(),
+                |path| { format!("decided within {} hours", path.decide_within_seconds / 3_600) }
+            ),
             fields.collect::<String>()
         )
     };
@@ -126,6 +130,7 @@ async fn list(way: &Way) -> Result<(), CliError> {
             "collections": it.collections, "queries_a_day": it.queries_a_day, "queries_a_year": it.queries_a_year,
             "disclosable": fields.collect::<serde_json::Map<_, _>>(), "valid_from": it.valid_from,
             "valid_until": it.valid_until, "review_by": it.review_by, "fpir": it.fpir,
+            "urgent_decide_within_seconds": it.urgent.map(|path| path.decide_within_seconds),
         })
     });
     let told: Vec<_> = told.collect();

@@ -15,6 +15,7 @@ pub mod cert;
 pub mod certs;
 pub mod change;
 pub mod config;
+pub mod delegation;
 pub mod demo;
 pub mod enrol;
 pub mod fault;
@@ -25,6 +26,7 @@ pub mod keys;
 mod labelled;
 pub mod notices;
 pub mod open;
+pub mod passkey;
 pub mod policy;
 pub mod print;
 pub mod protection;
@@ -87,6 +89,8 @@ pub enum Command {
     // Administrators and privacy officers.
     Change(change::ChangeArgs),
     Suspend(suspend::SuspendArgs),
+    Passkey(passkey::PasskeyArgs),
+    Delegation(delegation::DelegationArgs),
     Registry(registry::RegistryArgs),
     Audit(audit::AuditArgs),
     Retention(retention::RetentionArgs),

@@ -14,6 +14,7 @@ use super::print::{self, OutputOption};
 use super::wire;
 use crate::approval::{Choice, DeciderRole, Decision, DecisionParts, Fields};
 use crate::clock::{Clock, SystemClock};
+use crate::grpc::change_form::person_resource;
 use crate::grpc::client::{Client, ClientOptions};
 use crate::grpc::pb::officer as pb;
 use crate::grpc::pb::officer::decide_case_request::Signature;
@@ -238,6 +239,9 @@ pub struct DecideArgs {
     /// In which role you decide
     #[arg(long, value_enum, default_value_t = RoleChoice::ApprovingOfficer, value_name = "ROLE")]
     pub role: RoleChoice,
+    /// In whose seat you decide, where another officer's is delegated to you; by default in your own
+    #[arg(long, value_name = "NAME")]
+    pub seat_of: Option<String>,
     /// Your name in the registry; by default the last part of the id in your certificate
     #[arg(long, value_name = "NAME")]
     pub officer: Option<String>,
@@ -432,6 +436,7 @@ async fn decide(args: &DecideArgs, grant: Option<&[String]>) -> Result<(), CliEr
         reason: args.reason.clone(),
         at: SystemClock.now(),
         comparison: args.comparison.clone(),
+        on_behalf: args.seat_of.as_deref().map(|name| person("--seat-of", name)).transpose()?,
     })
     .map_err(|error| CliError::Usage(format!("--reason: {error}")))?;
     let signature = key
@@ -470,6 +475,7 @@ fn message(decision: &Decision, role: RoleChoice, signature: Vec<u8>) -> pb::Dec
         reason: decision.reason().to_owned(),
         decide_time: Some(timestamp_to_pb(decision.at())),
         comparison: decision.comparison().unwrap_or_default().to_owned(),
+        on_behalf_of: decision.on_behalf().map(person_resource).unwrap_or_default(),
         signature: Some(Signature::CertificateSignature(signature)),
     }
 }
@@ -495,7 +501,11 @@ fn officer(args: &DecideArgs) -> Result<ActorName, CliError> {
         Some(name) => wire::last_part(name).to_owned(),
         None => wire::last_part(args.way.client.spiffe_id()?.path()).to_owned(),
     };
-    name.parse().map_err(|error| CliError::Usage(format!("--officer: {error}")))
+    person("--officer", &name)
+}
+
+fn person(option: &str, name: &str) -> Result<ActorName, CliError> {
+    wire::last_part(name).parse().map_err(|error| CliError::Usage(format!("{option}: {error}")))
 }
 
 async fn case_get(client: &Client, disclosure: &str) -> Result<pb::GetCaseResponse, CliError> {
@@ -553,13 +563,14 @@ mod tests {
             reason: "same person".to_owned(),
             at: SystemClock.now(),
             comparison: Some("FR-2026/113".to_owned()),
+            on_behalf: Some("tama".parse().unwrap()),
         })
         .unwrap();
         assert_eq!(SignatureDomain::Decision.message(&decision.digest()), decision.signed_bytes());
         let sent = message(&decision, RoleChoice::Examiner, vec![1]);
         assert_eq!(sent.fields, ["case-number", "family-name"]);
         assert_eq!(sent.role(), pb::DecidingRole::Examiner);
-        assert_eq!(sent.comparison, "FR-2026/113");
+        assert_eq!((sent.comparison.as_str(), sent.on_behalf_of.as_str()), ("FR-2026/113", "people/tama"));
         let at = crate::grpc::timestamp::timestamp_from_pb(&sent.decide_time.unwrap());
         assert_eq!(at, Some(decision.at()), "the server signs over the time that is sent");
     }

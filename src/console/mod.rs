@@ -15,6 +15,7 @@ mod origin;
 mod page;
 mod pages;
 mod passkey;
+mod passkeys;
 mod pending;
 mod provider;
 mod register;
@@ -133,6 +134,7 @@ impl Console {
             .merge(sign_in::routes())
             .merge(provider::routes())
             .merge(register::routes())
+            .merge(passkeys::routes())
             .route("/", get(sign_in::home))
             .route("/health", get(health))
             .fallback(missing)

@@ -14,7 +14,7 @@ mod log;
 mod queue;
 mod sign;
 mod urgent;
-mod words;
+pub(super) mod words;
 
 use axum::Router;
 use axum::routing::{get, post};

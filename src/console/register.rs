@@ -87,7 +87,8 @@ async fn registered(
         Err(fault) => return code_asked(&fault.to_string()),
     };
     let party = passkey::party(&console);
-    match console.gate().passkey_register(&invitation, (&party, &challenge), &registration).await {
+    let title = fields.required("title")?.to_owned();
+    match console.gate().passkey_register(&invitation, (&party, &challenge), &registration, title).await {
         Ok(change) => {
             let mut reply = page(&RegisteredPage {
                 frame: Frame::guest("Passkey registered"),
@@ -97,6 +98,7 @@ async fn registered(
             Ok(reply)
         }
         Err(GateError::Passkey(error)) => code_asked(&sentence(&error.to_string())),
+        Err(GateError::Invalid { what, .. }) => code_asked(&format!("The name of the passkey {what}.")),
         Err(GateError::NotNow(_)) => code_asked(OVER),
         Err(error) => Err(error.into()),
     }

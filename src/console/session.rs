@@ -19,6 +19,7 @@ pub struct SignedIn {
     ends: Timestamp,
     token: Token,
     secret: Secret<32>,
+    credential: Vec<u8>,
     by_provider: bool,
 }
 
@@ -41,6 +42,11 @@ impl SignedIn {
         &self.token
     }
 
+    /// The passkey that opened the session; empty where the agency's provider did.
+    pub(super) fn credential(&self) -> &[u8] {
+        &self.credential
+    }
+
     /// Whether the agency's provider opened the session.
     pub(super) const fn is_by_provider(&self) -> bool {
         self.by_provider
@@ -58,8 +64,9 @@ impl SignedIn {
         match console.gate().session_find(&secret, times).await {
             Ok(Some(session)) => {
                 let token = Token::of(&secret);
+                let (caller, ends, credential) = (session.caller, session.ends, session.credential);
                 let by_provider = session.by_provider;
-                Ok(Self { caller: session.caller, ends: session.ends, token, secret, by_provider })
+                Ok(Self { caller, ends, token, secret, credential, by_provider })
             }
             Ok(None) => Err(led_to_sign_in(parts)),
             Err(error) => Err(Fault::Gate(error).into_response()),

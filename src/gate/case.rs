@@ -1,18 +1,18 @@
 //! What officers see and decide, and the release that follows an approval.
 
 use crate::approval::{
-    Choice, DeciderRole, DeciderStanding, Decision, DecisionParts, Deed, DeedKind, DeedParts, Eligible,
-    Fields, SignedDecision, State,
+    Choice, DeciderRole, Decision, DecisionParts, Deed, DeedKind, DeedParts, Fields, SignedDecision, State,
 };
 use crate::authz::{About, Action, Agreement, Ask, Force, SignedBy, Standing};
 use crate::clock::Timestamp;
 use crate::ids::{ActorName, Digest, DisclosureId, FieldName, PartnerName, PurposeName};
 use crate::keys::webauthn::WebAuthnError;
 use crate::store::disclosure::{CaseOrder, Decided, FieldValue, ReleaseTerms, ReviewsOwed, Stepped};
-use crate::store::{Case, CaseCount, CaseFilter, CasesRelated, FieldFacts, Registry, Released};
+use crate::store::{Case, CaseCount, CaseFilter, CasesRelated, FieldFacts, Released};
 use crate::telemetry;
 
 use super::decision::DecisionProof;
+use super::delegation::eligible;
 use super::disclosure::decider_role;
 use super::{Caller, Gate, GateError};
 
@@ -89,6 +89,8 @@ pub struct DecideAsk {
     pub at: Timestamp,
     /// The reference of the comparison outside that it rests on.
     pub comparison: Option<String>,
+    /// In whose delegated seat; none for the officer's own.
+    pub on_behalf: Option<ActorName>,
     /// How the officer signed it.
     pub proof: DecisionProof,
 }
@@ -164,7 +166,7 @@ impl Gate {
             return Err(GateError::Invalid { field: "role", what });
         }
         let signed = SignedDecision { decision, signature };
-        let eligible = eligible(&live.registry, &case);
+        let eligible = eligible(&live.registry, &case, self.now());
         let (decided, receipt) =
             self.parts.store.disclosure_decide(permit, signed, eligible).await?.open()?;
         let case = match decided {
@@ -196,7 +198,7 @@ impl Gate {
         let parts = DeedParts { kind, officer: caller.actor.name.clone(), role, words };
         let deed = Deed::new(parts)
             .map_err(|error| GateError::Invalid { field: words_field(kind), what: error.to_string() })?;
-        let eligible = eligible(&self.live.load().registry, &case);
+        let eligible = eligible(&self.live.load().registry, &case, self.now());
         let (stepped, _receipt) =
             self.parts.store.disclosure_tend(permit, id, deed, eligible).await?.open()?;
         self.corrections_due.notify_one();
@@ -227,7 +229,7 @@ impl Gate {
         if matches!(urgent, Some(None)) {
             return Ok(case);
         }
-        let Ok(approval) = case.disclosure.approval(&eligible(&live.registry, &case), now) else {
+        let Ok(approval) = case.disclosure.approval(&eligible(&live.registry, &case, self.now()), now) else {
             return Ok(case);
         };
         let terms = ReleaseTerms {
@@ -364,7 +366,7 @@ impl Gate {
     #[must_use]
     pub fn case_deeds(&self, caller: &Caller, case: &Case) -> Vec<DeedKind> {
         let Some(role) = decider_role(caller.actor.role) else { return Vec::new() };
-        let eligible = eligible(&self.live.load().registry, case);
+        let eligible = eligible(&self.live.load().registry, case, self.now());
         let now = self.now();
         let fits = |kind: DeedKind| {
             let words = if kind.has_words() { "…".to_owned() } else { String::new() };
@@ -428,28 +430,9 @@ pub(super) fn decision(caller: &Caller, ask: &DecideAsk) -> Result<Decision, Gat
         reason: ask.reason.clone(),
         at: ask.at,
         comparison: ask.comparison.clone(),
+        on_behalf: ask.on_behalf.clone(),
     })
     .map_err(invalid)
-}
-
-/// Who may decide about a case at this moment.
-fn eligible(registry: &Registry, case: &Case) -> Vec<Eligible> {
-    registry
-        .people
-        .iter()
-        .filter_map(|person| {
-            let role = decider_role(person.role)?;
-            let enrolled: Option<&ActorName> = case.enrolled_by.as_ref();
-            let standing = if enrolled == Some(&person.name) {
-                DeciderStanding::Enroller
-            } else if person.standing == Standing::Active {
-                DeciderStanding::Active
-            } else {
-                DeciderStanding::Inactive
-            };
-            Some(Eligible { officer: person.name.clone(), role, standing, unit: person.unit.clone() })
-        })
-        .collect()
 }
 
 /// The call by which something is done.

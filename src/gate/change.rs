@@ -263,6 +263,7 @@ impl Gate {
                 }
             },
             Change::InvitePerson(invitation) => self.check_invitation(invitation),
+            Change::PutDelegation(delegating) => self.check_delegation(delegating),
             Change::PutPasskey { .. } => {
                 let what = "a passkey is proposed by whoever registers it, at the console".to_owned();
                 invalid("change.put_passkey", what)

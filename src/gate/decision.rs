@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::approval::{Decision, DecisionSignature, PasskeySignature};
 use crate::authz::{Agreement, SignedBy};
 use crate::clock::Timestamp;
-use crate::ids::{Digest, DisclosureId, FieldName};
+use crate::ids::{ActorName, Digest, DisclosureId, FieldName};
 use crate::keys::webauthn::{Assertion, NONCE_BYTES, RelyingParty, WebAuthnError, decision_challenge};
 use crate::keys::{PublicKey, SignatureDomain};
 use crate::secret::random_bytes;
@@ -28,6 +28,8 @@ pub struct DecisionDraft {
     pub reason: String,
     /// The reference of the comparison outside that it rests on.
     pub comparison: Option<String>,
+    /// In whose delegated seat; none for the officer's own.
+    pub on_behalf: Option<ActorName>,
 }
 
 /// What a passkey has to sign.
@@ -86,11 +88,12 @@ impl Gate {
             granted: draft.granted.clone(),
             reason: draft.reason.clone(),
             comparison: draft.comparison.clone(),
+            on_behalf: draft.on_behalf.clone(),
             at,
             proof: DecisionProof::Certificate(Vec::new()),
         };
         let digest = decision(caller, &ask)?.digest();
-        let passkeys = self.parts.store.passkey_list(caller.actor.name.clone()).await?;
+        let passkeys = self.passkeys_standing(caller).await?;
         if passkeys.is_empty() {
             return Err(GateError::NotNow(
                 "you have no passkey that was confirmed; ask an administrator for an invitation".to_owned(),
@@ -119,11 +122,11 @@ impl Gate {
         proof: PasskeyProof,
     ) -> Result<(Case, u64), GateError> {
         self.check_sent(asked.at)?;
-        let DecisionDraft { disclosure, request, granted, reason, comparison } = asked.draft;
+        let DecisionDraft { disclosure, request, granted, reason, comparison, on_behalf } = asked.draft;
         let role = decider_role(caller.actor.role).ok_or(GateError::SameRole)?;
         let proof = DecisionProof::Passkey(proof);
         let at = asked.at;
-        let ask = DecideAsk { disclosure, request, role, granted, reason, comparison, at, proof };
+        let ask = DecideAsk { disclosure, request, role, granted, reason, comparison, on_behalf, at, proof };
         self.case_decide(caller, ask).await
     }
 
@@ -161,7 +164,7 @@ impl Gate {
         decision: &Decision,
         proof: PasskeyProof,
     ) -> Result<DecisionSignature, GateError> {
-        let passkeys = self.parts.store.passkey_list(caller.actor.name.clone()).await?;
+        let passkeys = self.passkeys_standing(caller).await?;
         let passkey = passkeys.into_iter().find(|passkey| passkey.credential == proof.credential);
         let passkey = passkey.ok_or(GateError::Passkey(WebAuthnError::Signature))?;
         let key = PublicKey::from_spki_der(&passkey.public_key)

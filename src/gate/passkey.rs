@@ -5,11 +5,14 @@ use crate::ids::{ActorName, ChangeId, Digest};
 use crate::keys::PublicKey;
 use crate::keys::webauthn::{Assertion, Registration, RelyingParty, WebAuthnError};
 use crate::secret::{Secret, random_bytes};
+use crate::store::change::Found;
 use crate::store::session::PasskeyState;
-use crate::store::{PasskeyNew, PasskeyRegistered, PasskeySigned, SessionNew, SignIn, SignedInBy};
+use crate::store::{
+    Passkey, PasskeyEnd, PasskeyNew, PasskeyRegistered, PasskeySigned, SessionNew, SignIn, SignedInBy,
+};
 
 use super::session::SessionTimes;
-use super::{Gate, GateError};
+use super::{Caller, Gate, GateError, text};
 
 /// Somebody who is invited to register a passkey.
 #[derive(Debug, Clone)]
@@ -62,7 +65,9 @@ impl Gate {
         secret: &Secret<32>,
         (party, challenge): (&RelyingParty, &[u8]),
         registration: &Registration,
+        title: String,
     ) -> Result<ChangeId, GateError> {
+        let title = text("title", title, 1, TITLE_MAX_CHARS)?;
         let over = || {
             GateError::NotNow(
                 "the invitation is over or was used already; ask an administrator for another".to_owned(),
@@ -82,6 +87,7 @@ impl Gate {
             credential: registered.credential,
             public_key: registered.public_key.spki_der().to_vec(),
             sign_count: registered.sign_count,
+            title,
             change: ChangeId::from_bytes(random_bytes(self.parts.entropy.as_ref())?),
         };
         let (done, _receipt) = self.parts.store.passkey_register(permit, new).await?.open()?;
@@ -120,7 +126,7 @@ impl Gate {
             }
             PasskeyState::Ended => {
                 return Err(GateError::NotNow(
-                    "this passkey ended when you were suspended; ask an administrator for an invitation"
+                    "this passkey was ended, or you were suspended; ask an administrator for an invitation"
                         .to_owned(),
                 ));
             }
@@ -146,9 +152,81 @@ impl Gate {
         }
     }
 
+    /// The caller's own passkeys, also those that wait and those that ended.
+    ///
+    /// # Errors
+    /// [`GateError`].
+    pub async fn passkeys_own(&self, caller: &Caller) -> Result<Vec<Passkey>, GateError> {
+        let _permit =
+            self.permit(&caller.actor, Action::ListOwnPasskeys, About::Service, self.content(b"")).await?;
+        Ok(self.parts.store.passkey_list(caller.actor.name.clone()).await?)
+    }
+
+    /// The passkeys of somebody.
+    ///
+    /// # Errors
+    /// [`GateError::NotFound`], and the others.
+    pub async fn passkeys_of(&self, caller: &Caller, person: ActorName) -> Result<Vec<Passkey>, GateError> {
+        let content = self.content(person.as_str().as_bytes());
+        let _permit = self.permit(&caller.actor, Action::ListPasskeys, About::Service, content).await?;
+        if self.live.load().registry.person(&person).is_none() {
+            return Err(GateError::NotFound("person"));
+        }
+        Ok(self.parts.store.passkey_list(person).await?)
+    }
+
+    /// Ends a passkey of the caller's own; so does the session that it opened.
+    ///
+    /// # Errors
+    /// [`GateError::NotFound`], and the others.
+    pub async fn passkey_end_own(
+        &self,
+        caller: &Caller,
+        fingerprint: Digest,
+        why: String,
+    ) -> Result<(), GateError> {
+        let ask = PasskeyEnd { person: caller.actor.name.clone(), fingerprint, why };
+        self.passkey_ended(caller, Action::EndOwnPasskey, ask).await.map(|_receipt| ())
+    }
+
+    /// Ends a passkey of somebody, who neither signs in nor decides with it from then on. Gives the receipt.
+    ///
+    /// # Errors
+    /// [`GateError::NotFound`], and the others.
+    pub async fn passkey_end(&self, caller: &Caller, ask: PasskeyEnd) -> Result<String, GateError> {
+        self.passkey_ended(caller, Action::EndPasskey, ask).await
+    }
+
+    async fn passkey_ended(
+        &self,
+        caller: &Caller,
+        action: Action,
+        ask: PasskeyEnd,
+    ) -> Result<String, GateError> {
+        let why = text("reason", ask.why, 1, REASON_MAX_CHARS)?;
+        let ask = PasskeyEnd { why, ..ask };
+        let content = self.content(ask.fingerprint.as_bytes());
+        let permit = self.permit(&caller.actor, action, About::Service, content).await?;
+        let (found, receipt) = self.parts.store.passkey_end(permit, ask).await?.open()?;
+        match found {
+            Found::Yes => Ok(receipt.to_text()),
+            Found::No => Err(GateError::NotFound("passkey")),
+        }
+    }
+
+    /// The passkeys that may sign for somebody.
+    pub(super) async fn passkeys_standing(&self, caller: &Caller) -> Result<Vec<Passkey>, GateError> {
+        let mut passkeys = self.parts.store.passkey_list(caller.actor.name.clone()).await?;
+        passkeys.retain(Passkey::stands);
+        Ok(passkeys)
+    }
+
     fn passkey_user(&self, person: &ActorName) -> Digest {
         self.content(&[PASSKEY_USER, person.as_str().as_bytes()].concat())
     }
 }
 
 const PASSKEY_USER: &[u8] = b"passkey-user\0";
+/// As a device is called; the database holds as much.
+const TITLE_MAX_CHARS: usize = 40;
+const REASON_MAX_CHARS: usize = 512;

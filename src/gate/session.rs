@@ -31,6 +31,8 @@ impl SessionTimes {
 pub struct SessionHeld {
     /// Whose it is.
     pub caller: Caller,
+    /// The passkey that opened it; empty where the agency's provider did.
+    pub credential: Vec<u8>,
     /// When it ends unless it is used before.
     pub ends: Timestamp,
     /// Whether the agency's provider opened it.
@@ -70,7 +72,12 @@ impl Gate {
             self.parts.store.session_seen(id, now).await?;
             session.seen = now;
         }
-        Ok(Some(SessionHeld { caller, ends: times.end(&session), by_provider: session.by_provider }))
+        Ok(Some(SessionHeld {
+            caller,
+            ends: times.end(&session),
+            credential: session.credential,
+            by_provider: session.by_provider,
+        }))
     }
 
     /// Signs somebody in by their account at the agency's provider and gives the secret of their new session; nothing

@@ -23,7 +23,9 @@ use crate::clock::date_of;
 use crate::gate::{ChangeAsk, RetentionView};
 use crate::ids::{ChangeId, Digest};
 use crate::store::disposal::Unfinished;
-use crate::store::{BackupBegun, ChangeRecord, Partner, Person};
+use crate::store::registry::Delegation;
+use crate::store::session::PasskeyState;
+use crate::store::{BackupBegun, ChangeRecord, Partner, Passkey, PasskeyEnd, Person};
 
 /// Administers people, partners and rules.
 #[derive(Clone)]
@@ -121,6 +123,60 @@ impl AdministrationService for Administrations {
             let person = person_name("person", &sent.person)?;
             let receipt = self.desk.gate().person_suspend(&caller, person, sent.reason).await?;
             Ok(pb::SuspendPersonResponse { receipt })
+        })
+        .await
+    }
+
+    async fn list_passkeys(
+        &self,
+        request: Request<pb::ListPasskeysRequest>,
+    ) -> Reply<pb::ListPasskeysResponse> {
+        let call = self.desk.call(Action::ListPasskeys, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let person = person_name("person", &request.get_ref().person)?;
+            let passkeys = self.desk.gate().passkeys_of(&caller, person).await?;
+            Ok(pb::ListPasskeysResponse { passkeys: passkeys.iter().map(passkey).collect() })
+        })
+        .await
+    }
+
+    async fn end_passkey(&self, request: Request<pb::EndPasskeyRequest>) -> Reply<pb::EndPasskeyResponse> {
+        let call = self.desk.call(Action::EndPasskey, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let sent = request.into_inner();
+            let person = person_name("person", &sent.person)?;
+            let fingerprint = parse::digest("key_fingerprint", &sent.key_fingerprint)?;
+            let ask = PasskeyEnd { person, fingerprint, why: sent.reason };
+            Ok(pb::EndPasskeyResponse { receipt: self.desk.gate().passkey_end(&caller, ask).await? })
+        })
+        .await
+    }
+
+    async fn list_delegations(
+        &self,
+        request: Request<pb::ListDelegationsRequest>,
+    ) -> Reply<pb::ListDelegationsResponse> {
+        let call = self.desk.call(Action::ListDelegations, &request);
+        call.reply(async {
+            let delegations = self.desk.gate().delegations_list(&call.caller()?).await?;
+            Ok(pb::ListDelegationsResponse { delegations: delegations.iter().map(delegation).collect() })
+        })
+        .await
+    }
+
+    async fn end_delegation(
+        &self,
+        request: Request<pb::EndDelegationRequest>,
+    ) -> Reply<pb::EndDelegationResponse> {
+        let call = self.desk.call(Action::EndDelegation, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let sent = request.into_inner();
+            let change = parse::change("change", &sent.change)?;
+            let receipt = self.desk.gate().delegation_end(&caller, change, sent.reason).await?;
+            Ok(pb::EndDelegationResponse { receipt })
         })
         .await
     }
@@ -246,6 +302,32 @@ fn person(person: &Person) -> pb::Person {
         },
         contact: person.contact.clone().unwrap_or_default(),
         unit: person.unit.as_ref().map(ToString::to_string).unwrap_or_default(),
+    }
+}
+
+fn delegation(delegation: &Delegation) -> pb::Delegation {
+    pb::Delegation {
+        change: delegation.change.resource(),
+        delegator: person_resource(&delegation.what.delegator),
+        delegate: person_resource(&delegation.what.delegate),
+        since_time: Some(timestamp_to_pb(delegation.what.since)),
+        until_time: Some(timestamp_to_pb(delegation.what.until)),
+        ended: delegation.ended,
+    }
+}
+
+fn passkey(passkey: &Passkey) -> pb::Passkey {
+    let state = match passkey.state {
+        PasskeyState::Registered => pb::PasskeyState::Registered,
+        PasskeyState::Confirmed => pb::PasskeyState::Confirmed,
+        PasskeyState::Ended => pb::PasskeyState::Ended,
+    };
+    pb::Passkey {
+        key_fingerprint: passkey.fingerprint().as_bytes().to_vec(),
+        title: passkey.title.clone(),
+        state: state.into(),
+        make_time: Some(timestamp_to_pb(passkey.made)),
+        use_time: passkey.used.map(timestamp_to_pb),
     }
 }
 

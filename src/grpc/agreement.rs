@@ -130,6 +130,10 @@ fn agreement(agreement: &Agreement) -> pb::Agreement {
         valid_until: agreement.term.until.to_string(),
         review_by: agreement.term.review_by.to_string(),
         fpir: agreement.accuracy.fpir,
+        urgent: agreement
+            .urgent
+            .as_ref()
+            .map(|urgent| pb::UrgentPath { decide_within_seconds: urgent.decide_within.as_secs() }),
     }
 }
 

@@ -3,7 +3,7 @@
 use tonic::Request;
 
 use super::call::{Desk, Reply};
-use super::change_form::{FormFault, partner_name, partner_resource, person_resource};
+use super::change_form::{FormFault, partner_name, partner_resource, person_name, person_resource};
 use super::page::{self, PageSizes};
 use super::parse::{self, AGREEMENTS};
 use super::pb::officer as pb;
@@ -268,6 +268,7 @@ fn ask(sent: pb::DecideCaseRequest) -> Result<DecideAsk, FormFault> {
         granted,
         reason: sent.reason,
         comparison: Some(sent.comparison).filter(|reference| !reference.is_empty()),
+        on_behalf: parse::left_out(&sent.on_behalf_of, |seat| person_name("on_behalf_of", seat))?,
     })
 }
 
@@ -454,6 +455,7 @@ fn decision(signed: &SignedDecision) -> pb::Decision {
         reason: decision.reason().to_owned(),
         decide_time: Some(timestamp_to_pb(decision.at())),
         comparison: decision.comparison().unwrap_or_default().to_owned(),
+        on_behalf_of: decision.on_behalf().map(person_resource).unwrap_or_default(),
     }
 }
 
@@ -560,6 +562,7 @@ mod tests {
             decide_time: Some(prost_types::Timestamp::default()),
             signature: Some(Signature::CertificateSignature(vec![1; 64])),
             comparison: String::new(),
+            on_behalf_of: String::new(),
         }
     }
 

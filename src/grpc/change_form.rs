@@ -10,7 +10,7 @@ use crate::ids::{ActorName, Digest, IdError, PartnerName};
 use crate::keys::SUBJECT_MAX_BYTES;
 use crate::keys::webauthn::CREDENTIAL_MAX_BYTES;
 use crate::store::ProviderAccount;
-use crate::store::change::{Change, ChangeState, Invitation};
+use crate::store::change::{Change, ChangeState, Delegating, Invitation};
 use crate::store::registry::{Partner, Person};
 
 /// A field of a message that is not in its form.
@@ -76,6 +76,12 @@ pub fn change_from_pb(change: pb::Change) -> Result<Change, FormFault> {
             credential: bytes("change.put_passkey.credential", put.credential, CREDENTIAL_MAX_BYTES)?,
             public_key: bytes("change.put_passkey.public_key", put.public_key, PUBLIC_KEY_MAX_BYTES)?,
         }),
+        Which::PutDelegation(put) => Ok(Change::PutDelegation(Delegating {
+            delegator: person_name("change.put_delegation.delegator", &put.delegator)?,
+            delegate: person_name("change.put_delegation.delegate", &put.delegate)?,
+            since: Timestamp::from_millis(put.since_millis),
+            until: Timestamp::from_millis(put.until_millis),
+        })),
         Which::BindAccount(bind) => Ok(Change::BindAccount {
             person: person_name("change.bind_account.person", &bind.person)?,
             account: ProviderAccount {
@@ -141,6 +147,12 @@ pub fn change_to_pb(change: &Change) -> pb::Change {
             person: person_resource(person),
             credential: credential.clone(),
             public_key: public_key.clone(),
+        }),
+        Change::PutDelegation(it) => Which::PutDelegation(pb::PutDelegation {
+            delegator: person_resource(&it.delegator),
+            delegate: person_resource(&it.delegate),
+            since_millis: it.since.as_millis(),
+            until_millis: it.until.as_millis(),
         }),
         Change::BindAccount { person, account } => Which::BindAccount(pb::BindAccount {
             person: person_resource(person),

@@ -67,6 +67,21 @@ pub enum Change {
         /// Which account.
         account: ProviderAccount,
     },
+    /// Has an officer fill another officer's seat between two moments.
+    PutDelegation(Delegating),
+}
+
+/// Whose seat is delegated to whom, from when until when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delegating {
+    /// Whose seat it is.
+    pub delegator: ActorName,
+    /// Who fills it.
+    pub delegate: ActorName,
+    /// From when on.
+    pub since: Timestamp,
+    /// Until when; not any more at that moment.
+    pub until: Timestamp,
 }
 
 /// An invitation to register a passkey, for one use.
@@ -99,6 +114,7 @@ impl Change {
             Self::RenewCollection(_) => "renew-collection",
             Self::InvitePerson(_) => "invite-person",
             Self::PutPasskey { .. } => "put-passkey",
+            Self::PutDelegation(_) => "put-delegation",
             Self::BindAccount { .. } => "bind-account",
         }
     }
@@ -155,6 +171,10 @@ impl Change {
             Self::PutPasskey { person, public_key, .. } => {
                 format!("have the passkey with the key {} stand for `{person}`", Digest::sha256(public_key))
             }
+            Self::PutDelegation(it) => format!(
+                "let `{}` decide in the seat of `{}` from {} until {}",
+                it.delegate, it.delegator, it.since, it.until
+            ),
             Self::BindAccount { person, account } => format!(
                 "have the account `{}` at {} sign `{person}` in, in place of any other there",
                 account.subject, account.issuer
@@ -199,6 +219,11 @@ impl Change {
             Self::PutPasskey { person, credential, public_key } => {
                 record.text(2, person.as_str()).bytes(3, credential).bytes(4, public_key)
             }
+            Self::PutDelegation(it) => record
+                .text(2, it.delegator.as_str())
+                .text(3, it.delegate.as_str())
+                .bytes(4, &it.since.as_millis().to_be_bytes())
+                .bytes(5, &it.until.as_millis().to_be_bytes()),
             Self::BindAccount { person, account } => {
                 record.text(2, person.as_str()).text(3, &account.issuer).text(4, &account.subject)
             }
@@ -259,9 +284,13 @@ impl Change {
                 person: fields.parsed(2)?,
                 role: fields.parsed(3)?,
                 secret: Digest::from_bytes(fields.bytes(4)?.try_into().map_err(|_| DAMAGED)?),
-                ends: Timestamp::from_millis(i64::from_be_bytes(
-                    fields.bytes(5)?.try_into().map_err(|_| DAMAGED)?,
-                )),
+                ends: fields.time(5)?,
+            }),
+            "put-delegation" => Self::PutDelegation(Delegating {
+                delegator: fields.parsed(2)?,
+                delegate: fields.parsed(3)?,
+                since: fields.time(4)?,
+                until: fields.time(5)?,
             }),
             "put-passkey" => Self::PutPasskey {
                 person: fields.parsed(2)?,
@@ -448,6 +477,11 @@ struct Fields<'a>(RecordReader<'a>);
 impl<'a> Fields<'a> {
     fn bytes(&mut self, tag: u8) -> Result<&'a [u8], StoreError> {
         self.0.bytes(tag).ok_or(DAMAGED)
+    }
+
+    fn time(&mut self, tag: u8) -> Result<Timestamp, StoreError> {
+        let millis = self.bytes(tag)?.try_into().map_err(|_| DAMAGED)?;
+        Ok(Timestamp::from_millis(i64::from_be_bytes(millis)))
     }
 
     fn text(&mut self, tag: u8) -> Result<String, StoreError> {

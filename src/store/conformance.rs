@@ -291,6 +291,7 @@ impl Bench {
             reason: "the documents agree".to_owned(),
             at: self.clock.now(),
             comparison: None,
+            on_behalf: None,
         })
         .unwrap();
         let signed = SignedDecision { decision, signature: DecisionSignature::Certificate(vec![2; 64]) };
@@ -679,6 +680,7 @@ fn eligible() -> Vec<Eligible> {
             role: DeciderRole::ApprovingOfficer,
             standing: DeciderStanding::Active,
             unit: None,
+            on_behalf: None,
         })
         .to_vec()
 }

@@ -58,8 +58,8 @@ pub use receipt::{AuditReceipt, Withheld, WrongReceipt};
 pub use registry::{Partner, Person, Registry};
 pub use search::{FoundEntry, Searched};
 pub use session::{
-    Passkey, PasskeyNew, PasskeyRegistered, PasskeySigned, ProviderAccount, Session, SessionNew, SignIn,
-    SignedInBy,
+    Passkey, PasskeyEnd, PasskeyNew, PasskeyRegistered, PasskeySigned, ProviderAccount, Session, SessionNew,
+    SignIn, SignedInBy,
 };
 pub use witness::{Given, Quorum, ReleaseSeen, Unwitnessed, Witnessed, WitnessedHead};
 
@@ -195,6 +195,13 @@ pub trait Store: Send + Sync {
         person: crate::ids::ActorName,
         why: String,
     ) -> Result<Committed<change::Found>, StoreError>;
+    /// Ends a delegation before its time, by the change that made it.
+    async fn delegation_end(
+        &self,
+        permit: Permit,
+        change: ChangeId,
+        why: String,
+    ) -> Result<Committed<change::Found>, StoreError>;
     /// Keeps the challenge to a release key that a partner offered.
     async fn release_key_start(
         &self,
@@ -224,8 +231,14 @@ pub trait Store: Send + Sync {
     ) -> Result<Committed<PasskeyRegistered>, StoreError>;
     /// The passkey of this name.
     async fn passkey_get(&self, credential: Vec<u8>) -> Result<Option<Passkey>, StoreError>;
-    /// The passkeys that stand for a person.
+    /// The passkeys of a person, also those that wait and those that ended, in the order in which they came.
     async fn passkey_list(&self, person: crate::ids::ActorName) -> Result<Vec<Passkey>, StoreError>;
+    /// Ends one passkey, and the sessions that it opened.
+    async fn passkey_end(
+        &self,
+        permit: Permit,
+        ask: PasskeyEnd,
+    ) -> Result<Committed<change::Found>, StoreError>;
     /// The person whom an account at the agency's provider signs in.
     async fn account_person(
         &self,

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::authz::{Actor, Role, Standing};
-use crate::ids::{ActorName, PartnerName, UnitName};
+use crate::clock::Timestamp;
+use crate::ids::{ActorName, ChangeId, PartnerName, UnitName};
+
+use super::change::Delegating;
 
 /// A natural person or a system that holds one credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +56,25 @@ pub struct Partner {
     pub contact: Option<String>,
 }
 
+/// A seat that is delegated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delegation {
+    /// The change that made it.
+    pub change: ChangeId,
+    /// Whose seat, to whom, from when until when.
+    pub what: Delegating,
+    /// Whether it was ended before its time: by a person, or with the suspension of either.
+    pub ended: bool,
+}
+
+impl Delegation {
+    /// Whether the seat is delegated at this moment.
+    #[must_use]
+    pub fn holds(&self, now: Timestamp) -> bool {
+        !self.ended && self.what.since <= now && now < self.what.until
+    }
+}
+
 /// Everybody who may act, as of one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
@@ -60,6 +82,8 @@ pub struct Registry {
     pub people: Vec<Person>,
     /// Partners, by name.
     pub partners: Vec<Partner>,
+    /// Seats that are or were delegated, in the order in which they begin.
+    pub delegations: Vec<Delegation>,
 }
 
 impl Registry {

@@ -10,6 +10,8 @@ pub struct Session {
     pub id: Digest,
     /// Whose it is.
     pub person: ActorName,
+    /// The passkey that opened it, by the authenticator's name for it.
+    pub credential: Vec<u8>,
     /// When it began.
     pub started: Timestamp,
     /// When it was used last, to the minute.
@@ -93,6 +95,26 @@ pub struct Passkey {
     pub sign_count: u32,
     /// Whether it stands for its person.
     pub state: PasskeyState,
+    /// What its owner calls it.
+    pub title: String,
+    /// When it was registered.
+    pub made: Timestamp,
+    /// When it signed in or decided last.
+    pub used: Option<Timestamp>,
+}
+
+impl Passkey {
+    /// What the log and people know it by: SHA-256 of its public key.
+    #[must_use]
+    pub fn fingerprint(&self) -> Digest {
+        Digest::sha256(&self.public_key)
+    }
+
+    /// Whether it signs its person in, and their decisions.
+    #[must_use]
+    pub fn stands(&self) -> bool {
+        self.state == PasskeyState::Confirmed
+    }
 }
 
 /// Whether a passkey stands for its person.
@@ -102,7 +124,7 @@ pub enum PasskeyState {
     Registered,
     /// It does.
     Confirmed,
-    /// It did, until its person was suspended. Decisions that it signed are still verified by it.
+    /// It did, until it was ended or its person was suspended. Decisions that it signed are still verified by it.
     Ended,
 }
 
@@ -132,8 +154,20 @@ pub struct PasskeyNew {
     pub public_key: Vec<u8>,
     /// How often it has signed, as it says.
     pub sign_count: u32,
+    /// What its owner calls it, 1 to 40 characters.
+    pub title: String,
     /// The change that proposes it.
     pub change: ChangeId,
+}
+
+/// A passkey that is to end.
+pub struct PasskeyEnd {
+    /// Whose.
+    pub person: ActorName,
+    /// Which: SHA-256 of its public key.
+    pub fingerprint: Digest,
+    /// Why.
+    pub why: String,
 }
 
 /// What came of a registration.

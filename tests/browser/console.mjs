@@ -470,6 +470,25 @@ await nikau.open(fourth);
 await nikau.says("FR-2026/113");
 await nikau.look("case-compared");
 
+// The passkeys of one's own: the end of the one that signed in is the end of the session.
+await moana.open("/");
+await moana.go('nav a[href="/passkeys"]', "/passkeys");
+await moana.says("In use");
+await moana.look("passkeys");
+const ending = await moana.page.locator('main a[href^="/passkeys/"]').getAttribute("href");
+await moana.go(`main a[href="${ending}"]`, ending);
+await moana.look("passkey-end");
+await moana.tabTo("main form button");
+await moana.page.keyboard.press("Enter");
+await moana.page.waitForSelector(".govuk-error-summary");
+await moana.look("passkey-end-error");
+await moana.type("#reason", "The laptop was stolen.");
+await moana.go("main form button", "/sign-in");
+await moana.tabTo("main button");
+await moana.page.keyboard.press("Enter");
+await moana.page.waitForSelector(".govuk-error-summary");
+await moana.says("This passkey was ended");
+
 // Out again.
 await hana.go(".console-link-button", "/sign-in");
 assert.ok(!(await hana.context.cookies()).some(({ name }) => name === "__Host-onebit"));

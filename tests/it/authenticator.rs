@@ -66,6 +66,7 @@ impl Authenticator {
         vec![
             ("client-data", encoded(&self.client_data("webauthn.create", challenge))),
             ("attestation", encoded(&object)),
+            ("title", "Passkey".to_owned()),
         ]
     }
 

@@ -201,9 +201,87 @@ async fn a_session_ends_by_signing_out_by_suspension_and_by_another_sign_in() {
     holder.change(who::ADMIN, who::PRIVACY, &["restore-person", who::OFFICER.name()]);
     assert_eq!(visitor.get("/").await.status, 303, "a session does not come back");
     let ended = visitor.sign_in(&passkey).await;
-    assert!(ended.status == 200 && ended.body.contains("ended when you were suspended"), "{}", ended.body);
+    assert!(ended.status == 200 && ended.body.contains("was ended, or you were suspended"), "{}", ended.body);
     let another = passkey_of(&holder, &origin, who::OFFICER).await;
     assert_eq!(visitor.sign_in(&another).await.status, 303);
+    whole(holder).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_ends_a_passkey_of_their_own_is_signed_out_where_it_signed_them_in_and_nowhere_else() {
+    let (holder, origin) = with_console(HolderOptions::default()).await;
+    let [one, other] =
+        [passkey_of(&holder, &origin, who::OFFICER).await, passkey_of(&holder, &origin, who::OFFICER).await];
+    let [mut visitor, mut elsewhere] = [Visitor::new(&holder, &origin), Visitor::new(&holder, &origin)];
+    visitor.sign_in(&one).await;
+    elsewhere.sign_in(&other).await;
+    let page = visitor.get("/passkeys").await;
+    assert_eq!(page.body.matches("In use").count(), 2, "{}", page.body);
+    let row =
+        page.body.split("<tr").find(|row| row.contains("(this session)")).expect("one of them is this one");
+    let path = row.split("href=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+
+    let asked = visitor.get(&path).await;
+    assert!(asked.body.contains("You will be signed out"), "{}", asked.body);
+    let silent = visitor.post_with(&path, &asked, vec![("reason", " ".to_owned())]).await;
+    assert!(silent.status == 200 && silent.body.contains("There is a problem"), "{}", silent.body);
+    let token = vec![("reason", "lost".to_owned())];
+    assert_eq!(visitor.post(&path, &token).await.status, 403, "a form without the session's token");
+    assert_eq!(elsewhere.get(&path).await.status, 200, "nothing was done yet");
+    let mut stranger = Visitor::new(&holder, &origin);
+    stranger.sign_in(&passkey_of(&holder, &origin, who::OTHER_OFFICER).await).await;
+    assert_eq!(stranger.get(&path).await.status, 404, "somebody else's passkey");
+
+    let ended = visitor.post_with(&path, &asked, vec![("reason", "I lost the telephone".to_owned())]).await;
+    assert_eq!((ended.status, ended.header("location")), (303, "/passkeys"));
+    assert_eq!(visitor.get("/passkeys").await.status, 303, "the session that it opened is over");
+    let refused = visitor.sign_in(&one).await;
+    assert!(refused.status == 200 && refused.body.contains("was ended"), "{}", refused.body);
+    let page = elsewhere.get("/passkeys").await;
+    assert_eq!((page.status, page.body.matches(">Ended<").count()), (200, 1), "{}", page.body);
+    assert_eq!(elsewhere.get(&path).await.status, 404, "it is over for good");
+
+    let entries = holder.entries("holder").await;
+    let ended = of_kind(&entries, "passkey.ended");
+    assert_eq!(ended.len(), 1);
+    assert_eq!(
+        (fact(ended[0], "person"), fact(ended[0], "reason")),
+        (who::OFFICER.name(), "I lost the telephone")
+    );
+    whole(holder).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_passkey_of_somebody_is_ended_by_one_administrator_or_privacy_officer() {
+    let (holder, origin) = with_console(HolderOptions::default()).await;
+    for ender in [who::ADMIN, who::PRIVACY] {
+        let passkey = passkey_of(&holder, &origin, who::OFFICER).await;
+        let mut visitor = Visitor::new(&holder, &origin);
+        visitor.sign_in(&passkey).await;
+        let list = ["passkey", "list", who::OFFICER.name(), "--output", "json"];
+        let listed =
+            |by| -> Vec<serde_json::Value> { serde_json::from_str(&holder.onebit(by, &list).ok()).unwrap() };
+        let of_state =
+            |state: &str| listed(ender).into_iter().filter(|it| it["state"] == state).collect::<Vec<_>>();
+        let [standing] = &of_state("confirmed")[..] else { panic!("one passkey should stand") };
+        assert!(standing["lastUsed"].is_string(), "{standing}");
+        let key = standing["fingerprint"].as_str().unwrap();
+        let end = |whose: &'static str, key: &str| {
+            let args = ["passkey", "end", whose, "--fingerprint", key, "--reason", "the device was stolen"];
+            holder.onebit(ender, &args)
+        };
+        let refused = end(who::OTHER_OFFICER.name(), key).failed();
+        assert!(refused.contains("NOT_FOUND"), "{refused}");
+        assert_eq!(visitor.get("/passkeys").await.status, 200);
+        end(who::OFFICER.name(), key).ok();
+        assert_eq!(visitor.get("/passkeys").await.status, 303, "the session that it opened is over");
+        assert!(visitor.sign_in(&passkey).await.body.contains("was ended"));
+        assert!(of_state("confirmed").is_empty());
+        end(who::OFFICER.name(), key).failed();
+    }
+    let args = ["passkey", "list", who::OTHER_OFFICER.name()];
+    let refused = holder.onebit(who::OFFICER, &args).failed();
+    assert!(refused.contains("PERMISSION_DENIED") || refused.contains("rules"), "{refused}");
     whole(holder).await;
 }
 
@@ -282,6 +360,7 @@ async fn a_decision_is_signed_by_passkeys_once_each_and_the_check_of_the_store_v
             granted: Some(fields.iter().map(|field| field.parse().unwrap()).collect()),
             reason: "the case is well founded".to_owned(),
             comparison: None,
+            on_behalf: None,
         };
         let asked = gate.decision_to_sign(&officer, draft(&FIELDS)).await.unwrap();
         let proof = |asked: &DecisionToSign, passkey: &Authenticator| {
@@ -310,6 +389,12 @@ async fn a_decision_is_signed_by_passkeys_once_each_and_the_check_of_the_store_v
         let (case, _) = gate.case_decide_by_passkey(&officer, asked.clone(), signed).await.unwrap();
         assert_eq!(case.disclosure.state(), State::PartiallyApproved);
         assert_eq!(refused(&officer, &asked, repeated).await, WebAuthnError::Counter);
+        // What a passkey signed before its end counts on.
+        let asked = gate.decision_to_sign(&officer, draft(&FIELDS)).await.unwrap();
+        let late = proof(&asked, &mine);
+        let fingerprint = gate.passkeys_own(&officer).await.unwrap()[0].fingerprint();
+        gate.passkey_end_own(&officer, fingerprint, "it was lost".to_owned()).await.unwrap();
+        assert_eq!(refused(&officer, &asked, late).await, WebAuthnError::Signature);
         let asked = gate.decision_to_sign(&other, draft(&FIELDS)).await.unwrap();
         let signed = proof(&asked, &theirs);
         let (case, _) = gate.case_decide_by_passkey(&other, asked, signed).await.unwrap();

@@ -21,6 +21,7 @@ mod browser;
 mod calibrate;
 mod canary;
 mod console;
+mod delegation;
 mod demo;
 mod disclosure;
 mod door;

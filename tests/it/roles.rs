@@ -293,8 +293,24 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
         | Action::ReadTile
         | Action::ReadBundle
         | Action::SignIn
-        | Action::RegisterPasskey => {
+        | Action::RegisterPasskey
+        | Action::ListOwnPasskeys
+        | Action::EndOwnPasskey => {
             panic!("{action} is no call")
+        }
+        Action::ListPasskeys => {
+            administration::ListPasskeysRequest { person: format!("people/{nobody}") }.encode_to_vec()
+        }
+        Action::EndPasskey => administration::EndPasskeyRequest {
+            person: format!("people/{nobody}"),
+            key_fingerprint: vec![0; 32],
+            reason,
+        }
+        .encode_to_vec(),
+        Action::ListDelegations => administration::ListDelegationsRequest {}.encode_to_vec(),
+        Action::EndDelegation => {
+            let change = ChangeId::from_bytes([1; 16]).resource();
+            administration::EndDelegationRequest { change, reason }.encode_to_vec()
         }
         Action::ListRetention => administration::ListRetentionRequest {}.encode_to_vec(),
         Action::MakeBackup => administration::MakeBackupRequest { reason }.encode_to_vec(),
@@ -351,6 +367,7 @@ fn decision(holder: &Holder, who: Who, disclosure: &str) -> officer::DecideCaseR
         reason: "a test".to_owned(),
         at,
         comparison: None,
+        on_behalf: None,
     })
     .unwrap();
     let signature = holder.signing_key(who).sign(SignatureDomain::Decision, &decision.digest()).unwrap();
@@ -363,6 +380,7 @@ fn decision(holder: &Holder, who: Who, disclosure: &str) -> officer::DecideCaseR
         reason: "a test".to_owned(),
         decide_time: Some(onebit::grpc::timestamp::timestamp_to_pb(at)),
         comparison: String::new(),
+        on_behalf_of: String::new(),
         signature: Some(officer::decide_case_request::Signature::CertificateSignature(signature)),
     }
 }

@@ -309,6 +309,7 @@ impl Holder {
             reason: "the case is well founded".to_owned(),
             at: present(),
             comparison: None,
+            on_behalf: None,
         })
         .unwrap();
         let signature =
@@ -326,6 +327,7 @@ impl Holder {
             reason: decision.reason().to_owned(),
             decide_time: Some(timestamp_to_pb(decision.at())),
             comparison: String::new(),
+            on_behalf_of: String::new(),
             signature: Some(officer::decide_case_request::Signature::CertificateSignature(signature)),
         }
     }

@@ -7,6 +7,7 @@ use onebit::grpc::pb::partner::{RequestDisclosureRequest, RequestDisclosureRespo
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use crate::console::{Visitor, passkey_as, with_console};
 use crate::holder::{Holder, HolderOptions, Who, who};
 use crate::story::{Choice, FIELDS, fact, of_kind, refusal, signed, wanted};
 
@@ -26,11 +27,13 @@ fn by_night() -> HolderOptions {
 }
 
 /// The whole way, each step a process of its own.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_urgent_release_takes_two_people_and_is_reviewed_by_a_third() {
-    let holder = Holder::start(by_night()).await;
+    let (holder, origin) = with_console(by_night()).await;
     holder.release_key();
     let log_key = holder.log_key("au-border");
+    let agreement = holder.onebit(who::AU, &["agreement", "list"]).ok();
+    assert!(agreement.contains("urgent path  decided within 4 hours"), "{agreement}");
     let ordinary = holder.request(&holder.hit(0).await, &FIELDS).await;
     let hit = holder.hit(0).await;
     let asked = [
@@ -81,6 +84,12 @@ async fn an_urgent_release_takes_two_people_and_is_reviewed_by_a_third() {
 
     let owed = review(who::PRIVACY, &["list", "--reviews-owed"]).ok();
     assert!(owed.contains(&urgent) && owed.contains("review owed"), "{owed}");
+    let passkey = passkey_as(&holder, &origin, "wiremu", "privacy-officer").await;
+    let mut visitor = Visitor::new(&holder, &origin);
+    visitor.sign_in(&passkey).await;
+    let number = urgent.split_once('/').unwrap().1;
+    let queue = visitor.get("/cases?state=reviews-owed").await;
+    assert!(queue.body.contains(number) && queue.body.contains("1 case"), "{}", queue.body);
     let before =
         (holder.entries("au-border").await.len(), holder.onebit(who::AU, &["request", "show", &urgent]).ok());
     let close = |who, finding| {
@@ -92,6 +101,8 @@ async fn an_urgent_release_takes_two_people_and_is_reviewed_by_a_third() {
     let again = close(who::PRIVACY, "justified").failed();
     assert!(again.contains("no review is owed"), "a review is closed once: {again}");
     assert!(review(who::PRIVACY, &["list", "--reviews-owed"]).ok().contains("no case waits"));
+    let queue = visitor.get("/cases?state=reviews-owed").await;
+    assert!(!queue.body.contains(number), "{}", queue.body);
     let shown = review(who::PRIVACY, &["show", &urgent]).ok();
     assert!(shown.contains("not-justified") && shown.contains("it could have waited"), "{shown}");
 

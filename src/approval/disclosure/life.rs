@@ -109,6 +109,13 @@ impl Disclosure {
         if self.decisions().any(|other| other.decision.officer() == officer) {
             return Err(Refused::DecidedAlready(officer.clone()));
         }
+        // One seat is one approval, whoever sits in it; and whoever may not decide, nobody does in their place.
+        if let Some(delegator) = decision.on_behalf() {
+            self.check_person(delegator)?;
+        }
+        if self.decisions().any(|other| other.decision.seat() == decision.seat()) {
+            return Err(Refused::SeatFilled(decision.seat().clone()));
+        }
         self.check_role(decision.role())?;
         let Choice::Grant(fields) = decision.choice() else { return Ok(()) };
         if let Some(name) = fields.iter().find(|name| !self.request.ask().fields().contains(name)) {
@@ -287,13 +294,18 @@ impl Disclosure {
     /// The approvals of those who have not stepped back.
     pub(super) fn counting(&self) -> impl Iterator<Item = &Decision> {
         let decisions = self.grants().map(|(decided, _)| &decided.signed.decision);
-        decisions.filter(|decision| !self.recused.contains(decision.officer()))
+        decisions.filter(|decision| self.still_sits(decision))
+    }
+
+    /// Whether neither who decided nor whose seat it was has stepped back.
+    fn still_sits(&self, decision: &Decision) -> bool {
+        !self.recused.contains(decision.officer()) && !self.recused.contains(decision.seat())
     }
 
     /// Role and unit of the approvals that count, as they were when each was made.
     fn recorded(&self) -> impl Iterator<Item = (DeciderRole, Option<UnitName>)> {
         let made = self.grants().map(|(decided, _)| decided);
-        let made = made.filter(|decided| !self.recused.contains(decided.signed.decision.officer()));
+        let made = made.filter(|decided| self.still_sits(&decided.signed.decision));
         made.map(|decided| (decided.signed.decision.role(), decided.unit.clone()))
     }
 

@@ -103,7 +103,7 @@ fn the_requester_the_enroller_and_the_unasked_decide_nothing() {
         |signed: SignedDecision, eligible: &[Eligible]| new.decide(signed, eligible, office.at(1)).err();
     let mine = grant(&new, 0, role, 0b001, 1);
     let standing = DeciderStanding::Enroller;
-    let enroller = Eligible { officer: Office::officer(0), role, standing, unit: None };
+    let enroller = Eligible { officer: Office::officer(0), role, standing, unit: None, on_behalf: None };
     let not = Some(Refused::NotEligible { officer: Office::officer(0), role });
     assert_eq!(try_it(mine.clone(), std::slice::from_ref(&enroller)), not);
     assert_eq!(try_it(mine.clone(), &[]), not);
@@ -115,11 +115,49 @@ fn the_requester_the_enroller_and_the_unasked_decide_nothing() {
         let officer: ActorName = requester.parse().unwrap();
         let signed = Office::signed(&new, &officer, role, Some(0b001), office.at(1));
         let standing = DeciderStanding::Active;
-        let eligible = Eligible { officer: officer.clone(), role, standing, unit: None };
+        let eligible = Eligible { officer: officer.clone(), role, standing, unit: None, on_behalf: None };
         assert_eq!(try_it(signed, &[eligible]), Some(Refused::Requester(officer)));
     }
     let skewed = grant(&new, 0, role, 0b001, 7);
     assert_eq!(try_it(skewed, &office.all()), Some(Refused::Clock));
+}
+
+#[test]
+fn a_delegated_seat_is_filled_once_counts_for_its_own_unit_and_only_while_it_is_delegated() {
+    let role = DeciderRole::ApprovingOfficer;
+    let office = Office::of_units(&[(role, 2)], 2);
+    let new = office.disclosure();
+    // 0, 2: Wellington; 1, 3: Auckland. 2 fills the seat of 1.
+    let (who, now) = (office.all_and(2, 1), office.at(1));
+    let sits = |about: &Disclosure, person: usize, seat: usize| {
+        let sat = (&Office::officer(person), Some(Office::officer(seat)));
+        Office::decision_for(about, sat, role, (Some(0b111), false), now)
+    };
+    let nobodys = new.decide(sits(&new, 0, 1), &who, now).err();
+    assert_eq!(nobodys, Some(Refused::NotDelegated(Office::officer(1))));
+    let (one, _) = new.decide(grant(&new, 0, role, 0b111, 1), &who, now).unwrap();
+    let (own, _) = one.decide(grant(&one, 2, role, 0b111, 1), &who, now).unwrap();
+    assert_eq!(own.state(), State::PartiallyApproved, "both are of Wellington");
+    let (two, _) = one.decide(sits(&one, 2, 1), &who, now).unwrap();
+    assert_eq!(two.state(), State::Approved);
+    assert!(two.approval(&who, now).is_ok());
+    assert!(two.approval(&office.all(), now).is_err(), "it is delegated no more");
+    let (seat, _) = new.decide(sits(&new, 2, 1), &who, now).unwrap();
+    let owner = seat.decide(grant(&seat, 1, role, 0b111, 1), &who, now).err();
+    assert_eq!(owner, Some(Refused::SeatFilled(Office::officer(1))));
+    let (owner, _) = new.decide(grant(&new, 1, role, 0b111, 1), &who, now).unwrap();
+    assert_eq!(
+        owner.decide(sits(&owner, 2, 1), &who, now).err(),
+        Some(Refused::SeatFilled(Office::officer(1)))
+    );
+    // Whoever stepped back is not there by somebody else either.
+    let (stepped, _) = new.tend(deed(DeedKind::Recuse, 1), &who, now).unwrap();
+    assert_eq!(
+        stepped.decide(sits(&stepped, 2, 1), &who, now).err(),
+        Some(Refused::Recused(Office::officer(1)))
+    );
+    let (after, _) = two.tend(deed(DeedKind::Recuse, 1), &who, now).unwrap();
+    assert_eq!(after.state(), State::PartiallyApproved);
 }
 
 #[test]

@@ -11,13 +11,13 @@ use super::Proposing;
 use crate::authz::{Bundle, PayloadClass, Role, Rules, Standing};
 use crate::cli::fault::CliError;
 use crate::cli::{certs, files, print, wire};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::console::Origin;
 use crate::ids::Digest;
 use crate::keys::PublicKey;
 use crate::secret::{Secret, SystemEntropy};
 use crate::store::ProviderAccount;
-use crate::store::change::{Change, Invitation};
+use crate::store::change::{Change, Delegating, Invitation};
 use crate::store::registry::{Partner, Person};
 
 /// A change to propose.
@@ -49,6 +49,11 @@ pub enum Proposal {
     /// Prints the link for the person, once. It works after somebody else has confirmed the invitation, another
     /// administrator for example, and until it was used or ends. What comes of it waits for a privacy officer.
     Invite(InviteArgs),
+    /// Has an officer decide in another officer's seat between two moments
+    ///
+    /// Both hold one role and are of different units. A decision there counts for the unit of the seat, and the seat is
+    /// filled once in each case. `onebit delegation end` ends it before its time.
+    Delegation(DelegationArgs),
     /// Has an account at the agency's OpenID provider sign a person in at the console
     ///
     /// In place of any other account there. The provider's administrator tells issuer and subject; the page for signing
@@ -194,6 +199,26 @@ pub struct InviteArgs {
     pub proposing: Proposing,
 }
 
+/// A seat to delegate.
+#[derive(Debug, clap::Args)]
+pub struct DelegationArgs {
+    /// Whose seat
+    #[arg(long, value_name = "NAME")]
+    pub seat_of: String,
+    /// Who fills it
+    #[arg(long, value_name = "NAME")]
+    pub to: String,
+    /// From when on, for example 2026-12-01T00:00:00+13:00
+    #[arg(long, value_name = "TIME")]
+    pub since: jiff::Timestamp,
+    /// Until when, 366 days later at most
+    #[arg(long, value_name = "TIME")]
+    pub until: jiff::Timestamp,
+    /// The rest.
+    #[command(flatten)]
+    pub proposing: Proposing,
+}
+
 /// An account at the agency's provider.
 #[derive(Debug, clap::Args)]
 pub struct BindArgs {
@@ -265,6 +290,12 @@ impl Proposal {
             Self::LogKey(_) => Change::ChangeLogKey,
             Self::RenewCollection(args) => Change::RenewCollection(name("--collection", &args.collection)?),
             Self::Invite(args) => Change::InvitePerson(invitation(args)?),
+            Self::Delegation(args) => Change::PutDelegation(Delegating {
+                delegator: name("--seat-of", &args.seat_of)?,
+                delegate: name("--to", &args.to)?,
+                since: Timestamp::from_millis(args.since.as_millisecond()),
+                until: Timestamp::from_millis(args.until.as_millisecond()),
+            }),
             Self::BindAccount(args) => Change::BindAccount {
                 person: name("--name", &args.name)?,
                 account: ProviderAccount { issuer: args.issuer.clone(), subject: args.subject.clone() },
@@ -286,6 +317,7 @@ impl Proposal {
             Self::LogKey(args) => &args.proposing,
             Self::RenewCollection(args) => &args.proposing,
             Self::Invite(args) => &args.proposing,
+            Self::Delegation(args) => &args.proposing,
             Self::BindAccount(args) => &args.proposing,
         }
     }
@@ -316,6 +348,9 @@ pub(super) fn details(change: &Change) -> String {
             vec![format!("payloads  {class}"), format!("before    {before}")]
         }
         Change::InvitePerson(invitation) => vec![format!("secret    {}", invitation.secret)],
+        Change::PutDelegation(it) => {
+            vec![format!("seat of   {}", it.delegator), format!("to        {}", it.delegate)]
+        }
         Change::BindAccount { person, account } => vec![
             format!("person    {person}"),
             format!("issuer    {}", account.issuer),

@@ -103,7 +103,11 @@ fn decision_text(it: &pb::Decision) -> String {
         "" => String::new(),
         reference => format!(" (comparison {reference})"),
     };
-    format!("  {when} {} ({}) {what}{compared}: {}", it.officer, role(it.role()), it.reason)
+    let seat = match it.on_behalf_of.as_str() {
+        "" => String::new(),
+        delegator => format!(" in the seat of {delegator}"),
+    };
+    format!("  {when} {} ({}){seat} {what}{compared}: {}", it.officer, role(it.role()), it.reason)
 }
 
 /// What is there in some cases only, each part under its heading.
@@ -212,7 +216,7 @@ pub(super) fn case_json(summary: &pb::CaseSummary, case: &pb::GetCaseResponse) -
         json!({
             "officer": it.officer, "role": role(it.role()), "choice": choice, "fields": it.fields,
             "reason": it.reason, "decide_time": wire::moment(it.decide_time.as_ref()),
-            "comparison": it.comparison,
+            "comparison": it.comparison, "on_behalf_of": it.on_behalf_of,
         })
     };
     let questions = case.questions.iter().map(|it| {

@@ -138,6 +138,8 @@ impl FieldShown {
 pub(super) struct DecisionShown {
     pub(super) officer: String,
     pub(super) role: String,
+    /// Whose delegated seat; empty for the officer's own.
+    seat: String,
     pub(super) choice: String,
     pub(super) reason: String,
     pub(super) comparison: String,
@@ -157,6 +159,7 @@ impl DecisionShown {
         Self {
             officer: decision.officer().to_string(),
             role: words::of_name(decision.role().as_str()),
+            seat: decision.on_behalf().map(ToString::to_string).unwrap_or_default(),
             choice,
             reason: decision.reason().to_owned(),
             comparison: decision.comparison().unwrap_or_default().to_owned(),

@@ -64,7 +64,7 @@ pub(super) async fn decided(
     let draft = draft(&sent);
     let officer = &who.caller().actor().name;
     console.kept().draft_keep(officer, id, draft.clone(), console.gate().present());
-    let errors = errors(&draft, &dossier, is_compared(&who, &dossier));
+    let errors = errors(&draft, &dossier, &who, &console);
     if errors.is_empty() {
         return Ok(led_to(&format!("{}/check", address(id))));
     }
@@ -146,6 +146,7 @@ fn draft(sent: &Fields) -> Draft {
             .collect(),
         reason: text("reason"),
         comparison: text("comparison"),
+        seat: text("seat"),
         decisions_seen: text("decisions-seen"),
         is_rescued: false,
     }
@@ -158,8 +159,14 @@ pub(super) struct FormError {
 }
 
 /// What keeps a draft from being signed.
-pub(super) fn errors(draft: &Draft, dossier: &Dossier, is_compared: bool) -> Vec<FormError> {
+pub(super) fn errors(draft: &Draft, dossier: &Dossier, who: &SignedIn, console: &Console) -> Vec<FormError> {
     let mut errors = Vec::new();
+    if !draft.seat.is_empty() && !seats(console, who).iter().any(|seat| seat.name == draft.seat) {
+        errors.push(FormError {
+            anchor: "seat".to_owned(),
+            words: "Select another seat: this one is not delegated to you any more".to_owned(),
+        });
+    }
     for facts in &dossier.detail.fields {
         let name = facts.field.as_str();
         let of_field = draft.fields.iter().find(|field| field.name == name);
@@ -174,7 +181,7 @@ pub(super) fn errors(draft: &Draft, dossier: &Dossier, is_compared: bool) -> Vec
         };
         errors.extend(told.map(|(anchor, words)| FormError { anchor, words }));
     }
-    if is_compared && draft.comparison.is_empty() {
+    if is_compared(who, dossier) && draft.comparison.is_empty() {
         errors.push(FormError {
             anchor: "comparison".to_owned(),
             words: "Enter the reference of the comparison".to_owned(),
@@ -202,6 +209,24 @@ pub(super) fn reason_text(draft: &Draft) -> String {
     std::iter::once(draft.reason.clone()).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
+/// A seat that is delegated to the officer at this moment.
+pub(super) struct SeatShown {
+    name: String,
+    unit: String,
+    until: String,
+    is_chosen: bool,
+}
+
+fn seats(console: &Console, who: &SignedIn) -> Vec<SeatShown> {
+    let shown = |seat: crate::gate::SeatHeld| SeatShown {
+        name: seat.delegator.to_string(),
+        unit: seat.unit.map(|unit| words::of_name(unit.as_str())).unwrap_or_default(),
+        until: words::of_time(seat.until),
+        is_chosen: false,
+    };
+    console.gate().seats_held(who.caller()).into_iter().map(shown).collect()
+}
+
 struct FieldAsked {
     name: String,
     words: String,
@@ -226,6 +251,11 @@ struct DecidePage {
     is_compared: bool,
     comparison: String,
     comparison_error: Option<String>,
+    /// The seats that are delegated to the officer; none: no choice is shown.
+    seats: Vec<SeatShown>,
+    /// Whether one of them is chosen.
+    is_delegated: bool,
+    seat_error: Option<String>,
     decisions_seen: String,
     officer: String,
     mark: String,
@@ -270,6 +300,12 @@ impl DecidePage {
             comparison_error: error("comparison"),
             comparison: draft.comparison.clone(),
             reason: draft.reason.clone(),
+            seats: { seats(console, who) }
+                .into_iter()
+                .map(|seat| SeatShown { is_chosen: seat.name == draft.seat, ..seat })
+                .collect(),
+            is_delegated: !draft.seat.is_empty(),
+            seat_error: error("seat"),
             decisions_seen: draft.decisions_seen.clone(),
             officer: officer.to_string(),
             mark: console.gate().draft_mark(officer, id).to_string(),

@@ -18,6 +18,8 @@ pub(super) struct Draft {
     pub(super) reason: String,
     /// The reference of a comparison outside, where the agreement asks for one.
     pub(super) comparison: String,
+    /// In whose delegated seat; empty for the officer's own.
+    pub(super) seat: String,
     /// How many decisions there were when the officer began.
     pub(super) decisions_seen: String,
     /// Whether the session had ended when it was sent.

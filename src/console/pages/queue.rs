@@ -70,6 +70,8 @@ fn count_words(count: CaseCount) -> String {
 #[derive(Clone, Default)]
 struct Filter {
     state: Option<State>,
+    /// Those that owe a review, in whatever state.
+    reviews_owed: bool,
     partner: Option<PartnerName>,
     purpose: Option<PurposeName>,
     legal_basis: Option<String>,
@@ -94,9 +96,15 @@ impl Filter {
         let given = |name| fields.get(name).map(str::trim).filter(|value| !value.is_empty());
         let strange = || Fault::Form("the address of the queue is not in its form; choose again on the page");
         let age = given("age").map(|name| AGES.into_iter().find(|age| age.name == name).ok_or_else(strange));
+        let state = given("state");
         let after = given("after").map(|text| after_read(text).ok_or_else(strange));
         Ok(Self {
-            state: given("state").map(str::parse).transpose().map_err(|_| strange())?,
+            state: state
+                .filter(|word| *word != REVIEWS_OWED)
+                .map(str::parse)
+                .transpose()
+                .map_err(|_| strange())?,
+            reviews_owed: state == Some(REVIEWS_OWED),
             partner: given("partner").map(str::parse).transpose().map_err(|_| strange())?,
             purpose: given("purpose").map(str::parse).transpose().map_err(|_| strange())?,
             legal_basis: given("legal-basis").map(str::to_owned),
@@ -108,7 +116,7 @@ impl Filter {
     fn ask(&self, now: Timestamp, limit: u32) -> CaseAsk {
         let since = self.age.map(|age| (now.before(Duration::from_secs(age.hours * 3_600)), age.is_older));
         CaseAsk {
-            reviews_owed: false,
+            reviews_owed: self.reviews_owed,
             state: self.state,
             partner: self.partner.clone(),
             purpose: self.purpose.clone(),
@@ -122,6 +130,7 @@ impl Filter {
 
     fn is_filtered(&self) -> bool {
         self.state.is_some()
+            || self.reviews_owed
             || self.partner.is_some()
             || self.purpose.is_some()
             || self.legal_basis.is_some()
@@ -132,6 +141,7 @@ impl Filter {
     fn address(&self, after: Option<(DisclosureId, Timestamp)>) -> String {
         let mut pairs = Vec::new();
         pairs.extend(self.state.map(|state| format!("state={state}")));
+        pairs.extend(self.reviews_owed.then(|| format!("state={REVIEWS_OWED}")));
         pairs.extend(self.partner.as_ref().map(|partner| format!("partner={partner}")));
         pairs.extend(self.purpose.as_ref().map(|purpose| format!("purpose={purpose}")));
         pairs.extend(self.legal_basis.as_ref().map(|basis| format!("legal-basis={}", encoded(basis))));
@@ -148,7 +158,12 @@ impl Filter {
             words: words::of_state(state).0,
             is_chosen: self.state == Some(state),
         };
-        State::ALL.map(choice).into()
+        let owed = Choice {
+            value: REVIEWS_OWED.to_owned(),
+            words: "Review owed".to_owned(),
+            is_chosen: self.reviews_owed,
+        };
+        std::iter::once(owed).chain(State::ALL.map(choice)).collect()
     }
 
     fn age_choices(&self) -> Vec<Choice> {
@@ -190,7 +205,8 @@ struct QueueRow {
     /// The queue with this legal basis alone; empty where it is that already.
     same_basis: String,
     clock: String,
-    decide_by: String,
+    /// What has to be done until when; empty when nothing has.
+    due: String,
     state: String,
     colour: &'static str,
 }
@@ -199,8 +215,13 @@ impl QueueRow {
     fn new(case: &Case, now: Timestamp, filter: &Filter) -> Self {
         let request = case.disclosure.request();
         let (state, colour) = words::of_state(case.disclosure.state());
-        let clock =
-            if case.disclosure.state().is_final() { String::new() } else { words::of_clock(now, case.ends) };
+        let stands = case.disclosure.state();
+        let clock = if stands.is_final() { String::new() } else { words::of_clock(now, case.ends) };
+        let due = match stands {
+            State::Released => format!("The partner collects it by {}", words::of_time(case.ends)),
+            open if open.is_open() => format!("Decide by {}", words::of_time(request.decide_by())),
+            _ => String::new(),
+        };
         let basis = request.ask().legal_basis();
         let same = Filter { legal_basis: Some(basis.to_owned()), ..filter.clone() };
         let is_same = filter.legal_basis.as_deref() == Some(basis);
@@ -214,7 +235,7 @@ impl QueueRow {
             legal_basis: basis.to_owned(),
             same_basis: if is_same { String::new() } else { same.address(None) },
             clock,
-            decide_by: words::of_time(request.decide_by()),
+            due,
             state,
             colour,
         }
@@ -237,6 +258,8 @@ struct QueuePage {
     first: Option<String>,
 }
 
+/// In the place of a state: released by the urgent path, and not reviewed yet.
+const REVIEWS_OWED: &str = "reviews-owed";
 const AGES: [Age; 5] = [
     Age { name: "hours-4", words: "Asked in the last 4 hours", hours: 4, is_older: false },
     Age { name: "day-1", words: "Asked in the last day", hours: 24, is_older: false },

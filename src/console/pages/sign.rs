@@ -107,7 +107,7 @@ async fn check_shown(
     let officer = &who.caller().actor().name;
     let is_compared = is_compared(who, &dossier);
     let kept = console.kept().draft(officer, id);
-    let Some(draft) = kept.filter(|draft| errors(draft, &dossier, is_compared).is_empty()) else {
+    let Some(draft) = kept.filter(|draft| errors(draft, &dossier, who, console).is_empty()) else {
         return Ok(led_to(&format!("{}/decide", address(id))));
     };
     let chosen = decision_draft(&dossier, &draft, is_compared);
@@ -141,6 +141,8 @@ fn decision_draft(dossier: &Dossier, draft: &Draft, is_compared: bool) -> Decisi
         granted: (!released.is_empty()).then_some(released),
         reason: reason_text(draft),
         comparison: is_compared.then(|| draft.comparison.clone()),
+        // INVARIANT: `errors` has found it among the seats that are delegated.
+        on_behalf: draft.seat.parse().ok(),
     }
 }
 
@@ -162,6 +164,8 @@ struct CheckPage {
     fields: Vec<FieldChecked>,
     reason: String,
     comparison: Option<String>,
+    /// Whose seat, where it is not the officer's own.
+    seat: String,
     is_denial: bool,
     digest: String,
     passkey: PasskeyData,
@@ -198,6 +202,7 @@ impl CheckPage {
             fields: draft.fields.iter().map(checked).collect(),
             reason,
             comparison: Some(draft.comparison.clone()).filter(|reference| !reference.is_empty()),
+            seat: draft.seat.clone(),
             is_denial,
             digest: asked.digest,
             passkey: asked.passkey,

@@ -14,7 +14,7 @@ pub(super) fn of_name(name: &str) -> String {
 }
 
 /// A moment in New Zealand's civil time, with the zone.
-pub(super) fn of_time(at: Timestamp) -> String {
+pub(in crate::console) fn of_time(at: Timestamp) -> String {
     let zone = TimeZone::posix(NEW_ZEALAND).unwrap_or(TimeZone::UTC);
     let at = jiff::Timestamp::from_millisecond(at.as_millis())
         .unwrap_or(jiff::Timestamp::UNIX_EPOCH)

@@ -60,7 +60,8 @@ impl Exchange {
         form: &str,
         authorization: Option<&str>,
     ) -> Result<Answer, ExchangeError> {
-        let mut request = Request::builder().method(Method::POST).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let mut request =
+            Request::builder().method(Method::POST).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         if let Some(text) = authorization {
             let mut value = HeaderValue::from_str(text).map_err(broken)?;
             value.set_sensitive(true);

@@ -17,7 +17,8 @@ use super::day_key::{DayKey, mark};
 use super::disposal::{Span, Taken};
 use super::tx::Tx;
 use super::{
-    Context, account, count, database, disposal, enrolment, holder, log_key, name, passkey, renewal, session,
+    Context, account, count, database, delegation, disposal, enrolment, holder, log_key, name, passkey,
+    renewal, session,
 };
 
 /// Keeps a proposed change; the same id again gives the change that is there.
@@ -250,6 +251,11 @@ fn take_effect(
                 .with(Fact::PublicKey, Digest::sha256(public_key).as_bytes());
             (event, passkey::confirm(tx, person, credential)?)
         }
+        Change::PutDelegation(what) => {
+            let event = delegation::told(tx.event(Kind::DelegationMade, permit), what)
+                .with(Fact::Change, record.id.as_bytes());
+            (event, delegation::put(tx, record.id, what)?)
+        }
         Change::BindAccount { person, account } => {
             let event = tx.event(Kind::AccountBound, permit).text(Fact::Person, person.as_str());
             (account::named(event, account), account::bind(tx, person, account)?)
@@ -308,6 +314,7 @@ pub(super) fn person_suspend(
     let changed = standing_set(tx.sql, "people", person.as_str(), Standing::Suspended)?;
     session::end_all_of(tx, person)?;
     passkey::end_all_of(tx, person)?;
+    delegation::end_all_of(tx, person)?;
     account::unbind_all_of(tx, person)?;
     let event =
         tx.event(Kind::PersonSuspended, permit).text(Fact::Person, person.as_str()).text(Fact::Reason, why);

@@ -142,7 +142,7 @@ pub(super) fn decide(
         return Ok(Decided::NotSigned);
     }
     let signature = signed.signature.to_bytes();
-    let role = signed.decision.role();
+    let (role, on_behalf) = (signed.decision.role(), signed.decision.on_behalf().cloned());
     let (after, transition) = match row.case.disclosure.decide(signed, eligible, tx.now) {
         Ok(taken) => taken,
         Err(refused) => {
@@ -166,6 +166,10 @@ pub(super) fn decide(
         .with(Fact::RequestDigest, after.digest().as_bytes())
         .with(Fact::DecisionDigest, digest.as_bytes())
         .with(Fact::Signature, &signature);
+    let holder = match &on_behalf {
+        Some(delegator) => holder.text(Fact::OnBehalfOf, delegator.as_str()),
+        None => holder,
+    };
     let tags = tags(tx.context, &after, Some(row.subject));
     tx.enter(Journal::Partner(after.request().partner().clone()), &partner, &holder, &tags)?;
     if transition.to == State::Denied {
@@ -251,7 +255,11 @@ struct Granted {
 impl Granted {
     fn of(approval: &Approval) -> Self {
         let fields = approval.fields().iter().map(FieldName::as_str).collect::<Vec<_>>().join(",");
-        let deciders = approval.deciders().iter().map(|one| format!("{} as {}", one.officer, one.role));
+        let deciders = approval.deciders().iter().map(|one| {
+            let seat =
+                one.on_behalf.as_ref().map(|delegator| format!(" for {delegator}")).unwrap_or_default();
+            format!("{} as {}{seat}", one.officer, one.role)
+        });
         Self { fields, deciders: deciders.collect::<Vec<_>>().join(", ") }
     }
 }

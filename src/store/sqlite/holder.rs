@@ -11,7 +11,7 @@ use crate::store::holder::{Founding, HolderFacts};
 use crate::store::{Journal, Partner, Person, Registry, StoreError};
 
 use super::tx::{SYSTEM_ACTOR, Tx};
-use super::{Context, database, name, opened, sealed};
+use super::{Context, database, delegation, name, opened, sealed};
 
 /// Founds the holder, once.
 pub(super) fn found(tx: &mut Tx<'_>, founding: &Founding) -> Result<(), StoreError> {
@@ -152,7 +152,11 @@ fn is_constraint(failure: rusqlite::ffi::Error) -> bool {
 
 /// Everybody who may act.
 pub(super) fn registry(context: &Context, sql: &Connection) -> Result<Registry, StoreError> {
-    Ok(Registry { people: people(context, sql)?, partners: partners(context, sql)? })
+    Ok(Registry {
+        people: people(context, sql)?,
+        partners: partners(context, sql)?,
+        delegations: delegation::all(sql)?,
+    })
 }
 
 fn people(context: &Context, sql: &Connection) -> Result<Vec<Person>, StoreError> {

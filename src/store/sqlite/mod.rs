@@ -12,6 +12,7 @@ mod chunks;
 mod collection_key;
 mod correction;
 mod day_key;
+mod delegation;
 mod disclosure;
 mod disclosure_list;
 mod disclosure_row;

@@ -8,8 +8,11 @@ use crate::clock::Timestamp;
 use crate::ids::{ActorName, ChangeId, Digest};
 use crate::keys::Domain;
 use crate::store::StoreError;
+use crate::store::change::Found;
 use crate::store::change::{Change, ChangeRecord, ChangeState, Invitation, digest};
-use crate::store::session::{Passkey, PasskeyNew, PasskeyRegistered, PasskeySigned, PasskeyState};
+use crate::store::session::{
+    Passkey, PasskeyEnd, PasskeyNew, PasskeyRegistered, PasskeySigned, PasskeyState,
+};
 
 use super::tx::Tx;
 use super::{change, count, database, name};
@@ -80,13 +83,16 @@ pub(super) fn register(
         return Ok(PasskeyRegistered::Refused);
     }
     let kept = tx.sql.execute(
-        "INSERT INTO passkeys (credential, person, public_key, sign_count, state) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO passkeys (credential, person, public_key, sign_count, state, title, made_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
             new.credential,
             person.as_str(),
             new.public_key,
             new.sign_count,
-            PasskeyState::Registered.as_str()
+            PasskeyState::Registered.as_str(),
+            new.title,
+            tx.now.as_millis()
         ],
     );
     database("keeping a passkey", kept)?;
@@ -138,6 +144,28 @@ pub(super) fn end_all_of(tx: &Tx<'_>, person: &ActorName) -> Result<(), StoreErr
     database("ending invitations", over).map(count)
 }
 
+/// Ends one passkey and the sessions that it opened. Decisions that it signed stand, and are still verified by it.
+pub(super) fn end(tx: &mut Tx<'_>, permit: &Permit, ask: &PasskeyEnd) -> Result<Found, StoreError> {
+    let standing = of_person(tx.sql, &ask.person)?.into_iter().filter(Passkey::stands);
+    let passkey = { standing }.find(|passkey| passkey.fingerprint() == ask.fingerprint);
+    let event = tx
+        .event(Kind::PasskeyEnded, permit)
+        .text(Fact::Person, ask.person.as_str())
+        .with(Fact::PublicKey, ask.fingerprint.as_bytes())
+        .text(Fact::Reason, &ask.why);
+    let Some(passkey) = passkey else {
+        tx.enter_private(&event.text(Fact::Detail, "NOT_FOUND"), &[])?;
+        return Ok(Found::No);
+    };
+    let which = params![passkey.credential];
+    let ended = tx.sql.execute("UPDATE passkeys SET state = 'ended' WHERE credential = ?1", which);
+    database("ending a passkey", ended)?;
+    let over = tx.sql.execute("DELETE FROM sessions WHERE credential = ?1", which);
+    database("ending sessions", over)?;
+    tx.enter_private(&event, &[])?;
+    Ok(Found::Yes)
+}
+
 /// Forgets a passkey that nobody confirmed.
 pub(super) fn forget(tx: &Tx<'_>, credential: &[u8]) -> Result<(), StoreError> {
     let gone = tx
@@ -149,45 +177,52 @@ pub(super) fn forget(tx: &Tx<'_>, credential: &[u8]) -> Result<(), StoreError> {
 /// Notes that a confirmed passkey signed. Not so when its count has gone on meanwhile: then there are two of it.
 pub(super) fn signed(tx: &Tx<'_>, person: &ActorName, signed: &PasskeySigned) -> Result<bool, StoreError> {
     let noted = tx.sql.execute(
-        "UPDATE passkeys SET sign_count = ?3 WHERE credential = ?1 AND person = ?2 AND state = 'confirmed'
+        "UPDATE passkeys SET sign_count = ?3, used_ms = ?4 WHERE credential = ?1 AND person = ?2 AND state = 'confirmed'
            AND (?3 > sign_count OR (?3 = 0 AND sign_count = 0))",
-        params![signed.credential, person.as_str(), signed.sign_count],
+        params![signed.credential, person.as_str(), signed.sign_count, tx.now.as_millis()],
     );
     Ok(database("noting a passkey", noted)? > 0)
 }
 
 /// The passkey of this name.
 pub(super) fn get(sql: &Connection, credential: &[u8]) -> Result<Option<Passkey>, StoreError> {
-    let read = "SELECT credential, person, public_key, sign_count, state FROM passkeys WHERE credential = ?1";
-    let found = sql.query_row(read, params![credential], columns).optional();
+    let read = format!("SELECT {COLUMNS} FROM passkeys WHERE credential = ?1");
+    let found = sql.query_row(&read, params![credential], columns).optional();
     database("reading a passkey", found)?.map(passkey).transpose()
 }
 
-/// The passkeys that stand for a person.
+/// The passkeys of a person, also those that wait and those that ended, in the order in which they came.
 pub(super) fn of_person(sql: &Connection, person: &ActorName) -> Result<Vec<Passkey>, StoreError> {
     let rows = sql
-        .prepare_cached(
-            "SELECT credential, person, public_key, sign_count, state FROM passkeys
-             WHERE person = ?1 AND state = 'confirmed' ORDER BY credential",
-        )
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM passkeys WHERE person = ?1 ORDER BY made_ms, credential"
+        ))
         .and_then(|mut statement| {
             statement.query_map(params![person.as_str()], columns)?.collect::<Result<Vec<_>, _>>()
         });
     database("reading passkeys", rows)?.into_iter().map(passkey).collect()
 }
 
-type Columns = (Vec<u8>, String, Vec<u8>, u32, String);
+const COLUMNS: &str = "credential, person, public_key, sign_count, state, title, made_ms, used_ms";
+
+type Columns = ((Vec<u8>, String, Vec<u8>, u32), (String, String, i64, Option<i64>));
 
 fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+    let key = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+    Ok((key, (row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?)))
 }
 
-fn passkey((credential, person, public_key, sign_count, state): Columns) -> Result<Passkey, StoreError> {
+fn passkey((key, life): Columns) -> Result<Passkey, StoreError> {
+    let (credential, person, public_key, sign_count) = key;
+    let (state, title, made, used) = life;
     Ok(Passkey {
         credential,
         person: name(&person)?,
         public_key,
         sign_count,
         state: PasskeyState::parse(&state).ok_or(StoreError::Damaged { what: "a passkey" })?,
+        title,
+        made: Timestamp::from_millis(made),
+        used: used.map(Timestamp::from_millis),
     })
 }

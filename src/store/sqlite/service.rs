@@ -30,7 +30,9 @@ use crate::store::query::AskedUnder;
 use crate::store::receipt::Ticket;
 use crate::store::renewal::{Renewal, RenewalStep};
 use crate::store::search::{Search, Searched, Sought};
-use crate::store::session::{Passkey, PasskeyNew, PasskeyRegistered, Session, SessionNew, SignIn};
+use crate::store::session::{
+    Passkey, PasskeyEnd, PasskeyNew, PasskeyRegistered, Session, SessionNew, SignIn,
+};
 use crate::store::snapshot::{GalleryRead, Served, SnapshotBegun, SnapshotNew, Snapshots};
 use crate::store::{
     AuditReceipt, Batch, BatchNew, Bundled, Case, CaseCount, CaseFilter, CasesRelated, ChangeEnd, ChangeNew,
@@ -45,9 +47,9 @@ use super::disposal::Span;
 use super::query::Recording;
 use super::writer::UNLOGGED;
 use super::{
-    SqliteStore, account, backup, case, change, correction, disclosure, disclosure_list, disclosure_row,
-    disposal, enrolment, export, gallery, holder, log, notice, passkey, query, renewal, review, search,
-    session, snapshot, witness,
+    SqliteStore, account, backup, case, change, correction, delegation, disclosure, disclosure_list,
+    disclosure_row, disposal, enrolment, export, gallery, holder, log, notice, passkey, query, renewal,
+    review, search, session, snapshot, witness,
 };
 
 #[async_trait]
@@ -206,6 +208,15 @@ impl Store for SqliteStore {
         self.writer.logged(move |tx| change::person_suspend(tx, &permit, &person, &why)).await
     }
 
+    async fn delegation_end(
+        &self,
+        permit: Permit,
+        change: ChangeId,
+        why: String,
+    ) -> Result<Committed<Found>, StoreError> {
+        self.writer.logged(move |tx| delegation::end(tx, &permit, change, &why)).await
+    }
+
     async fn release_key_start(
         &self,
         permit: Permit,
@@ -240,6 +251,10 @@ impl Store for SqliteStore {
 
     async fn passkey_list(&self, person: ActorName) -> Result<Vec<Passkey>, StoreError> {
         self.readers.read(move |sql| passkey::of_person(sql, &person)).await
+    }
+
+    async fn passkey_end(&self, permit: Permit, ask: PasskeyEnd) -> Result<Committed<Found>, StoreError> {
+        self.writer.logged(move |tx| passkey::end(tx, &permit, &ask)).await
     }
 
     async fn account_person(&self, account: ProviderAccount) -> Result<Option<ActorName>, StoreError> {

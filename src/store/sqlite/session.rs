@@ -15,19 +15,21 @@ use super::{count, database, name};
 
 /// The session with this keyed hash.
 pub(super) fn get(sql: &Connection, id: Digest) -> Result<Option<Session>, StoreError> {
-    let read = "SELECT person, started_ms, seen_ms, account IS NOT NULL FROM sessions WHERE id = ?1";
+    let read = "SELECT person, coalesce(credential, x''), started_ms, seen_ms, account IS NOT NULL
+                FROM sessions WHERE id = ?1";
     let row = sql.prepare_cached(read).and_then(|mut statement| {
         let read = |row: &rusqlite::Row<'_>| {
-            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get::<_, bool>(3)?))
+            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get::<_, bool>(4)?))
         };
         statement.query_row(params![id.as_bytes()], read).optional()
     });
-    let Some((person, started, seen, by_provider)) = database("reading a session", row)? else {
+    let Some((person, credential, started, seen, by_provider)) = database("reading a session", row)? else {
         return Ok(None);
     };
     Ok(Some(Session {
         id,
         person: name(&person)?,
+        credential,
         started: Timestamp::from_millis(started),
         seen: Timestamp::from_millis(seen),
         by_provider,
@@ -41,11 +43,14 @@ pub(super) fn start(tx: &mut Tx<'_>, permit: &Permit, new: &SessionNew) -> Resul
         .event(Kind::SignedIn, permit)
         .text(Fact::Person, person.as_str())
         .text(Fact::Role, permit.actor().role.as_str());
-    let (stands, account) = match &new.signed {
-        SignedInBy::Passkey(signed) => (passkey::signed(tx, &person, signed)?, None),
+    let (stands, credential, account) = match &new.signed {
+        SignedInBy::Passkey(signed) => {
+            (passkey::signed(tx, &person, signed)?, Some(signed.credential.clone()), None)
+        }
         SignedInBy::Provider { account, acr } => {
             event = account::named(event, account).text(Fact::Assurance, acr.as_deref().unwrap_or_default());
-            (account::person_of(tx.sql, account)?.as_ref() == Some(&person), Some(account.digest()))
+            let bound = account::person_of(tx.sql, account)?.as_ref() == Some(&person);
+            (bound, None, Some(account.digest().as_bytes().to_vec()))
         }
     };
     if !stands {
@@ -58,13 +63,8 @@ pub(super) fn start(tx: &mut Tx<'_>, permit: &Permit, new: &SessionNew) -> Resul
     let over = tx.sql.execute("DELETE FROM sessions WHERE started_ms < ?1", params![new.ended.as_millis()]);
     database("ending sessions", over)?;
     let begun = tx.sql.execute(
-        "INSERT INTO sessions (id, person, started_ms, seen_ms, account) VALUES (?1, ?2, ?3, ?3, ?4)",
-        params![
-            new.id.as_bytes(),
-            person.as_str(),
-            tx.now.as_millis(),
-            account.as_ref().map(|account| account.as_bytes().as_slice())
-        ],
+        "INSERT INTO sessions (id, person, credential, account, started_ms, seen_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+        params![new.id.as_bytes(), person.as_str(), credential, account, tx.now.as_millis()],
     );
     database("beginning a session", begun)?;
     tx.enter_private(&event, &[])?;

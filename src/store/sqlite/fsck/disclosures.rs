@@ -13,7 +13,7 @@ use crate::approval::{
 use crate::audit::event::{Event, Fact, Kind};
 use crate::authz::PayloadClass;
 use crate::clock::Timestamp;
-use crate::ids::{Digest, DisclosureId, FieldName, PartnerName, SubjectId};
+use crate::ids::{ActorName, Digest, DisclosureId, FieldName, PartnerName, SubjectId};
 use crate::keys::{Domain, ReleaseInfo, SignatureDomain};
 use crate::store::StoreError;
 
@@ -511,10 +511,16 @@ impl<'a> Follow<'a, '_> {
         let same = event.actor == decision.officer().as_str()
             && event.text_of(Fact::Role) == Some(decision.role().as_str())
             && event.text_of(Fact::State) == Some(after.state().as_str())
+            && event.text_of(Fact::OnBehalfOf) == decision.on_behalf().map(ActorName::as_str)
             && event.fact(Fact::RequestDigest) == Some(after.digest().as_bytes())
             && event.fact(Fact::DecisionDigest) == Some(decision.digest().as_bytes())
             && event.fact(Fact::Signature) == Some(&bytes);
         self.must(same, &format!("the decision of its {named} is not the one that its entry states"));
+        if let Some(delegator) = decision.on_behalf()
+            && !self.against.history.was_delegated(delegator.as_str(), decision.officer().as_str(), event.at)
+        {
+            self.fault(format!("no entry says that the seat of its {named} was delegated at that time"));
+        }
         let checked = Signed {
             by: decision.officer().as_str(),
             role: Some(decision.role().as_str()),
@@ -614,7 +620,12 @@ impl<'a> Follow<'a, '_> {
         let grants: Vec<String> = after
             .decisions()
             .filter(|signed| matches!(signed.decision.choice(), Choice::Grant(_)))
-            .map(|signed| format!("{} as {}", signed.decision.officer(), signed.decision.role()))
+            .map(|signed| {
+                let decision = &signed.decision;
+                let seat =
+                    decision.on_behalf().map(|delegator| format!(" for {delegator}")).unwrap_or_default();
+                format!("{} as {}{seat}", decision.officer(), decision.role())
+            })
             .collect();
         let deciders = approved.event.text_of(Fact::Officer).unwrap_or_default();
         let approved_by = deciders.split(", ").all(|one| grants.iter().any(|grant| grant == one));

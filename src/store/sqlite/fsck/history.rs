@@ -20,6 +20,8 @@ pub(super) struct History {
     pub(super) passkeys: BTreeMap<String, Vec<Added>>,
     /// Passkeys that stand at last: name and SHA-256 of the key.
     pub(super) passkeys_standing: BTreeSet<(String, Vec<u8>)>,
+    /// By change, each delegation that was made.
+    pub(super) delegations: BTreeMap<ChangeId, Delegated>,
     /// By name and provider, the account that is bound at last: its digest, and the entry.
     pub(super) accounts: BTreeMap<(String, String), (Vec<u8>, u64)>,
     /// By name, the newest time that the partner was added or changed.
@@ -68,6 +70,18 @@ pub(super) struct Added {
     pub(super) role: String,
     /// By which change; the founding had none.
     pub(super) change: Option<ChangeId>,
+}
+
+/// A seat was delegated.
+pub(super) struct Delegated {
+    pub(super) entry: u64,
+    pub(super) made: Timestamp,
+    pub(super) delegator: String,
+    pub(super) delegate: String,
+    pub(super) since: String,
+    pub(super) until: String,
+    /// When it was ended before its time.
+    pub(super) ended: Option<Timestamp>,
 }
 
 /// How often a collection began to be renewed, and was.
@@ -130,9 +144,21 @@ impl History {
             | Kind::PayloadsDisposed
             | Kind::LogKeyChanged
             | Kind::CollectionRenewing
+            | Kind::DelegationMade
             | Kind::PersonRestored => self.held = Some((confirmed, index, event.clone())),
+            Kind::PasskeyEnded if event.text_of(Fact::Detail).is_none() => {
+                let key = event.fact(Fact::PublicKey).unwrap_or_default().to_vec();
+                self.passkeys_standing.remove(&(text(event, Fact::Person).unwrap_or_default(), key));
+            }
+            Kind::DelegationEnded if event.text_of(Fact::Detail).is_none() => {
+                let ended = change_of(event).and_then(|change| self.delegations.get_mut(&change));
+                if let Some(delegated) = ended {
+                    delegated.ended.get_or_insert(event.at);
+                }
+            }
             Kind::PersonSuspended if event.text_of(Fact::Detail).is_none() => {
                 let name = text(event, Fact::Person).unwrap_or_default();
+                self.delegations_end(&name, event.at);
                 self.passkeys_standing.retain(|(person, _)| *person != name);
                 self.accounts.retain(|(person, _), _| *person != name);
                 self.people_suspended.insert(name, true);
@@ -254,6 +280,7 @@ impl History {
                 self.passkeys_standing.insert((name.clone(), confirmed.key.clone()));
                 self.passkeys.entry(name).or_default().push(confirmed);
             }
+            Kind::DelegationMade => self.delegated(entry, event),
             Kind::AccountBound => {
                 let names = [Fact::Person, Fact::Issuer].map(|fact| text(event, fact).unwrap_or_default());
                 let account = event.fact(Fact::Account).unwrap_or_default().to_vec();
@@ -285,6 +312,44 @@ impl History {
         }
     }
 
+    fn delegated(&mut self, entry: u64, event: &Event) {
+        let said = |fact| text(event, fact).unwrap_or_default();
+        let delegated = Delegated {
+            entry,
+            made: event.at,
+            delegator: said(Fact::OnBehalfOf),
+            delegate: said(Fact::Person),
+            since: said(Fact::Since),
+            until: said(Fact::Until),
+            ended: None,
+        };
+        self.delegations.extend(change_of(event).map(|change| (change, delegated)));
+    }
+
+    /// A suspension ends those that are not over, by and to the person.
+    fn delegations_end(&mut self, person: &str, at: Timestamp) {
+        let now = at.to_string();
+        for one in self.delegations.values_mut() {
+            if (one.delegator == person || one.delegate == person) && is_before(&now, &one.until) {
+                one.ended.get_or_insert(at);
+            }
+        }
+    }
+
+    /// Whether a seat was delegated at a moment, or may have been by an entry that is disposed of.
+    pub(super) fn was_delegated(&self, delegator: &str, delegate: &str, at: Timestamp) -> bool {
+        let now = at.to_string();
+        let mut found = self.delegations.values();
+        self.forgotten
+            || found.any(|one| {
+                (one.delegator.as_str(), one.delegate.as_str()) == (delegator, delegate)
+                    && one.made <= at
+                    && !is_before(&now, &one.since)
+                    && is_before(&now, &one.until)
+                    && one.ended.is_none_or(|ended| at <= ended)
+            })
+    }
+
     fn batch(&mut self, event: &Event) {
         let Some(id) = event.fact(Fact::Batch).and_then(|id| id.try_into().ok()) else { return };
         let batch = self.batches.entry(BatchId::from_bytes(id)).or_default();
@@ -304,6 +369,12 @@ impl History {
         let content = event.fact(Fact::ContentDigest).unwrap_or_default().to_vec();
         batch.newest = Some((first, rows, rejected, content));
     }
+}
+
+/// Whether one moment is before another, both as the log writes them.
+fn is_before(one: &str, other: &str) -> bool {
+    let read = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    matches!((read(one), read(other)), (Some(one), Some(other)) if one < other)
 }
 
 fn stated_head(tree: &str, entry: u64, event: &Event) -> HeadStated {

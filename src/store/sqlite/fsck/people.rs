@@ -14,7 +14,7 @@ use crate::store::StoreError;
 use crate::store::change::{Change, authorities_decode, authorities_encode};
 use crate::store::session::ProviderAccount;
 
-use super::super::database;
+use super::super::{database, delegation};
 use super::changes::Changes;
 use super::history::{Added, History};
 use super::report::{FaultPlace, FsckReport};
@@ -169,6 +169,7 @@ pub(super) fn compare(
     policies(view, history, report)?;
     challenges(view, history, report)?;
     passkeys(view, history, report)?;
+    delegations(view, history, report)?;
     accounts(view, history, report)?;
     holder(view, history, report)
 }
@@ -395,6 +396,29 @@ fn passkeys(view: &View, history: &History, report: &mut FsckReport) -> Result<(
             let place = FaultPlace::Entry { journal: "holder".to_owned(), index: added.entry };
             report.fault(place, "the passkey that was confirmed is not kept");
         }
+    }
+    Ok(())
+}
+
+fn delegations(view: &View, history: &History, report: &mut FsckReport) -> Result<(), StoreError> {
+    let mut kept = BTreeSet::new();
+    for delegation in delegation::all(&view.sql)? {
+        let (change, what) = (delegation.change, &delegation.what);
+        kept.insert(change);
+        let same = history.delegations.get(&change).is_some_and(|said| {
+            (said.delegator.as_str(), said.delegate.as_str())
+                == (what.delegator.as_str(), what.delegate.as_str())
+                && (&said.since, &said.until) == (&what.since.to_string(), &what.until.to_string())
+                && said.ended.is_some() == delegation.ended
+        });
+        if !same && !history.forgotten {
+            let place = FaultPlace::Row { table: "delegations", row: change.resource() };
+            report.fault(place, "it does not stand as the log says");
+        }
+    }
+    for (change, said) in history.delegations.iter().filter(|(change, _)| !kept.contains(*change)) {
+        let place = FaultPlace::Entry { journal: "holder".to_owned(), index: said.entry };
+        report.fault(place, format!("the delegation of {} is not kept", change.resource()));
     }
     Ok(())
 }

@@ -164,20 +164,39 @@ CREATE TABLE passkeys (
     person     TEXT    NOT NULL REFERENCES people (name),
     public_key BLOB    NOT NULL UNIQUE,
     sign_count INTEGER NOT NULL,
-    state      TEXT    NOT NULL CHECK (state IN ('registered', 'confirmed', 'ended'))
+    state      TEXT    NOT NULL CHECK (state IN ('registered', 'confirmed', 'ended')),
+    -- What its owner calls it.
+    title      TEXT    NOT NULL CHECK (length(title) BETWEEN 1 AND 40),
+    made_ms    INTEGER NOT NULL,
+    used_ms    INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX passkeys_by_person ON passkeys (person);
+
+-- Seats of officers that another officer fills between two moments, by the change that made each.
+CREATE TABLE delegations (
+    change    BLOB    PRIMARY KEY CHECK (length(change) = 16),
+    delegator TEXT    NOT NULL REFERENCES people (name),
+    delegate  TEXT    NOT NULL REFERENCES people (name),
+    since_ms  INTEGER NOT NULL,
+    until_ms  INTEGER NOT NULL,
+    state     TEXT    NOT NULL CHECK (state IN ('standing', 'ended')),
+    CHECK (delegator != delegate),
+    CHECK (since_ms < until_ms)
+) STRICT, WITHOUT ROWID;
 
 -- Sessions at the console, by the keyed hash of the secret in the cookie.
 CREATE TABLE sessions (
     id         BLOB    PRIMARY KEY CHECK (length(id) = 32),
     person     TEXT    NOT NULL REFERENCES people (name),
+    credential BLOB    REFERENCES passkeys (credential),
     started_ms INTEGER NOT NULL,
     seen_ms    INTEGER NOT NULL,
     -- The digest of the account at the agency's provider by which it began; NULL with a passkey.
-    account    BLOB    CHECK (length(account) = 32)
+    account    BLOB    CHECK (length(account) = 32),
+    CHECK ((credential IS NULL) != (account IS NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_by_person ON sessions (person);
+CREATE INDEX sessions_by_passkey ON sessions (credential);
 
 -- Accounts at the agency's OpenID provider that sign people in: one of each person at each provider.
 CREATE TABLE provider_accounts (

@@ -505,6 +505,7 @@ impl Story {
             reason: "the documents agree".to_owned(),
             at: self.clock.now(),
             comparison: None,
+            on_behalf: None,
         })
         .unwrap();
         let signature = self.keys[officer].sign(SignatureDomain::Decision, &decision.digest()).unwrap();
@@ -717,6 +718,7 @@ fn eligible() -> Vec<Eligible> {
         role: DeciderRole::ApprovingOfficer,
         standing: DeciderStanding::Active,
         unit: None,
+        on_behalf: None,
     };
     ["sione", "grace"].map(officer).to_vec()
 }
