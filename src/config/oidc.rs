@@ -259,7 +259,7 @@ mod tests {
         for (section, wanted) in [
             (GOOD.replace("https:", "http:"), "this is not an issuer"),
             (GOOD.replace("/agency", "/agency?x"), "this is not an issuer"),
-            (GOOD.replace("client_id = 'onebit'\n", ""), "`oidc.client_id`"),
+            (GOOD.replace("client_id = 'onebit'\n", ""), "`console.oidc.client_id`"),
             (GOOD.replace("'onebit'", "'one bit'"), "visible ASCII"),
             (GOOD.replace("key_file = 'client.pem'\n", ""), "add `oidc.key_file`"),
             (format!("{GOOD}secret_file = 's'\n"), "keep one of"),
