@@ -198,7 +198,7 @@ impl Config {
                 let pem = material::read_secret("the private key for the provider", path)?;
                 let key = ClientKey::from_pkcs8_pem(pem.expose(), id.clone());
                 let key = key.map_err(|source| OidcError::Key { path: path.clone(), source })?;
-                ClientAuthentication::Key(key)
+                ClientAuthentication::Key(Box::new(key))
             }
         };
         Ok(Some(ProviderSettings {

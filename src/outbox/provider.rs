@@ -52,7 +52,7 @@ pub enum ClientAuthentication {
     /// By a secret that both know.
     Secret(SecretBytes),
     /// By a key whose public half the provider knows.
-    Key(ClientKey),
+    Key(Box<ClientKey>),
 }
 
 /// Why the provider signs nobody in.
