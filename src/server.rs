@@ -23,7 +23,7 @@ use tonic::transport::Server;
 
 use crate::clock::SystemClock;
 use crate::config::material::{MaterialError, process_environment};
-use crate::config::{Config, ConfigError, LimitsConfig, NoticesError};
+use crate::config::{Config, ConfigError, LimitsConfig, NoticesError, OidcError};
 use crate::console::assets::{NO_STYLE, is_built};
 use crate::console::{Console, ConsoleSettings};
 use crate::door::{Door, GuestDoor, RpcSlots, SettingsError, Speaks, TlsHandle};
@@ -31,7 +31,7 @@ use crate::gate::{Gate, GateError, GateParts, OpenError, WitnessRefusal};
 use crate::grpc::{self, AnswerTime, Reflection, ReflectionError, ServiceSettings, Services};
 use crate::index::{self, IndexError};
 use crate::jobs::Jobs;
-use crate::outbox::NoticeSettings;
+use crate::outbox::{ExchangeError, NoticeSettings, Provider};
 use crate::secret::SystemEntropy;
 use crate::store::StoreError;
 use crate::store::sqlite::{self, SqliteStore};
@@ -98,6 +98,12 @@ pub enum ServerError {
     /// What notices are sent with.
     #[error("notices can't be sent as they are configured")]
     Notices(#[source] NoticesError),
+    /// What the OpenID provider is spoken to with.
+    #[error("people can't sign in by the OpenID provider as it is configured; see `[console.oidc]`")]
+    Oidc(#[from] OidcError),
+    /// The authority of the OpenID provider.
+    #[error("the OpenID provider's authority can't be used; see `oidc.authority` in `[console]`")]
+    OidcTls(#[source] ExchangeError),
     /// Metrics.
     #[error("metrics can't be served")]
     Metrics(#[from] TelemetryError),
@@ -163,7 +169,7 @@ struct Opened {
     trust: TrustKeeper,
     calls: TcpListener,
     tiles: Option<TcpListener>,
-    console: Option<(TcpListener, ConsoleSettings)>,
+    console: Option<(TcpListener, ConsoleSettings, Option<Arc<Provider>>)>,
     notices: NoticeSettings,
     listening: Listening,
     _lock: File,
@@ -184,7 +190,9 @@ impl Opened {
                 return Err(ServerError::ConsoleStyle);
             }
             let (listener, at) = listen(of_console.listen).await?;
-            (console, listening.console) = (Some((listener, of_console.settings.clone())), Some(at));
+            let provider = provider(config)?;
+            console = Some((listener, of_console.settings.clone(), provider));
+            listening.console = Some(at);
         }
         if let Some(listen) = config.metrics_listen {
             telemetry::metrics_init(Some(listen))?;
@@ -232,10 +240,13 @@ impl Opened {
                 Ok(())
             });
         }
-        if let (Some((listener, settings)), Some(tls)) = (console, trust.console()) {
+        if let (Some((listener, settings, provider)), Some(tls)) = (console, trust.console()) {
+            if let Some(provider) = &provider {
+                tokio::spawn(discover(Arc::clone(provider)));
+            }
             let door = GuestDoor::new(listener, Arc::clone(tls), config.limits.door);
             let incoming = door.open(gone(closed.clone()));
-            let console = Console::new(Arc::clone(&gate), settings, health.serving());
+            let console = Console::new(Arc::clone(&gate), settings, provider, health.serving());
             serving.spawn(async move {
                 console.serve(incoming, gone(closed)).await;
                 Ok(())
@@ -319,6 +330,22 @@ impl Started {
             jobs.abort();
         }
         tracing::info!("stopped");
+    }
+}
+
+fn provider(config: &Config) -> Result<Option<Arc<Provider>>, ServerError> {
+    let Some(settings) = config.oidc_open()? else { return Ok(None) };
+    let provider = Provider::new(settings, Arc::new(SystemClock), Arc::new(SystemEntropy::new()));
+    Ok(Some(Arc::new(provider.map_err(ServerError::OidcTls)?)))
+}
+
+/// Whether it can be asked is known from the start; the server starts without it all the same.
+async fn discover(provider: Arc<Provider>) {
+    match provider.discover().await {
+        Ok(()) => tracing::info!("the OpenID provider was found"),
+        Err(error) => {
+            tracing::warn!(error = %telemetry::chain(&error), "the OpenID provider can't be asked yet; it is asked again when somebody signs in");
+        }
     }
 }
 

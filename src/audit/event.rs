@@ -142,6 +142,7 @@ kinds! {
     147 ReviewLate "review.late": "The review of an urgent release was not closed in time.";
     148 DelegationMade "delegation.made": "An officer may fill another officer's seat between two moments.";
     149 DelegationEnded "delegation.ended": "A person ended a delegation before its time.";
+    155 AccountBound "account.bound": "An account at the agency's provider was bound to a person; it signs them in at the console.";
     160 NoticeGivenUp "notice.given-up": "A notice could not be delivered in time and is not tried any more.";
     165 CorrectionAsked "disclosure.correction-asked": "A partner asked that something released is corrected, or withdrew its need.";
     166 CorrectionAnswered "disclosure.correction-answered": "Officers answered what the partner asked for after a release.";

@@ -107,6 +107,9 @@ facts! {
     145 ReviewBy "review-by" Text: "When a review is due.";
     146 Finding "finding" Text: "What a review found, as a word.";
     148 OnBehalfOf "on-behalf-of" Text: "The officer in whose delegated seat it is done.";
+    155 Issuer "issuer" Text: "The agency's OpenID provider.";
+    156 Account "account" Digest: "SHA-256 of an account there: issuer, zero byte, subject.";
+    157 Assurance "assurance" Text: "How the provider recognised the person, as it says.";
     180 Attribute "attribute" Text: "What the log was searched by.";
     181 Value "value" Text: "The value that was searched for.";
     182 Since "since" Text: "From which moment on, if from one.";

@@ -198,6 +198,15 @@ impl Findings {
             }
             None => self.good.push("console: none".to_owned()),
         }
+        match config.oidc_open() {
+            Ok(Some(oidc)) => self.good.push(format!(
+                "sign-in by a provider: {}, {} passkeys",
+                oidc.issuer,
+                if oidc.passkeys { "beside" } else { "instead of" }
+            )),
+            Ok(None) => {}
+            Err(error) => self.bad("sign-in by a provider", error),
+        }
         self.good.push(match config.metrics_listen {
             Some(listen) => format!("metrics: at http://{listen}/metrics"),
             None => "metrics: not served".to_owned(),

@@ -6,6 +6,7 @@
 pub mod document;
 pub mod material;
 mod notices;
+mod oidc;
 mod terminal;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ use crate::telemetry::{LogFormat, LogSettings, log_layer};
 
 use document::{Document, Faults, Place};
 pub use notices::{NoticesConfig, NoticesError, PersonConfig, SmtpConfig, SystemConfig};
+pub use oidc::{ClientProof, OidcConfig, OidcError};
 
 /// A configuration that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -152,6 +154,8 @@ pub struct ConsoleConfig {
     pub key: PathBuf,
     /// Its address for browsers, and how long sessions last.
     pub settings: ConsoleSettings,
+    /// The agency's OpenID provider; none without.
+    pub oidc: Option<OidcConfig>,
 }
 
 /// How is searched.
@@ -503,13 +507,15 @@ struct ConsoleKeys {
     key: Option<Spanned<PathBuf>>,
     idle_minutes: Option<Spanned<u64>>,
     longest_hours: Option<Spanned<u64>>,
+    oidc: Option<oidc::OidcKeys>,
 }
 
 fn console(document: &mut Document<'_>, folder: &Path) -> Option<Option<ConsoleConfig>> {
     let (place, keys): (Place, ConsoleKeys) = document.section("console");
     let Some(listen) = keys.listen else {
         let stray = keys.origin.is_some() || keys.certificate.is_some() || keys.key.is_some();
-        let stray = stray || keys.idle_minutes.is_some() || keys.longest_hours.is_some();
+        let stray =
+            stray || keys.idle_minutes.is_some() || keys.longest_hours.is_some() || keys.oidc.is_some();
         return if stray {
             document.fault_of(&place, "nothing is said of where the console listens; add `listen`")
         } else {
@@ -529,6 +535,10 @@ fn console(document: &mut Document<'_>, folder: &Path) -> Option<Option<ConsoleC
     let idle = number(document, &place, keys.idle_minutes.as_ref(), &range);
     let range = Range { key: "longest_hours", least: 1, most: LONGEST_MAX_H, default: LONGEST_H };
     let longest = number(document, &place, keys.longest_hours.as_ref(), &range);
+    let oidc = match keys.oidc {
+        Some(keys) => oidc::oidc(document, &place, folder, keys).map(Some),
+        None => Some(None),
+    };
     let sessions = SessionTimes {
         idle: Duration::from_secs(idle?.saturating_mul(60)),
         longest: Duration::from_secs(longest?.saturating_mul(3_600)),
@@ -538,6 +548,7 @@ fn console(document: &mut Document<'_>, folder: &Path) -> Option<Option<ConsoleC
         certificate: folder.join(certificate?.get_ref()),
         key: folder.join(key?.get_ref()),
         settings: ConsoleSettings { origin: origin?, sessions },
+        oidc: oidc?,
     }))
 }
 

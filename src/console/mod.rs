@@ -1,4 +1,4 @@
-//! Pages for the holder's people: they sign in by passkey, and what they see and do goes through the gate as every
+//! Pages for the holder's people: they sign in by passkey or by their agency's OpenID provider, and what they see and do goes through the gate as every
 //! call does.
 //!
 //! Behind a door of its own, over TLS without client certificates. A request passes, in this order: a place among those
@@ -17,6 +17,7 @@ mod pages;
 mod passkey;
 mod passkeys;
 mod pending;
+mod provider;
 mod register;
 mod serving;
 mod session;
@@ -33,6 +34,7 @@ use axum::routing::get;
 use tokio::sync::{Semaphore, watch};
 
 use crate::gate::{Gate, SessionTimes};
+use crate::outbox::Provider;
 
 use pending::Pending;
 
@@ -60,6 +62,8 @@ pub struct Console(Arc<Parts>);
 struct Parts {
     gate: Arc<Gate>,
     settings: ConsoleSettings,
+    /// The agency's OpenID provider, where there is one.
+    provider: Option<Arc<Provider>>,
     /// Whether the server serves, as its health says.
     serving: watch::Receiver<bool>,
     room: Arc<Semaphore>,
@@ -71,11 +75,17 @@ struct Parts {
 impl Console {
     /// The console before this gate.
     #[must_use]
-    pub fn new(gate: Arc<Gate>, settings: ConsoleSettings, serving: watch::Receiver<bool>) -> Self {
+    pub fn new(
+        gate: Arc<Gate>,
+        settings: ConsoleSettings,
+        provider: Option<Arc<Provider>>,
+        serving: watch::Receiver<bool>,
+    ) -> Self {
         let room = Arc::new(Semaphore::new(REQUESTS));
         Self(Arc::new(Parts {
             gate,
             settings,
+            provider,
             serving,
             room,
             pending: Pending::default(),
@@ -94,6 +104,11 @@ impl Console {
     #[must_use]
     pub fn settings(&self) -> &ConsoleSettings {
         &self.0.settings
+    }
+
+    /// The agency's OpenID provider, where there is one.
+    fn provider(&self) -> Option<&Arc<Provider>> {
+        self.0.provider.as_ref()
     }
 
     /// What passkeys were asked for.
@@ -117,6 +132,7 @@ impl Console {
             .merge(assets::routes())
             .merge(pages::routes())
             .merge(sign_in::routes())
+            .merge(provider::routes())
             .merge(register::routes())
             .merge(passkeys::routes())
             .route("/", get(sign_in::home))

@@ -1,16 +1,19 @@
-//! What browsers were asked to have signed by a passkey and has not come back yet: in memory, for minutes, each taken
+//! What browsers were asked to have signed by a passkey, or were sent to the provider for, and has not come back yet: in memory, for minutes, each taken
 //! once. A restart forgets it, and people begin again.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::provider::ProviderVisit;
 use super::session::Token;
 use crate::gate::DecisionToSign;
 use crate::secret::{Entropy, EntropyError, Secret, random_bytes};
 
 /// What was asked.
 pub(super) enum Asked {
+    /// To be recognised by the agency's provider.
+    Provider(Box<ProviderVisit>),
     /// To sign in.
     SignIn([u8; CHALLENGE_BYTES]),
     /// To register a passkey.

@@ -20,6 +20,7 @@ pub struct SignedIn {
     token: Token,
     secret: Secret<32>,
     credential: Vec<u8>,
+    by_provider: bool,
 }
 
 impl SignedIn {
@@ -41,9 +42,14 @@ impl SignedIn {
         &self.token
     }
 
-    /// The passkey that opened the session.
+    /// The passkey that opened the session; empty where the agency's provider did.
     pub(super) fn credential(&self) -> &[u8] {
         &self.credential
+    }
+
+    /// Whether the agency's provider opened the session.
+    pub(super) const fn is_by_provider(&self) -> bool {
+        self.by_provider
     }
 
     /// The session's own secret.
@@ -59,7 +65,8 @@ impl SignedIn {
             Ok(Some(session)) => {
                 let token = Token::of(&secret);
                 let (caller, ends, credential) = (session.caller, session.ends, session.credential);
-                Ok(Self { caller, ends, token, secret, credential })
+                let by_provider = session.by_provider;
+                Ok(Self { caller, ends, token, secret, credential, by_provider })
             }
             Ok(None) => Err(led_to_sign_in(parts)),
             Err(error) => Err(Fault::Gate(error).into_response()),
@@ -118,6 +125,12 @@ pub(super) fn cookie_set(reply: &mut Response, name: &str, secret: &Secret<32>) 
     cookie_put(reply, &format!("{name}={value}; {COOKIE_ATTRIBUTES}"));
 }
 
+/// Puts a cookie into a reply that browsers send along when a link of another site leads here, and in no other case.
+pub(super) fn cookie_set_lax(reply: &mut Response, name: &str, secret: &Secret<32>) {
+    let value = BASE64URL_NOPAD.encode(secret.expose());
+    cookie_put(reply, &format!("{name}={value}; {LAX_ATTRIBUTES}"));
+}
+
 /// Takes a cookie back.
 pub(super) fn cookie_end(reply: &mut Response, name: &str) {
     cookie_put(reply, &format!("{name}=; {COOKIE_ATTRIBUTES}; Max-Age=0"));
@@ -145,15 +158,20 @@ fn led_to_sign_in(parts: &Parts) -> Response {
     if !matches!(parts.method, Method::GET | Method::HEAD) || asked == "/" {
         return led_to(SIGN_IN);
     }
+    led_to(&format!("{SIGN_IN}?next={}", encoded(asked)))
+}
+
+/// A page of ours as a value in an address.
+pub(super) fn encoded(path: &str) -> String {
     let mut next = String::new();
-    for byte in asked.bytes() {
+    for byte in path.bytes() {
         if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
             next.push(char::from(byte));
         } else {
             next.push_str(&format!("%{byte:02X}"));
         }
     }
-    led_to(&format!("{SIGN_IN}?next={next}"))
+    next
 }
 
 /// The page that somebody may be led to after signing in: one of ours and nothing else.
@@ -171,6 +189,9 @@ pub(super) fn next_page(asked: Option<&str>) -> &str {
 pub(super) const SESSION_COOKIE: &str = "__Host-onebit";
 /// Of somebody who is not signed in, for the forms by which they do.
 pub(super) const VISIT_COOKIE: &str = "__Host-onebit-visit";
+/// Of somebody who is at the agency's provider; it goes after minutes.
+pub(super) const PROVIDER_COOKIE: &str = "__Host-onebit-provider";
+const LAX_ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=600";
 const COOKIE_ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Strict";
 const TOKEN_TEXT: &[u8] = b"onebit/form-token/v1";
 /// Where people sign in.

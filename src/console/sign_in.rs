@@ -13,7 +13,7 @@ use super::pages::frame::Frame;
 use super::passkey::{self, PasskeyData};
 use super::pending::{Asked, challenge};
 use super::session::{
-    SESSION_COOKIE, SIGN_IN, Token, VISIT_COOKIE, cookie, cookie_end, cookie_set, led_to, next_page,
+    SESSION_COOKIE, SIGN_IN, Token, VISIT_COOKIE, cookie, cookie_end, cookie_set, encoded, led_to, next_page,
 };
 use super::{Console, Fault, Fields, PasskeyPage, SignedIn, page};
 use crate::gate::{GateError, SignInAsk};
@@ -32,6 +32,7 @@ pub(super) async fn home(who: SignedIn) -> Response {
     page(&HomePage {
         name: actor.name.as_str().to_owned(),
         role: actor.role.as_str(),
+        by_provider: who.is_by_provider(),
         frame: Frame::of(&who, "Start"),
     })
 }
@@ -42,12 +43,16 @@ async fn sign_in(State(console): State<Console>, uri: Uri) -> Result<Response, F
 }
 
 /// The page with a new challenge, for a new visit.
-fn asked(console: &Console, next: &str, trouble: &str) -> Result<Response, Fault> {
+pub(super) fn asked(console: &Console, next: &str, trouble: &str) -> Result<Response, Fault> {
     let (visit, token) = visit()?;
     let challenge = challenge(&SystemEntropy::new()).map_err(GateError::from)?;
     console.pending().keep(&token, Asked::SignIn(challenge));
+    let provider = console.provider().map(|provider| provider.settings());
     let mut reply = page(&SignInPage {
         frame: Frame::guest("Sign in"),
+        provider: provider.map(|settings| settings.title.clone()),
+        passkeys: provider.is_none_or(|settings| settings.passkeys),
+        next_encoded: encoded(next),
         next: next.to_owned(),
         trouble: trouble.to_owned(),
         token: token.as_str().to_owned(),
@@ -66,6 +71,9 @@ async fn signed(
     let fields = fields(request, &console).await?;
     let next = next_page(fields.get("next")).to_owned();
     let token = visited(&headers, &fields)?;
+    if console.provider().is_some_and(|provider| !provider.settings().passkeys) {
+        return asked(&console, &next, "Nobody signs in by passkey here. Sign in by your agency's provider.");
+    }
     let Some(Asked::SignIn(challenge)) = console.pending().take(&token) else {
         return asked(&console, &next, "You took too long, so nothing was done. Sign in again.");
     };
@@ -100,7 +108,17 @@ async fn signed(
 
 async fn sign_out(State(console): State<Console>, form: SignedForm) -> Result<Response, Fault> {
     console.gate().session_end(form.who.secret()).await?;
-    let mut reply = led_to(SIGN_IN);
+    let provider = console.provider().filter(|_| form.who.is_by_provider());
+    let elsewhere = match provider {
+        Some(provider) => provider.sign_out_address().await.map(|at| (at, provider.settings().title.clone())),
+        None => None,
+    };
+    let mut reply = match elsewhere {
+        Some((address, title)) => {
+            page(&SignedOutPage { frame: Frame::guest("You are signed out"), address, title })
+        }
+        None => led_to(SIGN_IN),
+    };
     cookie_end(&mut reply, SESSION_COOKIE);
     Ok(reply)
 }
@@ -148,13 +166,25 @@ struct HomePage {
     frame: Frame,
     name: String,
     role: &'static str,
+    by_provider: bool,
+}
+
+#[derive(Template)]
+#[template(path = "console/signed_out.html")]
+struct SignedOutPage {
+    frame: Frame,
+    address: String,
+    title: String,
 }
 
 #[derive(Template)]
 #[template(path = "console/sign_in.html")]
 struct SignInPage {
     frame: Frame,
+    provider: Option<String>,
+    passkeys: bool,
     next: String,
+    next_encoded: String,
     trouble: String,
     token: String,
     passkey: PasskeyData,

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::authz::{About, Action, Bundle, Role, Rules};
 use crate::ids::{ActorName, ChangeId, Digest, PartnerName};
-use crate::keys::{PublicKey, ReleasePublicKey, SignatureDomain, seal_challenge};
+use crate::keys::{PublicKey, ReleasePublicKey, SUBJECT_MAX_BYTES, SignatureDomain, seal_challenge};
 use crate::secret::{Secret, random_bytes};
 use crate::store::change::{
     self, Change, ChangeRecord, Ended, Found, Invitation, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven,
 };
-use crate::store::{ChangeEnd, ChangeNew, Partner, Person};
+use crate::store::{ChangeEnd, ChangeNew, Partner, Person, ProviderAccount};
 
 use super::retention::still_needed;
 use super::session::may_sign_in;
@@ -268,6 +268,7 @@ impl Gate {
                 let what = "a passkey is proposed by whoever registers it, at the console".to_owned();
                 invalid("change.put_passkey", what)
             }
+            Change::BindAccount { person, account } => self.check_account(person, account),
             Change::PutPartner(_)
             | Change::PutReleaseKey { .. }
             | Change::LiftRestriction { .. }
@@ -297,6 +298,34 @@ impl Gate {
         if invitation.ends <= now || invitation.ends > now.after(INVITATION_LONGEST) {
             let what = "it is not within the next 31 days".to_owned();
             return invalid("change.invite_person.ends_millis", what);
+        }
+        Ok(())
+    }
+
+    /// A person whose work is at the console, and an account as the provider's tokens can name it.
+    fn check_account(&self, person: &ActorName, account: &ProviderAccount) -> Result<(), GateError> {
+        let invalid = |field, what: String| Err(GateError::Invalid { field, what });
+        let live = self.live.load();
+        match live.registry.person(person) {
+            None => {
+                let what = format!("there is no `{person}`; invite them first");
+                return invalid("change.bind_account.person", what);
+            }
+            Some(known) if !may_sign_in(known.role) => {
+                let what = "only approving officers, examiners and privacy officers sign in at the console";
+                return invalid("change.bind_account.person", what.to_owned());
+            }
+            Some(_) => {}
+        }
+        let is_visible = |text: &str| text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+        if !account.issuer.starts_with("https://") || !is_visible(&account.issuer) {
+            let what = "write the provider's issuer as its tokens have it, `https://…`".to_owned();
+            return invalid("change.bind_account.issuer", what);
+        }
+        if !(1..=SUBJECT_MAX_BYTES).contains(&account.subject.len()) || !is_visible(&account.subject) {
+            let what =
+                "write the subject (`sub`) as the provider's tokens have it, 1 to 255 visible characters";
+            return invalid("change.bind_account.subject", what.to_owned());
         }
         Ok(())
     }

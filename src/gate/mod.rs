@@ -64,7 +64,7 @@ pub use passkey::{Invited, SignInAsk};
 pub use query::{Answered, QuestionAsk};
 pub use retention::RetentionView;
 pub use search::SearchAsk;
-pub use session::{SessionHeld, SessionTimes};
+pub use session::{ProviderSignIn, SessionHeld, SessionTimes};
 pub use subject_report::{ReportAsk, ReportMade, ReportWho};
 pub use subject_request::{SubjectRequestAsk, SubjectRequestDeed};
 pub use witness::WitnessRefusal;

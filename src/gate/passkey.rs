@@ -7,7 +7,9 @@ use crate::keys::webauthn::{Assertion, Registration, RelyingParty, WebAuthnError
 use crate::secret::{Secret, random_bytes};
 use crate::store::change::Found;
 use crate::store::session::PasskeyState;
-use crate::store::{Passkey, PasskeyEnd, PasskeyNew, PasskeyRegistered, PasskeySigned, SessionNew, SignIn};
+use crate::store::{
+    Passkey, PasskeyEnd, PasskeyNew, PasskeyRegistered, PasskeySigned, SessionNew, SignIn, SignedInBy,
+};
 
 use super::session::SessionTimes;
 use super::{Caller, Gate, GateError, text};
@@ -140,7 +142,7 @@ impl Gate {
         let new = SessionNew {
             id: self.parts.keys.session_digest(&secret),
             before: ask.before.map(|before| self.parts.keys.session_digest(&before)),
-            signed: PasskeySigned { credential: passkey.credential, sign_count },
+            signed: SignedInBy::Passkey(PasskeySigned { credential: passkey.credential, sign_count }),
             ended: self.now().before(times.longest),
         };
         let (begun, _receipt) = self.parts.store.session_start(permit, new).await?.open()?;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::authz::{Role, Standing};
+use crate::authz::{About, Action, Role, Standing};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 use crate::store::Registry;
 use crate::store::session::Session;
+use crate::store::{ProviderAccount, SessionNew, SignIn, SignedInBy};
 
 use super::{Caller, Gate, GateError};
 
@@ -30,10 +31,22 @@ impl SessionTimes {
 pub struct SessionHeld {
     /// Whose it is.
     pub caller: Caller,
-    /// The passkey that opened it.
+    /// The passkey that opened it; empty where the agency's provider did.
     pub credential: Vec<u8>,
     /// When it ends unless it is used before.
     pub ends: Timestamp,
+    /// Whether the agency's provider opened it.
+    pub by_provider: bool,
+}
+
+/// Somebody whom the agency's provider recognised; its word was verified.
+pub struct ProviderSignIn {
+    /// Which account.
+    pub account: ProviderAccount,
+    /// How, as it says.
+    pub acr: Option<String>,
+    /// The session in whose place the new one begins.
+    pub before: Option<Secret<32>>,
 }
 
 impl Gate {
@@ -59,7 +72,42 @@ impl Gate {
             self.parts.store.session_seen(id, now).await?;
             session.seen = now;
         }
-        Ok(Some(SessionHeld { caller, ends: times.end(&session), credential: session.credential }))
+        Ok(Some(SessionHeld {
+            caller,
+            ends: times.end(&session),
+            credential: session.credential,
+            by_provider: session.by_provider,
+        }))
+    }
+
+    /// Signs somebody in by their account at the agency's provider and gives the secret of their new session; nothing
+    /// when the account is nobody's.
+    ///
+    /// # Errors
+    /// [`GateError::Refused`] when the person may not act, and the others.
+    pub async fn sign_in_by_provider(
+        &self,
+        ask: ProviderSignIn,
+        times: SessionTimes,
+    ) -> Result<Option<Secret<32>>, GateError> {
+        let ProviderSignIn { account, acr, before } = ask;
+        let Some(person) = self.parts.store.account_person(account.clone()).await? else { return Ok(None) };
+        let actor = {
+            let live = self.live.load();
+            let person = live.registry.person(&person).ok_or(GateError::Unknown)?;
+            live.registry.actor(person)
+        };
+        let content = self.content(account.digest().as_bytes());
+        let permit = self.permit(&actor, Action::SignIn, About::Service, content).await?;
+        let secret = Secret::<32>::random(self.parts.entropy.as_ref())?;
+        let new = SessionNew {
+            id: self.parts.keys.session_digest(&secret),
+            before: before.map(|before| self.parts.keys.session_digest(&before)),
+            signed: SignedInBy::Provider { account, acr },
+            ended: self.now().before(times.longest),
+        };
+        let (begun, _receipt) = self.parts.store.session_start(permit, new).await?.open()?;
+        Ok((begun == SignIn::Begun).then_some(secret))
     }
 
     /// Ends a session.

@@ -7,7 +7,9 @@ use crate::grpc::parse::COLLECTIONS;
 use crate::grpc::pb::administration as pb;
 use crate::grpc::pb::administration::change::Change as Which;
 use crate::ids::{ActorName, Digest, IdError, PartnerName};
+use crate::keys::SUBJECT_MAX_BYTES;
 use crate::keys::webauthn::CREDENTIAL_MAX_BYTES;
+use crate::store::ProviderAccount;
 use crate::store::change::{Change, ChangeState, Delegating, Invitation};
 use crate::store::registry::{Partner, Person};
 
@@ -80,6 +82,13 @@ pub fn change_from_pb(change: pb::Change) -> Result<Change, FormFault> {
             since: Timestamp::from_millis(put.since_millis),
             until: Timestamp::from_millis(put.until_millis),
         })),
+        Which::BindAccount(bind) => Ok(Change::BindAccount {
+            person: person_name("change.bind_account.person", &bind.person)?,
+            account: ProviderAccount {
+                issuer: text("change.bind_account.issuer", bind.issuer, ISSUER_MAX_CHARS)?,
+                subject: text("change.bind_account.subject", bind.subject, SUBJECT_MAX_BYTES)?,
+            },
+        }),
     }
 }
 
@@ -144,6 +153,11 @@ pub fn change_to_pb(change: &Change) -> pb::Change {
             delegate: person_resource(&it.delegate),
             since_millis: it.since.as_millis(),
             until_millis: it.until.as_millis(),
+        }),
+        Change::BindAccount { person, account } => Which::BindAccount(pb::BindAccount {
+            person: person_resource(person),
+            issuer: account.issuer.clone(),
+            subject: account.subject.clone(),
         }),
     };
     pb::Change { change: Some(which) }
@@ -384,6 +398,7 @@ const SOURCE_ID_MAX_CHARS: usize = 256;
 /// The longest SPIFFE id (SPIFFE-ID, section 2.3) is 2,048 bytes.
 const CONTACT_MAX_CHARS: usize = 256;
 const SPIFFE_ID_MAX_CHARS: usize = 2_048;
+const ISSUER_MAX_CHARS: usize = 512;
 const TITLE_MAX_CHARS: usize = 256;
 /// A SubjectPublicKeyInfo of P-256 has 91 bytes, of Ed25519 44; anything near this is another kind of key.
 const PUBLIC_KEY_MAX_BYTES: usize = 1_024;
@@ -447,6 +462,13 @@ mod tests {
                 person: "mere".parse().unwrap(),
                 credential: vec![4; 16],
                 public_key: vec![5; 91],
+            },
+            Change::BindAccount {
+                person: "mere".parse().unwrap(),
+                account: ProviderAccount {
+                    issuer: "https://login.example".to_owned(),
+                    subject: "7f3a".to_owned(),
+                },
             },
         ]
     }

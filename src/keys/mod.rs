@@ -12,6 +12,8 @@
 mod cbor;
 mod collection_key;
 mod generation;
+mod id_token;
+mod jws;
 mod notice;
 mod release;
 mod ring;
@@ -26,6 +28,8 @@ pub mod webauthn;
 
 pub use self::collection_key::CollectionKey;
 pub use self::generation::Generations;
+pub use self::id_token::{IdToken, IdTokenError, IdTokenWanted, SUBJECT_MAX_BYTES};
+pub use self::jws::{ClientKey, JWS_ALGORITHMS, JwkSet, JwsError};
 pub use self::notice::NoticeSigner;
 pub use self::release::{
     RELEASE_OVERHEAD_BYTES, ReleaseError, ReleaseInfo, ReleasePublicKey, ReleaseSecretKey, open_challenge,

@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::ids::{ActorName, ChangeId, CollectionName, Digest, PartnerName, RestrictionName, UnitName};
 
 use super::registry::{Partner, Person};
+use super::session::ProviderAccount;
 use super::{GalleryChange, StoreError};
 
 /// What is to change.
@@ -59,6 +60,13 @@ pub enum Change {
         /// Its public key, DER SubjectPublicKeyInfo.
         public_key: Vec<u8>,
     },
+    /// Has an account at the agency's OpenID provider sign a person in.
+    BindAccount {
+        /// Whom.
+        person: ActorName,
+        /// Which account.
+        account: ProviderAccount,
+    },
     /// Has an officer fill another officer's seat between two moments.
     PutDelegation(Delegating),
 }
@@ -107,6 +115,7 @@ impl Change {
             Self::InvitePerson(_) => "invite-person",
             Self::PutPasskey { .. } => "put-passkey",
             Self::PutDelegation(_) => "put-delegation",
+            Self::BindAccount { .. } => "bind-account",
         }
     }
 
@@ -166,6 +175,10 @@ impl Change {
                 "let `{}` decide in the seat of `{}` from {} until {}",
                 it.delegate, it.delegator, it.since, it.until
             ),
+            Self::BindAccount { person, account } => format!(
+                "have the account `{}` at {} sign `{person}` in, in place of any other there",
+                account.subject, account.issuer
+            ),
         }
     }
 
@@ -211,6 +224,9 @@ impl Change {
                 .text(3, it.delegate.as_str())
                 .bytes(4, &it.since.as_millis().to_be_bytes())
                 .bytes(5, &it.until.as_millis().to_be_bytes()),
+            Self::BindAccount { person, account } => {
+                record.text(2, person.as_str()).text(3, &account.issuer).text(4, &account.subject)
+            }
         };
         // INVARIANT: the tags above ascend, so the record is always well formed.
         record.finish().unwrap_or_default()
@@ -280,6 +296,10 @@ impl Change {
                 person: fields.parsed(2)?,
                 credential: fields.bytes(3)?.to_vec(),
                 public_key: fields.bytes(4)?.to_vec(),
+            },
+            "bind-account" => Self::BindAccount {
+                person: fields.parsed(2)?,
+                account: ProviderAccount { issuer: fields.text(3)?, subject: fields.text(4)? },
             },
             "dispose" => Self::Dispose { class: fields.parsed(2)?, before: fields.parsed(3)? },
             _ => return Err(DAMAGED),

@@ -60,7 +60,8 @@ pub use receipt::{AuditReceipt, Withheld, WrongReceipt};
 pub use registry::{Partner, Person, Registry};
 pub use search::{FoundEntry, Searched};
 pub use session::{
-    Passkey, PasskeyEnd, PasskeyNew, PasskeyRegistered, PasskeySigned, Session, SessionNew, SignIn,
+    Passkey, PasskeyEnd, PasskeyNew, PasskeyRegistered, PasskeySigned, ProviderAccount, Session, SessionNew,
+    SignIn, SignedInBy,
 };
 pub use witness::{Given, Quorum, ReleaseSeen, Unwitnessed, Witnessed, WitnessedHead};
 
@@ -240,6 +241,11 @@ pub trait Store: Send + Sync {
         permit: Permit,
         ask: PasskeyEnd,
     ) -> Result<Committed<change::Found>, StoreError>;
+    /// The person whom an account at the agency's provider signs in.
+    async fn account_person(
+        &self,
+        account: ProviderAccount,
+    ) -> Result<Option<crate::ids::ActorName>, StoreError>;
     /// Begins the session of somebody who signed in.
     async fn session_start(&self, permit: Permit, new: SessionNew) -> Result<Committed<SignIn>, StoreError>;
     /// The session with this keyed hash.

@@ -16,6 +16,8 @@ pub struct Session {
     pub started: Timestamp,
     /// When it was used last, to the minute.
     pub seen: Timestamp,
+    /// Whether the agency's provider signed its person in, and not a passkey.
+    pub by_provider: bool,
 }
 
 /// A session that begins.
@@ -24,10 +26,42 @@ pub struct SessionNew {
     pub id: Digest,
     /// The session in whose place it begins.
     pub before: Option<Digest>,
-    /// Which passkey signed, and how often it has.
-    pub signed: PasskeySigned,
+    /// What signed its person in.
+    pub signed: SignedInBy,
     /// Sessions that began before this have ended, and go.
     pub ended: Timestamp,
+}
+
+/// What signed somebody in, once it was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignedInBy {
+    /// A passkey, and how often it has signed.
+    Passkey(PasskeySigned),
+    /// The agency's provider.
+    Provider {
+        /// Which account it recognised.
+        account: ProviderAccount,
+        /// How, as it says (`acr`).
+        acr: Option<String>,
+    },
+}
+
+/// An account at an agency's OpenID provider. Nothing else of what the provider says names anybody: an address of mail is
+/// given to somebody else one day, this is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderAccount {
+    /// The provider (`iss`).
+    pub issuer: String,
+    /// Its name for the person (`sub`).
+    pub subject: String,
+}
+
+impl ProviderAccount {
+    /// What entries name it by: SHA-256 of issuer, zero byte, subject.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::sha256(&[self.issuer.as_bytes(), &[0], self.subject.as_bytes()].concat())
+    }
 }
 
 /// A passkey that signed something, once its signature was verified.
@@ -44,7 +78,7 @@ pub struct PasskeySigned {
 pub enum SignIn {
     /// The session has begun.
     Begun,
-    /// The passkey is not confirmed, or its count has gone on since.
+    /// The passkey is not confirmed, or its count has gone on since; or the account is bound to somebody else by now.
     Refused,
 }
 

@@ -135,6 +135,6 @@ async fn examiner(holder: &Holder, origin: &str) -> Value {
 }
 
 /// Debian's, which set-up installs.
-fn chromium() -> String {
+pub(crate) fn chromium() -> String {
     std::env::var("ONEBIT_CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned())
 }

@@ -466,7 +466,7 @@ pub(crate) async fn passkey_as(holder: &Holder, origin: &str, name: &str, role: 
     passkey
 }
 
-async fn whole(mut holder: Holder) {
+pub(crate) async fn whole(mut holder: Holder) {
     holder.stop().await;
     let words = holder.onebit(who::ADMIN, &["audit", "fsck", "--config", "onebit.toml"]).ok();
     assert!(words.contains("The store is whole."), "{words}");

@@ -44,6 +44,8 @@ mod pages;
 mod pairwise;
 mod partner_side;
 mod protection;
+mod provider;
+mod provider_browser;
 mod python;
 mod query;
 mod readme;

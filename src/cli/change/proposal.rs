@@ -16,6 +16,7 @@ use crate::console::Origin;
 use crate::ids::Digest;
 use crate::keys::PublicKey;
 use crate::secret::{Secret, SystemEntropy};
+use crate::store::ProviderAccount;
 use crate::store::change::{Change, Delegating, Invitation};
 use crate::store::registry::{Partner, Person};
 
@@ -53,6 +54,11 @@ pub enum Proposal {
     /// Both hold one role and are of different units. A decision there counts for the unit of the seat, and the seat is
     /// filled once in each case. `onebit delegation end` ends it before its time.
     Delegation(DelegationArgs),
+    /// Has an account at the agency's OpenID provider sign a person in at the console
+    ///
+    /// In place of any other account there. The provider's administrator tells issuer and subject; the page for signing
+    /// in shows both to somebody whose account is bound to nobody yet. The person must be in the registry.
+    BindAccount(BindArgs),
     /// Has a new key sign the log's checkpoints
     ///
     /// The server makes the key and destroys the present one. Partners learn the new key from the hand-over that both
@@ -213,6 +219,23 @@ pub struct DelegationArgs {
     pub proposing: Proposing,
 }
 
+/// An account at the agency's provider.
+#[derive(Debug, clap::Args)]
+pub struct BindArgs {
+    /// The person in the registry
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+    /// The provider's issuer (`iss`), letter by letter
+    #[arg(long, value_name = "URL")]
+    pub issuer: String,
+    /// The provider's own name for the person (`sub`)
+    #[arg(long, value_name = "TEXT")]
+    pub subject: String,
+    /// The rest.
+    #[command(flatten)]
+    pub proposing: Proposing,
+}
+
 /// Another key of the log.
 #[derive(Debug, clap::Args)]
 pub struct LogKeyArgs {
@@ -273,6 +296,10 @@ impl Proposal {
                 since: Timestamp::from_millis(args.since.as_millisecond()),
                 until: Timestamp::from_millis(args.until.as_millisecond()),
             }),
+            Self::BindAccount(args) => Change::BindAccount {
+                person: name("--name", &args.name)?,
+                account: ProviderAccount { issuer: args.issuer.clone(), subject: args.subject.clone() },
+            },
         })
     }
 
@@ -291,6 +318,7 @@ impl Proposal {
             Self::RenewCollection(args) => &args.proposing,
             Self::Invite(args) => &args.proposing,
             Self::Delegation(args) => &args.proposing,
+            Self::BindAccount(args) => &args.proposing,
         }
     }
 }
@@ -323,6 +351,11 @@ pub(super) fn details(change: &Change) -> String {
         Change::PutDelegation(it) => {
             vec![format!("seat of   {}", it.delegator), format!("to        {}", it.delegate)]
         }
+        Change::BindAccount { person, account } => vec![
+            format!("person    {person}"),
+            format!("issuer    {}", account.issuer),
+            format!("subject   {}", account.subject),
+        ],
         Change::PutPasskey { public_key, .. } => vec![format!("key       {}", Digest::sha256(public_key))],
     };
     lines.join("\n")

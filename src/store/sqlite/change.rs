@@ -17,8 +17,8 @@ use super::day_key::{DayKey, mark};
 use super::disposal::{Span, Taken};
 use super::tx::Tx;
 use super::{
-    Context, count, database, delegation, disposal, enrolment, holder, log_key, name, passkey, renewal,
-    session,
+    Context, account, count, database, delegation, disposal, enrolment, holder, log_key, name, passkey,
+    renewal, session,
 };
 
 /// Keeps a proposed change; the same id again gives the change that is there.
@@ -256,6 +256,10 @@ fn take_effect(
                 .with(Fact::Change, record.id.as_bytes());
             (event, delegation::put(tx, record.id, what)?)
         }
+        Change::BindAccount { person, account } => {
+            let event = tx.event(Kind::AccountBound, permit).text(Fact::Person, person.as_str());
+            (account::named(event, account), account::bind(tx, person, account)?)
+        }
         Change::ChangeLogKey => return Ok(taken(log_key::take(tx, permit, record)?)),
         Change::RenewCollection(collection) => {
             return Ok(taken(renewal::begin(tx, permit, record, collection)?));
@@ -311,6 +315,7 @@ pub(super) fn person_suspend(
     session::end_all_of(tx, person)?;
     passkey::end_all_of(tx, person)?;
     delegation::end_all_of(tx, person)?;
+    account::unbind_all_of(tx, person)?;
     let event =
         tx.event(Kind::PersonSuspended, permit).text(Fact::Person, person.as_str()).text(Fact::Reason, why);
     suspended(tx, changed, &event)

@@ -3,6 +3,7 @@
 //! Two databases stand in one folder: `onebit.sqlite` holds everything, sealed; `keys.sqlite` holds the wrapped
 //! keys and is backed up only as its present state. The root key lies in neither folder.
 
+mod account;
 mod backup;
 mod case;
 mod change;

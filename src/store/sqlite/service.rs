@@ -15,6 +15,7 @@ use crate::ids::{
     PartnerName, QueryId, RequestId, SubjectId, SubjectRequestId,
 };
 use crate::keys::Pseudonym;
+use crate::store::ProviderAccount;
 use crate::store::backup::{BackupBegun, BackupMade};
 use crate::store::change::{Ended, Found, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
 use crate::store::correction::{CorrectionTerms, CorrectionsAsk};
@@ -50,9 +51,9 @@ use super::disposal::Span;
 use super::query::Recording;
 use super::writer::UNLOGGED;
 use super::{
-    SqliteStore, backup, case, change, correction, delegation, disclosure, disclosure_list, disclosure_row,
-    disposal, enrolment, export, gallery, holder, log, notice, passkey, query, renewal, review, search,
-    session, snapshot, statement, subject, subject_request, witness,
+    SqliteStore, account, backup, case, change, correction, delegation, disclosure, disclosure_list,
+    disclosure_row, disposal, enrolment, export, gallery, holder, log, notice, passkey, query, renewal,
+    review, search, session, snapshot, statement, subject, subject_request, witness,
 };
 
 #[async_trait]
@@ -258,6 +259,10 @@ impl Store for SqliteStore {
 
     async fn passkey_end(&self, permit: Permit, ask: PasskeyEnd) -> Result<Committed<Found>, StoreError> {
         self.writer.logged(move |tx| passkey::end(tx, &permit, &ask)).await
+    }
+
+    async fn account_person(&self, account: ProviderAccount) -> Result<Option<ActorName>, StoreError> {
+        self.readers.read(move |sql| account::person_of(sql, &account)).await
     }
 
     async fn session_start(&self, permit: Permit, new: SessionNew) -> Result<Committed<SignIn>, StoreError> {

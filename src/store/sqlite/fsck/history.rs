@@ -22,6 +22,8 @@ pub(super) struct History {
     pub(super) passkeys_standing: BTreeSet<(String, Vec<u8>)>,
     /// By change, each delegation that was made.
     pub(super) delegations: BTreeMap<ChangeId, Delegated>,
+    /// By name and provider, the account that is bound at last: its digest, and the entry.
+    pub(super) accounts: BTreeMap<(String, String), (Vec<u8>, u64)>,
     /// By name, the newest time that the partner was added or changed.
     pub(super) partners: BTreeMap<String, Added>,
     /// By name, whether the person was suspended at last.
@@ -139,6 +141,7 @@ impl History {
             Kind::PersonAdded
             | Kind::PersonInvited
             | Kind::PasskeyConfirmed
+            | Kind::AccountBound
             | Kind::PartnerAdded
             | Kind::ReleaseKeyConfirmed
             | Kind::PolicyActivated
@@ -163,6 +166,7 @@ impl History {
                 let name = text(event, Fact::Person).unwrap_or_default();
                 self.delegations_end(&name, event.at);
                 self.passkeys_standing.retain(|(person, _)| *person != name);
+                self.accounts.retain(|(person, _), _| *person != name);
                 self.people_suspended.insert(name, true);
             }
             Kind::PartnerSuspended if event.text_of(Fact::Detail).is_none() => {
@@ -298,6 +302,11 @@ impl History {
                 self.passkeys.entry(name).or_default().push(confirmed);
             }
             Kind::DelegationMade => self.delegated(entry, event),
+            Kind::AccountBound => {
+                let names = [Fact::Person, Fact::Issuer].map(|fact| text(event, fact).unwrap_or_default());
+                let account = event.fact(Fact::Account).unwrap_or_default().to_vec();
+                self.accounts.insert(names.into(), (account, entry));
+            }
             Kind::PartnerAdded => {
                 let name = text(event, Fact::Partner).unwrap_or_default();
                 self.partners.insert(name, added(Fact::PublicKey));

@@ -12,6 +12,7 @@ use crate::keys::webauthn::{Assertion, decision_challenge};
 use crate::keys::{Place, PublicKey, Purpose, SignatureDomain};
 use crate::store::StoreError;
 use crate::store::change::{Change, authorities_decode, authorities_encode};
+use crate::store::session::ProviderAccount;
 
 use super::super::{database, delegation};
 use super::changes::Changes;
@@ -169,6 +170,7 @@ pub(super) fn compare(
     challenges(view, history, report)?;
     passkeys(view, history, report)?;
     delegations(view, history, report)?;
+    accounts(view, history, report)?;
     holder(view, history, report)
 }
 
@@ -417,6 +419,45 @@ fn delegations(view: &View, history: &History, report: &mut FsckReport) -> Resul
     for (change, said) in history.delegations.iter().filter(|(change, _)| !kept.contains(*change)) {
         let place = FaultPlace::Entry { journal: "holder".to_owned(), index: said.entry };
         report.fault(place, format!("the delegation of {} is not kept", change.resource()));
+    }
+    Ok(())
+}
+
+/// Accounts at the agency's provider, and the sessions that they opened.
+fn accounts(view: &View, history: &History, report: &mut FsckReport) -> Result<(), StoreError> {
+    let read = "SELECT person, issuer, subject FROM provider_accounts ORDER BY person, issuer";
+    let mut statement = database("reading accounts", view.sql.prepare(read))?;
+    let mut rows = database("reading accounts", statement.query([]))?;
+    let mut kept = BTreeSet::new();
+    let mut digests = BTreeSet::new();
+    while let Some(row) = database("reading accounts", rows.next())? {
+        let read = || Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?));
+        let (person, issuer, subject) = database("reading accounts", read())?;
+        let account = ProviderAccount { issuer, subject };
+        let digest = account.digest().as_bytes().to_vec();
+        let bound = (person, account.issuer);
+        let said = history.accounts.get(&bound).is_some_and(|(said, _)| *said == digest);
+        if !said && !history.forgotten {
+            let place = FaultPlace::Row { table: "provider_accounts", row: bound.0.clone() };
+            report.fault(place, "it is not the account that the log says was bound to this person");
+        }
+        digests.insert((bound.0.clone(), digest));
+        kept.insert(bound);
+    }
+    for (bound, (_, entry)) in history.accounts.iter().filter(|(bound, _)| !kept.contains(*bound)) {
+        let place = FaultPlace::Entry { journal: "holder".to_owned(), index: *entry };
+        report.fault(place, format!("the account of `{}` that was bound is not kept", bound.0));
+    }
+    let read = "SELECT person, account FROM sessions WHERE account IS NOT NULL ORDER BY person";
+    let mut statement = database("reading sessions", view.sql.prepare(read))?;
+    let mut rows = database("reading sessions", statement.query([]))?;
+    while let Some(row) = database("reading sessions", rows.next())? {
+        let read = row.get::<_, String>(0).and_then(|person| Ok((person, row.get::<_, Vec<u8>>(1)?)));
+        let session = database("reading sessions", read)?;
+        if !digests.contains(&session) {
+            let place = FaultPlace::Row { table: "sessions", row: session.0 };
+            report.fault(place, "an account opened it that is not bound to this person");
+        }
     }
     Ok(())
 }

@@ -188,12 +188,24 @@ CREATE TABLE delegations (
 CREATE TABLE sessions (
     id         BLOB    PRIMARY KEY CHECK (length(id) = 32),
     person     TEXT    NOT NULL REFERENCES people (name),
-    credential BLOB    NOT NULL REFERENCES passkeys (credential),
+    credential BLOB    REFERENCES passkeys (credential),
     started_ms INTEGER NOT NULL,
-    seen_ms    INTEGER NOT NULL
+    seen_ms    INTEGER NOT NULL,
+    -- The digest of the account at the agency's provider by which it began; NULL with a passkey.
+    account    BLOB    CHECK (length(account) = 32),
+    CHECK ((credential IS NULL) != (account IS NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_by_person ON sessions (person);
 CREATE INDEX sessions_by_passkey ON sessions (credential);
+
+-- Accounts at the agency's OpenID provider that sign people in: one of each person at each provider.
+CREATE TABLE provider_accounts (
+    person  TEXT NOT NULL REFERENCES people (name),
+    issuer  TEXT NOT NULL,
+    subject TEXT NOT NULL CHECK (length(subject) BETWEEN 1 AND 255),
+    PRIMARY KEY (person, issuer),
+    UNIQUE (issuer, subject)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE policies (
     digest BLOB PRIMARY KEY CHECK (length(digest) = 32),
