@@ -374,7 +374,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "5e276f717bed81a90623539a182d83886e76c783ec5b24e093a5fc62aad71776";
+    const TABLES_DIGEST: &str = "020f05c78fa6298ca07d3fe0bb937b1f2048f0fa21f5f67f798477572f6e2570";
 
     #[test]
     fn facts_are_rendered_for_people() {
