@@ -244,6 +244,7 @@ mod tests {
             JournalServiceServer::<Journals>::NAME,
             CaseServiceServer::<Cases>::NAME,
             LogServiceServer::<Logs>::NAME,
+            SubjectServiceServer::<Subjects>::NAME,
             ByCaller::<EnrolmentServiceServer<Enrolments>>::NAME,
             ByCaller::<AdministrationServiceServer<Administrations>>::NAME,
         ]
