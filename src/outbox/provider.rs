@@ -216,7 +216,10 @@ impl Provider {
     /// # Errors
     /// [`ProviderError`].
     pub async fn discover(&self) -> Result<(), ProviderError> {
-        self.metadata().await.map(drop)
+        let found = self.metadata().await.map(drop);
+        // Nobody waits for this one: whoever signs in first asks for themselves.
+        self.known.lock().await.failed = None;
+        found
     }
 
     /// Begins a sign-in: what has to be kept, and the address that the browser is sent to.
