@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 
+use crate::approval::{Decider, Eligible};
 use crate::audit::event::{Event, Fact, Kind};
 use crate::authz::Permit;
 use crate::clock::Timestamp;
@@ -71,6 +72,37 @@ pub(super) fn end_all_of(tx: &Tx<'_>, person: &ActorName) -> Result<(), StoreErr
         params![person.as_str(), tx.now.as_millis()],
     );
     database("ending delegations", ended).map(count)
+}
+
+/// Those who may decide, without the seats whose delegation is over by now: it may have ended since they were found.
+pub(super) fn still_held(tx: &Tx<'_>, eligible: &[Eligible]) -> Result<Vec<Eligible>, StoreError> {
+    let mut held = Vec::with_capacity(eligible.len());
+    for one in eligible {
+        let seat = one.on_behalf.as_ref();
+        if seat.map_or(Ok(true), |seat| holds(tx, seat, &one.officer))? {
+            held.push(one.clone());
+        }
+    }
+    Ok(held)
+}
+
+/// Whether every delegated seat of an approval is delegated at this moment.
+pub(super) fn stand_for(tx: &Tx<'_>, deciders: &[Decider]) -> Result<bool, StoreError> {
+    for one in deciders {
+        if let Some(seat) = &one.on_behalf
+            && !holds(tx, seat, &one.officer)?
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn holds(tx: &Tx<'_>, delegator: &ActorName, delegate: &ActorName) -> Result<bool, StoreError> {
+    let read = "SELECT EXISTS (SELECT 1 FROM delegations WHERE delegator = ?1 AND delegate = ?2
+                AND state = 'standing' AND since_ms <= ?3 AND until_ms > ?3)";
+    let which = params![delegator.as_str(), delegate.as_str(), tx.now.as_millis()];
+    database("reading delegations", tx.sql.query_row(read, which, |row| row.get(0)))
 }
 
 /// Every delegation, in the order in which they begin.

@@ -19,7 +19,9 @@ use crate::store::{Journal, PasskeySigned, StoreError};
 use super::day_key::DayKey;
 use super::disclosure_row::{Row, case, get, insert, seal_today, step_keep};
 use super::tx::Tx;
-use super::{Context, correction, database, enrolment, log, passkey, query, release, review, statement};
+use super::{
+    Context, correction, database, delegation, enrolment, log, passkey, query, release, review, statement,
+};
 
 /// Whether a request id of this partner was seen before.
 pub(super) fn seen(
@@ -143,7 +145,8 @@ pub(super) fn decide(
     }
     let signature = signed.signature.to_bytes();
     let (role, on_behalf) = (signed.decision.role(), signed.decision.on_behalf().cloned());
-    let (after, transition) = match row.case.disclosure.decide(signed, eligible, tx.now) {
+    let eligible = delegation::still_held(tx, eligible)?;
+    let (after, transition) = match row.case.disclosure.decide(signed, &eligible, tx.now) {
         Ok(taken) => taken,
         Err(refused) => {
             let event = tx
@@ -208,6 +211,9 @@ pub(super) fn release(
     };
     if !visible(tx.sql, row.subject, terms)? {
         return withhold(tx, &mut row, terms);
+    }
+    if !delegation::stand_for(tx, approval.deciders())? {
+        return note(tx, id, terms, Released::NotApproved);
     }
     let (plain, held) = release::fields_open(tx, row.subject, approval.fields())?;
     let granted = Granted::of(&approval);
