@@ -11,9 +11,9 @@ use ring::rand::SystemRandom;
 use ring::signature::Ed25519KeyPair;
 
 use crate::approval::{
-    Answer as PartnerAnswer, AskParts, Choice, CorrectionAsk, DeciderRole, DeciderStanding, Decision,
-    DecisionParts, DecisionSignature, Deed, DeedKind, DeedParts, Eligible, Factor, Factors, Fields,
-    PartnerAsk, Request, RequestParts, SignedAnswer, SignedCorrectionAsk, SignedDecision,
+    Answer as PartnerAnswer, AskParts, Choice, ConfirmationWord, CorrectionAsk, DeciderRole, DeciderStanding,
+    Decision, DecisionParts, DecisionSignature, Deed, DeedKind, DeedParts, Eligible, Factor, Factors, Fields,
+    PartnerAsk, Request, RequestParts, SALT_BYTES, SignedAnswer, SignedCorrectionAsk, SignedDecision,
 };
 use crate::audit::cosignature::WitnessKey;
 use crate::audit::note::{Ed25519Signer, NoteSigner as _};
@@ -29,7 +29,9 @@ use crate::secret::{Secret, SystemEntropy, random_bytes};
 use crate::store::change::{self, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
 use crate::store::conformance::first_generation;
 use crate::store::correction::CorrectionTerms;
-use crate::store::disclosure::{AskSignature, Decided, ReleaseTerms, Released, Requested, Stepped};
+use crate::store::disclosure::{
+    AskSignature, ConfirmationNew, Decided, DecisionNew, ReleaseTerms, Released, Requested, Stepped,
+};
 use crate::store::disposal::Unfinished;
 use crate::store::enrolment::{
     BatchNew, BatchStarted, Chunk, ChunkDone, ChunksDone, CollectionNew, FieldNew, Line, SubjectNew,
@@ -45,7 +47,7 @@ use crate::store::{
     Answer, Case, Change, ChangeEnd, ChangeNew, DisclosureNew, Founding, Partner, Person, QueryNew, Store,
     Verdict, Withheld,
 };
-use crate::template::synthetic;
+use crate::template::{Quality, synthetic};
 
 /// The root key of the store.
 pub(super) fn root() -> RootKey {
@@ -453,7 +455,7 @@ impl Story {
             official: "official-2".to_owned(),
             legal_basis: "Customs Act".to_owned(),
             urgency: "routine",
-            samples: 1,
+            qualities: vec![Quality::Unknown],
             received,
             window_start: received.before(Duration::from_secs(3_600)),
         };
@@ -494,6 +496,7 @@ impl Story {
             legal_basis: "Customs Act".to_owned(),
             official: "official-2".to_owned(),
             urgent,
+            sample: Some(Digest::sha256(b"a fresh sample")),
         })
         .unwrap();
         let content = self.store.keys().content_digest(&ask.to_bytes());
@@ -516,7 +519,16 @@ impl Story {
         })
         .unwrap();
         let window_start = now.before(Duration::from_secs(3_600));
-        let new = DisclosureNew { request, request_id, content, signature, window_start };
+        let word = Withheld::new(ConfirmationWord::Confirms);
+        let confirmation = ConfirmationNew { word, quality: Quality::Unknown, salt: [7; SALT_BYTES] };
+        let new = DisclosureNew {
+            request,
+            request_id,
+            content,
+            signature,
+            window_start,
+            confirmation: Some(confirmation),
+        };
         let (requested, _) = self.store.disclosure_request(permit, new).await.unwrap().open().ok().unwrap();
         let Requested::Kept(case) = requested else { panic!("a hit of one's own is kept") };
         self.later();
@@ -567,7 +579,8 @@ impl Story {
         let signature = self.keys[officer].sign(SignatureDomain::Decision, &decision.digest()).unwrap();
         let permit = self.permit(officer, Action::DecideCase, about, decision.digest()).await;
         let signed = SignedDecision { decision, signature: DecisionSignature::Certificate(signature) };
-        let decided = self.store.disclosure_decide(permit, signed, eligible()).await.unwrap();
+        let new = DecisionNew { signed, eligible: eligible(), visible: Vec::new() };
+        let decided = self.store.disclosure_decide(permit, new).await.unwrap();
         let Decided::Kept(case) = decided.open().ok().unwrap().0 else { panic!("an officer decides") };
         self.later();
         *case
