@@ -109,7 +109,7 @@ pub(super) struct Story {
     release_key: ReleaseSecretKey,
 }
 
-const PEOPLE: [(&str, Role); 8] = [
+const PEOPLE: [(&str, Role); 9] = [
     ("ana", Role::Administrator),
     ("rawiri", Role::Administrator),
     ("mere", Role::PrivacyOfficer),
@@ -118,6 +118,7 @@ const PEOPLE: [(&str, Role); 8] = [
     ("intake", Role::EnrolmentSystem),
     ("border", Role::PartnerSystem),
     ("hemi", Role::Examiner),
+    ("tama", Role::ApprovingOfficer),
 ];
 
 impl Story {
@@ -554,6 +555,20 @@ impl Story {
     }
 
     pub(super) async fn decide(&self, case: &Case, officer: &str, grant: bool) -> Case {
+        let Decided::Kept(case) = self.decide_as(case, (officer, None), grant, eligible()).await else {
+            panic!("an officer decides")
+        };
+        *case
+    }
+
+    /// Decides in one's own seat or another's, where these were found eligible before.
+    pub(super) async fn decide_as(
+        &self,
+        case: &Case,
+        (officer, seat): (&str, Option<&str>),
+        grant: bool,
+        eligible: Vec<Eligible>,
+    ) -> Decided {
         let request = case.disclosure.request();
         let fields = request.ask().fields().clone();
         let granted: Vec<FieldName> = if grant { fields.iter().cloned().collect() } else { Vec::new() };
@@ -573,21 +588,26 @@ impl Story {
             reason: "the documents agree".to_owned(),
             at: self.clock.now(),
             comparison: None,
-            on_behalf: None,
+            on_behalf: seat.map(name),
         })
         .unwrap();
         let signature = self.keys[officer].sign(SignatureDomain::Decision, &decision.digest()).unwrap();
         let permit = self.permit(officer, Action::DecideCase, about, decision.digest()).await;
         let signed = SignedDecision { decision, signature: DecisionSignature::Certificate(signature) };
-        let new = DecisionNew { signed, eligible: eligible(), visible: Vec::new() };
+        let new = DecisionNew { signed, eligible, visible: Vec::new() };
         let decided = self.store.disclosure_decide(permit, new).await.unwrap();
-        let Decided::Kept(case) = decided.open().ok().unwrap().0 else { panic!("an officer decides") };
         self.later();
-        *case
+        decided.open().ok().unwrap().0
     }
 
     pub(super) async fn release(&self, case: &Case) {
-        let approval = case.disclosure.approval(&eligible(), self.clock.now()).unwrap();
+        let released = self.release_as(case, &eligible()).await;
+        assert!(matches!(released, Released::Sealed(_)));
+    }
+
+    /// Releases what is approved by those who were found eligible before.
+    pub(super) async fn release_as(&self, case: &Case, eligible: &[Eligible]) -> Released {
+        let approval = case.disclosure.approval(eligible, self.clock.now()).unwrap();
         self.clock.advance(Duration::from_millis(20));
         let urgent = case.disclosure.request().ask().urgent();
         let terms = ReleaseTerms {
@@ -599,8 +619,15 @@ impl Story {
             policy: self.rules.digest(),
         };
         let released = self.store.disclosure_release(approval, terms).await.unwrap();
-        assert!(matches!(released.open().ok().unwrap().0, Released::Sealed(_)));
         self.later();
+        released.open().ok().unwrap().0
+    }
+
+    /// Two people put somebody into a unit; whoever is not there yet is added.
+    pub(super) async fn put_into(&self, who: &str, unit: &str) {
+        let person = person(who, Role::ApprovingOfficer, &self.keys[who]);
+        let id = self.propose(Change::PutPerson(Person { unit: Some(name(unit)), ..person })).await;
+        self.confirmed(id, None).await;
     }
 
     /// An urgent release whose review is owed, or was closed when it was late.
@@ -781,7 +808,7 @@ fn partner(name_of: &str) -> Partner {
     }
 }
 
-fn eligible() -> Vec<Eligible> {
+pub(super) fn eligible() -> Vec<Eligible> {
     let officer = |officer| Eligible {
         officer: name(officer),
         role: DeciderRole::ApprovingOfficer,
