@@ -634,12 +634,15 @@ impl<'a> Follow<'a, '_> {
         self.must(same, "its approval is not the one that its entry states");
         let seats = after.decisions().filter_map(|signed| {
             let decision = &signed.decision;
-            let counts = deciders.split(", ").any(|one| one.starts_with(&format!("{} as ", decision.officer())));
+            let counts =
+                deciders.split(", ").any(|one| one.starts_with(&format!("{} as ", decision.officer())));
             decision.on_behalf().filter(|_| counts).map(|seat| (seat, decision.officer()))
         });
         for (seat, officer) in seats {
             if !self.against.history.was_delegated(seat.as_str(), officer.as_str(), approved.event.at) {
-                self.fault(format!("no entry says that the seat of `{seat}` was delegated when it was approved"));
+                self.fault(format!(
+                    "no entry says that the seat of `{seat}` was delegated when it was approved"
+                ));
             }
         }
         let Some(said) = self.next(Kind::DisclosureReleased, named, approved.event.at) else { return };

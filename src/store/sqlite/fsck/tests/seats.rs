@@ -69,7 +69,8 @@ impl Seat {
             End::Person => {
                 let about = (Action::EndDelegation, About::Service, Digest::sha256(b""));
                 let permit = self.story.permit("mere", about.0, about.1, about.2).await;
-                let ended = self.story.store.delegation_end(permit, self.delegation, "back at work".to_owned());
+                let ended =
+                    self.story.store.delegation_end(permit, self.delegation, "back at work".to_owned());
                 assert!(matches!(ended.await.unwrap().open().ok().unwrap().0, Found::Yes));
                 self.story.later();
             }
