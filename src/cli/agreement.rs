@@ -105,7 +105,7 @@ async fn list(way: &Way) -> Result<(), CliError> {
         let fields = it.disclosable.iter().map(|of| format!("\n  {}: {}", of.purpose, of.fields.join(", ")));
         format!(
             "{}\ninstrument   {}\npurposes     {}\ncollections  {}\nvolumes      {} a day, {} a year\n\
-             fpir         {}\nin force     {} to {}, reviewed by {}\nurgent path  {}\nfields{}",
+             fpir         {}\nin force     {} to {}, reviewed by {}\nurgent path  {}\nfresh sample {}\nfields{}",
             it.name,
             it.instrument,
             it.purposes.join(", "),
@@ -120,6 +120,7 @@ async fn list(way: &Way) -> Result<(), CliError> {
                 || "none".to_owned(),
                 |path| { format!("decided within {} hours", path.decide_within_seconds / 3_600) }
             ),
+            if it.fresh_sample { "wanted with each request for fields" } else { "none" },
             fields.collect::<String>()
         )
     };
@@ -131,6 +132,7 @@ async fn list(way: &Way) -> Result<(), CliError> {
             "disclosable": fields.collect::<serde_json::Map<_, _>>(), "valid_from": it.valid_from,
             "valid_until": it.valid_until, "review_by": it.review_by, "fpir": it.fpir,
             "urgent_decide_within_seconds": it.urgent.map(|path| path.decide_within_seconds),
+            "fresh_sample": it.fresh_sample,
         })
     });
     let told: Vec<_> = told.collect();
