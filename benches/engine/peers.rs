@@ -74,7 +74,7 @@ impl Peers {
                 "beyond {LARGEST_WITH_ROWS} templates Faiss flat and SQ8 are left out: their rows don't fit"
             );
         }
-        // Those that can't take part in batches of thousands are measured on one gallery only.
+        // Those that can't take part in batches of thousands, or take an hour to build, are measured on one gallery only.
         if Self::has_exact(people) && matches!(people.gathering, Gathering::Isotropic) {
             peers.push(Peer {
                 scale: DIRECT_SCALE,
@@ -91,7 +91,10 @@ impl Peers {
         peers.push(peer("Faiss PQ128x4fs, 300 refined by SQ8", indexes.len(), refined(300.0)));
         peers.push(peer("Faiss PQ128x4fs, 1,000 refined by SQ8", indexes.len(), refined(1_000.0)));
         indexes.push(build("PQ128x4fs,Refine(SQ8)", 1.0));
-        if let Some(folder) = env::var_os("ONEBIT_BENCH_GRAPH").filter(|_| Self::has_exact(people)) {
+        let is_first = matches!(people.gathering, Gathering::Isotropic);
+        if let Some(folder) =
+            env::var_os("ONEBIT_BENCH_GRAPH").filter(|_| is_first && Self::has_exact(people))
+        {
             peers.push(peer("Faiss HNSW32, ef 512", indexes.len(), Some(("efSearch", 512.0))));
             indexes.push(kept(Path::new(&folder), people, || build("HNSW32", 1.0)));
             peers.push(peer("Faiss IVF1024, 64 of them looked at", indexes.len(), Some(("nprobe", 64.0))));
@@ -140,7 +143,7 @@ fn build<'a>(
 
 /// A graph takes an hour at a million: it is built once for these people, and read from then on.
 fn kept(folder: &Path, people: &People, build: impl FnOnce() -> IndexImpl) -> IndexImpl {
-    let file = folder.join(format!("hnsw32-{}-{:?}.faiss", people.len, people.gathering).to_lowercase());
+    let file = folder.join(format!("hnsw32-{}.faiss", people.len));
     let file = file.to_str().unwrap();
     if !Path::new(file).exists() {
         let index = build();
