@@ -117,6 +117,7 @@ actions! {
         GetSubjectRequest = "GetRequest",
         ListSubjectRequests = "ListRequests",
         AttachStatement = "AttachStatement",
+        FindDuplicates = "FindDuplicates",
     }
     https "tiles", "Journal" {
         ReadCheckpoint = "ReadCheckpoint",

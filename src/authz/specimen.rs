@@ -105,6 +105,7 @@ impl Specimen {
             | A::GetSubjectRequest
             | A::ListSubjectRequests
             | A::AttachStatement
+            | A::FindDuplicates
             | A::GetBatch
             | A::GetSubject
             | A::AddRestriction

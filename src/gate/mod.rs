@@ -13,6 +13,7 @@ mod decision;
 mod delegation;
 mod disclosure;
 mod dossier;
+mod duplicates;
 mod enrolment;
 mod error;
 mod log;

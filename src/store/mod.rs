@@ -12,6 +12,7 @@ pub mod correction;
 mod derived;
 pub mod disclosure;
 pub mod disposal;
+pub mod duplicates;
 pub mod enrolment;
 pub mod holder;
 pub mod log;
@@ -279,6 +280,20 @@ pub trait Store: Send + Sync {
         permit: Permit,
         new: subject::ReportNew,
     ) -> Result<Committed<subject::SubjectReport>, StoreError>;
+    /// Templates of a collection to compare with the others there, after a slot, in slot order: what comes of it is withheld
+    /// until the entry is there.
+    async fn duplicates_page(
+        &self,
+        generation: enrolment::CollectionGeneration,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<duplicates::ToCompare>, StoreError>;
+    /// Enters that templates were compared; opens the pairs of subjects that are there and not one person yet.
+    async fn duplicates_note(
+        &self,
+        permit: Permit,
+        new: duplicates::DuplicatesNew,
+    ) -> Result<Committed<Vec<[crate::ids::SubjectId; 2]>>, StoreError>;
     /// Attaches a statement to a field of a record; whoever received the field is told.
     async fn statement_attach(
         &self,

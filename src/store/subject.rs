@@ -174,6 +174,8 @@ impl Withholding {
 pub enum ReportOf {
     /// Whoever has this pseudonym.
     Source(Pseudonym),
+    /// Whoever has this id here.
+    Subject(SubjectId),
     /// Whoever was found by a sample.
     Sample(Withheld<Option<SubjectId>>),
 }

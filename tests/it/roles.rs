@@ -261,6 +261,10 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
             let who = oversight::report_subject_request::Who::SourceId(nobody);
             oversight::ReportSubjectRequest { who: Some(who), reason, ..Default::default() }.encode_to_vec()
         }
+        Action::FindDuplicates => {
+            let collection = "collections/watch-face".to_owned();
+            oversight::FindDuplicatesRequest { collection, reason, ..Default::default() }.encode_to_vec()
+        }
         Action::OpenSubjectRequest => oversight::OpenRequestRequest {
             kind: "access".to_owned(),
             reference: "a test".to_owned(),

@@ -14,6 +14,7 @@ mod heads;
 mod history;
 mod log_keys;
 mod notices;
+mod one_person;
 mod people;
 mod queries;
 mod report;
@@ -191,6 +192,7 @@ impl Check<'_> {
         part("notices", notices::compare(self.view, &self.history, report), report);
         part("subject_requests", subjects::requests(self.view, &self.history, report), report);
         part("statements", subjects::statements(self.view, &self.history, report), report);
+        part("one_person", one_person::of(self.view, &self.history, report), report);
         part("templates", subjects::enrolled(self.view, &self.history, report), report);
         part("batches", gallery::batches(self.view, &self.history, report), report);
         part("collections", collections::compare(self.view, &self.history, report), report);

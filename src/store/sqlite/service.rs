@@ -20,6 +20,7 @@ use crate::store::backup::{BackupBegun, BackupMade};
 use crate::store::change::{Ended, Found, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
 use crate::store::correction::{CorrectionTerms, CorrectionsAsk};
 use crate::store::disclosure::{Decided, DecisionNew, FieldValue, ReleaseTerms, Requested, Stepped};
+use crate::store::duplicates::{DuplicatesNew, ToCompare};
 use crate::store::enrolment::{
     BatchStarted, CollectionFound, CollectionGeneration, CollectionNew, Erased, InOrder, Line, Loaded,
     RestrictionNew, RestrictionSet,
@@ -52,8 +53,8 @@ use super::query::Recording;
 use super::writer::UNLOGGED;
 use super::{
     SqliteStore, account, backup, case, change, correction, delegation, disclosure, disclosure_list,
-    disclosure_row, disposal, enrolment, export, gallery, holder, log, notice, passkey, query, renewal,
-    review, search, session, snapshot, statement, subject, subject_request, witness,
+    disclosure_row, disposal, duplicates, enrolment, export, gallery, holder, log, notice, passkey, query,
+    renewal, review, search, session, snapshot, statement, subject, subject_request, witness,
 };
 
 #[async_trait]
@@ -343,6 +344,25 @@ impl Store for SqliteStore {
                 Ok(report)
             })
             .await
+    }
+
+    async fn duplicates_page(
+        &self,
+        generation: CollectionGeneration,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<ToCompare>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        let read = move |sql: &_| duplicates::page(&context, sql, &generation, after, limit);
+        self.readers.read_before_entry(read).await
+    }
+
+    async fn duplicates_note(
+        &self,
+        permit: Permit,
+        new: DuplicatesNew,
+    ) -> Result<Committed<Vec<[SubjectId; 2]>>, StoreError> {
+        self.writer.logged(move |tx| duplicates::note(tx, &permit, &new)).await
     }
 
     async fn statement_attach(

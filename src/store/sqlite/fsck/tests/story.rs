@@ -89,6 +89,8 @@ pub(super) async fn tell(folder: &Path) {
     story.later();
     story.witness().await;
     assert!(story.store.tags_index().await.unwrap() > 0, "the story is too short for the index of tags");
+    let id = story.propose(Change::MergeSubjects([one, two])).await;
+    story.confirmed(id, None).await;
     let id = story.propose(Change::ChangeLogKey).await;
     story.confirmed(id, None).await;
     story.refuse().await;
