@@ -118,6 +118,17 @@ actions! {
         ListSubjectRequests = "ListRequests",
         AttachStatement = "AttachStatement",
     }
+    rpc "oversight", "BreachService" {
+        OpenBreach = "OpenBreach",
+        ContainBreach = "ContainBreach",
+        TraceBreach = "TraceBreach",
+        AssessBreach = "AssessBreach",
+        ConfirmBreach = "ConfirmBreach",
+        NotifyBreach = "NotifyBreach",
+        CloseBreach = "CloseBreach",
+        GetBreach = "GetBreach",
+        ListBreaches = "ListBreaches",
+    }
     https "tiles", "Journal" {
         ReadCheckpoint = "ReadCheckpoint",
         ReadTile = "ReadTile",

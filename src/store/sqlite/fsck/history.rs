@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::event::{Event, Fact, Kind};
 use crate::clock::Timestamp;
-use crate::ids::{BatchId, ChangeId, Digest, DisclosureId, SubjectRequestId};
+use crate::ids::{BatchId, BreachId, ChangeId, Digest, DisclosureId, SubjectRequestId};
 
 use super::report::FaultPlace;
 use super::tree::HeadStated;
@@ -55,6 +55,8 @@ pub(super) struct History {
     pub(super) chunks: BTreeSet<(i64, String)>,
     /// By request of a person, its entries.
     pub(super) subject_requests: BTreeMap<SubjectRequestId, Vec<Event>>,
+    /// What happened to each case about a breach, in the order of its entries.
+    pub(super) breaches: BTreeMap<BreachId, Vec<Event>>,
     /// Statements beside fields: subject, field and digest, and where the entry stands.
     pub(super) statements: BTreeMap<(Vec<u8>, String, Vec<u8>), FaultPlace>,
     /// Notices that were given up: receiver and id.
@@ -194,6 +196,19 @@ impl History {
                 let id = event.fact(Fact::SubjectRequest).and_then(|id| id.try_into().ok());
                 if let Some(id) = id.map(SubjectRequestId::from_bytes) {
                     self.subject_requests.entry(id).or_default().push(event.clone());
+                }
+            }
+            Kind::BreachOpened
+            | Kind::BreachContained
+            | Kind::BreachTraced
+            | Kind::BreachAssessed
+            | Kind::BreachConfirmed
+            | Kind::BreachNotified
+            | Kind::BreachOverdue
+            | Kind::BreachClosed => {
+                let id = event.fact(Fact::Breach).and_then(|id| id.try_into().ok());
+                if let Some(id) = id.map(BreachId::from_bytes) {
+                    self.breaches.entry(id).or_default().push(event.clone());
                 }
             }
             Kind::SubjectStated => {

@@ -83,6 +83,7 @@ const COVERED: [(&str, &[&str]); 33] = [
     ("templates", &["slot", "subject", "enrolled_ms", "enrolled_by", "template"]),
     ("statements", &["id", "subject", "field", "body"]),
     ("subject_requests", &["id", "state", "opened_ms", "due_ms", "late", "body"]),
+    ("breaches", &["id", "state", "running", "opened_ms", "due_ms", "late", "body"]),
     ("records", &["subject", "field", "value"]),
     ("subjects", &["id"]),
     ("sources", &["head", "subject"]),
