@@ -4,6 +4,7 @@
 
 mod agreement;
 mod backup;
+mod breach;
 mod caller;
 mod case;
 mod change;
@@ -66,6 +67,7 @@ pub use retention::RetentionView;
 pub use search::SearchAsk;
 pub use session::{ProviderSignIn, SessionHeld, SessionTimes};
 pub use subject_report::{ReportAsk, ReportMade, ReportWho};
+pub use breach::{BreachAsk, BreachDeed, TraceAsk};
 pub use subject_request::{SubjectRequestAsk, SubjectRequestDeed};
 pub use witness::WitnessRefusal;
 

@@ -124,7 +124,6 @@ pub(super) fn trace(
         refuse(tx, permit, id, BreachRefused::Closed)?;
         return Ok(BreachTraced::Refused(BreachRefused::Closed));
     }
-    let listed = |names: std::collections::BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join(",");
     let event = tx
         .event(Kind::BreachTraced, permit)
         .text(Fact::Scope, &new.scope())
@@ -252,5 +251,24 @@ pub(super) const fn place(id: &[u8]) -> Place<'_> {
     Place { table: "breaches", row: id, column: "body", version: 1 }
 }
 
+/// Names, separated by commas; as many as an entry has room for, and how many more.
+fn listed(names: std::collections::BTreeSet<&str>) -> String {
+    let mut text = String::new();
+    let mut left = names.len();
+    for name in names {
+        let comma = if text.is_empty() { "" } else { "," };
+        if text.len().saturating_add(name.len()) > LISTED_MAX_BYTES {
+            text.push_str(&format!("{comma}and {left} more"));
+            break;
+        }
+        text.push_str(comma);
+        text.push_str(name);
+        left = left.saturating_sub(1);
+    }
+    text
+}
+
+/// A fact has 8,192 bytes; the rest is room for how many more there are.
+const LISTED_MAX_BYTES: usize = 8_000;
 /// How many entries are opened at a time.
 const PAGE_ENTRIES: u32 = 4_096;
