@@ -66,6 +66,8 @@ pub enum SignatureDomain {
     SubjectReport,
     /// A privacy officer stands behind the notification of a breach.
     BreachNotification,
+    /// A person of the holder stands behind a register of disposals.
+    DisposalRegister,
 }
 
 impl SignatureDomain {
@@ -81,6 +83,7 @@ impl SignatureDomain {
         Self::TransparencyReport,
         Self::SubjectReport,
         Self::BreachNotification,
+        Self::DisposalRegister,
     ];
 
     /// The ASCII text of the domain.
@@ -97,6 +100,7 @@ impl SignatureDomain {
             Self::TransparencyReport => "onebit/transparency-report/v1",
             Self::SubjectReport => "onebit/subject-report/v1",
             Self::BreachNotification => "onebit/breach-notification/v1",
+            Self::DisposalRegister => "onebit/disposal-register/v1",
         }
     }
 

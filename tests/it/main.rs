@@ -51,6 +51,7 @@ mod python;
 mod query;
 mod readme;
 mod receipts;
+mod register;
 mod renewal;
 mod replay;
 mod report;
