@@ -5,6 +5,7 @@
 //! [`AuditReceipt`]. The store maps the index's slots to subjects; nothing else knows both.
 
 pub mod backup;
+pub mod breach;
 pub mod change;
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -39,8 +40,8 @@ use crate::audit::tiles::{BundleId, TileId};
 use crate::authz::{Action, Actor, Bundle, PayloadClass, Permit, Reason};
 use crate::clock::Timestamp;
 use crate::ids::{
-    BatchId, ChangeId, CollectionName, Digest, DisclosureId, IdError, PartnerName, QueryId, RequestId,
-    SubjectRequestId,
+    BatchId, BreachId, ChangeId, CollectionName, Digest, DisclosureId, IdError, PartnerName, QueryId,
+    RequestId, SubjectRequestId,
 };
 use crate::keys::Pseudonym;
 
@@ -306,6 +307,32 @@ pub trait Store: Send + Sync {
         permit: Permit,
         new: subject::SubjectRequestNew,
     ) -> Result<Committed<(subject::SubjectRequest, GalleryChange)>, StoreError>;
+    /// Opens a case about a breach.
+    async fn breach_open(
+        &self,
+        permit: Permit,
+        new: breach::BreachNew,
+    ) -> Result<Committed<breach::Breach>, StoreError>;
+    /// Takes a step of a case about a breach.
+    async fn breach_step(
+        &self,
+        permit: Permit,
+        id: BreachId,
+        step: breach::BreachStep,
+    ) -> Result<Committed<breach::BreachStepped>, StoreError>;
+    /// Looks through the log for whom a breach affects; that it was looked through is an entry first.
+    async fn breach_trace(
+        &self,
+        permit: Permit,
+        id: BreachId,
+        new: breach::TraceNew,
+    ) -> Result<Committed<breach::BreachTraced>, StoreError>;
+    /// Notes that the Commissioner was not told of a breach in time; `false` where there is nothing to note.
+    async fn breach_late(&self, id: BreachId) -> Result<bool, StoreError>;
+    /// A case about a breach.
+    async fn breach_get(&self, id: BreachId) -> Result<Option<breach::Breach>, StoreError>;
+    /// Cases about breaches.
+    async fn breach_list(&self, filter: breach::BreachFilter) -> Result<Vec<breach::Breach>, StoreError>;
     /// Extends or closes a person's request.
     async fn subject_request_step(
         &self,

@@ -4,6 +4,7 @@
 //! It only reads, in one consistent view, beside a running server or without one. It goes on after a fault and
 //! tells them all. What it covers, and what it can't, stands in `docs/audit-log.md`.
 
+mod breaches;
 mod changes;
 mod collections;
 mod disclosures;
@@ -191,6 +192,7 @@ impl Check<'_> {
         part("people", people::compare(self.view, &self.history, &changes, report), report);
         part("notices", notices::compare(self.view, &self.history, report), report);
         part("subject_requests", subjects::requests(self.view, &self.history, report), report);
+        part("breaches", breaches::compare(self.view, &self.history, report), report);
         part("statements", subjects::statements(self.view, &self.history, report), report);
         part("one_person", one_person::of(self.view, &self.history, report), report);
         part("templates", subjects::enrolled(self.view, &self.history, report), report);

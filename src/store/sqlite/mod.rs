@@ -5,6 +5,7 @@
 
 mod account;
 mod backup;
+mod breach;
 mod case;
 mod change;
 mod changed;

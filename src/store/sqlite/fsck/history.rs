@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::event::{Event, Fact, Kind};
 use crate::clock::Timestamp;
-use crate::ids::{BatchId, ChangeId, Digest, DisclosureId, SubjectId, SubjectRequestId};
+use crate::ids::{BatchId, BreachId, ChangeId, Digest, DisclosureId, SubjectId, SubjectRequestId};
 
 use super::report::FaultPlace;
 use super::tree::HeadStated;
@@ -55,6 +55,8 @@ pub(super) struct History {
     pub(super) chunks: BTreeSet<(i64, String)>,
     /// By request of a person, its entries.
     pub(super) subject_requests: BTreeMap<SubjectRequestId, Vec<Event>>,
+    /// What happened to each case about a breach, in the order of its entries.
+    pub(super) breaches: BTreeMap<BreachId, Vec<Event>>,
     /// Statements beside fields: subject, field and digest, and where the entry stands.
     pub(super) statements: BTreeMap<(Vec<u8>, String, Vec<u8>), FaultPlace>,
     /// Subjects that were made one person: by which change last, and since when; the last of a person too, who is one no more.
@@ -207,6 +209,19 @@ impl History {
             Kind::SubjectSplit | Kind::SubjectErased => {
                 let parted = subject_of(event, Fact::Subject);
                 self.one_person.retain(|one, _| Some(*one) != parted);
+            }
+            Kind::BreachOpened
+            | Kind::BreachContained
+            | Kind::BreachTraced
+            | Kind::BreachAssessed
+            | Kind::BreachConfirmed
+            | Kind::BreachNotified
+            | Kind::BreachOverdue
+            | Kind::BreachClosed => {
+                let id = event.fact(Fact::Breach).and_then(|id| id.try_into().ok());
+                if let Some(id) = id.map(BreachId::from_bytes) {
+                    self.breaches.entry(id).or_default().push(event.clone());
+                }
             }
             Kind::SubjectStated => {
                 let bytes = |fact| event.fact(fact).unwrap_or_default().to_vec();

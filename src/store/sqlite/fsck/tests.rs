@@ -21,7 +21,7 @@ use crate::store::StoreError;
 use crate::store::sqlite::files;
 
 /// The columns that a check covers, by table; `docs/audit-log.md` says what the others are.
-const COVERED: [(&str, &[&str]); 34] = [
+const COVERED: [(&str, &[&str]); 35] = [
     ("journals", &["id", "name", "origin", "retired"]),
     ("entries", &["journal", "idx", "entry", "at_ms", "class", "tags", "partner_opening", "holder_opening"]),
     ("tag_runs", &["run", "first_ms", "last_ms"]),
@@ -84,6 +84,7 @@ const COVERED: [(&str, &[&str]); 34] = [
     ("statements", &["id", "subject", "field", "body"]),
     ("one_person", &["subject", "person", "joined_ms"]),
     ("subject_requests", &["id", "state", "opened_ms", "due_ms", "late", "body"]),
+    ("breaches", &["id", "state", "running", "opened_ms", "due_ms", "late", "body"]),
     ("records", &["subject", "field", "value"]),
     ("subjects", &["id"]),
     ("sources", &["head", "subject"]),

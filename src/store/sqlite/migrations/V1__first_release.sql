@@ -344,6 +344,20 @@ CREATE TABLE subject_requests (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX subject_requests_open ON subject_requests (due_ms, sequence) WHERE state = 'open';
 
+-- Cases about breaches of privacy. What happened, and all that was found and done, is in the body; it follows from the entries.
+-- `running`: whether the Commissioner is still to be told; `late`: whether it is noted that this was not done in time.
+CREATE TABLE breaches (
+    id        BLOB    PRIMARY KEY CHECK (length(id) = 16),
+    sequence  INTEGER NOT NULL UNIQUE,
+    state     TEXT    NOT NULL CHECK (state IN ('open', 'closed')),
+    running   INTEGER NOT NULL CHECK (running IN (0, 1)),
+    opened_ms INTEGER NOT NULL,
+    due_ms    INTEGER NOT NULL,
+    late      INTEGER NOT NULL CHECK (late IN (0, 1)),
+    body      BLOB    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX breaches_open ON breaches (due_ms, sequence) WHERE state = 'open';
+
 CREATE TABLE batches (
     id            BLOB    PRIMARY KEY CHECK (length(id) = 16),
     request_tag   BLOB    NOT NULL UNIQUE,
