@@ -157,6 +157,10 @@ kinds! {
     193 SubjectRequestOverdue "subject.request-overdue": "A person's request was not decided in time.";
     194 SubjectRequestClosed "subject.request-closed": "A person's request was decided.";
     195 SubjectStated "subject.stated": "A person's statement was attached to a field of the record.";
+    200 OfficialSuspended "official.suspended": "An official of a partner was suspended.";
+    201 OfficialRestored "official.restored": "The suspension of an official of a partner was lifted.";
+    202 AgreementSuspended "agreement.suspended": "An agreement was suspended.";
+    203 AgreementRestored "agreement.restored": "The suspension of an agreement was lifted.";
 }
 
 impl fmt::Display for Kind {

@@ -144,6 +144,8 @@ actions! {
         ListChanges = "ListChanges",
         SuspendPartner = "SuspendPartner",
         SuspendPerson = "SuspendPerson",
+        SuspendOfficial = "SuspendOfficial",
+        SuspendAgreement = "SuspendAgreement",
         ListPeople = "ListPeople",
         ListPartners = "ListPartners",
         GetPolicy = "GetPolicy",

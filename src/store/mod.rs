@@ -38,8 +38,8 @@ use crate::audit::tiles::{BundleId, TileId};
 use crate::authz::{Action, Actor, Bundle, PayloadClass, Permit, Reason};
 use crate::clock::Timestamp;
 use crate::ids::{
-    BatchId, ChangeId, CollectionName, Digest, DisclosureId, IdError, PartnerName, QueryId, RequestId,
-    SubjectRequestId,
+    AgreementName, BatchId, ChangeId, CollectionName, Digest, DisclosureId, IdError, PartnerName, QueryId,
+    RequestId, SubjectRequestId,
 };
 use crate::keys::Pseudonym;
 
@@ -197,6 +197,21 @@ pub trait Store: Send + Sync {
         person: crate::ids::ActorName,
         why: String,
     ) -> Result<Committed<change::Found>, StoreError>;
+    /// Suspends an official of a partner.
+    async fn official_suspend(
+        &self,
+        permit: Permit,
+        partner: PartnerName,
+        official: String,
+        why: String,
+    ) -> Result<Committed<change::Found>, StoreError>;
+    /// Suspends an agreement.
+    async fn agreement_suspend(
+        &self,
+        permit: Permit,
+        agreement: AgreementName,
+        why: String,
+    ) -> Result<Committed<()>, StoreError>;
     /// Ends a delegation before its time, by the change that made it.
     async fn delegation_end(
         &self,

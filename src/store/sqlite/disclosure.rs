@@ -21,6 +21,7 @@ use super::disclosure_row::{Row, case, get, insert, seal_today, step_keep};
 use super::tx::Tx;
 use super::{
     Context, correction, database, delegation, enrolment, log, passkey, query, release, review, statement,
+    suspension,
 };
 
 /// Whether a request id of this partner was seen before.
@@ -211,6 +212,9 @@ pub(super) fn release(
     };
     if !visible(tx.sql, row.subject, terms)? {
         return withhold(tx, &mut row, terms);
+    }
+    if !suspension::stand(tx, row.case.disclosure.request())? {
+        return note(tx, id, terms, Released::NotApproved);
     }
     if !delegation::stand_for(tx, approval.deciders())? {
         return note(tx, id, terms, Released::NotApproved);

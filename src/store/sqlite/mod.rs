@@ -53,6 +53,7 @@ mod sources;
 mod statement;
 mod subject;
 mod subject_request;
+mod suspension;
 mod tag_index;
 mod tags;
 #[cfg(test)]

@@ -49,11 +49,12 @@ use crate::store::{
 use super::chunks::{Foreseen, Planned, Written};
 use super::disposal::Span;
 use super::query::Recording;
+use super::tx::Tx;
 use super::writer::UNLOGGED;
 use super::{
     SqliteStore, account, backup, case, change, correction, delegation, disclosure, disclosure_list,
     disclosure_row, disposal, enrolment, export, gallery, holder, log, notice, passkey, query, renewal,
-    review, search, session, snapshot, statement, subject, subject_request, witness,
+    review, search, session, snapshot, statement, subject, subject_request, suspension, witness,
 };
 
 #[async_trait]
@@ -210,6 +211,27 @@ impl Store for SqliteStore {
         why: String,
     ) -> Result<Committed<Found>, StoreError> {
         self.writer.logged(move |tx| change::person_suspend(tx, &permit, &person, &why)).await
+    }
+
+    async fn official_suspend(
+        &self,
+        permit: Permit,
+        partner: PartnerName,
+        official: String,
+        why: String,
+    ) -> Result<Committed<Found>, StoreError> {
+        let suspend =
+            move |tx: &mut Tx<'_>| suspension::official_suspend(tx, &permit, (&partner, &official), &why);
+        self.writer.logged(suspend).await
+    }
+
+    async fn agreement_suspend(
+        &self,
+        permit: Permit,
+        agreement: AgreementName,
+        why: String,
+    ) -> Result<Committed<()>, StoreError> {
+        self.writer.logged(move |tx| suspension::agreement_suspend(tx, &permit, &agreement, &why)).await
     }
 
     async fn delegation_end(

@@ -20,7 +20,7 @@ use crate::store::StoreError;
 use crate::store::sqlite::files;
 
 /// The columns that a check covers, by table; `docs/audit-log.md` says what the others are.
-const COVERED: [(&str, &[&str]); 33] = [
+const COVERED: [(&str, &[&str]); 35] = [
     ("journals", &["id", "name", "origin", "retired"]),
     ("entries", &["journal", "idx", "entry", "at_ms", "class", "tags", "partner_opening", "holder_opening"]),
     ("tag_runs", &["run", "first_ms", "last_ms"]),
@@ -45,6 +45,8 @@ const COVERED: [(&str, &[&str]); 33] = [
     ),
     ("people", &["name", "role", "public_key", "standing"]),
     ("partners", &["name", "standing", "contact", "journal"]),
+    ("suspended_officials", &["partner", "tag"]),
+    ("suspended_agreements", &["name"]),
     (
         "queries",
         &["id", "partner", "request_tag", "content", "agreement", "collection", "outcome", "idx", "journal"],
