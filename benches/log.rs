@@ -186,7 +186,7 @@ impl Bench {
             official: format!("official-{}", id[2]),
             legal_basis: "an act".to_owned(),
             urgency: "routine",
-            samples: 1,
+            qualities: vec![onebit::template::Quality::Unknown],
             received: now,
             window_start: now.before(Duration::from_secs(60)),
         };

@@ -7,7 +7,8 @@
 //! ONEBIT_BENCH_TEMPLATES=10000000 make bench-engine   # without those that hold 32-bit rows, 20 GB, and an hour
 //! ```
 //!
-//! With `ONEBIT_BENCH_GRAPH=1` Faiss's HNSW32 and IVF1024 are beside them, which take longer to build than all the rest.
+//! With `ONEBIT_BENCH_GRAPH=FOLDER` Faiss's HNSW32 and IVF1024 are beside them. The graph takes longer to build than all
+//! the rest, so that it is kept in that folder, and read from there in the runs after.
 //! `ONEBIT_BENCH_STAGES="onebit faiss:SQ8 faiss:PQ64x4fs"` measures what `search.index` can be, and nothing else.
 #![expect(
     clippy::unwrap_used,

@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use std::env;
 use std::ffi::c_int;
 use std::ops::Range;
+use std::path::Path;
 
 use faiss::index::autotune::ParameterSpace;
+use faiss::index::io::{read_index, write_index};
 use faiss::index::{BinaryIndexImpl, IndexImpl, index_binary_factory};
 use faiss::{Index, MetricType, index_factory};
 
@@ -72,7 +74,7 @@ impl Peers {
                 "beyond {LARGEST_WITH_ROWS} templates Faiss flat and SQ8 are left out: their rows don't fit"
             );
         }
-        // Those that can't take part in batches of thousands are measured on one gallery only.
+        // Those that can't take part in batches of thousands, or take an hour to build, are measured on one gallery only.
         if Self::has_exact(people) && matches!(people.gathering, Gathering::Isotropic) {
             peers.push(Peer {
                 scale: DIRECT_SCALE,
@@ -89,9 +91,12 @@ impl Peers {
         peers.push(peer("Faiss PQ128x4fs, 300 refined by SQ8", indexes.len(), refined(300.0)));
         peers.push(peer("Faiss PQ128x4fs, 1,000 refined by SQ8", indexes.len(), refined(1_000.0)));
         indexes.push(build("PQ128x4fs,Refine(SQ8)", 1.0));
-        if env::var_os("ONEBIT_BENCH_GRAPH").is_some() && Self::has_exact(people) {
+        let is_first = matches!(people.gathering, Gathering::Isotropic);
+        if let Some(folder) =
+            env::var_os("ONEBIT_BENCH_GRAPH").filter(|_| is_first && Self::has_exact(people))
+        {
             peers.push(peer("Faiss HNSW32, ef 512", indexes.len(), Some(("efSearch", 512.0))));
-            indexes.push(build("HNSW32", 1.0));
+            indexes.push(kept(Path::new(&folder), people, || build("HNSW32", 1.0)));
             peers.push(peer("Faiss IVF1024, 64 of them looked at", indexes.len(), Some(("nprobe", 64.0))));
             indexes.push(build("IVF1024,Flat", 1.0));
         }
@@ -134,6 +139,19 @@ fn build<'a>(
         index.add(&scaled(range)).unwrap();
     }
     index
+}
+
+/// A graph takes an hour at a million: it is built once for these people, and read from then on.
+fn kept(folder: &Path, people: &People, build: impl FnOnce() -> IndexImpl) -> IndexImpl {
+    let file = folder.join(format!("hnsw32-{}.faiss", people.len));
+    let file = file.to_str().unwrap();
+    if !Path::new(file).exists() {
+        let index = build();
+        write_index(&index, file).unwrap();
+        println!("the graph was built and is in {file}; run it again for figures that no build disturbs");
+        return index;
+    }
+    read_index(file).unwrap()
 }
 
 /// So many templates, in parts.

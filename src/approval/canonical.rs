@@ -76,6 +76,12 @@ impl<'a> Reader<'a> {
         self.field(tag)?.try_into().map_err(|_| self.refused())
     }
 
+    /// The next field as exactly `N` bytes, if it has this tag.
+    pub(super) fn maybe_array<const N: usize>(&mut self, tag: u8) -> Result<Option<[u8; N]>, FormError> {
+        let value = self.maybe(tag)?;
+        value.map(|value| value.try_into().map_err(|_| self.refused())).transpose()
+    }
+
     /// The next field as text.
     pub(super) fn text(&mut self, tag: u8) -> Result<&'a str, FormError> {
         std::str::from_utf8(self.field(tag)?).map_err(|_| self.refused())

@@ -29,6 +29,7 @@
 //! moment. Nothing here reads a clock, a key or a disk.
 
 mod canonical;
+mod confirmation;
 mod correction;
 mod decision;
 mod deed;
@@ -43,6 +44,7 @@ mod review;
 mod state;
 mod step;
 
+pub use confirmation::{Confirmation, ConfirmationWord, SALT_BYTES, sample_digest};
 pub use correction::{
     Correction, CorrectionAnswer, CorrectionAsk, CorrectionAskKind, CorrectionAsked, CorrectionKind,
     CorrectionNew, SignedCorrectionAsk, Told,

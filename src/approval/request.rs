@@ -6,11 +6,13 @@ use std::ops::RangeInclusive;
 
 use super::FormError;
 use super::canonical::{Reader, Writer};
+use super::confirmation::{Confirmation, qualities_bytes, qualities_of};
 use super::factors::Factors;
 use crate::clock::Timestamp;
 use crate::ids::{
     ActorName, AgreementName, Digest, DisclosureId, FieldName, PartnerName, PurposeName, QueryId, RequestId,
 };
+use crate::template::Quality;
 
 /// Names of fields: sorted, distinct, at least one and at most 64.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +87,8 @@ pub struct AskParts {
     pub official: String,
     /// Why it can't wait, 20 to 2,000 characters, where the urgent path is asked for.
     pub urgent: Option<String>,
+    /// The digest of the fresh sample that comes with it ([`super::sample_digest`]), where the agreement wants one.
+    pub sample: Option<Digest>,
 }
 
 /// What a partner asks and signs, in its own words.
@@ -104,6 +108,7 @@ pub struct AskParts {
 /// | 6 | legal basis, UTF-8 |
 /// | 7 | official, UTF-8 |
 /// | 25 | why it can't wait, UTF-8; only where the urgent path is asked for |
+/// | 26 | digest of the fresh sample ([`super::sample_digest`]), 32 bytes; only where one is sent |
 ///
 /// The digest is SHA-256 of that record; the signature is over the domain, a zero byte and the 32 bytes of the
 /// digest. In Python:
@@ -130,6 +135,7 @@ pub struct PartnerAsk {
     legal_basis: String,
     official: String,
     urgent: Option<String>,
+    sample: Option<Digest>,
 }
 
 impl PartnerAsk {
@@ -150,6 +156,7 @@ impl PartnerAsk {
                 .urgent
                 .map(|why| checked_text("reason why it is urgent", why, URGENT_CHARS))
                 .transpose()?,
+            sample: parts.sample,
         })
     }
 
@@ -176,8 +183,12 @@ impl PartnerAsk {
             .field(5, self.justification.as_bytes())
             .field(6, self.legal_basis.as_bytes())
             .field(7, self.official.as_bytes());
-        match &self.urgent {
+        let record = match &self.urgent {
             Some(why) => record.field(25, why.as_bytes()),
+            None => record,
+        };
+        match &self.sample {
+            Some(digest) => record.field(26, digest.as_bytes()),
             None => record,
         }
         .bytes()
@@ -199,6 +210,7 @@ impl PartnerAsk {
             legal_basis: record.text(6)?.to_owned(),
             official: record.text(7)?.to_owned(),
             urgent: record.maybe_text(25)?.map(str::to_owned),
+            sample: record.maybe_array(26)?.map(Digest::from_bytes),
         };
         record.end()?;
         let ask = Self::new(parts)?;
@@ -252,6 +264,12 @@ impl PartnerAsk {
     pub fn urgent(&self) -> Option<&str> {
         self.urgent.as_deref()
     }
+
+    /// The digest of the fresh sample that came with it.
+    #[must_use]
+    pub const fn sample(&self) -> Option<Digest> {
+        self.sample
+    }
 }
 
 /// The parts of a [`Request`] before they are checked.
@@ -290,6 +308,10 @@ pub struct RequestParts {
 /// | 6 | factors as `role=number`, ` units=number` if more than one, ` comparison` if it takes one, in the order of [`super::DeciderRole`], joined with `\n` |
 /// | 7 | received: milliseconds since 1970, 8 bytes, big-endian, signed |
 /// | 8 | decide by: the same |
+/// | 9 | what a fresh sample said, as a word; this and the next two only where one came |
+/// | 10 | its quality, 1 byte, 255 for unknown |
+/// | 11 | 16 random bytes |
+/// | 12 | the qualities of the query's samples, a byte each, 255 for unknown; absent where they are not known any more |
 #[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     disclosure: DisclosureId,
@@ -300,6 +322,9 @@ pub struct Request {
     factors: Factors,
     received: Timestamp,
     decide_by: Timestamp,
+    confirmation: Option<Confirmation>,
+    /// Of the query's samples.
+    qualities: Vec<Quality>,
 }
 
 impl Request {
@@ -313,7 +338,26 @@ impl Request {
         if decide_by <= received {
             return Err(FormError::DecideBy);
         }
-        Ok(Self { disclosure, partner, requester, agreement, ask, factors, received, decide_by })
+        let (confirmation, qualities) = (None, Vec::new());
+        Ok(Self {
+            disclosure,
+            partner,
+            requester,
+            agreement,
+            ask,
+            factors,
+            received,
+            decide_by,
+            confirmation,
+            qualities,
+        })
+    }
+
+    /// The same with what is known of the samples: the qualities of the query's, and what the fresh one said. It becomes
+    /// part of what is decided about.
+    #[must_use]
+    pub fn with_samples(self, qualities: Vec<Quality>, confirmation: Option<Confirmation>) -> Self {
+        Self { qualities, confirmation, ..self }
     }
 
     /// SHA-256 of the canonical record above.
@@ -325,7 +369,7 @@ impl Request {
     /// The canonical record above.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        Writer::new(REQUEST_DOMAIN)
+        let record = Writer::new(REQUEST_DOMAIN)
             .field(1, self.disclosure.as_bytes())
             .field(2, self.partner.as_str().as_bytes())
             .field(3, self.requester.as_str().as_bytes())
@@ -333,8 +377,16 @@ impl Request {
             .field(5, &self.ask.to_bytes())
             .field(6, self.factors.to_text().as_bytes())
             .time(7, self.received)
-            .time(8, self.decide_by)
-            .bytes()
+            .time(8, self.decide_by);
+        let record = match &self.confirmation {
+            Some(confirmation) => confirmation.write(record),
+            None => record,
+        };
+        match self.qualities.as_slice() {
+            [] => record,
+            qualities => record.field(12, &qualities_bytes(qualities)),
+        }
+        .bytes()
     }
 
     /// Reads the canonical record above; nothing but its one form is accepted.
@@ -354,8 +406,10 @@ impl Request {
             received: record.time(7)?,
             decide_by: record.time(8)?,
         };
+        let confirmation = Confirmation::read(&mut record)?;
+        let qualities = record.maybe(12)?.map(|bytes| qualities_of(bytes, &record)).transpose()?;
         record.end()?;
-        let request = Self::new(parts)?;
+        let request = Self::new(parts)?.with_samples(qualities.unwrap_or_default(), confirmation);
         if request.to_bytes() == bytes { Ok(request) } else { Err(refused) }
     }
 
@@ -406,6 +460,18 @@ impl Request {
     pub const fn decide_by(&self) -> Timestamp {
         self.decide_by
     }
+
+    /// What a fresh sample said about the hit, where one came.
+    #[must_use]
+    pub const fn confirmation(&self) -> Option<&Confirmation> {
+        self.confirmation.as_ref()
+    }
+
+    /// The qualities of the query's samples, in their order; none where they were not kept, or not any more.
+    #[must_use]
+    pub fn qualities(&self) -> &[Quality] {
+        &self.qualities
+    }
 }
 
 /// A domain, a zero byte and a digest: what signatures are over.
@@ -445,8 +511,10 @@ const OFFICIAL_CHARS: RangeInclusive<usize> = 1..=128;
 pub(super) mod tests {
     use std::num::NonZeroU8;
 
+    use super::super::confirmation::{ConfirmationWord, SALT_BYTES, sample_digest};
     use super::super::factors::{DeciderRole, Factor};
     use super::*;
+    use crate::template::Sample;
     use proptest::prelude::*;
 
     pub(in crate::approval) fn fields(names: &[&str]) -> Fields {
@@ -472,6 +540,7 @@ pub(super) mod tests {
             legal_basis: "Immigration Act 2009, s 305".to_owned(),
             official: "officer-7f3a".to_owned(),
             urgent,
+            sample: None,
         })
         .unwrap()
     }
@@ -538,6 +607,7 @@ pub(super) mod tests {
             legal_basis: urgent.legal_basis().to_owned(),
             official: urgent.official().to_owned(),
             urgent: Some(why.to_owned()),
+            sample: None,
         };
         assert!(PartnerAsk::new(parts("now")).is_err(), "a word is no reason");
     }
@@ -546,6 +616,44 @@ pub(super) mod tests {
     fn records_go_there_and_back() {
         let request = request(&[(DeciderRole::ApprovingOfficer, 2), (DeciderRole::Examiner, 1)]);
         assert!(Request::from_bytes(&request.to_bytes()).unwrap() == request);
+        for word in ConfirmationWord::ALL {
+            let confirmed = confirmed(&request, word, [3; SALT_BYTES]);
+            assert!(Request::from_bytes(&confirmed.to_bytes()).unwrap() == confirmed, "{word}");
+            assert_ne!(
+                confirmed.digest(),
+                request.digest(),
+                "what a sample said is part of what is decided about"
+            );
+        }
+    }
+
+    /// A partner knows all of its request but the word and the random bytes beside it.
+    #[test]
+    fn the_digest_of_a_request_does_not_tell_the_word() {
+        let request = request(&[(DeciderRole::ApprovingOfficer, 2)]);
+        let told = confirmed(&request, ConfirmationWord::Contradicts, [3; SALT_BYTES]).digest();
+        let tried = ConfirmationWord::ALL.map(|word| confirmed(&request, word, [0; SALT_BYTES]).digest());
+        assert!(!tried.contains(&told));
+    }
+
+    #[test]
+    fn a_fresh_sample_is_part_of_what_a_partner_signs() {
+        let digest = |seed: f32, request: u8| {
+            let sample = Sample::embedding(vec![seed, 0.5], Quality::Unknown);
+            sample_digest(RequestId::from_bytes([request; 16]), &sample)
+        };
+        let different = [digest(0.1, 1), digest(0.2, 1), digest(0.1, 2)];
+        assert!(different[0] != different[1] && different[0] != different[2]);
+        assert_eq!(different[0], digest(0.1, 1));
+        let with = PartnerAsk { sample: Some(different[0]), ..ask() };
+        assert!(PartnerAsk::from_bytes(&with.to_bytes()).unwrap() == with);
+        assert_ne!(with.digest(), ask().digest());
+    }
+
+    fn confirmed(request: &Request, word: ConfirmationWord, salt: [u8; SALT_BYTES]) -> Request {
+        let confirmation = Confirmation { word, quality: Quality::Unknown, salt };
+        let best = Quality::from_byte(100).unwrap();
+        request.clone().with_samples(vec![best, Quality::Unknown], Some(confirmation))
     }
 
     proptest! {
@@ -553,6 +661,7 @@ pub(super) mod tests {
         #[test]
         fn a_changed_record_is_refused_or_means_something_else(at in 0_usize..600, change in 1_u8..=255) {
             let request = request(&[(DeciderRole::ApprovingOfficer, 2)]);
+            let request = confirmed(&request, ConfirmationWord::Confirms, [3; SALT_BYTES]);
             let mut bytes = request.to_bytes();
             let at = at % bytes.len();
             bytes[at] ^= change;

@@ -378,7 +378,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "020f05c78fa6298ca07d3fe0bb937b1f2048f0fa21f5f67f798477572f6e2570";
+    const TABLES_DIGEST: &str = "a0287fcdb367eadc5117a495154b32fe7f5bffdfb32383421b5efaf3ceb10aa3";
 
     #[test]
     fn facts_are_rendered_for_people() {

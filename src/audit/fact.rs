@@ -121,6 +121,8 @@ facts! {
     194 Due "due" Text: "When a person's request is due.";
     195 Withholding "withholding" Text: "What is withheld from a person: part, section and reason, one a line.";
     196 Grounds "grounds" Text: "The sections that a refusal rests on, separated by commas.";
+    230 Qualities "qualities" Text: "The qualities of a query's samples, 0 to 100 or unknown, separated by commas.";
+    231 Confirmation "confirmation" Text: "What a fresh sample said about a hit, as a word.";
 }
 
 /// The form of a fact's bytes.

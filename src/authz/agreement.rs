@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use super::reader::{Mention, Mentioned, Section, read_document};
 use super::webhook::{Webhook, webhook};
 use crate::clock::Within;
 use crate::ids::{AgreementName, CollectionName, FieldName, PartnerName, PurposeName, RestrictionName};
+use crate::template::Rate;
 
 /// What holder and partner agreed on: a file of `policy/agreements/`.
 #[derive(Debug, Clone, PartialEq)]
@@ -213,11 +215,22 @@ pub struct Retention {
     pub disclosures: String,
 }
 
-/// Whether a fresh sample must confirm the hit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether a fresh sample is to confirm the hit.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum HitConfirmation {
     /// The hit is enough.
     Off,
+    /// A fresh sample comes with each request, and is compared with the matched subject alone.
+    Required(ConfirmationRates),
+}
+
+/// False match rates (FMR) of the two similarities between which a comparison is inconclusive.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ConfirmationRates {
+    /// As alike as so few pairs of different people are, or more: it confirms.
+    pub confirms: Rate,
+    /// Less alike than so many pairs of different people are: it contradicts.
+    pub contradicts: Rate,
 }
 
 /// What the holder relies on under the Privacy Act 2020 and its codes.
@@ -511,11 +524,22 @@ fn within(part: &Section<'_>, hours: &'static str, days: &'static str) -> Option
 }
 
 fn hit_confirmation(part: &Section<'_>) -> Option<HitConfirmation> {
-    let word = part.word("confirmation", &["off", "required"])?;
-    if word == "required" {
-        return part.fault_at("confirmation", "hit confirmation is not available yet; write `off`");
+    if part.word("confirmation", &["off", "required"])? == "off" {
+        return Some(HitConfirmation::Off);
     }
-    Some(HitConfirmation::Off)
+    let confirms = part.real("confirms_fmr", CONFIRMATION_FMR);
+    let contradicts = part.real("contradicts_fmr", CONFIRMATION_FMR);
+    let rates = ConfirmationRates {
+        confirms: Rate::new(confirms?).ok()?,
+        contradicts: Rate::new(contradicts?).ok()?,
+    };
+    if rates.contradicts <= rates.confirms {
+        return part.fault_at(
+            "contradicts_fmr",
+            "`contradicts_fmr` is no greater than `confirms_fmr`; raise it, so that what lies between is inconclusive",
+        );
+    }
+    Some(HitConfirmation::Required(rates))
 }
 
 fn privacy(part: &Section<'_>) -> Option<Privacy> {
@@ -563,6 +587,8 @@ const FPIR_MIN: f64 = 1e-12;
 /// One in a hundred queries: beyond it an answer says too little.
 const FPIR_MAX: f64 = 1e-2;
 const FALSE_HITS_MAX: f64 = 1e6;
+/// One pair of different people in ten is as alike: beyond it a word would say nothing.
+const CONFIRMATION_FMR: RangeInclusive<f64> = FPIR_MIN..=1e-1;
 /// A product of decimals in binary may come out a hair too large.
 const ROUNDING: f64 = 1.0 + 1e-9;
 /// Nobody decides alone.
@@ -619,7 +645,6 @@ mod tests {
             ("fpir = 1e-6", "fpir = 1e-5", "false hits a year"),
             ("until = 2030-12-31", "until = 2025-12-31", "before `from`"),
             ("review_by = 2029-12-31", "review_by = 2031-01-01", "outside the term"),
-            ("confirmation = \"off\"", "confirmation = \"required\"", "not available yet"),
             ("confirmation = \"off\"", "confirmation = \"maybe\"", "write `off` or `required`"),
             ("number = 2", "number = 0", "from 1 to 10"),
             ("role = \"approving-officer\"", "role = \"boss\"", "is not a role"),
@@ -637,6 +662,25 @@ mod tests {
                 }),
                 "no fault on line {line} says `{message}`: {faults:#?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_confirmation_names_the_rates_between_which_it_is_inconclusive() {
+        let required = |rates: &str| {
+            parse(&with("confirmation = \"off\"", &format!("confirmation = \"required\"\n{rates}")).0)
+        };
+        let agreement = required("confirms_fmr = 1e-4\ncontradicts_fmr = 1e-2").unwrap();
+        let HitConfirmation::Required(rates) = agreement.hit_confirmation else { panic!("it is off") };
+        assert_eq!((rates.confirms.get(), rates.contradicts.get()), (1e-4, 1e-2));
+        for (rates, says) in [
+            ("confirms_fmr = 1e-2\ncontradicts_fmr = 1e-4", "raise it"),
+            ("confirms_fmr = 1e-4\ncontradicts_fmr = 1e-4", "raise it"),
+            ("confirms_fmr = 1e-4\ncontradicts_fmr = 0.5", "write a number from"),
+            ("confirms_fmr = 1e-4", "`contradicts_fmr`"),
+        ] {
+            let faults = required(rates).unwrap_err();
+            assert!(faults[0].contains(says), "{rates}: {faults:#?}");
         }
     }
 

@@ -32,8 +32,8 @@ mod witness;
 pub use action::Action;
 pub use actor::{Actor, ActorError, Role, Standing};
 pub use agreement::{
-    Accuracy, Agreement, Clocks, Factor, Force, HitConfirmation, Instrument, Privacy, Proportionality,
-    Purpose, Retention, SignedBy, Term, Volumes,
+    Accuracy, Agreement, Clocks, ConfirmationRates, Factor, Force, HitConfirmation, Instrument, Privacy,
+    Proportionality, Purpose, Retention, SignedBy, Term, Volumes,
 };
 pub use bundle::{Bundle, BundleError};
 pub use diff::{Bearing, Concerned, RuleChange, rule_changes};

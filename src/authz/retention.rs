@@ -235,6 +235,13 @@ impl Rules {
         })
     }
 
+    /// What the log says of people in the gallery, also after they were erased, and the class that it is kept by.
+    #[must_use]
+    pub fn kept_of_people(&self) -> [(PayloadClass, RetentionClass); 3] {
+        [PayloadClass::Query, PayloadClass::Disclosure, PayloadClass::Enrolment]
+            .map(|class| (class, self.payload_retention(class)))
+    }
+
     /// The legal holds.
     #[must_use]
     pub fn holds(&self) -> &[Hold] {

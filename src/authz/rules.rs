@@ -80,6 +80,7 @@ impl Rules {
         };
         let mut faults = rules.misfits();
         faults.extend(rules.unsupported());
+        faults.extend(rules.unconfirmable());
         if faults.is_empty() { Ok(rules) } else { Err(faults) }
     }
 

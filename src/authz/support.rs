@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::agreement::Agreement;
+use super::agreement::{Agreement, HitConfirmation};
 use super::fault::PolicyFault;
 use super::rules::Rules;
 use crate::ids::CollectionName;
@@ -39,15 +39,38 @@ impl Rules {
         never.map(|support| self.unsupported_at(support.agreement, support.collection)).collect()
     }
 
+    /// Agreements whose hits could never be confirmed: a rate lies outside what the calibration of a scheme was measured at.
+    pub(super) fn unconfirmable(&self) -> Vec<PolicyFault> {
+        let mut faults = Vec::new();
+        for agreement in self.agreements() {
+            let HitConfirmation::Required(rates) = agreement.hit_confirmation else { continue };
+            let schemes =
+                agreement.collections.iter().filter_map(|name| self.scheme(&self.collection(name)?.scheme));
+            for scheme in schemes {
+                for (key, rate) in [("confirms_fmr", rates.confirms), ("contradicts_fmr", rates.contradicts)]
+                {
+                    if let Err(error) = scheme.scheme.calibration.threshold_for(rate) {
+                        faults.push(self.fault_at(agreement, key, error.to_string()));
+                    }
+                }
+            }
+        }
+        faults
+    }
+
     fn unsupported_at(&self, agreement: &Agreement, collection: &CollectionName) -> PolicyFault {
-        let file = format!("agreements/{}.toml", agreement.name);
-        let content = self.bundle().file(&file).and_then(|content| std::str::from_utf8(content).ok());
-        let text = content.unwrap_or_default();
         let message = format!(
             "the calibration supports no gallery of `{collection}` at this FPIR; calibrate its scheme on more \
              comparisons, or agree on another rate"
         );
-        PolicyFault::at(&file, text, offset_of_value(text, "fpir"), message)
+        self.fault_at(agreement, "fpir", message)
+    }
+
+    fn fault_at(&self, agreement: &Agreement, key: &str, message: String) -> PolicyFault {
+        let file = format!("agreements/{}.toml", agreement.name);
+        let content = self.bundle().file(&file).and_then(|content| std::str::from_utf8(content).ok());
+        let text = content.unwrap_or_default();
+        PolicyFault::at(&file, text, offset_of_value(text, key), message)
     }
 }
 

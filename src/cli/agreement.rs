@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::fault::CliError;
-use super::print::{self, OutputOption};
+use super::print;
+use super::way::Way;
 use super::{files, wire};
-use crate::grpc::client::{Client, ClientOptions};
+use crate::grpc::client::Client;
 use crate::grpc::pb::partner as pb;
 
 /// Shows your standing, your agreements, and the schemes that samples must follow
@@ -37,17 +38,6 @@ pub enum AgreementCommand {
         #[command(flatten)]
         way: Way,
     },
-}
-
-/// What all of them take.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Way {
-    /// The form of the output.
-    #[command(flatten)]
-    pub output: OutputOption,
-    /// The connection.
-    #[command(flatten)]
-    pub client: ClientOptions,
 }
 
 /// Shows it.
@@ -105,7 +95,7 @@ async fn list(way: &Way) -> Result<(), CliError> {
         let fields = it.disclosable.iter().map(|of| format!("\n  {}: {}", of.purpose, of.fields.join(", ")));
         format!(
             "{}\ninstrument   {}\npurposes     {}\ncollections  {}\nvolumes      {} a day, {} a year\n\
-             fpir         {}\nin force     {} to {}, reviewed by {}\nurgent path  {}\nfields{}",
+             fpir         {}\nin force     {} to {}, reviewed by {}\nurgent path  {}\nfresh sample {}\nfields{}",
             it.name,
             it.instrument,
             it.purposes.join(", "),
@@ -120,6 +110,7 @@ async fn list(way: &Way) -> Result<(), CliError> {
                 || "none".to_owned(),
                 |path| { format!("decided within {} hours", path.decide_within_seconds / 3_600) }
             ),
+            if it.fresh_sample { "wanted with each request for fields" } else { "none" },
             fields.collect::<String>()
         )
     };
@@ -131,6 +122,7 @@ async fn list(way: &Way) -> Result<(), CliError> {
             "disclosable": fields.collect::<serde_json::Map<_, _>>(), "valid_from": it.valid_from,
             "valid_until": it.valid_until, "review_by": it.review_by, "fpir": it.fpir,
             "urgent_decide_within_seconds": it.urgent.map(|path| path.decide_within_seconds),
+            "fresh_sample": it.fresh_sample,
         })
     });
     let told: Vec<_> = told.collect();

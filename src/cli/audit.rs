@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::grpc::client::{ClientOptions, CredentialOptions};
 
 mod alerts;
+mod evidence;
 mod fetch;
 mod fsck;
 mod kept;
@@ -19,7 +20,8 @@ mod search;
 mod site;
 mod witnessed;
 
-pub(super) use offline::verify_folder;
+pub(super) use evidence::receipts;
+pub(super) use offline::{Folder, verify_folder};
 
 /// Reads, exports and verifies the log
 ///

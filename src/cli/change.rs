@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use super::fault::CliError;
-use super::print::{self, OutputOption};
+use super::print;
+use super::way::Way;
 use super::wire;
 use crate::grpc::change_form::{change_from_pb, change_to_pb};
-use crate::grpc::client::{Client, ClientOptions};
+use crate::grpc::client::Client;
 use crate::grpc::pb::administration as pb;
 use crate::grpc::pb::administration::{confirm_change_request, propose_change_request};
 use crate::ids::{ChangeId, Digest, RequestId};
@@ -99,17 +100,6 @@ pub struct Proposing {
     /// The rest.
     #[command(flatten)]
     pub way: Way,
-}
-
-/// What all of them take.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Way {
-    /// The form of the output.
-    #[command(flatten)]
-    pub output: OutputOption,
-    /// The connection.
-    #[command(flatten)]
-    pub client: ClientOptions,
 }
 
 /// Does what the subcommand says.

@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use super::fault::CliError;
-use super::print::{self, OutputOption};
+use super::print;
+use super::way::Way;
 use super::wire;
-use crate::grpc::client::{Client, ClientOptions};
+use crate::grpc::client::Client;
 use crate::grpc::pb::administration as pb;
 
 /// Shows whose seat is delegated to whom, and ends a delegation, for administrators and privacy officers
@@ -23,12 +24,9 @@ pub struct DelegationArgs {
 pub enum DelegationCommand {
     /// Shows delegations, also those that are over
     List {
-        /// The form of the output.
+        /// The rest.
         #[command(flatten)]
-        output: OutputOption,
-        /// The connection.
-        #[command(flatten)]
-        client: ClientOptions,
+        way: Way,
     },
     /// Ends a delegation before its time
     ///
@@ -40,12 +38,9 @@ pub enum DelegationCommand {
         /// Why
         #[arg(long, value_name = "TEXT")]
         reason: String,
-        /// The form of the output.
+        /// The rest.
         #[command(flatten)]
-        output: OutputOption,
-        /// The connection.
-        #[command(flatten)]
-        client: ClientOptions,
+        way: Way,
     },
 }
 
@@ -56,16 +51,14 @@ pub enum DelegationCommand {
 pub fn run(args: &DelegationArgs) -> Result<(), CliError> {
     wire::calling(async {
         match &args.command {
-            DelegationCommand::List { output, client } => list(output, client).await,
-            DelegationCommand::End { change, reason, output, client } => {
-                end(change, reason, output, client).await
-            }
+            DelegationCommand::List { way } => list(way).await,
+            DelegationCommand::End { change, reason, way } => end(change, reason, way).await,
         }
     })
 }
 
-async fn list(output: &OutputOption, client: &ClientOptions) -> Result<(), CliError> {
-    let client = Client::connect(client).await?;
+async fn list(way: &Way) -> Result<(), CliError> {
+    let client = Client::connect(&way.client).await?;
     let call = client.request(pb::ListDelegationsRequest {});
     let found = client.answer("the delegations", client.administration().list_delegations(call)).await?;
     let row = |it: &pb::Delegation| {
@@ -85,24 +78,19 @@ async fn list(output: &OutputOption, client: &ClientOptions) -> Result<(), CliEr
             "seatOf": seat, "to": to, "since": since, "until": until, "ended": state == "ended", "change": change,
         })
     });
-    output.show(
+    way.output.show(
         || print::table(["SEAT OF", "TO", "SINCE", "UNTIL", "STATE", "CHANGE"], &rows),
         &told.collect::<Vec<_>>(),
     )
 }
 
-async fn end(
-    change: &str,
-    reason: &str,
-    output: &OutputOption,
-    client: &ClientOptions,
-) -> Result<(), CliError> {
-    let client = Client::connect(client).await?;
+async fn end(change: &str, reason: &str, way: &Way) -> Result<(), CliError> {
+    let client = Client::connect(&way.client).await?;
     let change = wire::resource("changes", change);
     let call = client.request(pb::EndDelegationRequest { change: change.clone(), reason: reason.to_owned() });
     let done =
         client.answer("the end of the delegation", client.administration().end_delegation(call)).await?;
-    output.show(
+    way.output.show(
         || format!("the delegation of {change} has ended"),
         &json!({ "change": change, "ended": true, "receipt": done.receipt }),
     )

@@ -47,6 +47,7 @@ mod signed;
 pub mod subject;
 pub mod suspend;
 pub mod synth;
+pub mod way;
 pub mod wire;
 pub mod witness;
 

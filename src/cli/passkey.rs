@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use super::fault::CliError;
-use super::print::{self, OutputOption};
+use super::print;
+use super::way::Way;
 use super::wire;
-use crate::grpc::client::{Client, ClientOptions};
+use crate::grpc::client::Client;
 use crate::grpc::pb::administration as pb;
 use crate::ids::Digest;
 
@@ -27,12 +28,9 @@ pub enum PasskeyCommand {
         /// The name in the registry
         #[arg(value_name = "PERSON")]
         person: String,
-        /// The form of the output.
+        /// The rest.
         #[command(flatten)]
-        output: OutputOption,
-        /// The connection.
-        #[command(flatten)]
-        client: ClientOptions,
+        way: Way,
     },
     /// Ends a passkey and the sessions that it opened, at once and for good
     ///
@@ -47,12 +45,9 @@ pub enum PasskeyCommand {
         /// Why
         #[arg(long, value_name = "TEXT")]
         reason: String,
-        /// The form of the output.
+        /// The rest.
         #[command(flatten)]
-        output: OutputOption,
-        /// The connection.
-        #[command(flatten)]
-        client: ClientOptions,
+        way: Way,
     },
 }
 
@@ -63,16 +58,16 @@ pub enum PasskeyCommand {
 pub fn run(args: &PasskeyArgs) -> Result<(), CliError> {
     wire::calling(async {
         match &args.command {
-            PasskeyCommand::List { person, output, client } => list(person, output, client).await,
-            PasskeyCommand::End { person, fingerprint, reason, output, client } => {
-                end(person, fingerprint, reason, output, client).await
+            PasskeyCommand::List { person, way } => list(person, way).await,
+            PasskeyCommand::End { person, fingerprint, reason, way } => {
+                end(person, fingerprint, reason, way).await
             }
         }
     })
 }
 
-async fn list(person: &str, output: &OutputOption, client: &ClientOptions) -> Result<(), CliError> {
-    let client = Client::connect(client).await?;
+async fn list(person: &str, way: &Way) -> Result<(), CliError> {
+    let client = Client::connect(&way.client).await?;
     let call = client.request(pb::ListPasskeysRequest { person: wire::resource("people", person) });
     let found = client.answer("the passkeys", client.administration().list_passkeys(call)).await?.passkeys;
     let row = |it: &pb::Passkey| {
@@ -84,7 +79,7 @@ async fn list(person: &str, output: &OutputOption, client: &ClientOptions) -> Re
             wire::hex(&it.key_fingerprint),
         ]
     };
-    output.show(
+    way.output.show(
         || {
             let rows: Vec<_> = found.iter().map(row).collect();
             print::table(["TITLE", "STATE", "REGISTERED", "LAST USED", "FINGERPRINT"], &rows)
@@ -102,14 +97,8 @@ async fn list(person: &str, output: &OutputOption, client: &ClientOptions) -> Re
     )
 }
 
-async fn end(
-    person: &str,
-    fingerprint: &Digest,
-    reason: &str,
-    output: &OutputOption,
-    client: &ClientOptions,
-) -> Result<(), CliError> {
-    let client = Client::connect(client).await?;
+async fn end(person: &str, fingerprint: &Digest, reason: &str, way: &Way) -> Result<(), CliError> {
+    let client = Client::connect(&way.client).await?;
     let person = wire::resource("people", person);
     let call = client.request(pb::EndPasskeyRequest {
         person: person.clone(),
@@ -117,7 +106,7 @@ async fn end(
         reason: reason.to_owned(),
     });
     let done = client.answer("the end of the passkey", client.administration().end_passkey(call)).await?;
-    output.show(
+    way.output.show(
         || format!("the passkey of {person} has ended"),
         &json!({ "person": person, "fingerprint": fingerprint.to_string(), "state": "ended", "receipt": done.receipt }),
     )

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::fault::CliError;
-use super::print::{self, OutputOption};
+use super::print;
+use super::way::Way;
 use super::{files, wire};
 use crate::authz::Bundle;
 use crate::grpc::change_form::role_from_pb;
-use crate::grpc::client::{Client, ClientOptions};
+use crate::grpc::client::Client;
 use crate::grpc::pb::administration as pb;
 
 /// Shows people, partners and the active rules, for administrators
@@ -36,17 +37,6 @@ pub enum RegistryCommand {
         #[command(flatten)]
         way: Way,
     },
-}
-
-/// What all of them take.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Way {
-    /// The form of the output.
-    #[command(flatten)]
-    pub output: OutputOption,
-    /// The connection.
-    #[command(flatten)]
-    pub client: ClientOptions,
 }
 
 /// Shows it.

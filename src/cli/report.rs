@@ -20,6 +20,7 @@ use crate::keys::SignatureDomain;
 use crate::oversight::{Figures, Secrets, Tally};
 use crate::secret::{SystemEntropy, random_bytes};
 
+mod disposals;
 mod document;
 mod page;
 
@@ -42,6 +43,10 @@ pub enum ReportCommand {
     Make(MakeArgs),
     /// Verifies a report: its signature, its sums, and, with the journals or the opening, each of its numbers
     Verify(VerifyArgs),
+    /// Makes the register of disposals: what was destroyed, by which authority and by whom, with a receipt for each
+    Disposals(disposals::DisposalsArgs),
+    /// Verifies a register of disposals: its signature, its receipts, and, with the journal, that nothing is left out
+    VerifyDisposals(disposals::VerifyDisposalsArgs),
 }
 
 /// A report to make.
@@ -112,6 +117,8 @@ pub fn run(args: &ReportArgs) -> Result<(), CliError> {
     match &args.command {
         ReportCommand::Make(args) => make(args),
         ReportCommand::Verify(args) => verify(args),
+        ReportCommand::Disposals(args) => disposals::make(args),
+        ReportCommand::VerifyDisposals(args) => disposals::verify(args),
     }
 }
 
@@ -263,17 +270,21 @@ fn count(
 }
 
 fn rates(folder: &Path) -> Result<BTreeMap<String, f64>, CliError> {
+    let rules = rules_of(folder)?;
+    Ok(rules.agreements().map(|it| (it.name.as_str().to_owned(), it.accuracy.fpir)).collect())
+}
+
+fn rules_of(folder: &Path) -> Result<Rules, CliError> {
     let unreadable =
         |error| CliError::because(format!("`{}` is not a policy folder", folder.display()), error);
     let bundle = Bundle::read_folder(folder).map_err(unreadable)?;
-    let rules = Rules::load(bundle).map_err(|faults| {
+    Rules::load(bundle).map_err(|faults| {
         CliError::Found(format!(
             "{} faults in `{1}`; `onebit policy check {1}` tells them",
             faults.len(),
             folder.display()
         ))
-    })?;
-    Ok(rules.agreements().map(|it| (it.name.as_str().to_owned(), it.accuracy.fpir)).collect())
+    })
 }
 
 fn as_json<T: serde::Serialize>(value: &T) -> Result<String, CliError> {

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::fault::CliError;
 use super::print::{self, OutputOption};
 use super::receipt::LogKeyOption;
-use super::{files, wire};
-use crate::approval::{Answer, AskParts, Fields, PartnerAsk};
+use super::{files, sample, wire};
+use crate::approval::{Answer, AskParts, Fields, PartnerAsk, sample_digest};
 use crate::audit::event::{Fact, Kind};
 use crate::clock::{Clock, SystemClock};
 use crate::grpc::client::{Client, ClientError, ClientOptions};
@@ -88,6 +88,15 @@ pub struct NewArgs {
     /// Why it can't wait, 20 to 2,000 characters: asks for the urgent path, where your agreement has one
     #[arg(long, value_name = "REASON")]
     pub urgent: Option<String>,
+    /// A fresh sample of the person, from a NumPy array; rows count from 0: where your agreement wants one
+    #[arg(long, value_name = "FILE.npy[:ROW]")]
+    pub embedding: Option<String>,
+    /// The quality of `--embedding`, 0 to 100
+    #[arg(long, value_name = "0-100", requires = "embedding", value_parser = clap::value_parser!(u8).range(..=100))]
+    pub quality: Option<u8>,
+    /// The fresh sample, from a JSON file: `{"embedding": […], "quality": 80}`
+    #[arg(long, value_name = "FILE", conflicts_with = "embedding")]
+    pub json: Option<PathBuf>,
     /// The request id, a UUID; a new one by default
     #[arg(long, value_name = "UUID")]
     pub request_id: Option<String>,
@@ -254,7 +263,8 @@ pub fn run(args: &RequestArgs) -> Result<(), CliError> {
 }
 
 async fn new(args: &NewArgs) -> Result<(), CliError> {
-    let ask = ask(args)?;
+    let fresh_sample = fresh_sample(args)?;
+    let ask = ask(args, fresh_sample.as_ref())?;
     // INVARIANT: `PartnerAsk::signed_bytes` and the key's domain say the same; a test below holds them together.
     let signature = args.way.client.signing_key()?.sign(SignatureDomain::DisclosureRequest, &ask.digest());
     let signature = signature.map_err(|error| CliError::because("the request can't be signed", error))?;
@@ -269,6 +279,7 @@ async fn new(args: &NewArgs) -> Result<(), CliError> {
         official: ask.official().to_owned(),
         send_time: Some(timestamp_to_pb(SystemClock.now())),
         urgent_reason: ask.urgent().map(str::to_owned),
+        fresh_sample,
         signature: Some(Signature::CertificateSignature(signature)),
     };
     let client = Client::connect(&args.way.client).await?;
@@ -416,7 +427,20 @@ fn told(way: &Way, disclosure: &pb::Disclosure, receipt: &str, kind: Kind) -> Re
     way.output.show(|| format!("{}\nreceipt     {}", as_text(disclosure), checked.text()), &json)
 }
 
-fn ask(args: &NewArgs) -> Result<PartnerAsk, CliError> {
+fn fresh_sample(args: &NewArgs) -> Result<Option<pb::Sample>, CliError> {
+    if let Some(path) = &args.json {
+        let samples = sample::read_json(path)?.take_samples();
+        let one = samples.and_then(|samples| match <[pb::Sample; 1]>::try_from(samples) {
+            Ok([one]) => Ok(one),
+            Err(several) => Err(format!("{} samples are there; give one", several.len())),
+        });
+        return one.map(Some).map_err(|what| CliError::Found(format!("`{}`: {what}", path.display())));
+    }
+    let read = |file: &String| Ok(sample::sample(sample::read_embedding(file)?, args.quality));
+    args.embedding.as_ref().map(read).transpose()
+}
+
+fn ask(args: &NewArgs, fresh_sample: Option<&pb::Sample>) -> Result<PartnerAsk, CliError> {
     let usage = |option: &str, error: &dyn std::fmt::Display| CliError::Usage(format!("{option}: {error}"));
     let request_id = wire::request_id(args.request_id.as_deref())?;
     let justification = match (&args.justification, &args.justification_file) {
@@ -426,8 +450,10 @@ fn ask(args: &NewArgs) -> Result<PartnerAsk, CliError> {
     };
     let fields = args.fields.iter().map(|name| name.parse::<FieldName>());
     let fields = fields.collect::<Result<Vec<_>, _>>().map_err(|error| usage("--field", &error))?;
+    let request_id = RequestId::parse_uuid(&request_id).map_err(|error| usage("--request-id", &error))?;
+    let digest_of = |sent: &pb::Sample| Some(sample_digest(request_id, &sample::as_received(sent)?));
     PartnerAsk::new(AskParts {
-        request_id: RequestId::parse_uuid(&request_id).map_err(|error| usage("--request-id", &error))?,
+        request_id,
         query: QueryId::parse_resource(&wire::resource(QueryId::COLLECTION, &args.query))
             .map_err(|error| usage("--query", &error))?,
         purpose: args.purpose.parse().map_err(|error| usage("--purpose", &error))?,
@@ -436,6 +462,7 @@ fn ask(args: &NewArgs) -> Result<PartnerAsk, CliError> {
         legal_basis: args.legal_basis.clone(),
         official: args.official.clone(),
         urgent: args.urgent.clone(),
+        sample: fresh_sample.and_then(digest_of),
     })
     .map_err(|error| CliError::Usage(error.to_string()))
 }
@@ -527,6 +554,9 @@ mod tests {
             justification_file: None,
             official: "officer-7f3a".to_owned(),
             urgent: None,
+            embedding: None,
+            quality: None,
+            json: None,
             request_id: None,
             receipt_out: None,
             way: Way {
@@ -539,7 +569,7 @@ mod tests {
 
     #[test]
     fn what_is_signed_is_what_the_server_verifies() {
-        let ask = ask(&args()).unwrap();
+        let ask = ask(&args(), None).unwrap();
         assert_eq!(
             SignatureDomain::DisclosureRequest.message(&ask.digest()),
             ask.signed_bytes(),
@@ -552,7 +582,7 @@ mod tests {
         let error = |change: fn(&mut NewArgs)| {
             let mut args = args();
             change(&mut args);
-            ask(&args).err().unwrap().to_string()
+            ask(&args, None).err().unwrap().to_string()
         };
         assert!(error(|args| args.fields.push("Family Name".to_owned())).starts_with("--field: "));
         assert!(error(|args| args.query = "q".to_owned()).starts_with("--query: "));

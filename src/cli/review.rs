@@ -10,12 +10,13 @@ use page::{case_json, case_text, row, state, summary_json};
 use serde_json::json;
 
 use super::fault::CliError;
-use super::print::{self, OutputOption};
+use super::print;
+use super::way::Way;
 use super::wire;
 use crate::approval::{Choice, DeciderRole, Decision, DecisionParts, Fields};
 use crate::clock::{Clock, SystemClock};
 use crate::grpc::change_form::person_resource;
-use crate::grpc::client::{Client, ClientOptions};
+use crate::grpc::client::Client;
 use crate::grpc::pb::officer as pb;
 use crate::grpc::pb::officer::decide_case_request::Signature;
 use crate::grpc::timestamp::timestamp_to_pb;
@@ -251,17 +252,6 @@ pub struct DecideArgs {
     /// The rest.
     #[command(flatten)]
     pub way: Way,
-}
-
-/// What all of them take.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Way {
-    /// The form of the output.
-    #[command(flatten)]
-    pub output: OutputOption,
-    /// The connection.
-    #[command(flatten)]
-    pub client: ClientOptions,
 }
 
 /// A role that decides.

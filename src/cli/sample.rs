@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::fault::CliError;
 use super::formats::jsonl::Expected;
 use crate::grpc::pb::partner as pb;
+use crate::template::{Quality, QualityScore, Sample};
 
 /// A question as it stands in a file: its samples, and in a bulk what differs from the options.
 #[derive(Deserialize)]
@@ -71,6 +72,17 @@ pub fn sample(values: Vec<f32>, quality: Option<u8>) -> pb::Sample {
         quality: quality.map(u32::from),
         form: Some(pb::sample::Form::Embedding(pb::Embedding { values })),
     }
+}
+
+/// A sample as the service receives it; nothing for one without a form, or with a quality that is none.
+#[must_use]
+pub fn as_received(sent: &pb::Sample) -> Option<Sample> {
+    let Some(pb::sample::Form::Embedding(embedding)) = &sent.form else { return None };
+    let quality = match sent.quality {
+        None => Quality::Unknown,
+        Some(score) => Quality::Score(QualityScore::new(score).ok()?),
+    };
+    Some(Sample::embedding(embedding.values.clone(), quality))
 }
 
 /// The embedding that `FILE.npy` or `FILE.npy:ROW` names; rows count from 0. A file of one dimension holds one.

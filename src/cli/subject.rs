@@ -177,8 +177,21 @@ async fn erase(reason: &str, way: &Way) -> Result<(), CliError> {
         .request(pb::EraseSubjectRequest { source_id: way.source_id.clone(), reason: reason.to_owned() });
     let done = client.answer("the erasure", client.enrolment().erase_subject(call)).await?;
     // Promise 4 in the small: the answer does not say whether the person was there.
-    way.output
-        .show(|| "nothing is held of this person any more".to_owned(), &json!({ "receipt": done.receipt }))
+    let kept = |it: &pb::KeptPayloads| format!("\n  {} for {} days: {}", it.payloads, it.days, it.authority);
+    let kept_json = |it: &pb::KeptPayloads| {
+        json!({
+            "payloads": it.payloads, "retention_class": it.retention_class, "days": it.days, "authority": it.authority,
+        })
+    };
+    way.output.show(
+        || {
+            let kept: String = done.kept.iter().map(kept).collect();
+            format!(
+                "nothing is held of this person any more; what the log says of anybody, by a random number, is kept as records:{kept}"
+            )
+        },
+        &json!({ "receipt": done.receipt, "kept": done.kept.iter().map(kept_json).collect::<Vec<_>>() }),
+    )
 }
 
 async fn state(field: &str, statement: &str, request: Option<&str>, way: &Way) -> Result<(), CliError> {

@@ -13,6 +13,7 @@ mod life;
 mod log;
 mod queue;
 mod requests;
+mod samples;
 mod sign;
 mod urgent;
 pub(super) mod words;

@@ -6,12 +6,13 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64URL_NOPAD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::hmac;
 
 use super::{Console, Fault};
 use crate::clock::Timestamp;
 use crate::gate::Caller;
-use crate::secret::Secret;
+use crate::secret::{Secret, is_same};
 
 /// Somebody who is signed in: one of the holder's people, whose session holds at this moment.
 pub struct SignedIn {
@@ -101,9 +102,7 @@ impl Token {
     /// Whether a form repeated it; takes as long whatever was sent.
     #[must_use]
     pub fn is(&self, given: &str) -> bool {
-        let same = self.0.len() == given.len();
-        let differing = self.0.bytes().zip(given.bytes()).fold(0, |bits, (one, other)| bits | (one ^ other));
-        same && differing == 0
+        is_same(&self.0, given)
     }
 }
 
@@ -161,17 +160,9 @@ fn led_to_sign_in(parts: &Parts) -> Response {
     led_to(&format!("{SIGN_IN}?next={}", encoded(asked)))
 }
 
-/// A page of ours as a value in an address.
-pub(super) fn encoded(path: &str) -> String {
-    let mut next = String::new();
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
-            next.push(char::from(byte));
-        } else {
-            next.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    next
+/// A text as a value in an address; slashes stand there as they are (RFC 3986, section 3.4).
+pub(in crate::console) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, BUT_PLAIN).to_string()
 }
 
 /// The page that somebody may be led to after signing in: one of ours and nothing else.
@@ -197,6 +188,9 @@ const TOKEN_TEXT: &[u8] = b"onebit/form-token/v1";
 /// Where people sign in.
 pub(super) const SIGN_IN: &str = "/sign-in";
 const NEXT_MAX_BYTES: usize = 1_024;
+/// What no address minds stands as it is (RFC 3986, section 2.3), and slashes do.
+const BUT_PLAIN: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,9 @@ use crate::authz::{About, Action, Agreement, Ask, Force, SignedBy, Standing};
 use crate::clock::Timestamp;
 use crate::ids::{ActorName, Digest, DisclosureId, FieldName, PartnerName, PurposeName};
 use crate::keys::webauthn::WebAuthnError;
-use crate::store::disclosure::{CaseOrder, Decided, FieldValue, ReleaseTerms, ReviewsOwed, Stepped};
+use crate::store::disclosure::{
+    CaseOrder, Decided, DecisionNew, FieldValue, ReleaseTerms, ReviewsOwed, Stepped,
+};
 use crate::store::{Case, CaseCount, CaseFilter, CasesRelated, FieldFacts, Released};
 use crate::telemetry;
 
@@ -167,8 +169,9 @@ impl Gate {
         }
         let signed = SignedDecision { decision, signature };
         let eligible = eligible(&live.registry, &case, self.now());
-        let (decided, receipt) =
-            self.parts.store.disclosure_decide(permit, signed, eligible).await?.open()?;
+        let visible = agreement.map(|agreement| agreement.visible_restrictions.iter().cloned().collect());
+        let new = DecisionNew { signed, eligible, visible: visible.unwrap_or_default() };
+        let (decided, receipt) = self.parts.store.disclosure_decide(permit, new).await?.open()?;
         let case = match decided {
             Decided::Kept(case) => *case,
             Decided::Refused(refused) => return Err(GateError::NotNow(refused.to_string())),

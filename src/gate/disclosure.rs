@@ -4,17 +4,20 @@ use std::num::NonZeroU8;
 
 use crate::approval::{
     Answer, AskParts, DeciderRole, Factor, Factors, Fields, PartnerAsk, Refused, Request, RequestParts,
-    SignedAnswer, State,
+    SignedAnswer, State, sample_digest,
 };
-use crate::authz::{About, Action, Permit, Role};
+use crate::authz::{About, Action, Agreement, HitConfirmation, Permit, Role};
 use crate::clock::Timestamp;
 use crate::ids::{
     AgreementName, Digest, DisclosureId, FieldName, PartnerName, PurposeName, QueryId, RequestId,
 };
 use crate::keys::SignatureDomain;
+use crate::matching::{self, Confirming};
 use crate::secret::random_bytes;
-use crate::store::disclosure::{AskSignature, CaseOrder, Requested, Stepped};
+use crate::store::disclosure::{AskSignature, CaseOrder, ConfirmationNew, Requested, Stepped};
+use crate::store::query::AskedUnder;
 use crate::store::{Case, CaseFilter, DisclosureNew, DisclosureSeen, Release};
+use crate::template::{Sample, TemplateError};
 
 use super::{Caller, Gate, GateError};
 
@@ -40,6 +43,8 @@ pub struct DisclosureAsk {
     pub sent: Timestamp,
     /// The caller's signature over the digest of its request.
     pub signature: Vec<u8>,
+    /// A fresh sample of the person, where the agreement wants one.
+    pub sample: Option<Sample>,
 }
 
 /// A disclosure with the receipt of the entry that brought it there.
@@ -78,10 +83,17 @@ impl Gate {
         if let Some(done) = kept_before(seen)? {
             return Ok(done);
         }
+        let confirmation = self.confirmation(&permit, under.as_ref(), ask.query, ask.sample).await?;
         let signature = AskSignature { digest, bytes: ask.signature };
         let request = self.request(caller, partner.clone(), &permit, partner_ask)?;
-        let new =
-            DisclosureNew { request, request_id: ask.request_id, content, signature, window_start: since };
+        let new = DisclosureNew {
+            request,
+            request_id: ask.request_id,
+            content,
+            signature,
+            window_start: since,
+            confirmation,
+        };
         let (requested, receipt) = self.parts.store.disclosure_request(permit, new).await?.open()?;
         match requested {
             Requested::Kept(case) => Ok(DisclosureDone { case, receipt: receipt.to_text() }),
@@ -91,6 +103,49 @@ impl Gate {
                 kept_before(seen)?.ok_or(GateError::Internal { doing: "finding the first request" })
             }
         }
+    }
+
+    /// What a fresh sample says about a hit, if the agreement wants one. The sample is checked before anything is looked up,
+    /// and is compared alike for whoever is hidden since; it is wiped whatever comes of it.
+    async fn confirmation(
+        &self,
+        permit: &Permit,
+        under: Option<&AskedUnder>,
+        query: QueryId,
+        sample: Option<Sample>,
+    ) -> Result<Option<ConfirmationNew>, GateError> {
+        let agreement = permit.agreement().ok_or(GateError::Internal { doing: "reading a permit" })?;
+        let (rates, sample) = match (agreement.hit_confirmation, sample) {
+            (HitConfirmation::Off, None) => return Ok(None),
+            (HitConfirmation::Required(rates), Some(sample)) => (rates, sample),
+            (HitConfirmation::Off, Some(_)) => {
+                return Err(fresh_sample(agreement, "takes no fresh sample; ask without one"));
+            }
+            (HitConfirmation::Required(_), None) => {
+                return Err(fresh_sample(
+                    agreement,
+                    "wants a fresh sample of the person with each request; send one and sign its digest",
+                ));
+            }
+        };
+        // A query that is nobody's has hit nobody: the store says so.
+        let Some(under) = under else { return Ok(None) };
+        let live = self.live.load_full();
+        let collection = live.collections.get(&under.collection).cloned();
+        let collection = collection.ok_or_else(|| {
+            GateError::NotNow(
+                "the collection of the query is not searched any more; ask about the person anew".to_owned(),
+            )
+        })?;
+        let quality = sample.quality();
+        let invalid =
+            |error: TemplateError| GateError::Invalid { field: FRESH_SAMPLE, what: error.to_string() };
+        let probe = collection.probe(sample).map_err(invalid)?;
+        let asked = Confirming { collection: &collection, probe: &probe, query, changing: &self.publish };
+        let word = matching::confirm(self.parts.store.as_ref(), permit, asked, rates).await;
+        let word = word.map_err(GateError::Matching)?;
+        let salt = random_bytes(self.parts.entropy.as_ref())?;
+        Ok(Some(ConfirmationNew { word, quality, salt }))
     }
 
     fn request(
@@ -291,8 +346,13 @@ fn partner_ask(ask: &DisclosureAsk) -> Result<PartnerAsk, GateError> {
         legal_basis: ask.legal_basis.clone(),
         official: ask.official.clone(),
         urgent: ask.urgent.clone(),
+        sample: ask.sample.as_ref().map(|sample| sample_digest(ask.request_id, sample)),
     })
     .map_err(|error| GateError::Invalid { field: "request", what: error.to_string() })
+}
+
+fn fresh_sample(agreement: &Agreement, what: &str) -> GateError {
+    GateError::Invalid { field: FRESH_SAMPLE, what: format!("the agreement `{}` {what}", agreement.name) }
 }
 
 fn no_urgent_path(agreement: &AgreementName) -> GateError {
@@ -324,3 +384,5 @@ pub(super) const fn decider_role(role: Role) -> Option<DeciderRole> {
         Role::PartnerSystem | Role::EnrolmentSystem | Role::Witness | Role::Administrator => None,
     }
 }
+
+const FRESH_SAMPLE: &str = "fresh_sample";

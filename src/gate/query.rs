@@ -109,7 +109,7 @@ impl Gate {
         let collection = live.collections.get(&ask.collection).cloned();
         let collection =
             collection.ok_or(GateError::Internal { doing: "finding a collection of the rules" })?;
-        let samples = u8::try_from(ask.samples.len()).unwrap_or(u8::MAX);
+        let qualities = ask.samples.iter().map(Sample::quality).collect();
         let probes = Step::Protect.of(async { protect(&collection, ask.samples) }).await?;
         let question = Question { collection, probes, sets: &live.sets, changing: &self.publish };
         let store = self.parts.store.as_ref();
@@ -125,7 +125,7 @@ impl Gate {
             official: ask.official,
             legal_basis: ask.legal_basis,
             urgency: ask.urgency,
-            samples,
+            qualities,
             received: self.now(),
             window_start,
         };

@@ -2,12 +2,20 @@
 
 use std::sync::Arc;
 
-use crate::authz::{About, Action};
+use crate::authz::{About, Action, PayloadClass, RetentionClass};
 use crate::ids::RestrictionName;
 use crate::store::SubjectFacts;
 use crate::store::enrolment::RestrictionNew;
 
 use super::{Caller, Gate, GateError, text};
+
+/// That a subject is erased, or was not there.
+pub struct SubjectErased {
+    /// The receipt of the entry in the holder's journal.
+    pub receipt: String,
+    /// What the log goes on saying of whoever is erased, and the class that it is kept by; the same for everybody.
+    pub kept: [(PayloadClass, RetentionClass); 3],
+}
 
 impl Gate {
     /// What is held of a subject, without values.
@@ -56,7 +64,7 @@ impl Gate {
         caller: &Caller,
         source_id: &str,
         why: String,
-    ) -> Result<String, GateError> {
+    ) -> Result<SubjectErased, GateError> {
         let why = text("reason", why, 1, REASON_MAX_CHARS)?;
         let content = self.content(source_id.as_bytes());
         let permit = self.permit(&caller.actor, Action::EraseSubject, About::Service, content).await?;
@@ -67,7 +75,8 @@ impl Gate {
             // Nobody finds them any more, also when their bytes are not gone yet: that is finished at the next start.
             gate.gallery_apply(erased.change).await?;
             erased.bytes_gone?;
-            Ok(receipt.to_text())
+            let kept = gate.live.load().rules.kept_of_people();
+            Ok(SubjectErased { receipt: receipt.to_text(), kept })
         })
         .await
     }

@@ -9,7 +9,7 @@ use super::parse::{self, AGREEMENTS, COLLECTIONS, SCHEMES};
 use super::pb::partner as pb;
 use super::pb::partner::agreement_service_server::AgreementService;
 use super::timestamp::timestamp_to_pb;
-use crate::authz::{Action, Agreement, Standing};
+use crate::authz::{Action, Agreement, HitConfirmation, Standing};
 use crate::gate::{SchemeView, StandingView};
 use crate::ids::{CollectionName, PartnerName};
 use crate::secret::Secret;
@@ -134,6 +134,7 @@ fn agreement(agreement: &Agreement) -> pb::Agreement {
             .urgent
             .as_ref()
             .map(|urgent| pb::UrgentPath { decide_within_seconds: urgent.decide_within.as_secs() }),
+        fresh_sample: matches!(agreement.hit_confirmation, HitConfirmation::Required(_)),
     }
 }
 

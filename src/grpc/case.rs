@@ -11,14 +11,15 @@ use super::pb::officer::case_service_server::CaseService;
 use super::pb::officer::decide_case_request::Signature;
 use super::timestamp::timestamp_to_pb;
 use crate::approval::{
-    Choice, Correction, CorrectionAsked, DeciderRole, Deed, DeedKind, Factor, Question, Review,
-    SignedDecision, State,
+    Choice, Confirmation, ConfirmationWord, Correction, CorrectionAsked, DeciderRole, Deed, DeedKind, Factor,
+    Question, Review, SignedDecision, State,
 };
 use crate::authz::Action;
 use crate::clock::Timestamp;
 use crate::gate::{CaseAsk, CaseDetail, DecideAsk, DecisionProof, Gate};
 use crate::ids::{ActorName, DisclosureId};
 use crate::store::{Case, FieldFacts};
+use crate::template::Quality;
 
 /// Shows cases to officers and takes their decisions.
 #[derive(Clone)]
@@ -321,9 +322,28 @@ fn detail(gate: &Gate, detail: CaseDetail) -> pb::GetCaseResponse {
         same_person: detail.related.person.iter().map(|case| summary(gate, case)).collect(),
         same_official: detail.related.official.iter().map(|case| summary(gate, case)).collect(),
         fields: detail.fields.into_iter().map(field).collect(),
+        qualities: request.qualities().iter().map(|one| quality(*one)).collect(),
+        confirmation: request.confirmation().map(confirmation),
         // What stands around the case is put in by whoever knows it.
         ..pb::GetCaseResponse::default()
     }
+}
+
+fn quality(quality: Quality) -> pb::SampleQuality {
+    let score = match quality {
+        Quality::Unknown => None,
+        Quality::Score(score) => Some(score.get().into()),
+    };
+    pb::SampleQuality { score }
+}
+
+fn confirmation(confirmation: &Confirmation) -> pb::HitConfirmation {
+    let word = match confirmation.word {
+        ConfirmationWord::Confirms => pb::ConfirmationWord::Confirms,
+        ConfirmationWord::Inconclusive => pb::ConfirmationWord::Inconclusive,
+        ConfirmationWord::Contradicts => pb::ConfirmationWord::Contradicts,
+    };
+    pb::HitConfirmation { word: word.into(), quality: Some(quality(confirmation.quality)) }
 }
 
 fn factor(factor: Factor) -> pb::Factor {

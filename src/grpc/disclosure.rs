@@ -1,6 +1,7 @@
 //! Requests for fields, from the partner's side.
 
 use tonic::Request;
+use zeroize::Zeroizing;
 
 use super::call::{Desk, Reply};
 use super::change_form::FormFault;
@@ -11,6 +12,7 @@ use super::pb::partner::answer_question_request::Signature as AnswerSignature;
 use super::pb::partner::disclosure_service_server::DisclosureService;
 use super::pb::partner::request_correction_request::Signature as CorrectionSignature;
 use super::pb::partner::request_disclosure_request::Signature;
+use super::pb::partner::sample::Form;
 use super::timestamp::timestamp_to_pb;
 use super::watch;
 use crate::approval::{Answer, CorrectionAsk, CorrectionAsked, CorrectionKind, Disclosure, Question, State};
@@ -18,6 +20,7 @@ use crate::authz::Action;
 use crate::gate::DisclosureAsk;
 use crate::ids::DisclosureId;
 use crate::store::Case;
+use crate::template::Sample;
 
 /// Takes requests for fields and hands out releases.
 #[derive(Clone)]
@@ -208,7 +211,9 @@ impl DisclosureService for Disclosures {
     }
 }
 
-fn ask(sent: pb::RequestDisclosureRequest) -> Result<DisclosureAsk, FormFault> {
+fn ask(mut sent: pb::RequestDisclosureRequest) -> Result<DisclosureAsk, FormFault> {
+    // Read first: the sample is in a buffer that wipes itself from here on, whatever comes of the call.
+    let sample = sent.fresh_sample.take().map(fresh_sample).transpose();
     let Signature::CertificateSignature(signature) = parse::held(SIGNATURE, sent.signature)?;
     Ok(DisclosureAsk {
         request_id: parse::request_id("request_id", &sent.request_id)?,
@@ -221,7 +226,13 @@ fn ask(sent: pb::RequestDisclosureRequest) -> Result<DisclosureAsk, FormFault> {
         justification: sent.justification,
         official: sent.official,
         urgent: sent.urgent_reason,
+        sample: sample?,
     })
+}
+
+fn fresh_sample(sent: pb::Sample) -> Result<Sample, FormFault> {
+    let values = sent.form.map(|Form::Embedding(embedding)| Zeroizing::new(embedding.values));
+    parse::sample("fresh_sample.quality", parse::held("fresh_sample.form", values)?, sent.quality)
 }
 
 fn answer(sent: pb::AnswerQuestionRequest) -> Result<(Answer, Vec<u8>), FormFault> {

@@ -122,8 +122,14 @@ impl EnrolmentService for Enrolments {
             let caller = call.caller()?;
             let sent = request.into_inner();
             let source_id = parse::source_id("source_id", &sent.source_id)?;
-            let receipt = self.desk.gate().subject_erase(&caller, source_id, sent.reason).await?;
-            Ok(pb::EraseSubjectResponse { receipt })
+            let erased = self.desk.gate().subject_erase(&caller, source_id, sent.reason).await?;
+            let kept = erased.kept.into_iter().map(|(payloads, class)| pb::KeptPayloads {
+                payloads: payloads.to_string(),
+                retention_class: class.name,
+                days: class.days,
+                authority: class.authority,
+            });
+            Ok(pb::EraseSubjectResponse { receipt: erased.receipt, kept: kept.collect() })
         })
         .await
     }

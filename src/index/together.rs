@@ -3,6 +3,9 @@
 //! Whoever finds no scan running gets the turn to scan, and starts at once with everything that waits; what comes
 //! meanwhile goes with the next scan, on the same thread. There is no timer: one search alone waits for nobody. Those who
 //! wait are woken when their answers are there, and keep no thread.
+//!
+//! A scan has ends at which its threads wait for one another. When so many wait that they fill a scan, a second one runs
+//! beside the first and works meanwhile.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -19,8 +22,11 @@ pub(super) struct Together<Q, A> {
 }
 
 struct State<Q, A> {
-    is_scanned: bool,
+    /// Turns that are given and not over.
+    turns: usize,
     waiting: VecDeque<Asker<Q, A>>,
+    /// The questions of those who wait.
+    questions: usize,
 }
 
 struct Asker<Q, A> {
@@ -43,7 +49,7 @@ enum Held<A> {
 /// It fails with [`IndexError::Search`] for everyone in a scan that failed, panicked or gave another number of answers.
 pub(super) struct Answers<A>(Arc<Place<A>>);
 
-/// The turn to scan; only one is given at a time. Without it those who wait are never answered, and dropping it tells
+/// The turn to scan. Without one those who wait are never answered, and dropping it tells
 /// them that.
 #[must_use = "whoever waits is answered by `Turn::run` alone"]
 pub(super) struct Turn<Q, A> {
@@ -54,17 +60,18 @@ pub(super) struct Turn<Q, A> {
 
 impl<Q, A> Together<Q, A> {
     pub(super) fn new() -> Self {
-        Self { state: Mutex::new(State { is_scanned: false, waiting: VecDeque::new() }) }
+        Self { state: Mutex::new(State { turns: 0, waiting: VecDeque::new(), questions: 0 }) }
     }
 
-    /// Asks these questions; with the turn to scan, unless somebody has it.
+    /// Asks these questions; with a turn to scan, unless those that are given are enough.
     pub(super) fn ask(self: &Arc<Self>, questions: Vec<Q>) -> (Answers<A>, Option<Turn<Q, A>>) {
         let place = Arc::new(Place(Mutex::new(Held::Nothing(None))));
         let mut state = self.state();
+        state.questions = state.questions.saturating_add(questions.len());
         state.waiting.push_back(Asker { questions, place: Arc::clone(&place) });
         let turn =
-            if state.is_scanned { None } else { Some(Turn { together: Arc::clone(self), is_over: false }) };
-        state.is_scanned = true;
+            (state.turns < state.turns_due()).then(|| Turn { together: Arc::clone(self), is_over: false });
+        state.turns = state.turns.saturating_add(usize::from(turn.is_some()));
         (Answers(place), turn)
     }
 
@@ -80,10 +87,10 @@ impl<Q, A> Turn<Q, A> {
         loop {
             let batch = {
                 let mut state = self.together.state();
-                let batch = state.batch();
+                let batch = if state.turns > state.turns_due() { Vec::new() } else { state.batch() };
                 if batch.is_empty() {
                     // INVARIANT: under the same lock, so that whoever comes from here on gets the turn.
-                    state.is_scanned = false;
+                    state.turns = state.turns.saturating_sub(1);
                     self.is_over = true;
                     return;
                 }
@@ -121,7 +128,11 @@ impl<Q, A> Drop for Turn<Q, A> {
         }
         // It was never run, or not to its end.
         let mut state = self.together.state();
-        state.is_scanned = false;
+        state.turns = state.turns.saturating_sub(1);
+        if state.turns > 0 {
+            return;
+        }
+        state.questions = 0;
         let left = std::mem::take(&mut state.waiting);
         drop(state);
         left.iter().for_each(|asker| asker.place.put(Held::Failed));
@@ -129,6 +140,11 @@ impl<Q, A> Drop for Turn<Q, A> {
 }
 
 impl<Q, A> State<Q, A> {
+    /// As many turns as there is work for: one for whoever waits, or nobody; two when a whole scan waits.
+    const fn turns_due(&self) -> usize {
+        if self.questions < SCAN_PROBES { 1 } else { 2 }
+    }
+
     /// What has waited longest: as many askers as make [`SCAN_PROBES`], and one at least if anybody waits. Those who have
     /// gone are left out.
     fn batch(&mut self) -> Vec<Asker<Q, A>> {
@@ -139,6 +155,7 @@ impl<Q, A> State<Q, A> {
             if is_waited_for && !batch.is_empty() && with_it > SCAN_PROBES {
                 break;
             }
+            self.questions = self.questions.saturating_sub(next.questions.len());
             let next = self.waiting.pop_front();
             if is_waited_for {
                 questions = with_it;
@@ -275,6 +292,32 @@ mod tests {
         });
         assert_eq!(*sizes.borrow(), [64, 1, 200, 3]);
         assert!(ready(first).is_some() && others.into_iter().all(|one| ready(one).is_some()));
+    }
+
+    #[test]
+    fn a_second_turn_is_given_while_a_whole_scan_waits_and_is_over_before_less_does() {
+        let together = together();
+        let (first, turn) = together.ask(vec![1]);
+        let (beside, rest) = (RefCell::new(None), RefCell::new(Vec::new()));
+        turn.unwrap().run(|questions| {
+            if beside.borrow().is_none() {
+                let (half, none) = together.ask(vec![2; 60]);
+                assert!(none.is_none(), "it goes with the next scan");
+                let (whole, second) = together.ask(vec![3; 60]);
+                let sizes = RefCell::new(Vec::new());
+                second.expect("a scan waits whole").run(|questions| {
+                    sizes.borrow_mut().push(questions.len());
+                    doubled(questions)
+                });
+                assert_eq!(*sizes.borrow(), [60], "what is less than a scan is left to the first");
+                assert!(together.ask(vec![4]).1.is_none());
+                *beside.borrow_mut() = Some(half);
+                rest.borrow_mut().push(whole);
+            }
+            doubled(questions)
+        });
+        assert!(ready(first).is_some() && ready(beside.take().unwrap()).is_some());
+        assert!(rest.take().into_iter().all(|one| ready(one).is_some()));
     }
 
     #[test]

@@ -64,11 +64,13 @@ pub enum SignatureDomain {
     TransparencyReport,
     /// A privacy officer stands behind what a person is given of what is held of them.
     SubjectReport,
+    /// A person of the holder stands behind a register of disposals.
+    DisposalRegister,
 }
 
 impl SignatureDomain {
     /// Every domain, in the order of their declaration.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::DisclosureRequest,
         Self::DisclosureAnswer,
         Self::DisclosureCorrection,
@@ -78,6 +80,7 @@ impl SignatureDomain {
         Self::ProtectionReport,
         Self::TransparencyReport,
         Self::SubjectReport,
+        Self::DisposalRegister,
     ];
 
     /// The ASCII text of the domain.
@@ -93,6 +96,7 @@ impl SignatureDomain {
             Self::ProtectionReport => "onebit/protection-report/v1",
             Self::TransparencyReport => "onebit/transparency-report/v1",
             Self::SubjectReport => "onebit/subject-report/v1",
+            Self::DisposalRegister => "onebit/disposal-register/v1",
         }
     }
 

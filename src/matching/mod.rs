@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 
-use crate::authz::{Agreement, Permit};
-use crate::ids::SubjectId;
+use crate::approval::ConfirmationWord;
+use crate::authz::{Agreement, ConfirmationRates, Permit};
+use crate::ids::{QueryId, SubjectId};
 use crate::index::{Compartment, Finding, Findings, Gallery, IndexError, Slot};
 use crate::store::enrolment::{CollectionGeneration, RestrictionSet};
 use crate::store::{Answer, Store, StoreError, Verdict, Withheld};
@@ -117,6 +118,18 @@ pub struct Question<'a> {
     pub changing: &'a tokio::sync::Mutex<()>,
 }
 
+/// A fresh sample that is to be compared with whom a query matched.
+pub struct Confirming<'a> {
+    /// The collection that the query searched.
+    pub collection: &'a Collection,
+    /// The sample, protected for this collection.
+    pub probe: &'a Probe,
+    /// The query.
+    pub query: QueryId,
+    /// Held by whoever changes rows and galleries, from the commit until both are the same again.
+    pub changing: &'a tokio::sync::Mutex<()>,
+}
+
 /// Searches the whole collection and decides.
 ///
 /// # Errors
@@ -169,6 +182,42 @@ pub async fn identify(
         if let Some(Some(subject)) = subjects.first() {
             return Ok(Withheld::new(Some(*subject)));
         }
+    }
+    Err(MatchingError::Moving)
+}
+
+/// Compares a fresh sample with the one subject that a query of the caller's own matched. What comes out is a word, withheld
+/// until the entry about it is durable; the score ends here. Nothing shows whether there was somebody to compare with.
+///
+/// # Errors
+/// [`MatchingError`].
+pub async fn confirm(
+    store: &dyn Store,
+    permit: &Permit,
+    question: Confirming<'_>,
+    rates: ConfirmationRates,
+) -> Result<Withheld<ConfirmationWord>, MatchingError> {
+    let Confirming { collection, probe, query, changing } = question;
+    let calibration = &collection.scheme.calibration;
+    let confirms = calibration.threshold_for(rates.confirms).map_err(MatchingError::Calibration)?;
+    let contradicts = calibration.threshold_for(rates.contradicts).map_err(MatchingError::Calibration)?;
+    for attempt in 0..SEARCHES {
+        if attempt > 0 {
+            drop(changing.lock().await);
+        }
+        let templates = store.hit_templates(permit, query).await.map_err(MatchingError::Store)?;
+        let compared = templates.iter().map(|(of, template)| {
+            let nth = collection.generations().iter().position(|generation| generation.of == *of)?;
+            probe.0.get(nth)?.similarity(template).ok()
+        });
+        // A template that a renewal has moved since is looked for again.
+        let Some(similarities) = compared.collect::<Option<Vec<_>>>() else { continue };
+        let best = similarities.into_iter().reduce(|best, one| if one.exceeds(best) { one } else { best });
+        return Ok(Withheld::new(match best {
+            Some(best) if best.passes(confirms) => ConfirmationWord::Confirms,
+            Some(best) if !best.passes(contradicts) => ConfirmationWord::Contradicts,
+            Some(_) | None => ConfirmationWord::Inconclusive,
+        }));
     }
     Err(MatchingError::Moving)
 }

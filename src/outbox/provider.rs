@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use hyper::Uri;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
@@ -18,7 +19,7 @@ use tokio::sync::Mutex;
 use crate::clock::Clock;
 use crate::ids::Digest;
 use crate::keys::{ClientKey, IdToken, IdTokenError, IdTokenWanted, JWS_ALGORITHMS, JwkSet, JwsError};
-use crate::secret::{Entropy, EntropyError, SecretBytes, random_bytes};
+use crate::secret::{Entropy, EntropyError, SecretBytes, is_same, random_bytes};
 
 pub use exchange::ExchangeError;
 use exchange::{Answer, Exchange};
@@ -132,10 +133,7 @@ impl ProviderAsked {
     /// Whether an answer repeats our `state`; takes as long whatever was sent.
     #[must_use]
     pub fn is(&self, state: &str) -> bool {
-        let same = self.state.len() == state.len();
-        let differing =
-            self.state.bytes().zip(state.bytes()).fold(0, |bits, (one, other)| bits | (one ^ other));
-        same && differing == 0
+        is_same(&self.state, state)
     }
 }
 
@@ -476,15 +474,7 @@ fn form(fields: &[(&str, &str)]) -> String {
 }
 
 fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+    utf8_percent_encode(text, BUT_PLAIN).to_string()
 }
 
 /// An error code of OAuth (RFC 6749, section 5.2): safe to repeat, and short.
@@ -509,6 +499,8 @@ const FAILED_REST: Duration = Duration::from_secs(5);
 /// After a token that named a key which was not published, no other is looked for so long.
 const KEYS_REST: Duration = Duration::from_secs(30);
 const ADDRESS_MAX_BYTES: usize = 1_024;
+/// What no address minds stands as it is (RFC 3986, section 2.3).
+const BUT_PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 #[cfg(test)]
 mod tests {

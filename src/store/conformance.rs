@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 
-use super::disclosure::{AskSignature, Decided, ReleaseTerms, Requested, Stepped};
+use super::disclosure::{AskSignature, Decided, DecisionNew, ReleaseTerms, Requested, Stepped};
 use super::enrolment::{
     BatchStarted, CollectionGeneration, CollectionNew, FieldNew, Line, RestrictionNew, SubjectNew,
 };
@@ -21,7 +21,7 @@ use super::query::QueryRecorded;
 use super::*;
 use crate::approval::{
     AskParts, Choice, DeciderRole, DeciderStanding, Decision, DecisionParts, DecisionSignature, Factor,
-    Factors, Fields, PartnerAsk, Request, RequestParts, State,
+    Factors, Fields, PartnerAsk, Request, RequestParts, SignedDecision, State,
 };
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::note::VerifierKey;
@@ -33,7 +33,7 @@ use crate::clock::{Clock, ManualClock};
 use crate::ids::{ActorName, AgreementName, FieldName, PurposeName, RestrictionName, SubjectId};
 use crate::keys::{ReleaseSecretKey, open_release_with_info};
 use crate::secret::{SystemEntropy, random_bytes};
-use crate::template::synthetic;
+use crate::template::{Quality, synthetic};
 
 pub(crate) use enrolment::*;
 pub(crate) use notice::*;
@@ -125,7 +125,7 @@ impl Bench {
             official: OFFICIAL.to_owned(),
             legal_basis: "Customs Act".to_owned(),
             urgency: "routine",
-            samples: 1,
+            qualities: vec![Quality::Unknown],
             received: self.clock.now(),
             window_start: self.clock.now().before(Duration::from_secs(3_600)),
         }
@@ -266,6 +266,7 @@ impl Bench {
             legal_basis: "Customs Act".to_owned(),
             official: OFFICIAL.to_owned(),
             urgent: None,
+            sample: None,
         })
         .unwrap();
         let signature = AskSignature { digest: ask.digest(), bytes: vec![1; 64] };
@@ -284,7 +285,7 @@ impl Bench {
         .unwrap();
         let content = self.keys.content_digest(&request.to_bytes());
         let window_start = now.before(Duration::from_secs(3_600));
-        let new = DisclosureNew { request, request_id, content, signature, window_start };
+        let new = DisclosureNew { request, request_id, content, signature, window_start, confirmation: None };
         self.store.disclosure_request(permit, new).await.unwrap().open().ok().unwrap().0
     }
 
@@ -314,7 +315,8 @@ impl Bench {
         })
         .unwrap();
         let signed = SignedDecision { decision, signature: DecisionSignature::Certificate(vec![2; 64]) };
-        let decided = self.store.disclosure_decide(permit, signed, eligible()).await.unwrap();
+        let new = DecisionNew { signed, eligible: eligible(), visible: Vec::new() };
+        let decided = self.store.disclosure_decide(permit, new).await.unwrap();
         decided.open().ok().unwrap().0
     }
 
@@ -528,14 +530,32 @@ pub(crate) async fn hidden_or_erased_since_the_hit_ends_as_denied(bench: Bench) 
             let new = RestrictionNew { source, restriction, why: "court order".to_owned() };
             let _done = bench.store.restriction_add(permit, new).await.unwrap();
         }
-        let Decided::Kept(whole) = bench.decide(&half, "grace", true).await else {
+        let Decided::Kept(denied) = bench.decide(&half, "grace", true).await else {
             panic!("a second officer decides")
         };
-        let Released::Denied(denied) = bench.release(&whole).await else {
-            panic!("nothing of them is released")
-        };
-        assert_eq!(denied.disclosure.state(), State::Denied);
+        assert_eq!(denied.disclosure.state(), State::Denied, "it ends with the decision, as a refusal does");
     }
+}
+
+/// The same between approval and release.
+pub(crate) async fn hidden_between_approval_and_release_ends_as_denied(bench: Bench) {
+    let subject = bench.enrol(&mut synthetic::rng(2), "P-hidden", &[]).await;
+    let (query, ..) = bench.ask(Verdict { answer: Answer::Hit, subject: Some(subject), hidden: None }).await;
+    let Requested::Kept(case) = bench.disclosure(query).await else { panic!("a hit of one's own is kept") };
+    let Decided::Kept(half) = bench.decide(&case, "sione", true).await else {
+        panic!("a first officer decides")
+    };
+    let Decided::Kept(whole) = bench.decide(&half, "grace", true).await else {
+        panic!("a second officer decides")
+    };
+    assert_eq!(whole.disclosure.state(), State::Approved);
+    let permit = bench.permit("intake", Action::AddRestriction, About::Service).await;
+    let source = bench.keys.pseudonym("P-hidden");
+    let restriction: RestrictionName = "protected-identity".parse().unwrap();
+    let new = RestrictionNew { source, restriction, why: "court order".to_owned() };
+    let _done = bench.store.restriction_add(permit, new).await.unwrap();
+    let Released::Denied(denied) = bench.release(&whole).await else { panic!("nothing of them is released") };
+    assert_eq!(denied.disclosure.state(), State::Denied);
 }
 
 /// A chunk that was answered is answered again; one that does not follow is refused; nothing is enrolled twice.

@@ -1,8 +1,13 @@
 //! Disclosures: requests for named fields, their decisions and their one release.
 
-use crate::approval::{Disclosure, Request, State};
+use crate::approval::{
+    Confirmation, ConfirmationWord, Disclosure, Eligible, Request, SALT_BYTES, SignedDecision, State,
+};
 use crate::clock::Timestamp;
 use crate::ids::{Digest, DisclosureId, FieldName, PartnerName, PurposeName, RequestId, RestrictionName};
+use crate::template::Quality;
+
+use super::Withheld;
 
 /// A request as it is to be kept, if its query hit.
 pub struct DisclosureNew {
@@ -16,6 +21,35 @@ pub struct DisclosureNew {
     pub signature: AskSignature,
     /// From when on a repeated request id gets its first answer again.
     pub window_start: Timestamp,
+    /// What a fresh sample said, where one came.
+    pub confirmation: Option<ConfirmationNew>,
+}
+
+/// What a fresh sample said: it becomes part of the request with the entry about it.
+pub struct ConfirmationNew {
+    /// The word, withheld like the hit that it is about.
+    pub word: Withheld<ConfirmationWord>,
+    /// The quality of the sample.
+    pub quality: Quality,
+    /// Random bytes that keep the request's digest from telling the word.
+    pub salt: [u8; SALT_BYTES],
+}
+
+impl ConfirmationNew {
+    /// It as it is kept, for the transaction that keeps it.
+    pub(super) const fn inside(&self) -> Confirmation {
+        Confirmation { word: *self.word.inside(), quality: self.quality, salt: self.salt }
+    }
+}
+
+/// A decision as it is to be kept.
+pub struct DecisionNew {
+    /// The decision.
+    pub signed: SignedDecision,
+    /// Who may decide at this moment.
+    pub eligible: Vec<Eligible>,
+    /// The restrictions that the agreement lets the partner see: whoever is hidden by another is not disclosed.
+    pub visible: Vec<RestrictionName>,
 }
 
 /// The partner's signature over its request.

@@ -32,7 +32,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::approval::{Approval, Deed, Eligible, SignedAnswer, SignedCorrectionAsk, SignedDecision};
+use crate::approval::{Approval, Deed, Eligible, SignedAnswer, SignedCorrectionAsk};
 use crate::audit::cosignature::WitnessKey;
 use crate::audit::tiles::{BundleId, TileId};
 use crate::authz::{Action, Actor, Bundle, PayloadClass, Permit, Reason};
@@ -435,6 +435,13 @@ pub trait Store: Send + Sync {
         partner: PartnerName,
         query: QueryId,
     ) -> Result<Option<query::AskedUnder>, StoreError>;
+    /// The templates of whoever a query of the caller's own matched, for a word about the hit that is then recorded, since
+    /// this may be ahead of what is durable; none without a hit, or when nothing is held any more.
+    async fn hit_templates(
+        &self,
+        permit: &Permit,
+        query: QueryId,
+    ) -> Result<Vec<query::HitTemplate>, StoreError>;
     /// Keeps a request, if its query hit.
     async fn disclosure_request(
         &self,
@@ -462,8 +469,7 @@ pub trait Store: Send + Sync {
     async fn disclosure_decide(
         &self,
         permit: Permit,
-        decision: SignedDecision,
-        eligible: Vec<Eligible>,
+        new: disclosure::DecisionNew,
     ) -> Result<Committed<disclosure::Decided>, StoreError>;
     /// Opens the approved fields, seals them to the partner, and keeps the one ciphertext.
     async fn disclosure_release(

@@ -2,7 +2,9 @@
 
 use crate::clock::Timestamp;
 use crate::ids::{AgreementName, CollectionName, Digest, PurposeName, QueryId, RequestId, SubjectId};
+use crate::template::{Protected, Quality};
 
+use super::enrolment::CollectionGeneration;
 use super::{AuditReceipt, Withheld};
 
 /// The one bit.
@@ -44,8 +46,8 @@ pub struct QueryNew {
     pub legal_basis: String,
     /// `routine` or `urgent`.
     pub urgency: &'static str,
-    /// How many samples of the person were sent.
-    pub samples: u8,
+    /// The quality of each sample of the person that was sent.
+    pub qualities: Vec<Quality>,
     /// When the question arrived.
     pub received: Timestamp,
     /// From when on a repeated request id gets its first answer again.
@@ -103,3 +105,6 @@ pub struct AskedUnder {
     /// The collection.
     pub collection: CollectionName,
 }
+
+/// A template of whoever a query matched, in the generation of its collection.
+pub type HitTemplate = (CollectionGeneration, Protected);

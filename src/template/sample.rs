@@ -1,5 +1,7 @@
 //! A biometric sample as it was received, and whether it is one of its scheme.
 
+use std::fmt;
+
 use zeroize::Zeroizing;
 
 use super::scheme::{Dimension, MinimumQuality, Normalisation, Scheme};
@@ -81,6 +83,35 @@ pub enum Quality {
     Score(QualityScore),
 }
 
+impl Quality {
+    /// The byte that is kept: the score, or 255 for unknown.
+    #[must_use]
+    pub const fn to_byte(self) -> u8 {
+        match self {
+            Self::Unknown => u8::MAX,
+            Self::Score(score) => score.get(),
+        }
+    }
+
+    /// What a kept byte means; nothing for bytes that [`Self::to_byte`] does not give.
+    #[must_use]
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            u8::MAX => Some(Self::Unknown),
+            score => QualityScore::new(score.into()).ok().map(Self::Score),
+        }
+    }
+}
+
+impl fmt::Display for Quality {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => out.write_str("unknown"),
+            Self::Score(score) => write!(out, "{}", score.get()),
+        }
+    }
+}
+
 /// A biometric sample as it was received. It wipes itself, and protecting it consumes it.
 pub struct Sample {
     values: Zeroizing<Vec<f32>>,
@@ -103,11 +134,14 @@ impl Sample {
         for value in self.values.iter() {
             bytes.extend_from_slice(&value.to_le_bytes());
         }
-        bytes.push(match self.quality {
-            Quality::Unknown => u8::MAX,
-            Quality::Score(score) => score.get(),
-        });
+        bytes.push(self.quality.to_byte());
         bytes
+    }
+
+    /// What is known of its quality.
+    #[must_use]
+    pub const fn quality(&self) -> Quality {
+        self.quality
     }
 
     /// Whether the sample is one of `scheme`.

@@ -243,6 +243,7 @@ await hana.look("missing");
 await hana.open("/cases");
 await hana.go(`a[href="${first}"]`, first);
 for (const value of story.values) await hana.saysNot(value);
+await hana.says("Confirms");
 await hana.look("case");
 await hana.go(`#field-${story.fields[0]} ~ form button`, `${first}/value`);
 await hana.says(story.values[0]);
@@ -308,6 +309,14 @@ await nikau.look("check-some");
 await nikau.go("main form button", `${first}/done`);
 await nikau.says("Released");
 await nikau.look("done-released");
+
+// What a fresh sample says is a word, and no number but its quality's.
+await hana.open(second);
+await hana.says("Inconclusive");
+await hana.look("case-inconclusive");
+await hana.open(third);
+await hana.says("Contradicts");
+await hana.look("case-contradicts");
 
 // Two officers at once: one denies what the other is about to sign.
 await hana.fillIn(second, story.fields, "", "Well founded.");

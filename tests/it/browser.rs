@@ -7,8 +7,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::confirm::{asked_with, at_cosine, confirming};
 use crate::console::{invite, with_console};
-use crate::holder::{Holder, HolderOptions, repository, who};
+use crate::holder::{Holder, repository, who};
 use crate::story::{FIELDS, fact, of_kind, people};
 use onebit::grpc::pb::officer::CaseState;
 
@@ -16,12 +17,13 @@ const PERSON: u64 = 3;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_officers_release_fields_by_keyboard_and_every_page_holds_at_every_width_in_both_colours() {
-    let (holder, origin) = with_console(HolderOptions::people(8)).await;
+    let (holder, origin) = with_console(confirming(8)).await;
     holder.release_key();
     let mut disclosures = Vec::new();
-    for person in [PERSON, 4, 5] {
+    // With fresh samples that confirm the hit, leave it open, and contradict it.
+    for (person, cosine) in [(PERSON, 0.9), (4, 0.19), (5, 0.02)] {
         let query = holder.hit(person).await;
-        disclosures.push(holder.request(&query, &FIELDS).await);
+        disclosures.push(asked_with(&holder, &query, &at_cosine(person, cosine)).await);
     }
     let officers = ["hana", "nikau"].map(|name| {
         let (change, code) = invite(&holder, &origin, name, "approving-officer");

@@ -344,7 +344,12 @@ impl Holder {
 
     /// Runs the executable as one of [`who`], to its end.
     pub(crate) fn onebit(&self, who: Who, args: &[&str]) -> Ran {
-        let output = self.command(who).args(args).stdin(Stdio::null()).output().unwrap();
+        Self::ran(who, &mut self.command(who), args)
+    }
+
+    /// Runs a command of one of [`who`] with these arguments, to its end.
+    pub(crate) fn ran(who: Who, command: &mut Command, args: &[&str]) -> Ran {
+        let output = command.args(args).stdin(Stdio::null()).output().unwrap();
         Ran { what: format!("onebit {} as {}", args.join(" "), who.name()), output }
     }
 

@@ -6,14 +6,18 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use onebit::approval::sample_digest;
 use onebit::grpc::pb::partner::ListSchemesRequest;
 use onebit::grpc::pb::partner::agreement_service_client::AgreementServiceClient;
+use onebit::ids::RequestId;
+use onebit::template::{Quality, QualityScore, Sample};
 use serde_json::{Value, json};
 
 use crate::holder::{Holder, HolderOptions, repository, who};
 use crate::story::{Choice, FIELDS, STRANGER, people, sample_of};
 
 const PERSON: u64 = 7;
+const REQUEST_ID: &str = "0b7c8a52-6e1f-4b0e-9a44-0a1c2d3e4f50";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_guides_python_goes_from_a_query_to_an_opened_release() {
@@ -34,6 +38,7 @@ async fn the_guides_python_goes_from_a_query_to_an_opened_release() {
         "stranger": sample_of(STRANGER, 0),
         "vectors": vectors(&holder).await,
         "fields": FIELDS,
+        "request_id": REQUEST_ID,
     });
     let mut child = Command::new(python())
         .arg(&program)
@@ -45,8 +50,17 @@ async fn the_guides_python_goes_from_a_query_to_an_opened_release() {
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let mut last = Value::Null;
+    let quality = Quality::Score(QualityScore::new(77).unwrap());
+    let sample = Sample::embedding(sample_of(PERSON, 1), quality);
+    let fresh = sample_digest(RequestId::parse_uuid(REQUEST_ID).unwrap(), &sample).to_string();
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         last = serde_json::from_str(&line.unwrap()).unwrap();
+        if let Some(digest) = last["fresh_sample_digest"].as_str() {
+            assert_eq!(
+                digest, fresh,
+                "the guide signs another digest of a fresh sample than the holder checks"
+            );
+        }
         if let Some(change) = last["change"].as_str() {
             // A partner's own proof takes two people of the holder.
             holder.onebit(who::ADMIN, &["change", "confirm", change]).ok();

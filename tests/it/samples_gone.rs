@@ -6,12 +6,13 @@ use std::os::unix::fs::FileExt;
 
 use onebit::grpc::pb::partner::Answer;
 
-use crate::holder::{Holder, HolderOptions, until, who};
+use crate::confirm::{asked_with, confirming};
+use crate::holder::{Holder, until, who};
 use crate::story::{STRANGER, ask, people, question, sample_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn raw_samples_are_nowhere_in_the_servers_memory_when_their_connections_are_over() {
-    let holder = Holder::start(HolderOptions::people(50)).await;
+    let holder = Holder::start(confirming(50)).await;
     // A hit and a stranger, the samples of several questions, all of which went through TLS, HTTP/2 and protobuf.
     let mut sent: Vec<Vec<f32>> = (0..50).map(|person| people().embedding(person)).collect();
     let channel = holder.channel(who::AU).await;
@@ -21,6 +22,10 @@ async fn raw_samples_are_nowhere_in_the_servers_memory_when_their_connections_ar
         let answered = ask(&channel, question(vec![probe])).await.unwrap();
         assert_eq!(answered.answer() == Answer::Hit, person < STRANGER);
     }
+    // And one that confirms a hit.
+    let fresh = sample_of(7, 9);
+    asked_with(&holder, &holder.hit(7).await, &fresh).await;
+    sent.push(fresh);
     let known = Windows::of(&[b"demo-face-256: a scheme's name that the server holds"[..13].to_vec()]);
     assert!(known.count_in(holder.process()) > 0, "the search through memory has lost its way");
 

@@ -173,6 +173,7 @@ pub(crate) fn wanted(query: &str, fields: &[&str]) -> AskParts {
         legal_basis: "Example Act, s 10".to_owned(),
         official: "officer-7f3a".to_owned(),
         urgent: None,
+        sample: None,
     }
 }
 
@@ -190,6 +191,7 @@ pub(crate) fn signed(parts: AskParts, key: &SigningKey) -> partner::RequestDiscl
         official: ask.official().to_owned(),
         send_time: now(),
         urgent_reason: ask.urgent().map(str::to_owned),
+        fresh_sample: None,
         signature: Some(partner::request_disclosure_request::Signature::CertificateSignature(signature)),
     }
 }

@@ -16,6 +16,8 @@ log_key = pathlib.Path(story["log_key"]).read_text().strip()
 common = dict(collection="watch-face", purpose="border-identity", case="C-2026-41", official="officer-2b",
               legal_basis="Example Act, s 10")
 
+tell(fresh_sample_digest=fresh_sample_digest(story["request_id"], story["mate"], 77).hex())
+
 assert own_extractor_is_the_schemes(channel, lambda name: story["vectors"][name]), "the test vectors should agree"
 assert not own_extractor_is_the_schemes(channel, lambda name: story["vectors"][name][::-1]), "another extractor passed"
 

@@ -254,7 +254,7 @@ impl Client {
             official: "official-1".to_owned(),
             legal_basis: "an act".to_owned(),
             urgency: "routine",
-            samples: 1,
+            qualities: vec![onebit::template::Quality::Unknown],
             received: now,
             window_start: now.before(Duration::from_secs(60)),
         };

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::agreement::{
-    Accuracy, Agreement, Clocks, Factor, HitConfirmation, Instrument, Privacy, Proportionality, Purpose,
-    Retention, Term, Urgent, Volumes,
+    Accuracy, Agreement, Clocks, ConfirmationRates, Factor, HitConfirmation, Instrument, Privacy,
+    Proportionality, Purpose, Retention, Term, Urgent, Volumes,
 };
 use super::super::rules::Rules;
 use super::super::webhook::Webhook;
@@ -337,10 +337,26 @@ fn of_retention(to: &mut Comparison<'_>, old: &Retention, new: &Retention) {
 }
 
 fn of_confirmation(to: &mut Comparison<'_>, old: HitConfirmation, new: HitConfirmation) {
+    let is_required = |one| matches!(one, HitConfirmation::Required(_));
+    let word = |one| if is_required(one) { "yes" } else { "no" };
     match (old, new) {
-        (HitConfirmation::Off, HitConfirmation::Off) => {}
+        (HitConfirmation::Required(old), HitConfirmation::Required(new)) => {
+            let ConfirmationRates { confirms, contradicts } = old;
+            let to = &mut to.for_whom(Concerned::Subjects);
+            to.measure(
+                "pairs of different people of a million that are as alike as a fresh sample that confirms",
+                (confirms.get() * MILLION, new.confirms.get() * MILLION),
+                Bearing::Opens,
+            );
+            to.measure(
+                "pairs of different people of a million that are more alike than a fresh sample that contradicts",
+                (contradicts.get() * MILLION, new.contradicts.get() * MILLION),
+                Bearing::Closes,
+            );
+        }
+        _ if is_required(old) == is_required(new) => {}
+        _ => to.text("whether a fresh sample comes with a request for fields", &word(old), &word(new)),
     }
-    let _ = to;
 }
 
 fn of_privacy(to: &mut Comparison<'_>, old: &Privacy, new: &Privacy) {

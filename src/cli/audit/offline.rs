@@ -180,12 +180,12 @@ pub(super) const fn side_name(side: Side) -> &'static str {
 }
 
 /// An export in a folder. Paths lead nowhere else, and links are not followed out of it.
-pub(super) struct Folder {
+pub(in crate::cli) struct Folder {
     root: PathBuf,
 }
 
 impl Folder {
-    pub(super) fn open(folder: &Path) -> Result<Self, CliError> {
+    pub(in crate::cli) fn open(folder: &Path) -> Result<Self, CliError> {
         let root = folder.canonicalize().map_err(|source| CliError::read(folder, source))?;
         if root.is_dir() {
             Ok(Self { root })

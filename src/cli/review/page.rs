@@ -133,7 +133,14 @@ fn around(summary: &pb::CaseSummary, case: &pb::GetCaseResponse) -> String {
         format!("  {} by {} ({})\n{}", it.deed, it.officer, role(it.role()), print::indented(&it.reason))
     });
     let urgent = Some(&case.urgent_reason).filter(|why| !why.is_empty());
+    let qualities = case.qualities.iter().map(quality).collect::<Vec<_>>();
+    let qualities = Some(qualities.join(", ")).filter(|qualities| !qualities.is_empty());
     [
+        (
+            "quality of the samples asked about",
+            qualities.map(|them| format!("  {them}")).into_iter().collect(),
+        ),
+        ("fresh sample", case.confirmation.iter().map(confirmation_text).collect()),
         ("urgent because", urgent.map(|why| print::indented(why)).into_iter().collect()),
         ("review", summary.review.iter().map(review_text).collect()),
         ("questions", questions.collect::<Vec<_>>()),
@@ -158,6 +165,24 @@ fn around(summary: &pb::CaseSummary, case: &pb::GetCaseResponse) -> String {
     .filter(|(_, lines)| !lines.is_empty())
     .map(|(heading, lines)| format!("\n{heading}\n{}", lines.join("\n")))
     .collect()
+}
+
+fn quality(it: &pb::SampleQuality) -> String {
+    it.score.map_or_else(|| "unknown".to_owned(), |score| score.to_string())
+}
+
+fn confirmation_text(it: &pb::HitConfirmation) -> String {
+    let quality = it.quality.as_ref().map(quality).unwrap_or_default();
+    format!("  {} (quality {quality})", confirmation_word(it.word()))
+}
+
+const fn confirmation_word(word: pb::ConfirmationWord) -> &'static str {
+    match word {
+        pb::ConfirmationWord::Confirms => "confirms",
+        pb::ConfirmationWord::Inconclusive => "inconclusive",
+        pb::ConfirmationWord::Contradicts => "contradicts",
+        pb::ConfirmationWord::Unspecified => "unknown",
+    }
 }
 
 fn asked_text(it: &pb::CaseCorrectionRequest) -> String {
@@ -241,6 +266,10 @@ pub(super) fn case_json(summary: &pb::CaseSummary, case: &pb::GetCaseResponse) -
         "summary": summary_json(summary), "fields": fields.collect::<Vec<_>>(),
         "justification": case.justification, "legal_basis": case.legal_basis, "official": case.official,
         "urgent_reason": case.urgent_reason,
+        "qualities": case.qualities.iter().map(|it| it.score).collect::<Vec<_>>(),
+        "confirmation": case.confirmation.as_ref().map(|it| json!({
+            "word": confirmation_word(it.word()), "quality": it.quality.and_then(|quality| quality.score),
+        })),
         "agreement": case.agreement, "decisions": case.decisions.iter().map(decision).collect::<Vec<_>>(),
         "set_aside": case.set_aside.iter().map(decision).collect::<Vec<_>>(),
         "corrections": case.corrections.iter().map(super::corrections::as_json).collect::<Vec<_>>(),

@@ -4,9 +4,10 @@ use jiff::civil::Date;
 use serde_json::{Value, json};
 
 use crate::cli::fault::CliError;
-use crate::cli::print::{OutputOption, indented, table};
+use crate::cli::print::{indented, table};
+use crate::cli::way::Way;
 use crate::cli::wire;
-use crate::grpc::client::{Client, ClientOptions};
+use crate::grpc::client::Client;
 use crate::grpc::pb::oversight as pb;
 
 /// What can be done with a person's request.
@@ -86,17 +87,6 @@ pub enum RequestCommand {
         #[command(flatten)]
         way: Way,
     },
-}
-
-/// What all of them take.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Way {
-    /// The form of the output.
-    #[command(flatten)]
-    pub output: OutputOption,
-    /// The connection.
-    #[command(flatten)]
-    pub client: ClientOptions,
 }
 
 /// Does what the subcommand says.

@@ -10,6 +10,7 @@ use super::corrections::CorrectionsShown;
 use super::deed::DeedsShown;
 use super::frame::Frame;
 use super::life::{LifeShown, OthersShown};
+use super::samples::SamplesShown;
 use super::urgent::UrgentShown;
 use super::{QUEUE, words};
 use crate::approval::{Choice, DeciderRole, Disclosure, SignedDecision, State};
@@ -207,6 +208,7 @@ struct CasePage {
     fields: Vec<FieldShown>,
     decisions: Vec<DecisionShown>,
     urgent: Option<UrgentShown>,
+    samples: SamplesShown,
     corrections: CorrectionsShown,
     life: LifeShown,
     others: OthersShown,
@@ -267,6 +269,7 @@ impl CasePage {
             fields,
             decisions: disclosure.decisions().map(DecisionShown::new).collect(),
             urgent: UrgentShown::of(disclosure),
+            samples: SamplesShown::of(request),
             corrections: CorrectionsShown::of(disclosure),
             life: LifeShown::new(disclosure),
             others: OthersShown::new(&dossier.detail.related),

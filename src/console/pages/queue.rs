@@ -11,6 +11,7 @@ use super::frame::Frame;
 use super::{QUEUE, words};
 use crate::approval::State;
 use crate::clock::Timestamp;
+use crate::console::session::encoded;
 use crate::console::{Console, Fault, Fields, SignedIn, page};
 use crate::gate::CaseAsk;
 use crate::ids::{DisclosureId, PartnerName, PurposeName};
@@ -179,13 +180,6 @@ impl Filter {
 fn after_read(text: &str) -> Option<(DisclosureId, Timestamp)> {
     let (id, ends) = text.split_once('.')?;
     Some((super::case::id_read(id)?, Timestamp::from_millis(ends.parse().ok()?)))
-}
-
-/// Percent-encoded, but for what no address minds (RFC 3986, section 2.3).
-fn encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let one = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    text.bytes().map(one).collect()
 }
 
 struct Choice {

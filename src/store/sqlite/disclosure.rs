@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::approval::{Approval, DecisionSignature, Disclosure, Eligible, SignedDecision, State, Transition};
+use crate::approval::{Approval, DecisionSignature, Disclosure, SignedDecision, State, Transition};
 use crate::audit::event::{Event, Fact, Kind};
 use crate::authz::{PayloadClass, Permit};
 use crate::clock::Timestamp;
@@ -10,17 +10,17 @@ use crate::ids::{Digest, DisclosureId, FieldName, PartnerName, QueryId, RequestI
 use crate::keys::webauthn::Assertion;
 use crate::keys::{Domain, ReleaseInfo, ReleasePublicKey, Tag};
 use crate::store::disclosure::{
-    Decided, DisclosureNew, DisclosureSeen, FieldFacts, FieldValue, Release, ReleaseTerms, Released,
-    Requested, Stepped,
+    ConfirmationNew, Decided, DecisionNew, DisclosureNew, DisclosureSeen, FieldFacts, FieldValue, Release,
+    ReleaseTerms, Released, Requested, Stepped,
 };
 use crate::store::query::{Answer, Verdict};
-use crate::store::{Journal, PasskeySigned, StoreError};
+use crate::store::{Case, Journal, PasskeySigned, StoreError};
 
 use super::day_key::DayKey;
 use super::disclosure_row::{Row, case, get, insert, seal_today, step_keep};
 use super::tx::Tx;
 use super::{
-    Context, correction, database, delegation, enrolment, log, passkey, query, release, review, statement,
+    Context, correction, database, delegation, log, passkey, query, refusal, release, review, statement,
     suspension,
 };
 
@@ -73,7 +73,9 @@ pub(super) fn request(tx: &mut Tx<'_>, permit: &Permit, new: DisclosureNew) -> R
         refuse(tx, permit, &partner, "NO_HIT_OF_YOUR_OWN")?;
         return Ok(Requested::NoHit);
     };
-    let disclosure = Disclosure::new(new.request);
+    let qualities = query::qualities(tx.context, tx.sql, new.request.ask().query())?;
+    let confirmation = new.confirmation.as_ref().map(ConfirmationNew::inside);
+    let disclosure = Disclosure::new(new.request.with_samples(qualities, confirmation));
     let ask = disclosure.request().ask();
     let fields = ask.fields().iter().map(FieldName::as_str).collect::<Vec<_>>().join(",");
     let mut shared = tx
@@ -93,6 +95,10 @@ pub(super) fn request(tx: &mut Tx<'_>, permit: &Permit, new: DisclosureNew) -> R
         shared = shared.text(Fact::Urgency, URGENT);
     }
     let holder = shared.clone().text(Fact::Partner, partner.as_str()).with(Fact::Subject, subject.as_bytes());
+    let holder = match disclosure.request().confirmation() {
+        Some(confirmation) => holder.text(Fact::Confirmation, confirmation.word.as_str()),
+        None => holder,
+    };
     let tags = tags(tx.context, &disclosure, Some(subject));
     let index = tx.enter(Journal::Partner(partner), &shared, &holder, &tags)?;
     let day = disclosure.request().received().day().max(tx.now.day());
@@ -123,12 +129,8 @@ pub(super) fn refuse(
 }
 
 /// Keeps a decision.
-pub(super) fn decide(
-    tx: &mut Tx<'_>,
-    permit: &Permit,
-    signed: SignedDecision,
-    eligible: &[Eligible],
-) -> Result<Decided, StoreError> {
+pub(super) fn decide(tx: &mut Tx<'_>, permit: &Permit, new: DecisionNew) -> Result<Decided, StoreError> {
+    let DecisionNew { signed, eligible, visible } = new;
     let id = signed.decision.disclosure();
     let Some(mut row) = get(tx.context, tx.sql, id)? else {
         let event = tx.event(Kind::RequestRefused, permit).text(Fact::Reason, "NOT_FOUND");
@@ -146,7 +148,7 @@ pub(super) fn decide(
     }
     let signature = signed.signature.to_bytes();
     let (role, on_behalf) = (signed.decision.role(), signed.decision.on_behalf().cloned());
-    let eligible = delegation::still_held(tx, eligible)?;
+    let eligible = delegation::still_held(tx, &eligible)?;
     let (after, transition) = match row.case.disclosure.decide(signed, &eligible, tx.now) {
         Ok(taken) => taken,
         Err(refused) => {
@@ -179,7 +181,12 @@ pub(super) fn decide(
     if transition.to == State::Denied {
         denied_enter(tx, &after, permit.policy(), row.subject, "by decision")?;
     }
-    Ok(Decided::Kept(Box::new(step_keep(tx, &mut row, after, &transition)?)))
+    let case = step_keep(tx, &mut row, after, &transition)?;
+    if refusal::is_due(tx, &case.disclosure, row.subject, &visible)? {
+        row.case = case;
+        return Ok(Decided::Kept(Box::new(withhold(tx, &mut row, permit.policy())?)));
+    }
+    Ok(Decided::Kept(Box::new(case)))
 }
 
 /// Whether the passkey that signed a decision, if one did, still stands for the officer and was not used twice.
@@ -210,8 +217,9 @@ pub(super) fn release(
     let Some(key) = key.and_then(|bytes| ReleasePublicKey::from_bytes(bytes).ok()) else {
         return note(tx, id, terms, Released::NoReleaseKey);
     };
-    if !visible(tx.sql, row.subject, terms)? {
-        return withhold(tx, &mut row, terms);
+    if !refusal::is_visible(tx.sql, row.subject, &terms.visible)? {
+        // INVARIANT: what has an approval is open, and what is open can be withheld.
+        return withhold(tx, &mut row, terms.policy).map(Box::new).map(Released::Denied);
     }
     if !suspension::stand(tx, row.case.disclosure.request())? {
         return note(tx, id, terms, Released::NotApproved);
@@ -274,11 +282,6 @@ impl Granted {
     }
 }
 
-fn visible(sql: &Connection, subject: SubjectId, terms: &ReleaseTerms) -> Result<bool, StoreError> {
-    let restrictions = enrolment::restrictions_of(sql, subject)?;
-    Ok(restrictions.is_some_and(|names| names.iter().all(|name| terms.visible.contains(name))))
-}
-
 fn approval_enter(
     tx: &mut Tx<'_>,
     after: &Disclosure,
@@ -294,12 +297,12 @@ fn approval_enter(
     tx.enter(Journal::Partner(terms.partner.clone()), &partner, &holder, tags)
 }
 
-fn withhold(tx: &mut Tx<'_>, row: &mut Row, terms: &ReleaseTerms) -> Result<Released, StoreError> {
-    let Ok((after, transition)) = row.case.disclosure.withhold(tx.now) else {
-        return Ok(Released::NotApproved);
-    };
-    denied_enter(tx, &after, terms.policy, row.subject, "withheld")?;
-    Ok(Released::Denied(Box::new(step_keep(tx, row, after, &transition)?)))
+/// Ends an open case because nothing of its person is disclosed to this partner any more.
+fn withhold(tx: &mut Tx<'_>, row: &mut Row, policy: Digest) -> Result<Case, StoreError> {
+    let taken = row.case.disclosure.withhold(tx.now);
+    let (after, transition) = taken.map_err(|_| StoreError::Damaged { what: "a case that is not open" })?;
+    denied_enter(tx, &after, policy, row.subject, "withheld")?;
+    step_keep(tx, row, after, &transition)
 }
 
 pub(super) fn denied_enter(

@@ -418,6 +418,28 @@ pub(super) fn gallery_load(
     Ok(loaded)
 }
 
+/// The templates of a subject in a collection; none when it was erased.
+pub(super) fn templates_of(
+    context: &Context,
+    sql: &Connection,
+    subject: SubjectId,
+    collection: &CollectionName,
+) -> Result<Vec<(CollectionGeneration, Protected)>, StoreError> {
+    let Some(key) = context.keys.subject_key(&subject)? else { return Ok(Vec::new()) };
+    let slots = slots_of(sql, subject, Some(collection))?;
+    let opened = slots.into_iter().map(|(generation, slot)| {
+        let read = "SELECT template FROM templates WHERE slot = ?1";
+        let sealed = sql
+            .prepare_cached(read)
+            .and_then(|mut statement| statement.query_row(params![slot], |row| row.get::<_, Vec<u8>>(0)));
+        let sealed = database("reading a template", sealed)?;
+        let key = context.keys.collection_key_of(&generation)?.template_key(&key);
+        let bytes = key.open(template_place(&slot.to_be_bytes()), &sealed);
+        Ok((generation, template_open(opened("opening a template", bytes)?.expose())?))
+    });
+    opened.collect()
+}
+
 /// Every set of restrictions that was ever used.
 pub(super) fn restriction_sets(sql: &Connection) -> Result<Vec<RestrictionSet>, StoreError> {
     let rows =

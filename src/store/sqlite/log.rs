@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::entry::{Entry, Opening};
-use crate::audit::event::{Fact, Kind};
+use crate::audit::event::{Event, Fact, Kind};
 use crate::audit::note::VerifierKey;
 use crate::audit::proof::{consistency_proof, inclusion_proof};
 use crate::audit::receipt::Receipt;
@@ -232,6 +232,20 @@ pub(super) fn entries_read(
             Ok(Stored { index, entry, at, class, partner_opening, holder_opening })
         })
         .collect()
+}
+
+/// What the holder's side of an entry says; `None` for one that was disposed of.
+pub(super) fn event_at(
+    context: &Context,
+    sql: &Connection,
+    journal: i64,
+    index: u64,
+) -> Result<Option<Event>, StoreError> {
+    let stored = entries_read(sql, journal, index, 1)?.pop().filter(|stored| stored.index == index);
+    let stored = stored.ok_or(StoreError::Damaged { what: "an entry" })?;
+    let opening = stored.open(context, sql, journal, Column::Holder)?;
+    let damaged = |_| StoreError::Damaged { what: "an entry's opening" };
+    opening.map(|opening| opening.event().map_err(damaged)).transpose()
 }
 
 /// Entries of a partner's own journal with what opens its side.

@@ -39,6 +39,7 @@ mod query;
 mod readers;
 mod record;
 mod recovery;
+mod refusal;
 mod release;
 mod renewal;
 mod review;

@@ -7,11 +7,14 @@ use crate::authz::{Action, Actor, PayloadClass, Permit, Reason};
 use crate::clock::Timestamp;
 use crate::ids::{AgreementName, Digest, PartnerName, QueryId, RequestId, SubjectId};
 use crate::keys::{Domain, Place};
-use crate::store::query::{Answer, AskedUnder, QueryNew, QuerySeen, StoredAnswer, Usage, Verdict};
+use crate::store::query::{
+    Answer, AskedUnder, HitTemplate, QueryNew, QuerySeen, StoredAnswer, Usage, Verdict,
+};
 use crate::store::{Journal, StoreError};
+use crate::template::{Quality, QualityScore};
 
 use super::tx::Tx;
-use super::{Context, count, database, log, name, opened, sealed};
+use super::{Context, count, database, enrolment, log, name, opened, sealed};
 
 /// What recording came to, before the receipt is there.
 pub(super) enum Recording {
@@ -153,7 +156,8 @@ fn enter(
         .text(Fact::Official, &new.official)
         .text(Fact::LegalBasis, &new.legal_basis)
         .text(Fact::Urgency, new.urgency)
-        .with(Fact::Samples, &[new.samples])
+        .with(Fact::Samples, &[u8::try_from(new.qualities.len()).unwrap_or(u8::MAX)])
+        .text(Fact::Qualities, &qualities_text(&new.qualities))
         .with(Fact::Outcome, &[answer_byte(verdict.answer)]);
     let (subject, hidden) = (subject_bytes(verdict.subject), subject_bytes(verdict.hidden));
     let holder = shared
@@ -264,6 +268,51 @@ pub(super) fn outcome(
         None => Ok(None),
         Some((received, bytes)) => outcome_open(context, query, received, &bytes),
     }
+}
+
+/// The qualities of a query's samples; none when its entry was disposed of.
+pub(super) fn qualities(
+    context: &Context,
+    sql: &Connection,
+    query: QueryId,
+) -> Result<Vec<Quality>, StoreError> {
+    let at =
+        sql.prepare_cached("SELECT journal, idx FROM queries WHERE id = ?1").and_then(|mut statement| {
+            statement.query_row(params![query.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+        });
+    let Some((journal, index)) = database("looking for a query", at)? else { return Ok(Vec::new()) };
+    let event = log::event_at(context, sql, journal, index)?;
+    let text = event.as_ref().and_then(|event| event.text_of(Fact::Qualities)).unwrap_or_default();
+    let damaged = || StoreError::Damaged { what: "the qualities of a query's samples" };
+    let words = text.split(',').filter(|word| !word.is_empty());
+    words.map(|word| quality_of(word).ok_or_else(damaged)).collect()
+}
+
+fn qualities_text(qualities: &[Quality]) -> String {
+    qualities.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+fn quality_of(word: &str) -> Option<Quality> {
+    if word == Quality::Unknown.to_string() {
+        return Some(Quality::Unknown);
+    }
+    QualityScore::new(word.parse().ok()?).ok().map(Quality::Score)
+}
+
+/// The templates of whoever a partner's own query matched, of the collection that it searched; none without a hit, or
+/// when nothing is held any more.
+pub(super) fn hit_templates(
+    context: &Context,
+    sql: &Connection,
+    partner: &PartnerName,
+    query: QueryId,
+) -> Result<Vec<HitTemplate>, StoreError> {
+    let verdict = outcome(context, sql, partner, query)?;
+    let subject = verdict.and_then(|verdict| verdict.subject);
+    let (Some(subject), Some(under)) = (subject, asked_under(sql, partner, query)?) else {
+        return Ok(Vec::new());
+    };
+    enrolment::templates_of(context, sql, subject, &under.collection)
 }
 
 /// The partner and the agreement that a permit to ask was given for.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use tokio::sync::mpsc::Sender;
 
-use crate::approval::{Approval, Deed, Eligible, SignedAnswer, SignedCorrectionAsk, SignedDecision};
+use crate::approval::{Approval, Deed, Eligible, SignedAnswer, SignedCorrectionAsk};
 use crate::audit::cosignature::WitnessKey;
 use crate::audit::tiles::{BundleId, TileId};
 use crate::authz::{Action, Actor, Bundle, PayloadClass, Permit, Reason};
@@ -19,14 +19,14 @@ use crate::store::ProviderAccount;
 use crate::store::backup::{BackupBegun, BackupMade};
 use crate::store::change::{Ended, Found, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
 use crate::store::correction::{CorrectionTerms, CorrectionsAsk};
-use crate::store::disclosure::{Decided, FieldValue, ReleaseTerms, Requested, Stepped};
+use crate::store::disclosure::{Decided, DecisionNew, FieldValue, ReleaseTerms, Requested, Stepped};
 use crate::store::enrolment::{
     BatchStarted, CollectionFound, CollectionGeneration, CollectionNew, Erased, InOrder, Line, Loaded,
     RestrictionNew, RestrictionSet,
 };
 use crate::store::log::{Consistency, ExportPlan, Read};
 use crate::store::notice::{Addressed, Delivery, DeliveryEnd, Notice};
-use crate::store::query::AskedUnder;
+use crate::store::query::{AskedUnder, HitTemplate};
 use crate::store::receipt::Ticket;
 use crate::store::renewal::{Renewal, RenewalStep};
 use crate::store::search::{Search, Searched, Sought};
@@ -611,6 +611,16 @@ impl Store for SqliteStore {
         self.readers.read(move |sql| query::asked_under(sql, &partner, query)).await
     }
 
+    async fn hit_templates(&self, permit: &Permit, query: QueryId) -> Result<Vec<HitTemplate>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        let partner = permit.actor().partner.clone();
+        let partner =
+            partner.ok_or(StoreError::Damaged { what: "a permit of a partner without its name" })?;
+        self.readers
+            .glance_before_entry(move |sql| query::hit_templates(&context, sql, &partner, query))
+            .await
+    }
+
     async fn disclosure_request(
         &self,
         permit: Permit,
@@ -656,10 +666,9 @@ impl Store for SqliteStore {
     async fn disclosure_decide(
         &self,
         permit: Permit,
-        decision: SignedDecision,
-        eligible: Vec<Eligible>,
+        new: DecisionNew,
     ) -> Result<Committed<Decided>, StoreError> {
-        self.writer.logged(move |tx| disclosure::decide(tx, &permit, decision, &eligible)).await
+        self.writer.logged(move |tx| disclosure::decide(tx, &permit, new)).await
     }
 
     async fn disclosure_release(

@@ -21,7 +21,7 @@ use super::day_key::mark;
 use super::disclosure_row::get;
 use super::disposal::disposed_before;
 use super::enrolment::{restrictions_of, subject_fact, subject_find, subject_tags};
-use super::log::{Column, entries_read};
+use super::log::event_at;
 use super::release::field_open;
 use super::tx::Tx;
 use super::{Context, database, name, query, search, statement};
@@ -190,20 +190,11 @@ impl Reading<'_> {
             }
             let read = || Ok((row.get(3)?, row.get(4)?, row.get::<_, String>(5)?));
             let (journal, index, partner): (i64, u64, String) = database(LOOKING, read())?;
-            let Some(event) = self.event(journal, index)? else { continue };
+            let Some(event) = event_at(self.context, self.sql, journal, index)? else { continue };
             let told = query_told(id, &partner, &event)?;
             if is_seen { seen.push(told) } else { hidden.push(told) }
         }
         Ok((seen, hidden))
-    }
-
-    /// What the holder's side of an entry says; `None` for one that was disposed of.
-    fn event(&self, journal: i64, index: u64) -> Result<Option<Event>, StoreError> {
-        let stored = entries_read(self.sql, journal, index, 1)?.pop().filter(|stored| stored.index == index);
-        let stored = stored.ok_or(StoreError::Damaged { what: "an entry" })?;
-        let opening = stored.open(self.context, self.sql, journal, Column::Holder)?;
-        let damaged = |_| StoreError::Damaged { what: "an entry's opening" };
-        opening.map(|opening| opening.event().map_err(damaged)).transpose()
     }
 
     fn disclosures(&self) -> Result<Vec<DisclosureTold>, StoreError> {

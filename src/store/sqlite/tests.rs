@@ -65,6 +65,7 @@ suite!(
     a_release_takes_two_officers_and_is_one_ciphertext,
     no_hit_no_disclosure,
     hidden_or_erased_since_the_hit_ends_as_denied,
+    hidden_between_approval_and_release_ends_as_denied,
     a_broken_off_batch_goes_on_where_it_was,
     enrolling_again_updates,
     chunks_that_come_together_are_enrolled_in_their_order,

@@ -92,7 +92,12 @@ fn shown(who: &SignedIn, typed: Typed, problems: Vec<Problem>) -> Response {
         words: attribute_words(*attribute),
         is_chosen: attribute.name() == typed.attribute,
     });
-    page(&SearchPage { frame: Frame::of(who, &titled), attributes: attributes.collect(), typed, problems })
+    page(&SearchPage {
+        frame: Frame::of(who, &titled),
+        attributes: attributes.collect(),
+        typed,
+        errors: problems,
+    })
 }
 
 /// What was typed.
@@ -210,13 +215,13 @@ struct SearchPage {
     frame: Frame,
     attributes: Vec<Choice>,
     typed: Typed,
-    problems: Vec<Problem>,
+    errors: Vec<Problem>,
 }
 
 impl SearchPage {
     /// What is wrong with a field; empty when nothing is.
     fn problem(&self, field: &str) -> &str {
-        self.problems.iter().find(|problem| problem.anchor == field).map_or("", |problem| &problem.words)
+        self.errors.iter().find(|problem| problem.anchor == field).map_or("", |problem| &problem.words)
     }
 }
 

@@ -632,6 +632,19 @@ impl<'a> Follow<'a, '_> {
         let digest = after.digest();
         let same = approved_by && approved.event.fact(Fact::RequestDigest) == Some(digest.as_bytes());
         self.must(same, "its approval is not the one that its entry states");
+        let seats = after.decisions().filter_map(|signed| {
+            let decision = &signed.decision;
+            let counts =
+                deciders.split(", ").any(|one| one.starts_with(&format!("{} as ", decision.officer())));
+            decision.on_behalf().filter(|_| counts).map(|seat| (seat, decision.officer()))
+        });
+        for (seat, officer) in seats {
+            if !self.against.history.was_delegated(seat.as_str(), officer.as_str(), approved.event.at) {
+                self.fault(format!(
+                    "no entry says that the seat of `{seat}` was delegated when it was approved"
+                ));
+            }
+        }
         let Some(said) = self.next(Kind::DisclosureReleased, named, approved.event.at) else { return };
         let same = said.event.fact(Fact::RequestDigest) == Some(digest.as_bytes())
             && said.event.text_of(Fact::Fields) == granted.as_deref()

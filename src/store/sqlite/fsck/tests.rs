@@ -1,6 +1,7 @@
 //! A small store with something of everything, and every way in which a row can be damaged.
 
 mod disposed;
+mod seats;
 mod story;
 mod trees;
 

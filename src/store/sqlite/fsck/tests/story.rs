@@ -11,9 +11,9 @@ use ring::rand::SystemRandom;
 use ring::signature::Ed25519KeyPair;
 
 use crate::approval::{
-    Answer as PartnerAnswer, AskParts, Choice, CorrectionAsk, DeciderRole, DeciderStanding, Decision,
-    DecisionParts, DecisionSignature, Deed, DeedKind, DeedParts, Eligible, Factor, Factors, Fields,
-    PartnerAsk, Request, RequestParts, SignedAnswer, SignedCorrectionAsk, SignedDecision,
+    Answer as PartnerAnswer, AskParts, Choice, ConfirmationWord, CorrectionAsk, DeciderRole, DeciderStanding,
+    Decision, DecisionParts, DecisionSignature, Deed, DeedKind, DeedParts, Eligible, Factor, Factors, Fields,
+    PartnerAsk, Request, RequestParts, SALT_BYTES, SignedAnswer, SignedCorrectionAsk, SignedDecision,
 };
 use crate::audit::cosignature::WitnessKey;
 use crate::audit::note::{Ed25519Signer, NoteSigner as _};
@@ -30,7 +30,9 @@ use crate::secret::{Secret, SystemEntropy, random_bytes};
 use crate::store::change::{self, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
 use crate::store::conformance::first_generation;
 use crate::store::correction::CorrectionTerms;
-use crate::store::disclosure::{AskSignature, Decided, ReleaseTerms, Released, Requested, Stepped};
+use crate::store::disclosure::{
+    AskSignature, ConfirmationNew, Decided, DecisionNew, ReleaseTerms, Released, Requested, Stepped,
+};
 use crate::store::disposal::Unfinished;
 use crate::store::enrolment::{
     BatchNew, BatchStarted, Chunk, ChunkDone, ChunksDone, CollectionNew, FieldNew, Line, SubjectNew,
@@ -46,7 +48,7 @@ use crate::store::{
     Answer, Case, Change, ChangeEnd, ChangeNew, DisclosureNew, Founding, Partner, Person, QueryNew, Store,
     Verdict, Withheld,
 };
-use crate::template::synthetic;
+use crate::template::{Quality, synthetic};
 
 /// The root key of the store.
 pub(super) fn root() -> RootKey {
@@ -108,7 +110,7 @@ pub(super) struct Story {
     release_key: ReleaseSecretKey,
 }
 
-const PEOPLE: [(&str, Role); 8] = [
+const PEOPLE: [(&str, Role); 9] = [
     ("ana", Role::Administrator),
     ("rawiri", Role::Administrator),
     ("mere", Role::PrivacyOfficer),
@@ -117,6 +119,7 @@ const PEOPLE: [(&str, Role); 8] = [
     ("intake", Role::EnrolmentSystem),
     ("border", Role::PartnerSystem),
     ("hemi", Role::Examiner),
+    ("tama", Role::ApprovingOfficer),
 ];
 
 impl Story {
@@ -473,7 +476,7 @@ impl Story {
             official: "official-2".to_owned(),
             legal_basis: "Customs Act".to_owned(),
             urgency: "routine",
-            samples: 1,
+            qualities: vec![Quality::Unknown],
             received,
             window_start: received.before(Duration::from_secs(3_600)),
         };
@@ -514,6 +517,7 @@ impl Story {
             legal_basis: "Customs Act".to_owned(),
             official: "official-2".to_owned(),
             urgent,
+            sample: Some(Digest::sha256(b"a fresh sample")),
         })
         .unwrap();
         let content = self.store.keys().content_digest(&ask.to_bytes());
@@ -541,7 +545,16 @@ impl Story {
         })
         .unwrap();
         let window_start = now.before(Duration::from_secs(3_600));
-        let new = DisclosureNew { request, request_id, content, signature, window_start };
+        let word = Withheld::new(ConfirmationWord::Confirms);
+        let confirmation = ConfirmationNew { word, quality: Quality::Unknown, salt: [7; SALT_BYTES] };
+        let new = DisclosureNew {
+            request,
+            request_id,
+            content,
+            signature,
+            window_start,
+            confirmation: Some(confirmation),
+        };
         let (requested, _) = self.store.disclosure_request(permit, new).await.unwrap().open().ok().unwrap();
         let Requested::Kept(case) = requested else { panic!("a hit of one's own is kept") };
         self.later();
@@ -568,6 +581,20 @@ impl Story {
     }
 
     pub(super) async fn decide(&self, case: &Case, officer: &str, grant: bool) -> Case {
+        let Decided::Kept(case) = self.decide_as(case, (officer, None), grant, eligible()).await else {
+            panic!("an officer decides")
+        };
+        *case
+    }
+
+    /// Decides in one's own seat or another's, where these were found eligible before.
+    pub(super) async fn decide_as(
+        &self,
+        case: &Case,
+        (officer, seat): (&str, Option<&str>),
+        grant: bool,
+        eligible: Vec<Eligible>,
+    ) -> Decided {
         let request = case.disclosure.request();
         let fields = request.ask().fields().clone();
         let granted: Vec<FieldName> = if grant { fields.iter().cloned().collect() } else { Vec::new() };
@@ -588,20 +615,26 @@ impl Story {
             reason: "the documents agree".to_owned(),
             at: self.clock.now(),
             comparison: None,
-            on_behalf: None,
+            on_behalf: seat.map(name),
         })
         .unwrap();
         let signature = self.keys[officer].sign(SignatureDomain::Decision, &decision.digest()).unwrap();
         let permit = self.permit(officer, Action::DecideCase, about, decision.digest()).await;
         let signed = SignedDecision { decision, signature: DecisionSignature::Certificate(signature) };
-        let decided = self.store.disclosure_decide(permit, signed, eligible()).await.unwrap();
-        let Decided::Kept(case) = decided.open().ok().unwrap().0 else { panic!("an officer decides") };
+        let new = DecisionNew { signed, eligible, visible: Vec::new() };
+        let decided = self.store.disclosure_decide(permit, new).await.unwrap();
         self.later();
-        *case
+        decided.open().ok().unwrap().0
     }
 
     pub(super) async fn release(&self, case: &Case) {
-        let approval = case.disclosure.approval(&eligible(), self.clock.now()).unwrap();
+        let released = self.release_as(case, &eligible()).await;
+        assert!(matches!(released, Released::Sealed(_)));
+    }
+
+    /// Releases what is approved by those who were found eligible before.
+    pub(super) async fn release_as(&self, case: &Case, eligible: &[Eligible]) -> Released {
+        let approval = case.disclosure.approval(eligible, self.clock.now()).unwrap();
         self.clock.advance(Duration::from_millis(20));
         let urgent = case.disclosure.request().ask().urgent();
         let terms = ReleaseTerms {
@@ -613,8 +646,15 @@ impl Story {
             policy: self.rules.digest(),
         };
         let released = self.store.disclosure_release(approval, terms).await.unwrap();
-        assert!(matches!(released.open().ok().unwrap().0, Released::Sealed(_)));
         self.later();
+        released.open().ok().unwrap().0
+    }
+
+    /// Two people put somebody into a unit; whoever is not there yet is added.
+    pub(super) async fn put_into(&self, who: &str, unit: &str) {
+        let person = person(who, Role::ApprovingOfficer, &self.keys[who]);
+        let id = self.propose(Change::PutPerson(Person { unit: Some(name(unit)), ..person })).await;
+        self.confirmed(id, None).await;
     }
 
     /// An urgent release whose review is owed, or was closed when it was late.
@@ -800,7 +840,7 @@ fn partner(name_of: &str) -> Partner {
     }
 }
 
-fn eligible() -> Vec<Eligible> {
+pub(super) fn eligible() -> Vec<Eligible> {
     let officer = |officer| Eligible {
         officer: name(officer),
         role: DeciderRole::ApprovingOfficer,
