@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use tokio::runtime::Runtime;
 
-use onebit::authz::{About, Action, Actor, Ask, Bundle, Permit, Reason, Role, Rules, Standing, Usage};
+use onebit::authz::{
+    About, Action, Actor, Ask, Bundle, Permit, Reason, Role, Rules, Standing, Standings, Usage,
+};
 use onebit::clock::{Clock, SystemClock};
 use onebit::ids::{CollectionName, Digest, PurposeName, QueryId, RequestId};
 use onebit::keys::RootKey;
@@ -131,8 +133,14 @@ impl Bench {
     fn permit(&self, content: Digest) -> Permit {
         let (collection, purpose) = names();
         let usage = Usage::Counted { today: 0, this_year: 0 };
-        let about =
-            About::Query { agreement: None, collection: &collection, purpose: &purpose, samples: 1, usage };
+        let about = About::Query {
+            agreement: None,
+            collection: &collection,
+            purpose: &purpose,
+            samples: 1,
+            usage,
+            standings: Standings::all_active(),
+        };
         let ask = Ask { action: Action::AskQuery, about, content, now: SystemClock.now() };
         self.rules.permit(&self.actor, &ask).expect("the rules permit a query")
     }

@@ -157,6 +157,11 @@ kinds! {
     193 SubjectRequestOverdue "subject.request-overdue": "A person's request was not decided in time.";
     194 SubjectRequestClosed "subject.request-closed": "A person's request was decided.";
     195 SubjectStated "subject.stated": "A person's statement was attached to a field of the record.";
+    200 OfficialSuspended "official.suspended": "An official of a partner was suspended.";
+    201 OfficialRestored "official.restored": "The suspension of an official of a partner was lifted.";
+    202 AgreementSuspended "agreement.suspended": "An agreement was suspended.";
+    203 AgreementRestored "agreement.restored": "The suspension of an agreement was lifted.";
+    204 AlertJudged "alert.judged": "A person judged an alert that a detector found in the journals.";
     210 BreachOpened "breach.opened": "A case was opened about a breach of privacy.";
     211 BreachContained "breach.contained": "Something was done to contain a breach.";
     212 BreachTraced "breach.traced": "A person had the log looked through for whom a breach affects.";
@@ -385,7 +390,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "2fd9f7d95a5dd8cbd5603bda04fd56965c9bc22e1adaf20df76838dfbbe4c0d5";
+    const TABLES_DIGEST: &str = "6b4804679ded608fa9cbf6c9b28d5bb218ba6ba8306e620e106a00443fa91cd6";
 
     #[test]
     fn facts_are_rendered_for_people() {

@@ -121,6 +121,10 @@ facts! {
     194 Due "due" Text: "When a person's request is due.";
     195 Withholding "withholding" Text: "What is withheld from a person: part, section and reason, one a line.";
     196 Grounds "grounds" Text: "The sections that a refusal rests on, separated by commas.";
+    200 Alert "alert" Digest: "An alert: SHA-256 of what found it, whom it is about, its first entry and their number.";
+    201 Detector "detector" Text: "What found an alert.";
+    202 About "about" Text: "Whom an alert is about, in the detector's words.";
+    203 Evidence "evidence" Text: "Entries of an alert, as journal and index, one a line.";
     210 Breach "breach" Id: "The case about a breach of privacy.";
     211 BreachKind "breach-kind" Text: "What kind of breach it is, as a word.";
     212 Aware "aware" Text: "When the holder came to know of a breach.";

@@ -108,6 +108,7 @@ actions! {
         SearchEntries = "SearchEntries",
         GetConsistencyProof = "GetConsistencyProof",
         ExportJournal = "ExportJournal",
+        JudgeAlert = "JudgeAlert",
     }
     rpc "oversight", "SubjectService" {
         ReportSubject = "ReportSubject",
@@ -156,6 +157,8 @@ actions! {
         ListChanges = "ListChanges",
         SuspendPartner = "SuspendPartner",
         SuspendPerson = "SuspendPerson",
+        SuspendOfficial = "SuspendOfficial",
+        SuspendAgreement = "SuspendAgreement",
         ListPeople = "ListPeople",
         ListPartners = "ListPartners",
         GetPolicy = "GetPolicy",

@@ -161,6 +161,12 @@ impl Rules {
             facts.push(("agreement", RestrictedExpression::new_entity_uid(entity.uid())));
             entities.push(entity.clone());
         }
+        if let Some(standings) = about.standings() {
+            let of = |agreement: &Arc<Agreement>| standings.agreement(&agreement.name);
+            let standing = agreement.map_or(Standing::Active, of);
+            facts.push(("agreement_standing", words.standing(standing)));
+            facts.push(("official_standing", words.standing(standings.official)));
+        }
         let context =
             Context::from_pairs(facts.into_iter().map(|(key, value)| (key.to_owned(), value))).ok()?;
         let request =

@@ -38,7 +38,7 @@ pub use agreement::{
 pub use bundle::{Bundle, BundleError};
 pub use diff::{Bearing, Concerned, RuleChange, rule_changes};
 pub use fault::PolicyFault;
-pub use permit::{About, Ask, Permit, Refusal, Usage};
+pub use permit::{About, Ask, Permit, Refusal, Standings, Usage};
 pub use reason::{Reason, UnknownReason};
 pub use retention::{Disposable, Hold, NotDisposable, PayloadClass, RetentionClass, UnknownPayload};
 pub use rulebook::May;

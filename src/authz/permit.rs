@@ -1,5 +1,6 @@
 //! Asking the rules: the answer is a [`Permit`] that the guarded operation demands, or a refusal.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cedar_policy::{AuthorizationError, Authorizer, Decision, Diagnostics};
@@ -55,6 +56,8 @@ pub enum About<'a> {
         samples: u32,
         /// How much the partner asked before under the agreement.
         usage: Usage,
+        /// Which agreements are suspended, and whether the official is.
+        standings: Standings<'a>,
     },
     /// Asking for fields after a hit: `RequestDisclosure`.
     NewDisclosure {
@@ -64,6 +67,8 @@ pub enum About<'a> {
         purpose: &'a PurposeName,
         /// The fields; one at least.
         fields: &'a [FieldName],
+        /// Which agreements are suspended, and whether the official is.
+        standings: Standings<'a>,
     },
     /// A disclosure that exists: `GetDisclosure`, `FetchRelease`, `AcknowledgeRelease`, `WithdrawDisclosure`.
     Disclosure {
@@ -71,6 +76,8 @@ pub enum About<'a> {
         partner: &'a PartnerName,
         /// Under which agreement.
         agreement: &'a AgreementName,
+        /// Which agreements are suspended, and whether the official is.
+        standings: Standings<'a>,
     },
     /// The same seen by officers: `GetCase`, `ViewField`, `DecideCase`.
     Case {
@@ -78,6 +85,8 @@ pub enum About<'a> {
         partner: &'a PartnerName,
         /// That partner's standing.
         standing: Standing,
+        /// Which agreements are suspended, and whether the official is.
+        standings: Standings<'a>,
         /// Under which agreement.
         agreement: &'a AgreementName,
         /// What for.
@@ -100,6 +109,47 @@ pub enum About<'a> {
         /// In which role.
         proposer_role: Role,
     },
+}
+
+impl About<'_> {
+    /// What may be suspended of a partner, where the call is about any of it.
+    pub(super) const fn standings(&self) -> Option<Standings<'_>> {
+        match self {
+            Self::Query { standings, .. }
+            | Self::NewDisclosure { standings, .. }
+            | Self::Disclosure { standings, .. }
+            | Self::Case { standings, .. } => Some(*standings),
+            Self::Service
+            | Self::Partner { .. }
+            | Self::Journal { .. }
+            | Self::Collection { .. }
+            | Self::Change { .. } => None,
+        }
+    }
+}
+
+/// What is suspended beside partners and people: agreements, and the official behind a call.
+#[derive(Debug, Clone, Copy)]
+pub struct Standings<'a> {
+    /// Agreements that are suspended, whoever their partner.
+    pub suspended: &'a BTreeSet<AgreementName>,
+    /// The standing of the official behind the call.
+    pub official: Standing,
+}
+
+impl Standings<'static> {
+    /// Nothing is suspended.
+    #[must_use]
+    pub const fn all_active() -> Self {
+        Self { suspended: &NO_AGREEMENT, official: Standing::Active }
+    }
+}
+
+impl Standings<'_> {
+    /// The standing of an agreement.
+    pub(super) fn agreement(&self, name: &AgreementName) -> Standing {
+        if self.suspended.contains(name) { Standing::Suspended } else { Standing::Active }
+    }
 }
 
 /// How much of an agreement's volume is used.
@@ -334,4 +384,5 @@ fn joined(ids: impl Iterator<Item = String>) -> String {
     ids.join(",")
 }
 
+static NO_AGREEMENT: BTreeSet<AgreementName> = BTreeSet::new();
 const DEFAULT_DENY: &str = "default-deny";

@@ -50,6 +50,12 @@ reasons! {
     /// No agreement applies, or not exactly one.
     AgreementUnknown = "AGREEMENT_UNKNOWN":
         "none of your agreements applies; name one that `ListAgreements` shows you",
+    /// The agreement is suspended.
+    AgreementSuspended = "AGREEMENT_SUSPENDED":
+        "the agreement is suspended; ask a privacy officer of the holder",
+    /// The partner's official is suspended.
+    OfficialSuspended = "OFFICIAL_SUSPENDED":
+        "the official behind this is suspended; ask a privacy officer of the holder",
     /// Before the first or after the last day of the agreement.
     AgreementNotInForce = "AGREEMENT_NOT_IN_FORCE":
         "the agreement has not begun or has ended; see its dates with `ListAgreements`",

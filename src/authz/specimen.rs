@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::actor::{Actor, Role, Standing};
 use super::fault::PolicyFault;
-use super::permit::{About, Usage};
+use super::permit::{About, Standings, Usage};
 use super::rulebook::SCHEMA_FILE;
 use super::rules::Rules;
 use crate::ids::{ActorName, AgreementName, CollectionName, FieldName, IdError, PartnerName, PurposeName};
@@ -20,6 +20,7 @@ pub(super) struct Specimen {
     pub(super) fields: Vec<FieldName>,
     pub(super) proposed_by: ActorName,
     pub(super) proposer_role: Role,
+    pub(super) standings: Standings<'static>,
 }
 
 impl Specimen {
@@ -33,6 +34,7 @@ impl Specimen {
             fields: vec![ANY_NAME.parse()?],
             proposed_by: ANY_NAME.parse()?,
             proposer_role: Role::Administrator,
+            standings: Standings::all_active(),
         })
     }
 
@@ -45,6 +47,7 @@ impl Specimen {
                 agreement: Some(&self.agreement),
                 purpose: &self.purpose,
                 fields: &self.fields,
+                standings: self.standings,
             },
             A::GetDisclosure
             | A::FetchRelease
@@ -53,9 +56,11 @@ impl Specimen {
             | A::WatchDisclosure
             | A::RequestCorrection
             | A::AcknowledgeCorrection
-            | A::WithdrawDisclosure => {
-                About::Disclosure { partner: &self.partner, agreement: &self.agreement }
-            }
+            | A::WithdrawDisclosure => About::Disclosure {
+                partner: &self.partner,
+                agreement: &self.agreement,
+                standings: self.standings,
+            },
             A::ListDisclosures
             | A::ListCorrections
             | A::GetStanding
@@ -98,6 +103,7 @@ impl Specimen {
             | A::SearchEntries
             | A::GetConsistencyProof
             | A::ExportJournal
+            | A::JudgeAlert
             | A::ReportSubject
             | A::OpenSubjectRequest
             | A::ExtendSubjectRequest
@@ -124,6 +130,8 @@ impl Specimen {
             | A::ListChanges
             | A::SuspendPartner
             | A::SuspendPerson
+            | A::SuspendOfficial
+            | A::SuspendAgreement
             | A::ListPeople
             | A::ListPartners
             | A::GetPolicy
@@ -147,6 +155,7 @@ impl Specimen {
             purpose: &self.purpose,
             samples,
             usage,
+            standings: self.standings,
         }
     }
 
@@ -154,6 +163,7 @@ impl Specimen {
         About::Case {
             partner: &self.partner,
             standing,
+            standings: self.standings,
             agreement: &self.agreement,
             purpose: &self.purpose,
             fields: &self.fields,

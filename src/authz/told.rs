@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::action::Action;
-use super::actor::Actor;
+use super::actor::{Actor, Standing};
 use super::agreement::Agreement;
 use super::permit::{About, Usage};
 use crate::ids::{AgreementName, CollectionName, PurposeName};
@@ -27,9 +27,15 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// `None` for calls that are too rare to be kept.
+    /// `None` for calls that are too rare to be kept, and while something is suspended that they may be about.
     pub(super) fn of(actor: &Actor, action: Action, about: &About<'_>, today: i64) -> Option<Self> {
-        let About::Query { agreement, collection, purpose, samples, usage } = *about else { return None };
+        let About::Query { agreement, collection, purpose, samples, usage, standings } = *about else {
+            return None;
+        };
+        // Which agreement applies is not known yet; a suspension is rare, and nothing is kept while there is one.
+        if !standings.suspended.is_empty() || standings.official != Standing::Active {
+            return None;
+        }
         Some(Self {
             actor: actor.clone(),
             action,
@@ -95,7 +101,8 @@ const GENERATION_QUESTIONS: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
-    use super::super::actor::{Role, Standing};
+    use super::super::actor::Role;
+    use super::super::permit::Standings;
     use super::*;
 
     fn asked(today: i64) -> Asked {
@@ -107,8 +114,14 @@ mod tests {
         };
         let (collection, purpose) = ("faces".parse().unwrap(), "a-purpose".parse().unwrap());
         let usage = Usage::Repeated;
-        let about =
-            About::Query { agreement: None, collection: &collection, purpose: &purpose, samples: 1, usage };
+        let about = About::Query {
+            agreement: None,
+            collection: &collection,
+            purpose: &purpose,
+            samples: 1,
+            usage,
+            standings: Standings::all_active(),
+        };
         Asked::of(&actor, Action::AskQuery, &about, today).unwrap()
     }
 

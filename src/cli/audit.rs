@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::fault::CliError;
 use super::print::OutputOption;
+use super::way::Way;
 use super::wire;
 use crate::clock::Timestamp;
 use crate::grpc::client::{ClientOptions, CredentialOptions};
@@ -12,6 +13,7 @@ mod alerts;
 mod evidence;
 mod fetch;
 mod fsck;
+mod judge;
 mod kept;
 mod officer;
 mod offline;
@@ -44,6 +46,11 @@ pub enum AuditCommand {
     Verify(VerifyArgs),
     /// Looks through exported journals for what does not look like honest traffic, offline
     Alerts(AlertsArgs),
+    /// Judges an alert: what came of looking at it, and who is stopped at once
+    ///
+    /// The judgement is an entry of the holder's journal. With an export of that journal `onebit audit alerts` shows it beside the
+    /// alert; a later judgement takes its place. Going on takes two people (`onebit change propose restore-…`).
+    Judge(JudgeArgs),
     /// Fetches a journal over HTTPS into a folder, only what is new, and verifies all of it
     Fetch(FetchArgs),
     /// Verifies all of your own journal, as a partner: nothing invented, nothing dropped
@@ -89,6 +96,45 @@ pub struct AlertsArgs {
     /// The form of the output.
     #[command(flatten)]
     pub output: OutputOption,
+}
+
+/// A judgement.
+#[derive(Debug, clap::Args)]
+pub struct JudgeArgs {
+    /// The alert: its id, or as much of it as no other has
+    #[arg(value_name = "ALERT")]
+    pub alert: String,
+    /// What `onebit audit alerts --output json` printed
+    #[arg(long, value_name = "FILE")]
+    pub alerts: PathBuf,
+    /// What came of looking: `explained`, `wrong` or `misuse`
+    #[arg(long, value_name = "FINDING")]
+    pub finding: String,
+    /// Why; kept in the log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Stops this partner; with `--suspend-official`, whose official it is
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["suspend_agreement", "suspend_person"])]
+    pub suspend_partner: Option<String>,
+    /// Stops one official of `--suspend-partner`, and not the partner
+    #[arg(long, value_name = "PSEUDONYM", requires = "suspend_partner")]
+    pub suspend_official: Option<String>,
+    /// Stops this agreement
+    #[arg(long, value_name = "NAME", conflicts_with = "suspend_person")]
+    pub suspend_agreement: Option<String>,
+    /// Stops this person or system of the holder
+    #[arg(long, value_name = "NAME")]
+    pub suspend_person: Option<String>,
+    /// The rest.
+    #[command(flatten)]
+    pub way: Way,
+}
+
+impl JudgeArgs {
+    /// Whether it stops somebody.
+    const fn stops(&self) -> bool {
+        self.suspend_partner.is_some() || self.suspend_agreement.is_some() || self.suspend_person.is_some()
+    }
 }
 
 /// A store to check.
@@ -419,6 +465,7 @@ pub fn run(args: &AuditArgs) -> Result<(), CliError> {
     match &args.command {
         AuditCommand::Verify(args) => offline::verify(args),
         AuditCommand::Alerts(args) => alerts::run(args),
+        AuditCommand::Judge(args) => wire::calling(judge::run(args)),
         AuditCommand::Fetch(args) => wire::calling(fetch::fetch(args)),
         AuditCommand::Own(args) => wire::calling(own::verify(args)),
         AuditCommand::Witnessed(args) => wire::calling(witnessed::verify(args)),

@@ -224,6 +224,10 @@ impl Gate {
         if partner.standing != Standing::Active || agreement.force(today(now)) != Force::InForce {
             return Ok(case);
         }
+        let standings = self.standings(&live, Some(&partner.name), request.ask().official());
+        if standings.official != Standing::Active || standings.suspended.contains(&agreement.name) {
+            return Ok(case);
+        }
         if !still_disclosable(&case, agreement) {
             return Ok(case);
         }
@@ -388,6 +392,7 @@ impl Gate {
         let standing = live.registry.partner(request.partner()).map(|partner| partner.standing);
         let about = About::Case {
             partner: request.partner(),
+            standings: self.standings(&live, Some(request.partner()), request.ask().official()),
             standing: standing.unwrap_or(Standing::Suspended),
             agreement: request.agreement(),
             purpose: request.ask().purpose(),
@@ -405,9 +410,11 @@ impl Gate {
         fields: &[FieldName],
     ) -> Result<crate::authz::Permit, GateError> {
         let request = case.disclosure.request();
-        let standing = self.live.load().registry.partner(request.partner()).map(|partner| partner.standing);
+        let live = self.live.load_full();
+        let standing = live.registry.partner(request.partner()).map(|partner| partner.standing);
         let about = About::Case {
             partner: request.partner(),
+            standings: self.standings(&live, Some(request.partner()), request.ask().official()),
             standing: standing.unwrap_or(Standing::Suspended),
             agreement: request.agreement(),
             purpose: request.ask().purpose(),

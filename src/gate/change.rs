@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::authz::{About, Action, Bundle, Role, Rules};
-use crate::ids::{ActorName, ChangeId, Digest, PartnerName};
+use crate::ids::{ActorName, AgreementName, ChangeId, Digest, PartnerName};
 use crate::keys::{PublicKey, ReleasePublicKey, SUBJECT_MAX_BYTES, SignatureDomain, seal_challenge};
 use crate::secret::{Secret, random_bytes};
 use crate::store::change::{
@@ -208,6 +208,55 @@ impl Gate {
         .await
     }
 
+    /// Suspends an official of a partner: what is asked for the official is refused from the next question on.
+    ///
+    /// # Errors
+    /// [`GateError::NotFound`] without such a partner, and the others.
+    pub async fn official_suspend(
+        self: &Arc<Self>,
+        caller: &Caller,
+        (partner, official): (PartnerName, String),
+        why: String,
+    ) -> Result<String, GateError> {
+        let why = text("reason", why, 1, REASON_MAX_CHARS)?;
+        let official = text("official", official, 1, OFFICIAL_MAX_CHARS)?;
+        let content = self.content([partner.as_str(), "/", &official].concat().as_bytes());
+        let permit = self.permit(&caller.actor, Action::SuspendOfficial, About::Service, content).await?;
+        let gate = Arc::clone(self);
+        self.to_its_end(async move {
+            let done = gate.parts.store.official_suspend(permit, partner, official, why).await?;
+            let (found, receipt) = done.open()?;
+            gate.suspended(found, "partner").await?;
+            Ok(receipt.to_text())
+        })
+        .await
+    }
+
+    /// Suspends an agreement: what is asked under it is refused from the next question on.
+    ///
+    /// # Errors
+    /// [`GateError::NotFound`] when the active rules have no such agreement, and the others.
+    pub async fn agreement_suspend(
+        self: &Arc<Self>,
+        caller: &Caller,
+        agreement: AgreementName,
+        why: String,
+    ) -> Result<String, GateError> {
+        let why = text("reason", why, 1, REASON_MAX_CHARS)?;
+        let content = self.content(agreement.as_str().as_bytes());
+        let permit = self.permit(&caller.actor, Action::SuspendAgreement, About::Service, content).await?;
+        if self.live.load().rules.agreement(&agreement).is_none() {
+            return Err(GateError::NotFound("agreement"));
+        }
+        let gate = Arc::clone(self);
+        self.to_its_end(async move {
+            let ((), receipt) = gate.parts.store.agreement_suspend(permit, agreement, why).await?.open()?;
+            gate.reload_in_order().await?;
+            Ok(receipt.to_text())
+        })
+        .await
+    }
+
     async fn suspended(&self, found: Found, what: &'static str) -> Result<(), GateError> {
         match found {
             Found::Yes => self.reload_in_order().await,
@@ -274,6 +323,8 @@ impl Gate {
             | Change::LiftRestriction { .. }
             | Change::RestorePartner(_)
             | Change::RestorePerson(_)
+            | Change::RestoreOfficial { .. }
+            | Change::RestoreAgreement(_)
             | Change::Dispose { .. }
             | Change::MergeSubjects(_)
             | Change::SplitSubject(_)
@@ -423,6 +474,7 @@ fn is_of_domain(spiffe_id: &str, trust_domain: &str) -> bool {
 /// A month: long enough for leave, short enough that a link in an old mailbox opens nothing.
 const INVITATION_LONGEST: std::time::Duration = std::time::Duration::from_secs(31 * 24 * 3_600);
 const REASON_MAX_CHARS: usize = 512;
+const OFFICIAL_MAX_CHARS: usize = 128;
 const HOLDER_JOURNAL: &str = "holder";
 /// Enough to mend a folder by; `onebit policy check` tells them all.
 const FAULTS_TOLD: usize = 8;

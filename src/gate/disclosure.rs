@@ -74,7 +74,9 @@ impl Gate {
         let under = self.parts.store.query_agreement(partner.clone(), ask.query).await?;
         // A query that is not there is asked about like one that did not hit: the rules decide first.
         let agreement = under.as_ref().map(|under| &under.agreement);
-        let about = About::NewDisclosure { agreement, purpose: &ask.purpose, fields: &ask.fields };
+        let live = self.live.load_full();
+        let standings = self.standings(&live, Some(&partner), &ask.official);
+        let about = About::NewDisclosure { agreement, purpose: &ask.purpose, fields: &ask.fields, standings };
         let permit = self.permit(&caller.actor, Action::RequestDisclosure, about, content).await?;
         let since = self.window_start(&permit)?;
         let seen = self.parts.store.disclosure_seen(partner.clone(), ask.request_id, content, since).await?;
@@ -286,7 +288,9 @@ impl Gate {
             return Err(GateError::NotFound("disclosure"));
         };
         let agreement: &AgreementName = case.disclosure.request().agreement();
-        let about = About::Disclosure { partner: &partner, agreement };
+        let live = self.live.load_full();
+        let standings = self.standings(&live, Some(&partner), case.disclosure.request().ask().official());
+        let about = About::Disclosure { partner: &partner, agreement, standings };
         let permit = self.permit(&caller.actor, action, about, self.content(id.as_bytes())).await?;
         Ok((case, permit))
     }

@@ -3,6 +3,7 @@
 //! One file a noun. What comes in is typed, what goes out has its entry. Nothing here knows the wire.
 
 mod agreement;
+mod alert;
 mod backup;
 mod breach;
 mod caller;
@@ -40,9 +41,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify, watch};
 
-use crate::authz::{About, Action, Actor, Ask, Permit, Rules};
+use crate::authz::{About, Action, Actor, Ask, Permit, Rules, Standings};
 use crate::clock::{Clock, Timestamp};
-use crate::ids::{CollectionName, Digest};
+use crate::ids::{CollectionName, Digest, PartnerName};
 use crate::index::{FirstStage, Pool};
 use crate::matching::Collection;
 use crate::secret::Entropy;
@@ -192,6 +193,11 @@ impl Gate {
         let reason = refusal.reason;
         let _receipt = self.parts.store.refusal_record(actor.clone(), action, reason, refusal.rule).await?;
         Err(GateError::Refused(reason))
+    }
+
+    /// What is suspended at this moment that a call of a partner for an official may be about.
+    fn standings<'a>(&self, live: &'a Live, partner: Option<&PartnerName>, official: &str) -> Standings<'a> {
+        live.registry.suspended.standings(partner, self.parts.keys.official_tag(official))
     }
 
     fn now(&self) -> Timestamp {

@@ -58,12 +58,15 @@ impl Gate {
         self.check_sent(ask.sent)?;
         let content = self.content(&content_bytes(&ask));
         let samples = u32::try_from(ask.samples.len()).unwrap_or(u32::MAX);
+        let live = self.live.load_full();
+        let standings = self.standings(&live, caller.actor.partner.as_ref(), &ask.official);
         let about = |usage| About::Query {
             agreement: ask.agreement.as_ref(),
             collection: &ask.collection,
             purpose: &ask.purpose,
             samples,
             usage,
+            standings,
         };
         // Standing and agreement first; a repetition of what was answered costs nothing (promise 12).
         let permit = |usage| self.permit(&caller.actor, Action::AskQuery, about(usage), content);

@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 
 use super::call::{Desk, Reply};
 use super::change_form::{
-    FormFault, change_from_pb, change_to_pb, files_to_pb, partner_name, partner_resource,
+    FormFault, agreement_name, change_from_pb, change_to_pb, files_to_pb, partner_name, partner_resource,
     payload_class_to_pb, person_name, person_resource, role_to_pb, standing_to_pb, state_to_pb,
 };
 use super::in_order::Answers;
@@ -123,6 +123,36 @@ impl AdministrationService for Administrations {
             let person = person_name("person", &sent.person)?;
             let receipt = self.desk.gate().person_suspend(&caller, person, sent.reason).await?;
             Ok(pb::SuspendPersonResponse { receipt })
+        })
+        .await
+    }
+
+    async fn suspend_official(
+        &self,
+        request: Request<pb::SuspendOfficialRequest>,
+    ) -> Reply<pb::SuspendOfficialResponse> {
+        let call = self.desk.call(Action::SuspendOfficial, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let sent = request.into_inner();
+            let whom = (partner_name("partner", &sent.partner)?, sent.official);
+            let receipt = self.desk.gate().official_suspend(&caller, whom, sent.reason).await?;
+            Ok(pb::SuspendOfficialResponse { receipt })
+        })
+        .await
+    }
+
+    async fn suspend_agreement(
+        &self,
+        request: Request<pb::SuspendAgreementRequest>,
+    ) -> Reply<pb::SuspendAgreementResponse> {
+        let call = self.desk.call(Action::SuspendAgreement, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let sent = request.into_inner();
+            let agreement = agreement_name("agreement", &sent.agreement)?;
+            let receipt = self.desk.gate().agreement_suspend(&caller, agreement, sent.reason).await?;
+            Ok(pb::SuspendAgreementResponse { receipt })
         })
         .await
     }

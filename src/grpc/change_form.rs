@@ -3,10 +3,10 @@
 
 use crate::authz::{Bundle, PayloadClass, Role, Standing};
 use crate::clock::Timestamp;
-use crate::grpc::parse::COLLECTIONS;
+use crate::grpc::parse::{AGREEMENTS, COLLECTIONS};
 use crate::grpc::pb::administration as pb;
 use crate::grpc::pb::administration::change::Change as Which;
-use crate::ids::{ActorName, Digest, IdError, PartnerName, SubjectId};
+use crate::ids::{ActorName, AgreementName, Digest, IdError, PartnerName, SubjectId};
 use crate::keys::SUBJECT_MAX_BYTES;
 use crate::keys::webauthn::CREDENTIAL_MAX_BYTES;
 use crate::store::ProviderAccount;
@@ -70,6 +70,14 @@ pub fn change_from_pb(change: pb::Change) -> Result<Change, FormFault> {
         }
         Which::RestorePerson(restore) => {
             person_name("change.restore_person.person", &restore.person).map(Change::RestorePerson)
+        }
+        Which::RestoreOfficial(restore) => Ok(Change::RestoreOfficial {
+            partner: partner_name("change.restore_official.partner", &restore.partner)?,
+            official: text("change.restore_official.official", restore.official, OFFICIAL_MAX_CHARS)?,
+        }),
+        Which::RestoreAgreement(restore) => {
+            agreement_name("change.restore_agreement.agreement", &restore.agreement)
+                .map(Change::RestoreAgreement)
         }
         Which::Dispose(dispose) => put_dispose(&dispose),
         Which::ChangeLogKey(pb::ChangeLogKey {}) => Ok(Change::ChangeLogKey),
@@ -145,6 +153,13 @@ pub fn change_to_pb(change: &Change) -> pb::Change {
         }
         Change::RestorePerson(person) => {
             Which::RestorePerson(pb::RestorePerson { person: person_resource(person) })
+        }
+        Change::RestoreOfficial { partner, official } => Which::RestoreOfficial(pb::RestoreOfficial {
+            partner: partner_resource(partner),
+            official: official.clone(),
+        }),
+        Change::RestoreAgreement(agreement) => {
+            Which::RestoreAgreement(pb::RestoreAgreement { agreement: format!("{AGREEMENTS}{agreement}") })
         }
         Change::Dispose { class, before } => Which::Dispose(pb::Dispose {
             payload_class: payload_class_to_pb(*class).into(),
@@ -282,6 +297,14 @@ pub fn partner_name(field: &str, resource: &str) -> Result<PartnerName, FormFaul
     of_collection(field, resource, PARTNERS)
 }
 
+/// The agreement of a resource name.
+///
+/// # Errors
+/// [`FormFault`] of `field` when it is missing or not in its form.
+pub fn agreement_name(field: &str, resource: &str) -> Result<AgreementName, FormFault> {
+    of_collection(field, resource, AGREEMENTS)
+}
+
 /// The person or system of a resource name.
 ///
 /// # Errors
@@ -412,6 +435,7 @@ const PARTNERS: &str = "partners/";
 const PEOPLE: &str = "people/";
 const MISSING: &str = "is missing; give it";
 const SOURCE_ID_MAX_CHARS: usize = 256;
+const OFFICIAL_MAX_CHARS: usize = 128;
 /// The longest SPIFFE id (SPIFFE-ID, section 2.3) is 2,048 bytes.
 const CONTACT_MAX_CHARS: usize = 256;
 const SPIFFE_ID_MAX_CHARS: usize = 2_048;
@@ -468,6 +492,11 @@ mod tests {
             },
             Change::RestorePartner("au-border".parse().unwrap()),
             Change::RestorePerson("mere".parse().unwrap()),
+            Change::RestoreOfficial {
+                partner: "au-border".parse().unwrap(),
+                official: "officer 7".to_owned(),
+            },
+            Change::RestoreAgreement("au-border-identity".parse().unwrap()),
             Change::Dispose { class: PayloadClass::Query, before: "2026-02-28".parse().unwrap() },
             Change::ChangeLogKey,
             Change::RenewCollection("watch-face".parse().unwrap()),

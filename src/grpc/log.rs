@@ -5,11 +5,12 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::call::{Call, Desk, Reply};
-use super::change_form::FormFault;
+use super::change_form::{FormFault, partner_name, person_name};
 use super::in_order::Answers;
 use super::page::{self, PageSizes};
 use super::parse::{self, JOURNALS};
 use super::pb::oversight as pb;
+use super::pb::oversight::judge_alert_request::Stop as Stopped;
 use super::pb::oversight::log_service_server::LogService;
 use super::status::CallError;
 use super::timestamp::timestamp_to_pb;
@@ -17,8 +18,10 @@ use crate::audit::event::Event;
 use crate::authz::Action;
 use crate::clock::Timestamp;
 use crate::gate::{ReadAsk, SearchAsk};
+use crate::store::alert::{JudgementNew, Stop};
 use crate::store::log::{ExportPlan, LogKey};
 use crate::store::search::{Attribute, Sought, SoughtError};
+use crate::store::subject::WordError;
 use crate::store::{FoundEntry, JournalHead, ProvenEntry, Searched};
 
 /// Shows the log to those who watch over it.
@@ -124,6 +127,17 @@ impl LogService for Logs {
         .await
     }
 
+    async fn judge_alert(&self, request: Request<pb::JudgeAlertRequest>) -> Reply<pb::JudgeAlertResponse> {
+        let call = self.desk.call(Action::JudgeAlert, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let new = judgement(request.into_inner())?;
+            let receipt = self.desk.gate().alert_judge(&caller, new).await?;
+            Ok(pb::JudgeAlertResponse { receipt })
+        })
+        .await
+    }
+
     type ExportJournalStream = Answers<pb::ExportJournalResponse>;
 
     async fn export_journal(
@@ -142,6 +156,31 @@ impl LogService for Logs {
         tokio::spawn(export(self.desk.clone(), call, plan, files));
         Ok(Response::new(Box::pin(ReceiverStream::new(taken))))
     }
+}
+
+fn judgement(sent: pb::JudgeAlertRequest) -> Result<JudgementNew, FormFault> {
+    let alert = parse::digest("alert_sha256", &sent.alert_sha256)?;
+    let finding =
+        sent.finding.parse().map_err(|error: WordError| FormFault::new("finding", error.to_string()))?;
+    let stop = sent.stop.map(|stop| match stop {
+        Stopped::Partner(name) => partner_name("partner", &name).map(Stop::Partner),
+        Stopped::Official(of) => {
+            partner_name("official.partner", &of.partner).map(|partner| Stop::Official(partner, of.official))
+        }
+        Stopped::Agreement(name) => {
+            parse::held("agreement", parse::agreement("agreement", &name)?).map(Stop::Agreement)
+        }
+        Stopped::Person(name) => person_name("person", &name).map(Stop::Person),
+    });
+    Ok(JudgementNew {
+        alert,
+        detector: sent.detector,
+        whom: sent.whom,
+        entries: sent.entries,
+        finding,
+        why: sent.reason,
+        stop: stop.transpose()?,
+    })
 }
 
 /// Sends the files one by one, as fast as they are taken. The caller is looked up before each of them: an

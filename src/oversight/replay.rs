@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::event::{Event, Fact, Kind};
-use crate::authz::{About, Action, Actor, Agreement, Ask, May, Role, Rules, Standing, Usage};
+use crate::authz::{About, Action, Actor, Agreement, Ask, May, Role, Rules, Standing, Standings, Usage};
 use crate::clock::Timestamp;
 use crate::ids::{ActorName, AgreementName, Digest, FieldName, PartnerName};
 
@@ -136,6 +136,7 @@ impl<'a> Replay<'a> {
             purpose: &purpose,
             samples,
             usage,
+            standings: Standings::all_active(),
         };
         self.ask(index, event, Action::AskQuery, about, "answered")
     }
@@ -145,7 +146,12 @@ impl<'a> Replay<'a> {
         let names = event.text_of(Fact::Fields)?.split(',');
         let fields: Vec<FieldName> = names.map(str::parse).collect::<Result<_, _>>().ok()?;
         let id = event.fact(Fact::Disclosure)?.to_vec();
-        let about = About::NewDisclosure { agreement: Some(&agreement), purpose: &purpose, fields: &fields };
+        let about = About::NewDisclosure {
+            agreement: Some(&agreement),
+            purpose: &purpose,
+            fields: &fields,
+            standings: Standings::all_active(),
+        };
         if event.at >= self.since {
             self.found.requests = self.found.requests.saturating_add(1);
             self.ask(index, event, Action::RequestDisclosure, about, "taken")?;

@@ -12,7 +12,7 @@ use std::fmt;
 
 use super::seen::{Place, Seen, What};
 use crate::clock::Timestamp;
-use crate::ids::SubjectId;
+use crate::ids::{Digest, SubjectId};
 
 /// What a detector looks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,6 +113,18 @@ pub struct Alert {
     pub entries_total: usize,
 }
 
+impl Alert {
+    /// What stays when the same journals are looked through again: SHA-256 of what found it, whom it is about, its first
+    /// entry and the number of all.
+    #[must_use]
+    pub fn id(&self) -> Digest {
+        let first = self.entries.first().map(|one| format!("{}/{}", one.journal, one.index));
+        let parts =
+            [self.detector.as_str(), &self.whom, &first.unwrap_or_default(), &self.entries_total.to_string()];
+        Digest::sha256([ALERT, &parts.join("\0")].concat().as_bytes())
+    }
+}
+
 /// What an alert is made of.
 struct Finding<'a> {
     detector: Detector,
@@ -200,6 +212,7 @@ impl Watch {
     }
 }
 
+const ALERT: &str = "onebit/alert/v1\0";
 /// Enough to see what happened; the rest is found by a search.
 pub const ENTRIES_SHOWN: usize = 50;
 /// A window (a day of a partner, twenty decisions of an officer) looks like this by chance once in ten thousand: with four

@@ -6,7 +6,8 @@ use crate::audit::codec::{RecordReader, RecordWriter};
 use crate::authz::{Bundle, Disposable, PayloadClass, Role, Standing};
 use crate::clock::Timestamp;
 use crate::ids::{
-    ActorName, ChangeId, CollectionName, Digest, PartnerName, RestrictionName, SubjectId, UnitName,
+    ActorName, AgreementName, ChangeId, CollectionName, Digest, PartnerName, RestrictionName, SubjectId,
+    UnitName,
 };
 
 use super::registry::{Partner, Person};
@@ -40,6 +41,15 @@ pub enum Change {
     RestorePartner(PartnerName),
     /// Lets a suspended person or system act again.
     RestorePerson(ActorName),
+    /// Lets a suspended official of a partner ask again.
+    RestoreOfficial {
+        /// Whose.
+        partner: PartnerName,
+        /// The partner's pseudonym of the official.
+        official: String,
+    },
+    /// Lets a suspended agreement be used again.
+    RestoreAgreement(AgreementName),
     /// Destroys payloads of the log whose retention is over.
     Dispose {
         /// Which payloads.
@@ -115,6 +125,8 @@ impl Change {
             Self::LiftRestriction { .. } => "lift-restriction",
             Self::RestorePartner(_) => "restore-partner",
             Self::RestorePerson(_) => "restore-person",
+            Self::RestoreOfficial { .. } => "restore-official",
+            Self::RestoreAgreement(_) => "restore-agreement",
             Self::Dispose { .. } => "dispose",
             Self::ChangeLogKey => "log-key-change",
             Self::RenewCollection(_) => "renew-collection",
@@ -160,6 +172,10 @@ impl Change {
             }
             Self::RestorePartner(partner) => format!("let the partner `{partner}` act again"),
             Self::RestorePerson(person) => format!("let `{person}` act again"),
+            Self::RestoreOfficial { partner, official } => {
+                format!("let the official `{official}` of `{partner}` ask again")
+            }
+            Self::RestoreAgreement(agreement) => format!("let the agreement `{agreement}` be used again"),
             Self::Dispose { class, before } => {
                 format!(
                     "destroy the payloads of `{class}` in the log from before {before}, and keep their totals"
@@ -225,6 +241,8 @@ impl Change {
             }
             Self::RestorePartner(partner) => record.text(2, partner.as_str()),
             Self::RestorePerson(person) => record.text(2, person.as_str()),
+            Self::RestoreOfficial { partner, official } => record.text(2, partner.as_str()).text(3, official),
+            Self::RestoreAgreement(agreement) => record.text(2, agreement.as_str()),
             Self::Dispose { class, before } => record.text(2, class.as_str()).text(3, &before.to_string()),
             Self::ChangeLogKey => record,
             Self::RenewCollection(collection) => record.text(2, collection.as_str()),
@@ -297,6 +315,10 @@ impl Change {
             }
             "restore-partner" => Self::RestorePartner(fields.parsed(2)?),
             "restore-person" => Self::RestorePerson(fields.parsed(2)?),
+            "restore-official" => {
+                Self::RestoreOfficial { partner: fields.parsed(2)?, official: fields.text(3)? }
+            }
+            "restore-agreement" => Self::RestoreAgreement(fields.parsed(2)?),
             "log-key-change" => Self::ChangeLogKey,
             "renew-collection" => Self::RenewCollection(fields.parsed(2)?),
             "invite-person" => Self::InvitePerson(Invitation {

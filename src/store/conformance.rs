@@ -28,7 +28,7 @@ use crate::audit::note::VerifierKey;
 use crate::audit::receipt::Receipt;
 use crate::audit::tiles::{parse_bundle, parse_tile};
 use crate::audit::tree::Edge;
-use crate::authz::{About, Ask, Role, Rules, Standing, Usage as AskedUsage};
+use crate::authz::{About, Ask, Role, Rules, Standing, Standings, Usage as AskedUsage};
 use crate::clock::{Clock, ManualClock};
 use crate::ids::{ActorName, AgreementName, FieldName, PurposeName, RestrictionName, SubjectId};
 use crate::keys::{ReleaseSecretKey, open_release_with_info};
@@ -103,8 +103,14 @@ impl Bench {
     pub(crate) async fn ask_permit(&self) -> Permit {
         let (collection, purpose) = (collection(), purpose());
         let usage = AskedUsage::Counted { today: 0, this_year: 0 };
-        let about =
-            About::Query { agreement: None, collection: &collection, purpose: &purpose, samples: 1, usage };
+        let about = About::Query {
+            agreement: None,
+            collection: &collection,
+            purpose: &purpose,
+            samples: 1,
+            usage,
+            standings: Standings::all_active(),
+        };
         self.permit("border", Action::AskQuery, about).await
     }
 
@@ -137,7 +143,14 @@ impl Bench {
         let purpose: PurposeName = purpose.parse().unwrap();
         let usage = AskedUsage::Counted { today: 0, this_year: 0 };
         let (samples, agreement) = (1, Some(&agreement));
-        let about = About::Query { agreement, collection: &collection, purpose: &purpose, samples, usage };
+        let about = About::Query {
+            agreement,
+            collection: &collection,
+            purpose: &purpose,
+            samples,
+            usage,
+            standings: Standings::all_active(),
+        };
         let permit = self.permit(system, Action::AskQuery, about).await;
         let new = QueryNew { purpose, ..self.question(request_id(), b"a question") };
         let id = new.id;
@@ -236,7 +249,12 @@ impl Bench {
     pub(crate) async fn disclosure(&self, query: QueryId) -> Requested {
         let fields = vec!["family-name".parse::<FieldName>().unwrap(), "given-names".parse().unwrap()];
         let purpose = purpose();
-        let about = About::NewDisclosure { agreement: None, purpose: &purpose, fields: &fields };
+        let about = About::NewDisclosure {
+            agreement: None,
+            purpose: &purpose,
+            fields: &fields,
+            standings: Standings::all_active(),
+        };
         let permit = self.permit("border", Action::RequestDisclosure, about).await;
         let request_id = request_id();
         let ask = PartnerAsk::new(AskParts {
@@ -281,6 +299,7 @@ impl Bench {
             agreement: request.agreement(),
             purpose: request.ask().purpose(),
             fields: &granted,
+            standings: Standings::all_active(),
         };
         let permit = self.permit(officer, Action::DecideCase, about).await;
         let decision = Decision::new(DecisionParts {
@@ -316,7 +335,11 @@ impl Bench {
 
     pub(crate) async fn own_permit(&self, action: Action, case: &Case) -> Permit {
         let request = case.disclosure.request();
-        let about = About::Disclosure { partner: request.partner(), agreement: request.agreement() };
+        let about = About::Disclosure {
+            partner: request.partner(),
+            agreement: request.agreement(),
+            standings: Standings::all_active(),
+        };
         self.permit("border", action, about).await
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::ids::Digest;
-use crate::keys::{Domain, KeyRing, Pseudonym};
+use crate::keys::{Domain, KeyRing, Pseudonym, Tag};
 use crate::secret::Secret;
 
 /// The keyed functions that the gate needs: pseudonyms and content hashes.
@@ -25,6 +25,12 @@ impl StoreKeys {
     #[must_use]
     pub fn content_digest(&self, content: &[u8]) -> Digest {
         self.0.tags().digest(Domain::Request, content)
+    }
+
+    /// The keyed tag of a partner's official, by which the registry knows whom it suspends.
+    #[must_use]
+    pub fn official_tag(&self, official: &str) -> Tag {
+        self.0.tags().tag(Domain::Official, official.as_bytes())
     }
 
     /// The keyed hash of a session's secret, by which the store knows the session.

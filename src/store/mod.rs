@@ -4,6 +4,7 @@
 //! What a transaction gives back is withheld until its entry is durable: see [`Withheld`] and
 //! [`AuditReceipt`]. The store maps the index's slots to subjects; nothing else knows both.
 
+pub mod alert;
 pub mod backup;
 pub mod breach;
 pub mod change;
@@ -40,8 +41,8 @@ use crate::audit::tiles::{BundleId, TileId};
 use crate::authz::{Action, Actor, Bundle, PayloadClass, Permit, Reason};
 use crate::clock::Timestamp;
 use crate::ids::{
-    BatchId, BreachId, ChangeId, CollectionName, Digest, DisclosureId, IdError, PartnerName, QueryId,
-    RequestId, SubjectRequestId,
+    AgreementName, BatchId, BreachId, ChangeId, CollectionName, Digest, DisclosureId, IdError, PartnerName,
+    QueryId, RequestId, SubjectRequestId,
 };
 use crate::keys::Pseudonym;
 
@@ -199,6 +200,27 @@ pub trait Store: Send + Sync {
         person: crate::ids::ActorName,
         why: String,
     ) -> Result<Committed<change::Found>, StoreError>;
+    /// Suspends an official of a partner.
+    async fn official_suspend(
+        &self,
+        permit: Permit,
+        partner: PartnerName,
+        official: String,
+        why: String,
+    ) -> Result<Committed<change::Found>, StoreError>;
+    /// Suspends an agreement.
+    async fn agreement_suspend(
+        &self,
+        permit: Permit,
+        agreement: AgreementName,
+        why: String,
+    ) -> Result<Committed<()>, StoreError>;
+    /// Keeps what came of looking at an alert, and stops whom it says, in one transaction.
+    async fn alert_judge(
+        &self,
+        permit: Permit,
+        new: alert::JudgementNew,
+    ) -> Result<Committed<alert::Judged>, StoreError>;
     /// Ends a delegation before its time, by the change that made it.
     async fn delegation_end(
         &self,
@@ -418,7 +440,7 @@ pub trait Store: Send + Sync {
     async fn query_look_up(
         &self,
         partner: PartnerName,
-        agreement: crate::ids::AgreementName,
+        agreement: AgreementName,
         request: RequestId,
         content: Digest,
         (since, now): (Timestamp, Timestamp),
@@ -427,7 +449,7 @@ pub trait Store: Send + Sync {
     async fn query_usage(
         &self,
         partner: PartnerName,
-        agreement: crate::ids::AgreementName,
+        agreement: AgreementName,
         now: Timestamp,
     ) -> Result<Usage, StoreError>;
     /// Records a query, its outcome and its entry. The verdict opens against the receipt.

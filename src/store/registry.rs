@@ -1,10 +1,12 @@
 //! People, systems and partners: who holds a credential and may act.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::authz::{Actor, Role, Standing};
+use crate::authz::{Actor, Role, Standing, Standings};
 use crate::clock::Timestamp;
-use crate::ids::{ActorName, ChangeId, PartnerName, UnitName};
+use crate::ids::{ActorName, AgreementName, ChangeId, PartnerName, UnitName};
+use crate::keys::Tag;
 
 use super::change::Delegating;
 
@@ -75,6 +77,28 @@ impl Delegation {
     }
 }
 
+/// What is suspended beside partners and people.
+#[derive(Debug, Clone, Default)]
+pub struct Suspended {
+    /// Agreements.
+    pub agreements: BTreeSet<AgreementName>,
+    /// Officials, by keyed tags and by partner.
+    pub officials: BTreeMap<PartnerName, BTreeSet<[u8; 16]>>,
+}
+
+impl Suspended {
+    /// What rules may read of it, for a call of a partner on behalf of an official.
+    #[must_use]
+    pub fn standings(&self, partner: Option<&PartnerName>, official: Tag) -> Standings<'_> {
+        let of_partner = partner.and_then(|partner| self.officials.get(partner));
+        let official = match of_partner.is_some_and(|tags| tags.contains(official.as_bytes())) {
+            true => Standing::Suspended,
+            false => Standing::Active,
+        };
+        Standings { suspended: &self.agreements, official }
+    }
+}
+
 /// Everybody who may act, as of one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
@@ -84,6 +108,8 @@ pub struct Registry {
     pub partners: Vec<Partner>,
     /// Seats that are or were delegated, in the order in which they begin.
     pub delegations: Vec<Delegation>,
+    /// What is suspended beside partners and people.
+    pub suspended: Suspended,
 }
 
 impl Registry {

@@ -1,7 +1,7 @@
 //! Detectors on what a real holder's journals say, from exports, without the server.
 
 use crate::holder::{Holder, HolderOptions, who};
-use crate::story::{answer_about, fact, of_kind};
+use crate::story::{OrRefused as _, answer_about, ask, fact, of_kind, question_about, reason};
 
 #[tokio::test]
 async fn a_canary_that_matched_is_found_in_an_export_and_honest_questions_are_not() {
@@ -35,8 +35,47 @@ async fn a_canary_that_matched_is_found_in_an_export_and_honest_questions_are_no
     let index = alerts[0]["entries"][0]["index"].as_u64().unwrap();
     assert_eq!(index, answered[1].index, "the alert names its entry");
 
+    // One decision says what it was and stops the official; the alert is shown as judged from then on.
+    assert!(alerts[0]["judged"].is_null(), "{found}");
+    std::fs::write(holder.path("alerts.json"), found.to_string()).unwrap();
+    let id = &alerts[0]["alert"].as_str().unwrap()[..12];
+    let judge = |finding: &str, more: &[&str]| {
+        let args =
+            ["audit", "judge", id, "--alerts", "alerts.json", "--finding", finding, "--reason", "looked"];
+        holder.onebit(who::PRIVACY, &[&args[..], more].concat())
+    };
+    assert!(judge("odd", &[]).failed().contains("`explained`, `wrong`"));
+    let nobody = judge("misuse", &["--suspend-partner", "no-such", "--suspend-official", "x"]).failed();
+    assert!(nobody.contains("NOT_FOUND"), "{nobody}");
+    assert_eq!(of_kind(&holder.entries("holder").await, "alert.judged").len(), 0, "nothing is half done");
+    judge("wrong", &[]).ok();
+    judge("misuse", &["--suspend-partner", "au-border", "--suspend-official", "officer-7f3a"]).ok();
+    let stopped = ask(&channel, question_about(0)).await.refused();
+    assert_eq!(reason(&stopped), "OFFICIAL_SUSPENDED");
+    let own = holder.path("own");
+    let (own, own_key) = (own.to_str().unwrap(), holder.log_key("holder"));
+    let export = ["audit", "export", "--journal", "holder", "--reason", "weekly look", "--out", own];
+    holder.onebit(who::PRIVACY, &export).ok();
+    let with_own = ["--journal", own, "--key", &own_key, "--canary", &canary];
+    let told = holder.onebit(who::PRIVACY, &[&look[..], &with_own].concat()).ok();
+    assert!(told.contains(&format!("judged misuse by {}", who::PRIVACY.name())), "{told}");
+    let entries = holder.entries("holder").await;
+    let [first, last] = &of_kind(&entries, "alert.judged")[..] else { panic!("two judgements") };
+    assert_eq!((fact(first, "finding"), fact(last, "finding")), ("wrong", "misuse"));
+    let [suspended] = &of_kind(&entries, "official.suspended")[..] else { panic!("one suspension") };
+    assert!(fact(suspended, "reason").contains(id) && fact(last, "evidence").contains("au-border/"));
+    let other = ["audit", "judge", id, "--alerts", "alerts.json", "--finding", "wrong", "--reason", "x"];
+    assert!(holder.onebit(who::OFFICER, &other).failed().contains("PERMISSION_DENIED"));
+    assert!(judge_unknown(&holder).contains("has no alert whose id begins with"));
+    holder.whole();
+
     let refused = holder.onebit(who::PRIVACY, &[&look[..], &["--canary", "somebody"]].concat()).failed();
     assert!(refused.contains("`somebody` is not the name of a subject"), "{refused}");
     let refused = holder.onebit(who::PRIVACY, &[&look[..], &["--journal", out]].concat()).failed();
     assert!(refused.contains("2 journals and 1 keys"), "{refused}");
+}
+
+fn judge_unknown(holder: &Holder) -> String {
+    let args = ["audit", "judge", "ffff", "--alerts", "alerts.json", "--finding", "wrong", "--reason", "x"];
+    holder.onebit(who::PRIVACY, &args).failed()
 }

@@ -258,6 +258,16 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
         Action::ExportJournal => {
             oversight::ExportJournalRequest { journal: JOURNAL.to_owned(), reason }.encode_to_vec()
         }
+        Action::JudgeAlert => oversight::JudgeAlertRequest {
+            alert_sha256: vec![7; 32],
+            detector: "volume".to_owned(),
+            whom: nobody,
+            entries: vec!["au-border/1".to_owned()],
+            finding: "explained".to_owned(),
+            reason,
+            stop: None,
+        }
+        .encode_to_vec(),
         Action::ReportSubject => {
             let who = oversight::report_subject_request::Who::SourceId(nobody);
             oversight::ReportSubjectRequest { who: Some(who), reason, ..Default::default() }.encode_to_vec()
@@ -355,6 +365,16 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
         Action::ListChanges => administration::ListChangesRequest::default().encode_to_vec(),
         Action::SuspendPartner => {
             administration::SuspendPartnerRequest { partner: format!("partners/{nobody}"), reason }
+                .encode_to_vec()
+        }
+        Action::SuspendOfficial => administration::SuspendOfficialRequest {
+            partner: format!("partners/{nobody}"),
+            official: nobody,
+            reason,
+        }
+        .encode_to_vec(),
+        Action::SuspendAgreement => {
+            administration::SuspendAgreementRequest { agreement: format!("agreements/{nobody}"), reason }
                 .encode_to_vec()
         }
         Action::SuspendPerson => {

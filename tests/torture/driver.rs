@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use onebit::audit::receipt::Receipt;
-use onebit::authz::{About, Action, Actor, Ask, Bundle, Permit, Reason, Role, Rules, Standing, Usage};
+use onebit::authz::{
+    About, Action, Actor, Ask, Bundle, Permit, Reason, Role, Rules, Standing, Standings, Usage,
+};
 use onebit::clock::{Clock, SystemClock};
 use onebit::ids::{CollectionName, Digest, PurposeName, QueryId, RequestId};
 use onebit::keys::RootKey;
@@ -271,8 +273,14 @@ impl Client {
     fn permit(&self, content: Digest) -> Permit {
         let (collection, purpose) = names();
         let usage = Usage::Counted { today: 0, this_year: 0 };
-        let about =
-            About::Query { agreement: None, collection: &collection, purpose: &purpose, samples: 1, usage };
+        let about = About::Query {
+            agreement: None,
+            collection: &collection,
+            purpose: &purpose,
+            samples: 1,
+            usage,
+            standings: Standings::all_active(),
+        };
         let ask = Ask { action: Action::AskQuery, about, content, now: SystemClock.now() };
         self.rules.permit(&actor(Some(PARTNERS[0])), &ask).expect("the rules permit a query")
     }

@@ -48,6 +48,10 @@ pub enum Proposal {
     RestorePartner(RestoreArgs),
     /// Lets a suspended person or system act again
     RestorePerson(RestoreArgs),
+    /// Lets a suspended official of a partner ask again
+    RestoreOfficial(RestoreOfficialArgs),
+    /// Lets a suspended agreement be used again
+    RestoreAgreement(RestoreArgs),
     /// Destroys payloads of the log whose retention is over; exact totals stay
     ///
     /// `onebit retention` shows what may go. One of the two people is a privacy officer.
@@ -291,9 +295,23 @@ pub struct RenewArgs {
 /// Somebody to restore.
 #[derive(Debug, clap::Args)]
 pub struct RestoreArgs {
-    /// The name in the registry
+    /// The name in the registry, or of the agreement
     #[arg(value_name = "NAME")]
     pub name: String,
+    /// The rest.
+    #[command(flatten)]
+    pub proposing: Proposing,
+}
+
+/// An official to restore.
+#[derive(Debug, clap::Args)]
+pub struct RestoreOfficialArgs {
+    /// The partner's pseudonym of the official
+    #[arg(value_name = "OFFICIAL")]
+    pub official: String,
+    /// The partner
+    #[arg(long, value_name = "NAME")]
+    pub partner: String,
     /// The rest.
     #[command(flatten)]
     pub proposing: Proposing,
@@ -323,6 +341,11 @@ impl Proposal {
             Self::SplitSubject(args) => Change::SplitSubject(name("--subject", &args.subject)?),
             Self::RestorePartner(args) => Change::RestorePartner(name("NAME", &args.name)?),
             Self::RestorePerson(args) => Change::RestorePerson(name("NAME", &args.name)?),
+            Self::RestoreOfficial(args) => Change::RestoreOfficial {
+                partner: name("--partner", &args.partner)?,
+                official: args.official.clone(),
+            },
+            Self::RestoreAgreement(args) => Change::RestoreAgreement(name("NAME", &args.name)?),
             Self::Dispose(args) => Change::Dispose { class: args.class, before: args.before },
             Self::LogKey(_) => Change::ChangeLogKey,
             Self::RenewCollection(args) => Change::RenewCollection(name("--collection", &args.collection)?),
@@ -351,7 +374,10 @@ impl Proposal {
             Self::LiftRestriction(args) => &args.proposing,
             Self::MergeSubjects(args) => &args.proposing,
             Self::SplitSubject(args) => &args.proposing,
-            Self::RestorePartner(args) | Self::RestorePerson(args) => &args.proposing,
+            Self::RestorePartner(args) | Self::RestorePerson(args) | Self::RestoreAgreement(args) => {
+                &args.proposing
+            }
+            Self::RestoreOfficial(args) => &args.proposing,
             Self::Dispose(args) => &args.proposing,
             Self::LogKey(args) => &args.proposing,
             Self::RenewCollection(args) => &args.proposing,
@@ -386,7 +412,13 @@ pub(super) fn details(change: &Change) -> String {
         }
         Change::SplitSubject(subject) => vec![format!("subject   {}", subject.resource())],
         Change::RenewCollection(collection) => vec![format!("collection {collection}")],
-        Change::RestorePartner(_) | Change::RestorePerson(_) | Change::ChangeLogKey => Vec::new(),
+        Change::RestorePartner(_)
+        | Change::RestorePerson(_)
+        | Change::RestoreAgreement(_)
+        | Change::ChangeLogKey => Vec::new(),
+        Change::RestoreOfficial { partner, official } => {
+            vec![format!("partner   {partner}"), format!("official  {official}")]
+        }
         Change::Dispose { class, before } => {
             vec![format!("payloads  {class}"), format!("before    {before}")]
         }

@@ -18,7 +18,7 @@ use super::disposal::{Span, Taken};
 use super::tx::Tx;
 use super::{
     Context, account, count, database, delegation, disposal, enrolment, holder, log_key, name, one_person,
-    passkey, renewal, session,
+    passkey, renewal, session, suspension,
 };
 
 /// Keeps a proposed change; the same id again gives the change that is there.
@@ -238,6 +238,10 @@ fn take_effect(
             let event = tx.event(Kind::PersonRestored, permit).text(Fact::Person, person.as_str());
             (event, standing_set(tx.sql, "people", person.as_str(), Standing::Active)?)
         }
+        Change::RestoreOfficial { partner, official } => {
+            suspension::official_restore(tx, permit, (partner, official))?
+        }
+        Change::RestoreAgreement(agreement) => suspension::agreement_restore(tx, permit, agreement)?,
         Change::Dispose { class, before } => {
             let leave = leave.filter(|leave| (leave.class(), leave.before()) == (*class, *before));
             let leave = leave.ok_or(StoreError::Damaged { what: "a disposal without the rules' leave" })?;

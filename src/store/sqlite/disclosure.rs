@@ -21,6 +21,7 @@ use super::disclosure_row::{Row, case, get, insert, seal_today, step_keep};
 use super::tx::Tx;
 use super::{
     Context, correction, database, delegation, log, passkey, query, refusal, release, review, statement,
+    suspension,
 };
 
 /// Whether a request id of this partner was seen before.
@@ -219,6 +220,9 @@ pub(super) fn release(
     if !refusal::is_visible(tx.sql, row.subject, &terms.visible)? {
         // INVARIANT: what has an approval is open, and what is open can be withheld.
         return withhold(tx, &mut row, terms.policy).map(Box::new).map(Released::Denied);
+    }
+    if !suspension::stand(tx, row.case.disclosure.request())? {
+        return note(tx, id, terms, Released::NotApproved);
     }
     if !delegation::stand_for(tx, approval.deciders())? {
         return note(tx, id, terms, Released::NotApproved);

@@ -11,7 +11,7 @@ use crate::store::holder::{Founding, HolderFacts};
 use crate::store::{Journal, Partner, Person, Registry, StoreError};
 
 use super::tx::{SYSTEM_ACTOR, Tx};
-use super::{Context, database, delegation, name, opened, sealed};
+use super::{Context, database, delegation, name, opened, sealed, suspension};
 
 /// Founds the holder, once.
 pub(super) fn found(tx: &mut Tx<'_>, founding: &Founding) -> Result<(), StoreError> {
@@ -156,6 +156,7 @@ pub(super) fn registry(context: &Context, sql: &Connection) -> Result<Registry, 
         people: people(context, sql)?,
         partners: partners(context, sql)?,
         delegations: delegation::all(sql)?,
+        suspended: suspension::all(sql)?,
     })
 }
 

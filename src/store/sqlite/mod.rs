@@ -4,6 +4,7 @@
 //! keys and is backed up only as its present state. The root key lies in neither folder.
 
 mod account;
+mod alert;
 mod backup;
 mod breach;
 mod case;
@@ -57,6 +58,7 @@ mod sources;
 mod statement;
 mod subject;
 mod subject_request;
+mod suspension;
 mod tag_index;
 mod tags;
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::ids::{
 };
 use crate::keys::Pseudonym;
 use crate::store::ProviderAccount;
+use crate::store::alert::{Judged, JudgementNew};
 use crate::store::backup::{BackupBegun, BackupMade};
 use crate::store::breach::{
     Breach, BreachFilter, BreachNew, BreachStep, BreachStepped, BreachTraced, TraceNew,
@@ -53,11 +54,13 @@ use crate::store::{
 use super::chunks::{Foreseen, Planned, Written};
 use super::disposal::Span;
 use super::query::Recording;
+use super::tx::Tx;
 use super::writer::UNLOGGED;
 use super::{
-    SqliteStore, account, backup, breach, case, change, correction, delegation, disclosure, disclosure_list,
-    disclosure_row, disposal, duplicates, enrolment, export, gallery, holder, log, notice, passkey, query,
-    renewal, review, search, session, snapshot, statement, subject, subject_request, witness,
+    SqliteStore, account, alert, backup, breach, case, change, correction, delegation, disclosure,
+    disclosure_list, disclosure_row, disposal, duplicates, enrolment, export, gallery, holder, log, notice,
+    passkey, query, renewal, review, search, session, snapshot, statement, subject, subject_request,
+    suspension, witness,
 };
 
 #[async_trait]
@@ -214,6 +217,31 @@ impl Store for SqliteStore {
         why: String,
     ) -> Result<Committed<Found>, StoreError> {
         self.writer.logged(move |tx| change::person_suspend(tx, &permit, &person, &why)).await
+    }
+
+    async fn official_suspend(
+        &self,
+        permit: Permit,
+        partner: PartnerName,
+        official: String,
+        why: String,
+    ) -> Result<Committed<Found>, StoreError> {
+        let suspend =
+            move |tx: &mut Tx<'_>| suspension::official_suspend(tx, &permit, (&partner, &official), &why);
+        self.writer.logged(suspend).await
+    }
+
+    async fn agreement_suspend(
+        &self,
+        permit: Permit,
+        agreement: AgreementName,
+        why: String,
+    ) -> Result<Committed<()>, StoreError> {
+        self.writer.logged(move |tx| suspension::agreement_suspend(tx, &permit, &agreement, &why)).await
+    }
+
+    async fn alert_judge(&self, permit: Permit, new: JudgementNew) -> Result<Committed<Judged>, StoreError> {
+        self.writer.logged(move |tx| alert::judge(tx, &permit, &new)).await
     }
 
     async fn delegation_end(

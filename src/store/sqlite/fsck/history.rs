@@ -29,6 +29,10 @@ pub(super) struct History {
     /// By name, whether the person was suspended at last.
     pub(super) people_suspended: BTreeMap<String, bool>,
     pub(super) partners_suspended: BTreeMap<String, bool>,
+    /// By partner and official, whether the official was suspended at last, and by which entry.
+    pub(super) officials_suspended: BTreeMap<(String, String), (bool, u64)>,
+    /// By agreement, likewise.
+    pub(super) agreements_suspended: BTreeMap<String, (bool, u64)>,
     /// By partner, the release key that was confirmed last.
     pub(super) release_keys: BTreeMap<String, Vec<u8>>,
     /// Offers of release keys: partner and key.
@@ -155,6 +159,8 @@ impl History {
             | Kind::LogKeyChanged
             | Kind::CollectionRenewing
             | Kind::DelegationMade
+            | Kind::OfficialRestored
+            | Kind::AgreementRestored
             | Kind::PersonRestored => self.held = Some((confirmed, index, event.clone())),
             Kind::PasskeyEnded if event.text_of(Fact::Detail).is_none() => {
                 let key = event.fact(Fact::PublicKey).unwrap_or_default().to_vec();
@@ -176,6 +182,10 @@ impl History {
             Kind::PartnerSuspended if event.text_of(Fact::Detail).is_none() => {
                 self.partners_suspended.extend(text(event, Fact::Partner).map(|name| (name, true)));
             }
+            Kind::OfficialSuspended if event.text_of(Fact::Detail).is_none() => {
+                self.official_stands(index, event, true);
+            }
+            Kind::AgreementSuspended => self.agreement_stands(index, event, true),
             Kind::Founding => {
                 self.host = text(event, Fact::Host);
                 self.policy_active = event.fact(Fact::ContentDigest).map(<[u8]>::to_vec);
@@ -365,11 +375,23 @@ impl History {
             Kind::PartnerRestored => {
                 self.partners_suspended.extend(text(event, Fact::Partner).map(|name| (name, false)));
             }
+            Kind::OfficialRestored => self.official_stands(entry, event, false),
+            Kind::AgreementRestored => self.agreement_stands(entry, event, false),
             Kind::PersonRestored => {
                 self.people_suspended.extend(text(event, Fact::Person).map(|name| (name, false)));
             }
             _ => {}
         }
+    }
+
+    fn official_stands(&mut self, entry: u64, event: &Event, suspended: bool) {
+        let said = [Fact::Partner, Fact::Official].map(|fact| text(event, fact).unwrap_or_default());
+        self.officials_suspended.insert(said.into(), (suspended, entry));
+    }
+
+    fn agreement_stands(&mut self, entry: u64, event: &Event, suspended: bool) {
+        let agreement = text(event, Fact::Agreement).unwrap_or_default();
+        self.agreements_suspended.insert(agreement, (suspended, entry));
     }
 
     fn delegated(&mut self, entry: u64, event: &Event) {

@@ -9,12 +9,12 @@ use crate::authz::{Bundle, Standing};
 use crate::clock::Timestamp;
 use crate::ids::Digest;
 use crate::keys::webauthn::{Assertion, decision_challenge};
-use crate::keys::{Place, PublicKey, Purpose, SignatureDomain};
+use crate::keys::{Domain, Place, PublicKey, Purpose, SignatureDomain};
 use crate::store::StoreError;
 use crate::store::change::{Change, authorities_decode, authorities_encode};
 use crate::store::session::ProviderAccount;
 
-use super::super::{database, delegation};
+use super::super::{database, delegation, suspension};
 use super::changes::Changes;
 use super::history::{Added, History};
 use super::report::{FaultPlace, FsckReport};
@@ -171,6 +171,7 @@ pub(super) fn compare(
     passkeys(view, history, report)?;
     delegations(view, history, report)?;
     accounts(view, history, report)?;
+    suspensions(view, history, report)?;
     holder(view, history, report)
 }
 
@@ -400,6 +401,48 @@ fn passkeys(view: &View, history: &History, report: &mut FsckReport) -> Result<(
     Ok(())
 }
 
+fn suspensions(view: &View, history: &History, report: &mut FsckReport) -> Result<(), StoreError> {
+    let kept = suspension::all(&view.sql)?;
+    let is_known = |stated: Option<bool>| stated.unwrap_or(history.forgotten);
+    for agreement in &kept.agreements {
+        let stated = history.agreements_suspended.get(agreement.as_str()).map(|(suspended, _)| *suspended);
+        if !is_known(stated) {
+            let row = agreement.as_str().to_owned();
+            report.fault(FaultPlace::Row { table: "suspended_agreements", row }, NO_SUSPENSION);
+        }
+    }
+    let mut officials = BTreeSet::new();
+    for ((partner, official), (suspended, entry)) in &history.officials_suspended {
+        let tag = *view.ring.tags().tag(Domain::Official, official.as_bytes()).as_bytes();
+        let of_partner = kept.officials.iter().find(|(name, _)| name.as_str() == partner);
+        match (suspended, of_partner.is_some_and(|(_, tags)| tags.contains(&tag))) {
+            (true, true) => drop(officials.insert((partner.clone(), tag))),
+            (true, false) => report.fault(holder_entry(*entry), NOT_SUSPENDED),
+            (false, true) => report.fault(holder_entry(*entry), STILL_SUSPENDED),
+            (false, false) => {}
+        }
+    }
+    for (partner, tags) in &kept.officials {
+        for tag in tags {
+            let named = officials.contains(&(partner.as_str().to_owned(), *tag));
+            if !named && !history.forgotten {
+                let row = partner.as_str().to_owned();
+                report.fault(FaultPlace::Row { table: "suspended_officials", row }, NO_SUSPENSION);
+            }
+        }
+    }
+    for (agreement, (suspended, entry)) in &history.agreements_suspended {
+        if *suspended && !kept.agreements.iter().any(|kept| kept.as_str() == agreement) {
+            report.fault(holder_entry(*entry), NOT_SUSPENDED);
+        }
+    }
+    Ok(())
+}
+
+fn holder_entry(index: u64) -> FaultPlace {
+    FaultPlace::Entry { journal: "holder".to_owned(), index }
+}
+
 fn delegations(view: &View, history: &History, report: &mut FsckReport) -> Result<(), StoreError> {
     let mut kept = BTreeSet::new();
     for delegation in delegation::all(&view.sql)? {
@@ -486,3 +529,7 @@ fn holder(view: &View, history: &History, report: &mut FsckReport) -> Result<(),
     }
     Ok(())
 }
+
+const NO_SUSPENSION: &str = "no entry says that it is suspended";
+const STILL_SUSPENDED: &str = "the suspension that was lifted is still kept";
+const NOT_SUSPENDED: &str = "what it suspended is not kept as suspended, and no entry lifts it";

@@ -21,7 +21,7 @@ use crate::store::StoreError;
 use crate::store::sqlite::files;
 
 /// The columns that a check covers, by table; `docs/audit-log.md` says what the others are.
-const COVERED: [(&str, &[&str]); 35] = [
+const COVERED: [(&str, &[&str]); 37] = [
     ("journals", &["id", "name", "origin", "retired"]),
     ("entries", &["journal", "idx", "entry", "at_ms", "class", "tags", "partner_opening", "holder_opening"]),
     ("tag_runs", &["run", "first_ms", "last_ms"]),
@@ -46,6 +46,8 @@ const COVERED: [(&str, &[&str]); 35] = [
     ),
     ("people", &["name", "role", "public_key", "standing"]),
     ("partners", &["name", "standing", "contact", "journal"]),
+    ("suspended_officials", &["partner", "tag"]),
+    ("suspended_agreements", &["name"]),
     (
         "queries",
         &["id", "partner", "request_tag", "content", "agreement", "collection", "outcome", "idx", "journal"],
@@ -491,6 +493,11 @@ impl Damage {
             "changes" => of_log || matches!(place, FaultPlace::Change(_)),
             "people" | "partners" => {
                 of_log || matches!(place, FaultPlace::Row { table, .. } if *table == self.table)
+            }
+            // With the entry that suspends, or with whoever is suspended beside them.
+            "suspended_officials" | "suspended_agreements" => {
+                of_log
+                    || matches!(place, FaultPlace::Row { table, .. } if *table == self.table || *table == "people")
             }
             "disposals" | "log_keys" | "log_key_changes" | "cosignatures" | "journal_heads" => {
                 of_log

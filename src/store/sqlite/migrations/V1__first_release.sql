@@ -151,6 +151,17 @@ CREATE TABLE people (
     CHECK ((spiffe_id IS NULL) = (public_key IS NULL))
 ) STRICT, WITHOUT ROWID;
 
+-- Officials of partners, by a keyed tag, and agreements that are suspended; a row goes with the suspension.
+CREATE TABLE suspended_officials (
+    partner TEXT NOT NULL REFERENCES partners (name),
+    tag     BLOB NOT NULL CHECK (length(tag) = 16),
+    PRIMARY KEY (partner, tag)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE suspended_agreements (
+    name TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
 -- Invitations to register a passkey, by SHA-256 of the secret in the link: 256 random bits, which nobody guesses.
 CREATE TABLE invitations (
     secret  BLOB    PRIMARY KEY CHECK (length(secret) = 32),

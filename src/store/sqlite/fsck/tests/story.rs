@@ -18,7 +18,8 @@ use crate::approval::{
 use crate::audit::cosignature::WitnessKey;
 use crate::audit::note::{Ed25519Signer, NoteSigner as _};
 use crate::authz::{
-    About, Action, Ask, Bundle, Disposable, PayloadClass, Permit, Reason, Role, Rules, Standing, Usage,
+    About, Action, Ask, Bundle, Disposable, PayloadClass, Permit, Reason, Role, Rules, Standing, Standings,
+    Usage,
 };
 use crate::clock::{Clock, ManualClock, Timestamp, date_of, day_of};
 use crate::ids::{
@@ -379,6 +380,19 @@ impl Story {
         let why = "for a test".to_owned();
         let _found = self.store.partner_suspend(permit, name("ca-border"), why).await.unwrap();
         self.later();
+        for official in ["official-7", "official-8"] {
+            let (content, why) = (Digest::sha256(official.as_bytes()), "for a test".to_owned());
+            let permit = self.permit("ana", Action::SuspendOfficial, About::Service, content).await;
+            let partner = name("ca-border");
+            let _found =
+                self.store.official_suspend(permit, partner, official.to_owned(), why).await.unwrap();
+            self.later();
+        }
+        let content = Digest::sha256(b"an agreement");
+        let permit = self.permit("ana", Action::SuspendAgreement, About::Service, content).await;
+        let (agreement, why) = (name("ca-border-identity"), "for a test".to_owned());
+        let _done = self.store.agreement_suspend(permit, agreement, why).await.unwrap();
+        self.later();
     }
 
     async fn confirm(&self, by: &str, proposer: &str, role: Role, id: ChangeId, digest: Digest, ends: bool) {
@@ -495,8 +509,14 @@ impl Story {
         let id: [u8; 16] = random();
         let content = self.store.keys().content_digest(&id);
         let usage = Usage::Counted { today: 0, this_year: 0 };
-        let about =
-            About::Query { agreement: None, collection: &collection, purpose: &purpose, samples: 1, usage };
+        let about = About::Query {
+            agreement: None,
+            collection: &collection,
+            purpose: &purpose,
+            samples: 1,
+            usage,
+            standings: Standings::all_active(),
+        };
         let permit = self.permit("border", Action::AskQuery, about, content).await;
         let received = self.clock.now();
         self.clock.advance(Duration::from_millis(20));
@@ -558,7 +578,12 @@ impl Story {
         let bytes = self.keys["border"].sign(SignatureDomain::DisclosureRequest, &ask.digest()).unwrap();
         let signature = AskSignature { digest: ask.digest(), bytes };
         let purpose = name("border-identity");
-        let about = About::NewDisclosure { agreement: None, purpose: &purpose, fields: &fields };
+        let about = About::NewDisclosure {
+            agreement: None,
+            purpose: &purpose,
+            fields: &fields,
+            standings: Standings::all_active(),
+        };
         let permit = self.permit("border", Action::RequestDisclosure, about, content).await;
         let now = self.clock.now();
         let request = Request::new(RequestParts {
@@ -601,6 +626,7 @@ impl Story {
             agreement: request.agreement(),
             purpose: request.ask().purpose(),
             fields: &fields[..1],
+            standings: Standings::all_active(),
         };
         let permit = self.permit("sione", Action::ViewField, about, Digest::sha256(b"")).await;
         let viewed = self.store.field_view(permit, request.disclosure(), fields[0].clone()).await;
@@ -632,6 +658,7 @@ impl Story {
             agreement: request.agreement(),
             purpose: request.ask().purpose(),
             fields: &granted,
+            standings: Standings::all_active(),
         };
         let decision = Decision::new(DecisionParts {
             disclosure: request.disclosure(),
@@ -775,6 +802,7 @@ impl Story {
             agreement: request.agreement(),
             purpose: request.ask().purpose(),
             fields: &[],
+            standings: Standings::all_active(),
         };
         let action = match kind {
             DeedKind::Question => Action::AskInformation,
@@ -832,7 +860,11 @@ impl Story {
 
     pub(super) async fn own(&self, action: Action, case: &Case) -> Permit {
         let request = case.disclosure.request();
-        let about = About::Disclosure { partner: request.partner(), agreement: request.agreement() };
+        let about = About::Disclosure {
+            partner: request.partner(),
+            agreement: request.agreement(),
+            standings: Standings::all_active(),
+        };
         self.permit("border", action, about, Digest::sha256(b"")).await
     }
 }

@@ -1,0 +1,81 @@
+//! `onebit audit judge`: what came of looking at an alert.
+
+use data_encoding::HEXLOWER;
+use serde_json::{Value, json};
+
+use super::JudgeArgs;
+use crate::cli::fault::CliError;
+use crate::cli::{files, wire};
+use crate::grpc::client::Client;
+use crate::grpc::pb::oversight as pb;
+use crate::grpc::pb::oversight::judge_alert_request::Stop;
+
+/// Reads the alert from what `onebit audit alerts` wrote, and sends the judgement.
+pub(super) async fn run(args: &JudgeArgs) -> Result<(), CliError> {
+    let alert = alert(args)?;
+    let text = |key: &str| alert[key].as_str().unwrap_or_default().to_owned();
+    let entries = alert["entries"].as_array().into_iter().flatten().map(|one| {
+        format!(
+            "{}/{}",
+            one["journal"].as_str().unwrap_or_default(),
+            one["index"].as_u64().unwrap_or_default()
+        )
+    });
+    let client = Client::connect(&args.way.client).await?;
+    let call = client.request(pb::JudgeAlertRequest {
+        alert_sha256: HEXLOWER.decode(text("alert").as_bytes()).map_err(|_| unreadable())?,
+        detector: text("detector"),
+        whom: text("whom"),
+        entries: entries.collect(),
+        finding: args.finding.clone(),
+        reason: args.reason.clone(),
+        stop: stop(args),
+    });
+    let judged = client.answer("the judgement", client.log().judge_alert(call)).await?;
+    let stopped = if args.stops() { "; whom you named is suspended" } else { "" };
+    args.way.output.show(
+        || format!("judged: {}{stopped}", args.finding),
+        &json!({ "alert": alert["alert"], "finding": args.finding, "receipt": judged.receipt }),
+    )
+}
+
+/// The one alert of the file whose id begins like this.
+fn alert(args: &JudgeArgs) -> Result<Value, CliError> {
+    let file: Value = serde_json::from_str(&files::read_text(&args.alerts)?)
+        .map_err(|error| CliError::because(format!("`{}` is no JSON", args.alerts.display()), error))?;
+    let all = file["alerts"].as_array().cloned().unwrap_or_default();
+    let is_meant = |one: &Value| one["alert"].as_str().is_some_and(|id| id.starts_with(&args.alert));
+    let mut meant = all.into_iter().filter(is_meant);
+    match (meant.next(), meant.next()) {
+        (Some(one), None) => Ok(one),
+        (None, _) => Err(CliError::Usage(format!(
+            "`{}` has no alert whose id begins with `{}`; it is what `onebit audit alerts --output json` prints",
+            args.alerts.display(),
+            args.alert
+        ))),
+        (Some(_), Some(_)) => {
+            Err(CliError::Usage(format!("several alerts begin with `{}`; give more of the id", args.alert)))
+        }
+    }
+}
+
+fn unreadable() -> CliError {
+    CliError::Usage("the alert's id is not 64 hexadecimal digits; take the file as it was printed".to_owned())
+}
+
+fn stop(args: &JudgeArgs) -> Option<Stop> {
+    let partner = args.suspend_partner.as_ref().map(|name| wire::resource("partners", name));
+    let official = args.suspend_official.clone();
+    match (official, partner) {
+        (Some(official), partner) => {
+            Some(Stop::Official(pb::StoppedOfficial { partner: partner.unwrap_or_default(), official }))
+        }
+        (None, Some(partner)) => Some(Stop::Partner(partner)),
+        (None, None) => {
+            let agreement = args.suspend_agreement.as_ref();
+            let agreement = agreement.map(|name| Stop::Agreement(wire::resource("agreements", name)));
+            let person = args.suspend_person.as_ref();
+            agreement.or_else(|| person.map(|name| Stop::Person(wire::resource("people", name))))
+        }
+    }
+}
