@@ -86,6 +86,25 @@ pub(super) fn write(
     Ok(())
 }
 
+/// Verifies a folder with a document and the page that follows from it: `draw` draws it anew, and gives `None` for a form
+/// that it does not know.
+pub(super) fn verify_drawn<D: serde::de::DeserializeOwned>(
+    kind: &Kind,
+    (folder, signer): (&Path, &Path),
+    what: &str,
+    draw: impl FnOnce(&D) -> Option<String>,
+) -> Result<Verified, CliError> {
+    let verified = verify(kind, folder, signer)?;
+    let document: D = serde_json::from_str(&files::read_text(&folder.join(REPORT))?)
+        .map_err(|error| CliError::because(format!("`{REPORT}` is no such {what}"), error))?;
+    if draw(&document) != Some(files::read_text(&folder.join(PAGE))?) {
+        return Err(CliError::Found(format!(
+            "REFUSED: the page does not say what `{REPORT}` says, or another version made it; ask for the {what} again"
+        )));
+    }
+    Ok(verified)
+}
+
 /// Checks the files of a folder against its signature, and that against the key that is expected.
 pub(super) fn verify(kind: &Kind, folder: &Path, signer: &Path) -> Result<Verified, CliError> {
     let expected = PublicKey::from_pem(&files::read_text(signer)?)

@@ -7,7 +7,6 @@ use serde_json::json;
 use super::document::Document;
 use super::{get, page};
 use crate::cli::fault::CliError;
-use crate::cli::files;
 use crate::cli::print::OutputOption;
 use crate::cli::signed::{self, Kind};
 use crate::grpc::client::{Client, ClientOptions};
@@ -108,18 +107,8 @@ pub(super) async fn make(args: &NotificationArgs) -> Result<(), CliError> {
 
 /// Checks a notification as whoever was given it can.
 pub(super) fn verify(args: &VerifyArgs) -> Result<(), CliError> {
-    let verified = signed::verify(&KIND, &args.folder, &args.signer)?;
-    let text = files::read_text(&args.folder.join(signed::REPORT))?;
-    let document: Document = serde_json::from_str(&text)
-        .map_err(|error| CliError::because(format!("`{}` is no such notification", signed::REPORT), error))?;
-    if !document.is_known_form()
-        || files::read_text(&args.folder.join(signed::PAGE))? != page::draw(&document)
-    {
-        return Err(CliError::Found(
-            "REFUSED: the page does not say what `report.json` says, or another version made it; ask for the notification again"
-                .to_owned(),
-        ));
-    }
+    let draw = |document: &Document| document.is_known_form().then(|| page::draw(document));
+    let verified = signed::verify_drawn(&KIND, (&args.folder, &args.signer), "notification", draw)?;
     args.output.show(
         || format!("the notification is as it was signed\nsigned by {}", verified.signer),
         &json!({ "verified": true, "signer": verified.signer.to_string() }),

@@ -10,7 +10,7 @@ use crate::cli::fault::CliError;
 use crate::cli::print::OutputOption;
 use crate::cli::sample::{read_embedding, sample};
 use crate::cli::signed::{self, Kind};
-use crate::cli::{files, wire};
+use crate::cli::wire;
 use crate::grpc::client::{Client, ClientOptions};
 use crate::grpc::pb::oversight as pb;
 use crate::grpc::pb::oversight::report_subject_request::Who;
@@ -159,18 +159,8 @@ fn who(args: &ReportArgs) -> Result<Who, CliError> {
 
 /// Checks a report as whoever was given it can.
 pub(super) fn verify(args: &VerifyArgs) -> Result<(), CliError> {
-    let verified = signed::verify(&KIND, &args.folder, &args.signer)?;
-    let text = files::read_text(&args.folder.join(signed::REPORT))?;
-    let document: Document = serde_json::from_str(&text)
-        .map_err(|error| CliError::because(format!("`{}` is no such report", signed::REPORT), error))?;
-    if !document.is_known_form()
-        || files::read_text(&args.folder.join(signed::PAGE))? != page::draw(&document)
-    {
-        return Err(CliError::Found(
-            "REFUSED: the page does not say what `report.json` says, or another version made it; ask for the report again"
-                .to_owned(),
-        ));
-    }
+    let draw = |document: &Document| document.is_known_form().then(|| page::draw(document));
+    let verified = signed::verify_drawn(&KIND, (&args.folder, &args.signer), "report", draw)?;
     args.output.show(
         || format!("the report is as it was signed\nsigned by {}", verified.signer),
         &json!({ "verified": true, "signer": verified.signer.to_string() }),

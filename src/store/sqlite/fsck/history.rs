@@ -133,6 +133,8 @@ impl History {
         match self.held.take() {
             Some((change, ..)) if undone && change == change_of(event) => self.undo(change),
             Some((change, index, before)) => self.effect(change, index, &before),
+            // What finds nothing may have no entry of its own.
+            None if undone => self.undo(change_of(event)),
             None => {}
         }
         let confirmed = self.confirmed.take();
