@@ -20,6 +20,7 @@ mod bad_input;
 mod browser;
 mod calibrate;
 mod canary;
+mod chromium;
 mod confirm;
 mod console;
 mod delegation;
