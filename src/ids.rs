@@ -207,6 +207,11 @@ id!(
     "subject-requests"
 );
 id!(
+    /// A case about a breach of privacy.
+    BreachId,
+    "breaches"
+);
+id!(
     /// The caller's own name for a request, an RFC 9562 UUID: promise 12.
     RequestId,
     "requests"

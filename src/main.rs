@@ -43,6 +43,7 @@ fn run(command: &Command) -> Result<(), CliError> {
         Command::Delegation(args) => cli::delegation::run(args),
         Command::Registry(args) => cli::registry::run(args),
         Command::Retention(args) => cli::retention::run(args),
+        Command::Breach(args) => cli::breach::run(args),
         Command::Audit(args) => cli::audit::run(args),
         Command::Receipt(args) => cli::audit::run_receipt(args),
         Command::Policy(args) => cli::policy::run(args),

@@ -204,6 +204,8 @@ pub const JOBS: &str = "onebit_jobs_total";
 pub const REVIEWS_OWED: &str = "onebit_reviews_owed";
 /// Requests of people that were not decided in time, each counted once.
 pub const SUBJECT_REQUESTS_LATE: &str = "onebit_subject_requests_late_total";
+/// Breaches of which the Commissioner was not told in time, each counted once.
+pub const BREACHES_LATE: &str = "onebit_breaches_late_total";
 /// Corrections that a recipient did not acknowledge in time, each counted once.
 pub const CORRECTIONS_OVERDUE: &str = "onebit_corrections_overdue_total";
 /// Days of payloads that are past their retention, by `kind`.
@@ -364,6 +366,7 @@ fn metrics_describe() {
     describe_histogram!(COMMIT_TRANSACTIONS, Unit::Count, "transactions in a commit");
     describe_counter!(JOBS, Unit::Count, "runs of background jobs");
     describe_counter!(SUBJECT_REQUESTS_LATE, Unit::Count, "requests of people that were not decided in time");
+    describe_counter!(BREACHES_LATE, Unit::Count, "breaches of which the Commissioner was not told in time");
     describe_counter!(CORRECTIONS_OVERDUE, Unit::Count, "corrections that were not acknowledged in time");
     describe_gauge!(SNAPSHOTS_SHARE, "share of all templates that the start took from search snapshots");
     describe_gauge!(

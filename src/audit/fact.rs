@@ -121,6 +121,17 @@ facts! {
     194 Due "due" Text: "When a person's request is due.";
     195 Withholding "withholding" Text: "What is withheld from a person: part, section and reason, one a line.";
     196 Grounds "grounds" Text: "The sections that a refusal rests on, separated by commas.";
+    210 Breach "breach" Id: "The case about a breach of privacy.";
+    211 BreachKind "breach-kind" Text: "What kind of breach it is, as a word.";
+    212 Aware "aware" Text: "When the holder came to know of a breach.";
+    213 FoundBy "found-by" Text: "Where a breach was found: an alert, or entries of the log, one a line.";
+    214 Factors "factors" Text: "What was considered of the harm of a breach: factor and words, one a line.";
+    215 Told "told" Text: "Who was told of a breach, as a word.";
+    216 ToldAt "told-at" Text: "When somebody was told of a breach.";
+    217 Scope "scope" Text: "What was looked through for whom a breach affects.";
+    218 Affected "affected" Number: "A number of people whom a breach affects.";
+    219 Recipients "recipients" Text: "Partners and people who received something, separated by commas.";
+    220 OtherSubject "other-subject" Subject: "The subject that is the same person.";
     230 Qualities "qualities" Text: "The qualities of a query's samples, 0 to 100 or unknown, separated by commas.";
     231 Confirmation "confirmation" Text: "What a fresh sample said about a hit, as a word.";
 }

@@ -117,6 +117,18 @@ actions! {
         GetSubjectRequest = "GetRequest",
         ListSubjectRequests = "ListRequests",
         AttachStatement = "AttachStatement",
+        FindDuplicates = "FindDuplicates",
+    }
+    rpc "oversight", "BreachService" {
+        OpenBreach = "OpenBreach",
+        ContainBreach = "ContainBreach",
+        TraceBreach = "TraceBreach",
+        AssessBreach = "AssessBreach",
+        ConfirmBreach = "ConfirmBreach",
+        NotifyBreach = "NotifyBreach",
+        CloseBreach = "CloseBreach",
+        GetBreach = "GetBreach",
+        ListBreaches = "ListBreaches",
     }
     https "tiles", "Journal" {
         ReadCheckpoint = "ReadCheckpoint",

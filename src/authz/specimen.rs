@@ -105,6 +105,16 @@ impl Specimen {
             | A::GetSubjectRequest
             | A::ListSubjectRequests
             | A::AttachStatement
+            | A::FindDuplicates
+            | A::OpenBreach
+            | A::ContainBreach
+            | A::TraceBreach
+            | A::AssessBreach
+            | A::ConfirmBreach
+            | A::NotifyBreach
+            | A::CloseBreach
+            | A::GetBreach
+            | A::ListBreaches
             | A::GetBatch
             | A::GetSubject
             | A::AddRestriction

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 pub mod agreement;
 pub mod audit;
 pub mod backup;
+pub mod breach;
 mod bulk;
 pub mod calibrate;
 pub mod cert;
@@ -94,6 +95,7 @@ pub enum Command {
     Delegation(delegation::DelegationArgs),
     Registry(registry::RegistryArgs),
     Audit(audit::AuditArgs),
+    Breach(breach::BreachArgs),
     Retention(retention::RetentionArgs),
     Policy(policy::PolicyArgs),
     Calibrate(Box<calibrate::CalibrateArgs>),

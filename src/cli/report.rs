@@ -84,9 +84,10 @@ pub struct JournalOptions {
     /// The verifier key of the journal that was given in the same place, or a file that holds it
     #[arg(id = "journal_key", long = "key", value_name = "KEY|FILE")]
     pub key: Vec<String>,
-    /// The policy folder of the period, for the rates of its agreements
+    /// The policy folder of the period, for the rates of its agreements and what its collections hold; give it again for
+    /// what an earlier folder of the period had and a later one does not
     #[arg(long, value_name = "FOLDER", default_value = "policy")]
-    pub policy: PathBuf,
+    pub policy: Vec<PathBuf>,
 }
 
 /// A report to verify.
@@ -216,8 +217,15 @@ fn wrong(what: &str) -> CliError {
 struct Counted {
     figures: BTreeMap<String, Figures>,
     journals: Vec<Journal>,
+    known: Known,
+}
+
+/// What the policy of a period says of what was counted.
+struct Known {
     /// Rates of false hits by agreement.
     rates: BTreeMap<String, f64>,
+    /// What samples show, by collection: `face`.
+    modalities: BTreeMap<String, String>,
 }
 
 /// Counts journals; of those that are named in `sizes` only so many entries.
@@ -266,12 +274,47 @@ fn count(
         journals.push(Journal { journal, origin: report.origin, size: counted, disposed: closed });
     }
     journals.sort_by(|one, other| one.journal.cmp(&other.journal));
-    Ok(Counted { figures: tally.done(), journals, rates: rates(&options.policy)? })
+    let figures = tally.done();
+    let known = known(&options.policy)?;
+    known.covers(&figures)?;
+    Ok(Counted { figures, journals, known })
 }
 
-fn rates(folder: &Path) -> Result<BTreeMap<String, f64>, CliError> {
-    let rules = rules_of(folder)?;
-    Ok(rules.agreements().map(|it| (it.name.as_str().to_owned(), it.accuracy.fpir)).collect())
+fn known(folders: &[PathBuf]) -> Result<Known, CliError> {
+    let (mut rates, mut modalities) = (BTreeMap::new(), BTreeMap::new());
+    // The first folder that has a name says what it means.
+    for folder in folders {
+        let rules = rules_of(folder)?;
+        for it in rules.agreements() {
+            rates.entry(it.name.as_str().to_owned()).or_insert(it.accuracy.fpir);
+        }
+        for it in rules.collections() {
+            let modality = rules.scheme(&it.scheme).map(|scheme| scheme.scheme.modality.to_string());
+            modalities.entry(it.name.as_str().to_owned()).or_insert(modality.unwrap_or_default());
+        }
+    }
+    Ok(Known { rates, modalities })
+}
+
+impl Known {
+    /// Whether the policy has everything that was asked under and searched.
+    fn covers(&self, figures: &BTreeMap<String, Figures>) -> Result<(), CliError> {
+        let missing = |kind: &str, name: &str| {
+            CliError::Usage(format!(
+                "the journals name the {kind} `{name}`, which the policy does not have; give with `--policy` the folders \
+                 that were in force in the period"
+            ))
+        };
+        for it in figures.values() {
+            if let Some(name) = it.agreements.keys().find(|name| !self.rates.contains_key(*name)) {
+                return Err(missing("agreement", name));
+            }
+            if let Some(name) = it.collections.keys().find(|name| !self.modalities.contains_key(*name)) {
+                return Err(missing("collection", name));
+            }
+        }
+        Ok(())
+    }
 }
 
 fn rules_of(folder: &Path) -> Result<Rules, CliError> {

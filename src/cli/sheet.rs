@@ -1,9 +1,11 @@
 //! A sheet: a page in one file, without scripts and without anything from elsewhere, with plots and their tables.
 
+mod bars;
 mod plot;
 
 use std::fmt::Write as _;
 
+pub(super) use bars::{Bar, Bars};
 pub(super) use plot::{Ink, Plot, Series};
 
 /// The whole page.
@@ -77,6 +79,7 @@ svg text{font:11px system-ui,sans-serif;fill:var(--ink)}
 .middle{text-anchor:middle}.end{text-anchor:end}
 .grid{stroke:var(--grid);fill:none}.axis{stroke:var(--faint);fill:none}
 .line{fill:none;stroke-width:1.8;stroke-linejoin:round}
+.bar{fill:var(--grid);stroke:var(--first);stroke-width:1}
 .first{stroke:var(--first)}.second{stroke:var(--second);stroke-dasharray:5 3}.third{stroke:var(--third);stroke-width:1.2;stroke-dasharray:1.5 2.5}
 figcaption{color:var(--faint);font-size:.9rem;margin:.3em 0 .6em}
 .scroll{overflow:auto;margin:.8em 0;border:1px solid var(--grid)}

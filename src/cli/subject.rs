@@ -1,6 +1,7 @@
 //! `onebit subject`: what is held of a person, what the person asks for, hiding and erasing.
 
 mod document;
+mod duplicates;
 mod page;
 mod report;
 mod request;
@@ -78,6 +79,11 @@ pub enum SubjectCommand {
     Report(Box<report::ReportArgs>),
     /// Verifies such a report: the signature, and that the page says what the JSON says
     VerifyReport(report::VerifyArgs),
+    /// Compares every template of a collection with the others there: who may be held twice
+    ///
+    /// Two people then say who is one person (`onebit change propose merge-subjects`), after `onebit subject report
+    /// --subject` of both. Partners see nothing of it.
+    Duplicates(duplicates::DuplicatesArgs),
     /// Keeps what people ask for: access and corrections, by when they are due, and what came of them
     #[command(subcommand)]
     Request(Box<request::RequestCommand>),
@@ -133,6 +139,7 @@ pub fn run(args: &SubjectArgs) -> Result<(), CliError> {
             SubjectCommand::Erase { reason, way } => erase(reason, way).await,
             SubjectCommand::Correct { .. } => correct(&args.command).await,
             SubjectCommand::Report(args) => report::make(args).await,
+            SubjectCommand::Duplicates(args) => duplicates::run(args).await,
             SubjectCommand::VerifyReport(args) => report::verify(args),
             SubjectCommand::Request(command) => request::run(command).await,
             SubjectCommand::State { field, statement, request, way } => {
@@ -150,13 +157,18 @@ async fn show(way: &Way) -> Result<(), CliError> {
     way.output.show(
         || {
             format!(
-                "templates     {}\nfields        {}\nrestrictions  {}",
+                "subject       {}\nsame person   {}\ntemplates     {}\nfields        {}\nrestrictions  {}",
+                held.subject,
+                listed(&held.same_person),
                 held.templates,
                 listed(&held.fields),
                 listed(&held.restrictions)
             )
         },
-        &json!({ "templates": held.templates, "fields": held.fields, "restrictions": held.restrictions }),
+        &json!({
+            "subject": held.subject, "same_person": held.same_person, "templates": held.templates,
+            "fields": held.fields, "restrictions": held.restrictions,
+        }),
     )
 }
 

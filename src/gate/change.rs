@@ -275,6 +275,8 @@ impl Gate {
             | Change::RestorePartner(_)
             | Change::RestorePerson(_)
             | Change::Dispose { .. }
+            | Change::MergeSubjects(_)
+            | Change::SplitSubject(_)
             | Change::ChangeLogKey => Ok(()),
             Change::RenewCollection(collection) => self.check_renewal(collection),
         }

@@ -133,7 +133,7 @@ impl Gate {
 
 /// Who may decide about a case at this moment, in their own seats and in delegated ones.
 pub(super) fn eligible(registry: &Registry, case: &Case, now: Timestamp) -> Vec<Eligible> {
-    let enrolled = |name: &ActorName| case.enrolled_by.as_ref() == Some(name);
+    let enrolled = |name: &ActorName| case.enrolled_by.contains(name);
     let standing = |enroller: bool, active: bool| match (enroller, active) {
         (true, _) => DeciderStanding::Enroller,
         (false, true) => DeciderStanding::Active,

@@ -4,6 +4,7 @@
 
 mod agreement;
 mod backup;
+mod breach;
 mod caller;
 mod case;
 mod change;
@@ -13,6 +14,7 @@ mod decision;
 mod delegation;
 mod disclosure;
 mod dossier;
+mod duplicates;
 mod enrolment;
 mod error;
 mod log;
@@ -48,6 +50,7 @@ use crate::store::enrolment::RestrictionSet;
 use crate::store::{HolderFacts, Registry, Store, StoreKeys};
 
 pub use agreement::{AgreementView, Remaining, SchemeView, StandingView};
+pub use breach::{BreachAsk, BreachDeed, TraceAsk};
 pub use caller::{Caller, Credential};
 pub use case::{CaseAsk, CaseDetail, DecideAsk};
 pub use change::{ChangeAsk, ReleaseKeyChallenge};

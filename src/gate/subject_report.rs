@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use crate::authz::{About, Action, PayloadClass};
 use crate::clock::date_of;
-use crate::ids::{CollectionName, FieldName, SubjectRequestId};
+use crate::ids::{CollectionName, FieldName, SubjectId, SubjectRequestId};
 use crate::matching::{self, Question};
 use crate::store::subject::{ReportNew, ReportOf, Stated, StatementNew, SubjectReport, Withholding};
 use crate::template::Sample;
 
-use super::{Caller, Gate, GateError, text};
+use super::{Caller, Gate, GateError, Live, text};
 
 /// Of whom a report is asked for.
 pub enum ReportWho {
     /// Whoever has this id in the source system.
     Source(String),
+    /// Whoever has this id here.
+    Subject(SubjectId),
     /// Whoever these samples of one person match in a collection.
     Samples(CollectionName, Vec<Sample>),
 }
@@ -75,6 +77,7 @@ impl Gate {
         let permit = self.permit(&caller.actor, Action::ReportSubject, About::Service, content).await?;
         let of = match ask.who {
             ReportWho::Source(source) => ReportOf::Source(self.parts.keys.pseudonym(&source)),
+            ReportWho::Subject(subject) => ReportOf::Subject(subject),
             ReportWho::Samples(collection, samples) => self.identify(&permit, &collection, samples).await?,
         };
         let new = ReportNew { of, withheld: ask.withheld.clone(), request: ask.request, why };
@@ -104,9 +107,7 @@ impl Gate {
         let live = self.live.load_full();
         let collection = live.collections.get(name).map(Arc::clone);
         let collection = collection.ok_or(GateError::NotFound("collection"))?;
-        let rates = live.rules.agreements().filter(|one| one.collections.contains(name));
-        let rate = rates.map(|one| one.accuracy.fpir).min_by(f64::total_cmp);
-        let rate = rate.ok_or_else(|| GateError::NotNow(NO_RATE.to_owned()))?;
+        let rate = rate(&live, name)?;
         let probes = samples
             .into_iter()
             .map(|sample| {
@@ -147,6 +148,13 @@ impl Gate {
             Stated::NoField => Err(GateError::NotNow(NO_FIELD.to_owned())),
         }
     }
+}
+
+/// The lowest rate of false hits that an agreement names for a collection: what the holder itself looks for there by.
+pub(super) fn rate(live: &Live, collection: &CollectionName) -> Result<f64, GateError> {
+    let rates = live.rules.agreements().filter(|one| one.collections.contains(collection));
+    let rate = rates.map(|one| one.accuracy.fpir).min_by(f64::total_cmp);
+    rate.ok_or_else(|| GateError::NotNow(NO_RATE.to_owned()))
 }
 
 const REASON_MAX_CHARS: usize = 512;

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::grpc::parse::COLLECTIONS;
 use crate::grpc::pb::administration as pb;
 use crate::grpc::pb::administration::change::Change as Which;
-use crate::ids::{ActorName, Digest, IdError, PartnerName};
+use crate::ids::{ActorName, Digest, IdError, PartnerName, SubjectId};
 use crate::keys::SUBJECT_MAX_BYTES;
 use crate::keys::webauthn::CREDENTIAL_MAX_BYTES;
 use crate::store::ProviderAccount;
@@ -58,6 +58,13 @@ pub fn change_from_pb(change: pb::Change) -> Result<Change, FormFault> {
             source_id: text("change.lift_restriction.source_id", lift.source_id, SOURCE_ID_MAX_CHARS)?,
             restriction: named("change.lift_restriction.restriction", &lift.restriction)?,
         }),
+        Which::MergeSubjects(merge) => Ok(Change::MergeSubjects([
+            subject("change.merge_subjects.subject", &merge.subject)?,
+            subject("change.merge_subjects.other", &merge.other)?,
+        ])),
+        Which::SplitSubject(split) => {
+            subject("change.split_subject.subject", &split.subject).map(Change::SplitSubject)
+        }
         Which::RestorePartner(restore) => {
             partner_name("change.restore_partner.partner", &restore.partner).map(Change::RestorePartner)
         }
@@ -92,6 +99,10 @@ pub fn change_from_pb(change: pb::Change) -> Result<Change, FormFault> {
     }
 }
 
+fn subject(field: &str, sent: &str) -> Result<SubjectId, FormFault> {
+    SubjectId::parse_resource(sent).map_err(|error| FormFault::new(field, error.to_string()))
+}
+
 /// Writes a change.
 #[must_use]
 pub fn change_to_pb(change: &Change) -> pb::Change {
@@ -123,6 +134,12 @@ pub fn change_to_pb(change: &Change) -> pb::Change {
             source_id: source_id.clone(),
             restriction: restriction.as_str().to_owned(),
         }),
+        Change::MergeSubjects([one, other]) => {
+            Which::MergeSubjects(pb::MergeSubjects { subject: one.resource(), other: other.resource() })
+        }
+        Change::SplitSubject(subject) => {
+            Which::SplitSubject(pb::SplitSubject { subject: subject.resource() })
+        }
         Change::RestorePartner(partner) => {
             Which::RestorePartner(pb::RestorePartner { partner: partner_resource(partner) })
         }
@@ -428,6 +445,8 @@ mod tests {
 
     fn every_kind() -> Vec<Change> {
         vec![
+            Change::MergeSubjects([SubjectId::from_bytes([1; 16]), SubjectId::from_bytes([2; 16])]),
+            Change::SplitSubject(SubjectId::from_bytes([3; 16])),
             person(Role::ApprovingOfficer, None),
             person(Role::PartnerSystem, Some("au-border")),
             Change::PutPartner(Partner {

@@ -263,6 +263,8 @@ services! {
     log: oversight log_service_client LogServiceClient;
     /// People who ask what is held of them, for privacy officers.
     subject: oversight subject_service_client SubjectServiceClient;
+    /// Breaches of privacy, for privacy officers.
+    breach: oversight breach_service_client BreachServiceClient;
     /// Enrolment.
     enrolment: enrolment enrolment_service_client EnrolmentServiceClient;
     /// People, partners and rules.

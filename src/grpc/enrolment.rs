@@ -20,6 +20,7 @@ use super::status::CallError;
 use super::timestamp::timestamp_to_pb;
 use crate::authz::Action;
 use crate::gate::{ChunkAnswer, ChunkAsk, ChunkReady, FieldAsk, SubjectAsk};
+use crate::ids::SubjectId;
 use crate::store::Batch;
 use crate::store::enrolment::Line;
 use crate::template::Sample;
@@ -91,6 +92,8 @@ impl EnrolmentService for Enrolments {
                 templates: facts.templates,
                 fields: facts.fields.iter().map(ToString::to_string).collect(),
                 restrictions: facts.restrictions.iter().map(ToString::to_string).collect(),
+                subject: facts.subject.resource(),
+                same_person: facts.same_person.iter().map(SubjectId::resource).collect(),
             })
         })
         .await

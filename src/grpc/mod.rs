@@ -7,6 +7,7 @@
 mod administration;
 mod agreement;
 mod answer_time;
+mod breach;
 mod call;
 mod case;
 pub mod change_form;

@@ -14,6 +14,7 @@ use tonic_health::server::HealthReporter;
 use super::administration::Administrations;
 use super::agreement::Agreements;
 use super::answer_time::AnswerTime;
+use super::breach::Breaches;
 use super::call::Desk;
 use super::case::Cases;
 use super::disclosure::Disclosures;
@@ -24,6 +25,7 @@ use super::pb;
 use super::pb::administration::administration_service_server::AdministrationServiceServer;
 use super::pb::enrolment::enrolment_service_server::EnrolmentServiceServer;
 use super::pb::officer::case_service_server::CaseServiceServer;
+use super::pb::oversight::breach_service_server::BreachServiceServer;
 use super::pb::oversight::log_service_server::LogServiceServer;
 use super::pb::oversight::subject_service_server::SubjectServiceServer;
 use super::pb::partner::agreement_service_server::AgreementServiceServer;
@@ -126,6 +128,8 @@ fn add_services(routes: &mut RoutesBuilder, desk: &Desk, settings: &ServiceSetti
     routes.add_service(logs.max_decoding_message_size(REQUEST_MAX_BYTES));
     let subjects = SubjectServiceServer::new(Subjects { desk: desk.clone() });
     routes.add_service(subjects.max_decoding_message_size(REQUEST_MAX_BYTES));
+    let breaches = BreachServiceServer::new(Breaches { desk: desk.clone() });
+    routes.add_service(breaches.max_decoding_message_size(REQUEST_MAX_BYTES));
 
     let enrolments = EnrolmentServiceServer::new(Enrolments::new(desk.clone()));
     routes.add_service(ByCaller {
@@ -245,6 +249,7 @@ mod tests {
             CaseServiceServer::<Cases>::NAME,
             LogServiceServer::<Logs>::NAME,
             SubjectServiceServer::<Subjects>::NAME,
+            BreachServiceServer::<Breaches>::NAME,
             ByCaller::<EnrolmentServiceServer<Enrolments>>::NAME,
             ByCaller::<AdministrationServiceServer<Administrations>>::NAME,
         ]

@@ -20,7 +20,7 @@ use crate::approval::Correction;
 use crate::authz::{Action, PayloadClass};
 use crate::clock::date_of;
 use crate::gate::{ReportAsk, ReportMade, ReportWho, SubjectRequestAsk, SubjectRequestDeed};
-use crate::ids::{DisclosureId, FieldName, QueryId, SubjectRequestId};
+use crate::ids::{DisclosureId, FieldName, QueryId, SubjectId, SubjectRequestId};
 use crate::store::subject::{
     DisclosureTold, Extension, FieldHeld, QueryTold, ReportItem, RestrictionHeld, StatementHeld,
     SubjectRequest, TemplateHeld, Withholding, WordError,
@@ -45,6 +45,40 @@ impl SubjectService for Subjects {
             let ask = report_ask(request.into_inner());
             let caller = call.caller()?;
             Ok(report(&self.desk.gate().subject_report(&caller, ask?).await?))
+        })
+        .await
+    }
+
+    async fn find_duplicates(
+        &self,
+        request: Request<pb::FindDuplicatesRequest>,
+    ) -> Reply<pb::FindDuplicatesResponse> {
+        let call = self.desk.call(Action::FindDuplicates, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let sent = request.into_inner();
+            let collection = parse::collection("collection", &sent.collection)?;
+            let after = parse::left_out(&sent.page_token, |token| {
+                token
+                    .parse()
+                    .map_err(|_| FormFault::new("page_token", "is none that an answer had; begin again"))
+            })?;
+            let found = self
+                .desk
+                .gate()
+                .duplicates_find(&caller, collection, after.unwrap_or(0), sent.reason)
+                .await?;
+            let pair = |[one, other]: [SubjectId; 2]| pb::SuspectedPair {
+                subject: one.resource(),
+                other: other.resource(),
+            };
+            Ok(pb::FindDuplicatesResponse {
+                pairs: found.pairs.into_iter().map(pair).collect(),
+                compared: found.compared,
+                strangers_expected: found.strangers_expected,
+                next_page_token: found.next.map(|slot: u64| slot.to_string()).unwrap_or_default(),
+                receipt: found.receipt,
+            })
         })
         .await
     }
@@ -160,6 +194,9 @@ fn report_ask(sent: pb::ReportSubjectRequest) -> Result<ReportAsk, FormFault> {
     // The samples first: a refusal for something else leaves none behind.
     let who = match parse::held("who", sent.who)? {
         Who::SourceId(source_id) => ReportWho::Source(parse::source_id("source_id", &source_id)?.to_owned()),
+        Who::Subject(sent) => ReportWho::Subject(
+            SubjectId::parse_resource(&sent).map_err(|error| FormFault::new("subject", error.to_string()))?,
+        ),
         Who::Samples(sent) => {
             let samples = samples(sent.samples)?;
             ReportWho::Samples(parse::collection("samples.collection", &sent.collection)?, samples)

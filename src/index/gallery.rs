@@ -242,9 +242,27 @@ impl Gallery {
         threshold: Threshold,
     ) -> Result<(Asked, Option<SearchTurn>), IndexError> {
         probes.iter().try_for_each(|probe| self.check(probe))?;
-        let probes = probes.iter().map(|probe| Probe::of(probe, threshold)).collect();
+        Ok(self.asked(probes.iter().map(|probe| Probe::of(probe, threshold)).collect()))
+    }
+
+    /// The same for templates that are in the gallery themselves: each is compared with all besides those that are named
+    /// with it. A compartment that holds no other has no row.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn ask_besides(
+        self: &Arc<Self>,
+        probes: &[(&Protected, Vec<Slot>)],
+        threshold: Threshold,
+    ) -> Result<(Asked, Option<SearchTurn>), IndexError> {
+        probes.iter().try_for_each(|(probe, _)| self.check(probe))?;
+        let probe = |(probe, own): &(&Protected, Vec<Slot>)| Probe::of(probe, threshold).besides(own.clone());
+        Ok(self.asked(probes.iter().map(probe).collect()))
+    }
+
+    fn asked(self: &Arc<Self>, probes: Vec<Probe>) -> (Asked, Option<SearchTurn>) {
         let (answers, turn) = self.searches.ask(probes);
-        Ok((Asked(answers), turn.map(|turn| SearchTurn { gallery: Arc::clone(self), turn })))
+        (Asked(answers), turn.map(|turn| SearchTurn { gallery: Arc::clone(self), turn }))
     }
 
     fn scan(&self, probes: Vec<Probe>) -> Result<Vec<Findings>, IndexError> {

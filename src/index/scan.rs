@@ -25,6 +25,8 @@ pub(super) struct Probe {
     wide: Zeroizing<Vec<Wide>>,
     length: Length,
     threshold: Threshold,
+    /// Templates that are not looked for, in ascending order: the person's own.
+    except: Vec<Slot>,
 }
 
 impl Probe {
@@ -36,7 +38,14 @@ impl Probe {
                 *to = *from;
             }
         }
-        Self { components: Zeroizing::new(components.to_vec()), wide, length: Length::of(probe), threshold }
+        let components = Zeroizing::new(components.to_vec());
+        Self { components, wide, length: Length::of(probe), threshold, except: Vec::new() }
+    }
+
+    /// The same, for whoever is like it besides these.
+    pub(super) fn besides(self, mut except: Vec<Slot>) -> Self {
+        except.sort_unstable();
+        Self { except, ..self }
     }
 }
 
@@ -407,6 +416,12 @@ impl Scan {
         for ((&(segment, position), dot), squares) in places.iter().zip(dots).zip(squares) {
             let similarity = probe.length.similarity(dot, squares);
             let compartment = segment.compartment();
+            if !probe.except.is_empty() {
+                let slot = segment.slot(position).ok_or(IndexError::Search)?;
+                if probe.except.binary_search(&slot).is_ok() {
+                    continue;
+                }
+            }
             if let Some(known) = best {
                 if known.compartment != compartment {
                     findings.add(known);

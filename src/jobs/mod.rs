@@ -1,6 +1,6 @@
 //! What the server does by the clock, as an actor of its own: heads of partners' journals into the holder's, the
 //! holder's to its witnesses, cases whose time has come, corrections to their recipients, requests of people that
-//! are late, a look at the payloads whose retention is over, renewals of collections, search snapshots for the next start, the index of tags, backups, and
+//! are late, breaches of which the Commissioner was not told in time, a look at the payloads whose retention is over, renewals of collections, search snapshots for the next start, the index of tags, backups, and
 //! notices.
 //!
 //! Each job runs once at the start and then after each pause. A run that fails is logged and counted, and the
@@ -100,6 +100,11 @@ impl Jobs {
         jobs.spawn("subject-requests", cadence.tending, Arc::default(), move || {
             let gate = Arc::clone(&people);
             async move { gate.subject_requests_tend().await }
+        });
+        let breaches = Arc::clone(gate);
+        jobs.spawn("breaches", cadence.tending, Arc::default(), move || {
+            let gate = Arc::clone(&breaches);
+            async move { gate.breaches_tend().await }
         });
         let retention = Arc::clone(gate);
         jobs.spawn("retention", cadence.retention, Arc::default(), move || {

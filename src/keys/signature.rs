@@ -64,13 +64,15 @@ pub enum SignatureDomain {
     TransparencyReport,
     /// A privacy officer stands behind what a person is given of what is held of them.
     SubjectReport,
+    /// A privacy officer stands behind the notification of a breach.
+    BreachNotification,
     /// A person of the holder stands behind a register of disposals.
     DisposalRegister,
 }
 
 impl SignatureDomain {
     /// Every domain, in the order of their declaration.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::DisclosureRequest,
         Self::DisclosureAnswer,
         Self::DisclosureCorrection,
@@ -80,6 +82,7 @@ impl SignatureDomain {
         Self::ProtectionReport,
         Self::TransparencyReport,
         Self::SubjectReport,
+        Self::BreachNotification,
         Self::DisposalRegister,
     ];
 
@@ -96,6 +99,7 @@ impl SignatureDomain {
             Self::ProtectionReport => "onebit/protection-report/v1",
             Self::TransparencyReport => "onebit/transparency-report/v1",
             Self::SubjectReport => "onebit/subject-report/v1",
+            Self::BreachNotification => "onebit/breach-notification/v1",
             Self::DisposalRegister => "onebit/disposal-register/v1",
         }
     }

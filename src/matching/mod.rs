@@ -4,6 +4,7 @@
 //! partner as well, and both the best visible and the best hidden subject are looked up. What comes out is a
 //! verdict that is withheld until its entry is durable; the score ends here.
 
+mod duplicates;
 mod threshold;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::template::{
     protect,
 };
 
+pub use duplicates::duplicates;
 pub use threshold::Thresholds;
 
 /// A collection as it is searched now.

@@ -14,6 +14,8 @@ pub struct Figures {
     pub questions: u64,
     /// Questions that were refused.
     pub questions_refused: u64,
+    /// The same by the reason that the partner was given, a word of the status codes.
+    pub refusals: BTreeMap<String, u64>,
     /// Answers HIT.
     pub hits: u64,
     /// Answers NO_HIT to which a hidden person would have matched. Exact: for the holder and the commissioner only.
@@ -51,6 +53,21 @@ pub struct Figures {
     pub suspensions: u64,
     /// Questions and hits by month, `2026-07`.
     pub months: BTreeMap<String, Month>,
+    /// What came of questions by the collection that was searched.
+    pub collections: BTreeMap<String, Searched>,
+}
+
+/// A collection, as one partner searched it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Searched {
+    /// Questions that were answered.
+    pub questions: u64,
+    /// Answers HIT.
+    pub hits: u64,
+    /// Hits after which fields were asked for in the period.
+    pub followed: u64,
+    /// Of those, hits after which fields were released.
+    pub released: u64,
 }
 
 /// A month of a partner.
@@ -68,12 +85,16 @@ pub struct Tally {
     until: Timestamp,
     partners: BTreeMap<String, Figures>,
     cases: BTreeMap<DisclosureId, Case>,
+    /// Collections of hits, those before the period too: a request of the period may follow one.
+    hits: BTreeMap<QueryId, String>,
     followed: BTreeSet<QueryId>,
+    served: BTreeSet<QueryId>,
 }
 
 /// A disclosure that was asked for in the period.
 struct Case {
     partner: String,
+    query: Option<QueryId>,
     requested: Timestamp,
     asked: Option<Timestamp>,
     released: Option<Timestamp>,
@@ -83,7 +104,15 @@ impl Tally {
     /// A tally of what lies at or after `from` and before `until`.
     #[must_use]
     pub const fn new(from: Timestamp, until: Timestamp) -> Self {
-        Self { from, until, partners: BTreeMap::new(), cases: BTreeMap::new(), followed: BTreeSet::new() }
+        Self {
+            from,
+            until,
+            partners: BTreeMap::new(),
+            cases: BTreeMap::new(),
+            hits: BTreeMap::new(),
+            followed: BTreeSet::new(),
+            served: BTreeSet::new(),
+        }
     }
 
     /// Names a partner, so that one of whom nothing is told has its zeros.
@@ -96,6 +125,12 @@ impl Tally {
         let is_within = self.from <= event.at && event.at < self.until;
         if is_within {
             self.counted(partner, event);
+        }
+        if event.kind == Kind::QueryAnswered
+            && is_hit(event)
+            && let Some(query) = query(event)
+        {
+            self.hits.insert(query, collection(event));
         }
         if event.kind == Kind::DisclosureRequested && is_within {
             self.requested(partner, event);
@@ -129,9 +164,14 @@ impl Tally {
     fn counted(&mut self, partner: &str, event: &Event) {
         let figures = self.partners.entry(partner.to_owned()).or_default();
         match event.kind {
-            Kind::QueryRefused => figures.questions_refused = figures.questions_refused.saturating_add(1),
+            Kind::QueryRefused => {
+                figures.questions_refused = figures.questions_refused.saturating_add(1);
+                let reason = event.text_of(Fact::Reason).unwrap_or_default().to_owned();
+                let times = figures.refusals.entry(reason).or_default();
+                *times = times.saturating_add(1);
+            }
             Kind::QueryAnswered => {
-                let is_hit = event.fact(Fact::Outcome) == Some(&[HIT]);
+                let is_hit = is_hit(event);
                 let is_hidden =
                     event.fact(Fact::HiddenSubject).is_some_and(|id| id.iter().any(|byte| *byte != 0));
                 figures.questions = figures.questions.saturating_add(1);
@@ -143,6 +183,9 @@ impl Tally {
                 let month = figures.months.entry(month_of(event.at)).or_default();
                 month.questions = month.questions.saturating_add(1);
                 month.hits = month.hits.saturating_add(u64::from(is_hit));
+                let searched = figures.collections.entry(collection(event)).or_default();
+                searched.questions = searched.questions.saturating_add(1);
+                searched.hits = searched.hits.saturating_add(u64::from(is_hit));
             }
             _ => {}
         }
@@ -151,14 +194,18 @@ impl Tally {
     fn requested(&mut self, partner: &str, event: &Event) {
         let figures = self.partners.entry(partner.to_owned()).or_default();
         figures.requests = figures.requests.saturating_add(1);
-        let query = event.fact(Fact::Query).and_then(|id| id.try_into().ok()).map(QueryId::from_bytes);
+        let query = query(event);
         // Several requests may follow one hit.
         if query.is_some_and(|query| self.followed.insert(query)) {
             figures.hits_followed = figures.hits_followed.saturating_add(1);
+            if let Some(collection) = query.and_then(|query| self.hits.get(&query)) {
+                let searched = figures.collections.entry(collection.clone()).or_default();
+                searched.followed = searched.followed.saturating_add(1);
+            }
         }
         if let Some(id) = disclosure(event) {
-            let (asked, released) = (None, None);
-            self.cases.insert(id, Case { partner: partner.to_owned(), requested: event.at, asked, released });
+            let (partner, requested) = (partner.to_owned(), event.at);
+            self.cases.insert(id, Case { partner, query, requested, asked: None, released: None });
         }
     }
 
@@ -168,6 +215,12 @@ impl Tally {
         let count = match event.kind {
             Kind::DisclosureReleased => {
                 case.released = Some(event.at);
+                if let Some(query) = case.query.filter(|query| self.served.insert(*query))
+                    && let Some(collection) = self.hits.get(&query)
+                {
+                    let searched = figures.collections.entry(collection.clone()).or_default();
+                    searched.released = searched.released.saturating_add(1);
+                }
                 figures.to_decide.push(between(case.requested, event.at));
                 for field in
                     event.text_of(Fact::Fields).unwrap_or_default().split(',').filter(|it| !it.is_empty())
@@ -212,6 +265,28 @@ impl Tally {
 pub fn quartiles(sorted: &[Duration]) -> Option<[Duration; 3]> {
     let rank = |quarter: usize| sorted.get((sorted.len() * quarter).div_ceil(4).max(1) - 1).copied();
     Some([rank(1)?, rank(2)?, rank(3)?])
+}
+
+/// How many of these times lie above the limit before and at or below each of these limits, and how many above all of them.
+#[must_use]
+pub fn spread(sorted: &[Duration], limits: &[Duration]) -> Vec<u64> {
+    let below = |limit: &Duration| sorted.partition_point(|time| time <= limit);
+    let ends: Vec<usize> = limits.iter().map(below).chain([sorted.len()]).collect();
+    let starts = [0].into_iter().chain(ends.iter().copied());
+    let counts = starts.zip(&ends).map(|(start, end)| end.saturating_sub(start));
+    counts.map(|count| u64::try_from(count).unwrap_or(u64::MAX)).collect()
+}
+
+fn is_hit(event: &Event) -> bool {
+    event.fact(Fact::Outcome) == Some(&[HIT])
+}
+
+fn query(event: &Event) -> Option<QueryId> {
+    event.fact(Fact::Query)?.try_into().ok().map(QueryId::from_bytes)
+}
+
+fn collection(event: &Event) -> String {
+    event.text_of(Fact::Collection).unwrap_or_default().to_owned()
 }
 
 fn disclosure(event: &Event) -> Option<DisclosureId> {

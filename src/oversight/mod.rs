@@ -10,7 +10,7 @@ mod replay;
 mod seen;
 mod watch;
 
-pub use figures::{Figures, Month, Tally, quartiles};
+pub use figures::{Figures, Month, Searched, Tally, quartiles, spread};
 pub use noise::{EPSILON, FLOOR, Published, SECRET_BYTES, Secrets, commitment, odds_ratio, published};
 pub use replay::{Differently, Replay, Replayed};
 pub use seen::{Place, Seen, What};

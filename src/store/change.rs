@@ -5,7 +5,9 @@ use jiff::civil::Date;
 use crate::audit::codec::{RecordReader, RecordWriter};
 use crate::authz::{Bundle, Disposable, PayloadClass, Role, Standing};
 use crate::clock::Timestamp;
-use crate::ids::{ActorName, ChangeId, CollectionName, Digest, PartnerName, RestrictionName, UnitName};
+use crate::ids::{
+    ActorName, ChangeId, CollectionName, Digest, PartnerName, RestrictionName, SubjectId, UnitName,
+};
 
 use super::registry::{Partner, Person};
 use super::session::ProviderAccount;
@@ -69,6 +71,10 @@ pub enum Change {
     },
     /// Has an officer fill another officer's seat between two moments.
     PutDelegation(Delegating),
+    /// Takes two subjects for one person.
+    MergeSubjects([SubjectId; 2]),
+    /// Parts a subject from the person it was made one with.
+    SplitSubject(SubjectId),
 }
 
 /// Whose seat is delegated to whom, from when until when.
@@ -116,6 +122,8 @@ impl Change {
             Self::PutPasskey { .. } => "put-passkey",
             Self::PutDelegation(_) => "put-delegation",
             Self::BindAccount { .. } => "bind-account",
+            Self::MergeSubjects(_) => "merge-subjects",
+            Self::SplitSubject(_) => "split-subject",
         }
     }
 
@@ -179,6 +187,15 @@ impl Change {
                 "have the account `{}` at {} sign `{person}` in, in place of any other there",
                 account.subject, account.issuer
             ),
+            Self::MergeSubjects([one, other]) => format!(
+                "take {} and {} for one person: what restricts one restricts both",
+                one.resource(),
+                other.resource()
+            ),
+            Self::SplitSubject(subject) => format!(
+                "part {} from the person it was made one with: only what restricts it on its own account stays",
+                subject.resource()
+            ),
         }
     }
 
@@ -227,6 +244,8 @@ impl Change {
             Self::BindAccount { person, account } => {
                 record.text(2, person.as_str()).text(3, &account.issuer).text(4, &account.subject)
             }
+            Self::MergeSubjects([one, other]) => record.bytes(2, one.as_bytes()).bytes(3, other.as_bytes()),
+            Self::SplitSubject(subject) => record.bytes(2, subject.as_bytes()),
         };
         // INVARIANT: the tags above ascend, so the record is always well formed.
         record.finish().unwrap_or_default()
@@ -301,6 +320,8 @@ impl Change {
                 person: fields.parsed(2)?,
                 account: ProviderAccount { issuer: fields.text(3)?, subject: fields.text(4)? },
             },
+            "merge-subjects" => Self::MergeSubjects([fields.subject(2)?, fields.subject(3)?]),
+            "split-subject" => Self::SplitSubject(fields.subject(2)?),
             "dispose" => Self::Dispose { class: fields.parsed(2)?, before: fields.parsed(3)? },
             _ => return Err(DAMAGED),
         };
@@ -482,6 +503,10 @@ impl<'a> Fields<'a> {
     fn time(&mut self, tag: u8) -> Result<Timestamp, StoreError> {
         let millis = self.bytes(tag)?.try_into().map_err(|_| DAMAGED)?;
         Ok(Timestamp::from_millis(i64::from_be_bytes(millis)))
+    }
+
+    fn subject(&mut self, tag: u8) -> Result<SubjectId, StoreError> {
+        self.bytes(tag)?.try_into().map(SubjectId::from_bytes).map_err(|_| DAMAGED)
     }
 
     fn text(&mut self, tag: u8) -> Result<String, StoreError> {

@@ -89,8 +89,8 @@ pub struct Case {
     pub disclosure: Disclosure,
     /// When it ends if nobody does anything.
     pub ends: Timestamp,
-    /// Who enrolled the person first: never decides about them.
-    pub enrolled_by: Option<crate::ids::ActorName>,
+    /// Who enrolled the person, under this identity or another that is the same person's: never decides about them.
+    pub enrolled_by: Vec<crate::ids::ActorName>,
 }
 
 /// Which cases to list.

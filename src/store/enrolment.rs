@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use super::StoreError;
 use crate::clock::Timestamp;
 use crate::ids::{
-    ActorName, BatchId, CollectionName, Digest, FieldName, RequestId, RestrictionName, SchemeName,
+    ActorName, BatchId, CollectionName, Digest, FieldName, RequestId, RestrictionName, SchemeName, SubjectId,
 };
 use crate::keys::Pseudonym;
 use crate::secret::Secret;
@@ -243,6 +243,10 @@ pub struct RestrictionNew {
 /// What is held of a subject, without values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubjectFacts {
+    /// Its id.
+    pub subject: SubjectId,
+    /// Others that two people found to be the same person.
+    pub same_person: Vec<SubjectId>,
     /// How many templates.
     pub templates: u32,
     /// Which fields.

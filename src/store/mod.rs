@@ -5,6 +5,7 @@
 //! [`AuditReceipt`]. The store maps the index's slots to subjects; nothing else knows both.
 
 pub mod backup;
+pub mod breach;
 pub mod change;
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -12,6 +13,7 @@ pub mod correction;
 mod derived;
 pub mod disclosure;
 pub mod disposal;
+pub mod duplicates;
 pub mod enrolment;
 pub mod holder;
 pub mod log;
@@ -38,8 +40,8 @@ use crate::audit::tiles::{BundleId, TileId};
 use crate::authz::{Action, Actor, Bundle, PayloadClass, Permit, Reason};
 use crate::clock::Timestamp;
 use crate::ids::{
-    BatchId, ChangeId, CollectionName, Digest, DisclosureId, IdError, PartnerName, QueryId, RequestId,
-    SubjectRequestId,
+    BatchId, BreachId, ChangeId, CollectionName, Digest, DisclosureId, IdError, PartnerName, QueryId,
+    RequestId, SubjectRequestId,
 };
 use crate::keys::Pseudonym;
 
@@ -279,6 +281,20 @@ pub trait Store: Send + Sync {
         permit: Permit,
         new: subject::ReportNew,
     ) -> Result<Committed<subject::SubjectReport>, StoreError>;
+    /// Templates of a collection to compare with the others there, after a slot, in slot order: what comes of it is withheld
+    /// until the entry is there.
+    async fn duplicates_page(
+        &self,
+        generation: enrolment::CollectionGeneration,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<duplicates::ToCompare>, StoreError>;
+    /// Enters that templates were compared; opens the pairs of subjects that are there and not one person yet.
+    async fn duplicates_note(
+        &self,
+        permit: Permit,
+        new: duplicates::DuplicatesNew,
+    ) -> Result<Committed<Vec<[crate::ids::SubjectId; 2]>>, StoreError>;
     /// Attaches a statement to a field of a record; whoever received the field is told.
     async fn statement_attach(
         &self,
@@ -291,6 +307,32 @@ pub trait Store: Send + Sync {
         permit: Permit,
         new: subject::SubjectRequestNew,
     ) -> Result<Committed<(subject::SubjectRequest, GalleryChange)>, StoreError>;
+    /// Opens a case about a breach.
+    async fn breach_open(
+        &self,
+        permit: Permit,
+        new: breach::BreachNew,
+    ) -> Result<Committed<breach::Breach>, StoreError>;
+    /// Takes a step of a case about a breach.
+    async fn breach_step(
+        &self,
+        permit: Permit,
+        id: BreachId,
+        step: breach::BreachStep,
+    ) -> Result<Committed<breach::BreachStepped>, StoreError>;
+    /// Looks through the log for whom a breach affects; that it was looked through is an entry first.
+    async fn breach_trace(
+        &self,
+        permit: Permit,
+        id: BreachId,
+        new: breach::TraceNew,
+    ) -> Result<Committed<breach::BreachTraced>, StoreError>;
+    /// Notes that the Commissioner was not told of a breach in time; `false` where there is nothing to note.
+    async fn breach_late(&self, id: BreachId) -> Result<bool, StoreError>;
+    /// A case about a breach.
+    async fn breach_get(&self, id: BreachId) -> Result<Option<breach::Breach>, StoreError>;
+    /// Cases about breaches.
+    async fn breach_list(&self, filter: breach::BreachFilter) -> Result<Vec<breach::Breach>, StoreError>;
     /// Extends or closes a person's request.
     async fn subject_request_step(
         &self,

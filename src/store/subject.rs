@@ -1,8 +1,5 @@
 //! A person asks: what is held of them, put together; their requests; and their statements beside fields.
 
-use std::fmt;
-use std::str::FromStr;
-
 use crate::approval::{Correction, State};
 use crate::clock::Timestamp;
 use crate::ids::{
@@ -38,26 +35,27 @@ macro_rules! words {
             }
         }
 
-        impl fmt::Display for $type {
-            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $type {
+            fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 out.write_str(self.as_str())
             }
         }
 
-        impl FromStr for $type {
-            type Err = WordError;
+        impl std::str::FromStr for $type {
+            type Err = $crate::store::subject::WordError;
 
-            fn from_str(text: &str) -> Result<Self, WordError> {
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
                 let found = Self::ALL.iter().copied().find(|one| one.as_str() == text);
-                found.ok_or_else(|| WordError {
-                    what: $what,
-                    given: text.chars().take(SHOWN_CHARS).collect(),
-                    known: Self::ALL.iter().map(|one| one.as_str()).collect::<Vec<_>>().join(", "),
+                found.ok_or_else(|| {
+                    let known: Vec<&str> = Self::ALL.iter().map(|one| one.as_str()).collect();
+                    $crate::store::subject::WordError::new($what, text, &known)
                 })
             }
         }
     };
 }
+
+pub(super) use words;
 
 /// A word that is none of those that there are.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +64,13 @@ pub struct WordError {
     what: &'static str,
     given: String,
     known: String,
+}
+
+impl WordError {
+    /// That a text is none of the words that are known.
+    pub(super) fn new(what: &'static str, given: &str, known: &[&str]) -> Self {
+        Self { what, given: given.chars().take(SHOWN_CHARS).collect(), known: known.join(", ") }
+    }
 }
 
 words! {
@@ -174,6 +179,8 @@ impl Withholding {
 pub enum ReportOf {
     /// Whoever has this pseudonym.
     Source(Pseudonym),
+    /// Whoever has this id here.
+    Subject(SubjectId),
     /// Whoever was found by a sample.
     Sample(Withheld<Option<SubjectId>>),
 }

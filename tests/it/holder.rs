@@ -498,6 +498,13 @@ impl Holder {
         self.onebit(confirmer, &["change", "confirm", &name]).ok();
     }
 
+    /// Whether nothing in the store contradicts the log.
+    pub(crate) fn whole(&self) {
+        let fsck = ["audit", "fsck", "--config", "onebit.toml", "--output", "json"];
+        let found = self.onebit(who::ADMIN, &fsck).json();
+        assert_eq!(found["whole"], true, "{found:#}");
+    }
+
     /// Proposes a change and gives its name.
     pub(crate) fn propose(&self, proposer: Who, change: &[&str]) -> String {
         let args = [&["change", "propose"], change, &["--reason", "for a test", "--output", "json"]].concat();

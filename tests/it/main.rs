@@ -40,6 +40,7 @@ mod log_key;
 mod memory;
 mod no_fork;
 mod notices;
+mod one_person;
 mod opened;
 mod operating;
 mod pages;

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use onebit::grpc::pb::partner::Question;
 use serde_json::Value;
 
 use crate::holder::{Holder, HolderOptions, who};
-use crate::story::{Choice, FIELDS, HIDDEN, STRANGER, answer_about};
+use crate::story::{Choice, FIELDS, HIDDEN, OrRefused as _, STRANGER, answer_about, ask, question_about};
 
 /// A year of a holder with a hit, a stranger, a hidden person, a release and a refusal, and its journals' exports.
 struct Year {
@@ -21,6 +22,7 @@ impl Year {
         for person in [0, STRANGER, HIDDEN] {
             answer_about(&channel, person).await;
         }
+        ask(&channel, Question { purpose: "none".to_owned(), ..question_about(0) }).await.refused();
         let released = holder.request(&holder.hit(0).await, &FIELDS).await;
         for officer in [who::OFFICER, who::OTHER_OFFICER] {
             holder.decide(officer, &released, Choice::Grant(&FIELDS)).await.unwrap();
@@ -57,10 +59,14 @@ impl Year {
     }
 
     fn verify(&self, report: &Path, more: &[String]) -> crate::holder::Ran {
+        self.verify_by(&crate::holder::repository().join("policy"), report, more)
+    }
+
+    fn verify_by(&self, policy: &Path, report: &Path, more: &[String]) -> crate::holder::Ran {
         let [certificate, _] = who::PRIVACY.credential();
         let signer = self.holder.path(certificate.to_str().unwrap());
         let args = ["report".to_owned(), "verify".to_owned(), report.display().to_string()];
-        let policy = crate::holder::repository().join("policy").display().to_string();
+        let policy = policy.display().to_string();
         let who = ["--signer".to_owned(), signer.display().to_string(), "--policy".to_owned(), policy];
         self.run(&[&args[..], &who[..], more].concat())
     }
@@ -91,6 +97,24 @@ async fn a_report_says_what_the_journals_say_and_nothing_exact_of_hidden_people(
     ] {
         assert_eq!(au[figure].as_u64(), Some(due), "{figure} of {au}");
     }
+    let searched = &au["collections"][0];
+    assert_eq!(
+        (searched["collection"].as_str(), searched["modality"].as_str()),
+        (Some("watch-face"), Some("face"))
+    );
+    for (figure, due) in [("questions", 5), ("hits", 3), ("followed", 2), ("released", 1)] {
+        assert_eq!(searched[figure].as_u64(), Some(due), "{figure} of {searched}");
+    }
+    assert_eq!(
+        (au["questions_refused"].as_u64(), au["refusals"]["PURPOSE_NOT_IN_AGREEMENT"].as_u64()),
+        (Some(1), Some(1)),
+        "{au}"
+    );
+    assert_eq!(
+        au["decided_within"][0].as_u64(),
+        Some(2),
+        "a release and a refusal, both within the hour: {au}"
+    );
     assert_eq!(au["fields"]["family-name"].as_u64(), Some(1));
     assert!(au.get("hidden_hits").is_none(), "nothing exact: {au}");
     let exact = read(&opening);
@@ -122,6 +146,19 @@ async fn a_report_that_was_changed_or_opened_by_another_is_refused() {
     std::fs::write(&other, changed).unwrap();
     let refused = year.verify(&report, &["--opening".to_owned(), other.display().to_string()]).failed();
     assert!(refused.contains("not the one that the report commits to"), "{refused}");
+
+    let bare = year.holder.path("bare");
+    let agreements = bare.join("agreements");
+    crate::holder::copy(&crate::holder::repository().join("policy"), &bare);
+    let text = std::fs::read_to_string(agreements.join("au-border-identity.toml")).unwrap();
+    std::fs::remove_file(agreements.join("au-border-identity.toml")).unwrap();
+    std::fs::write(
+        agreements.join("au-border-other.toml"),
+        text.replacen("name = \"au-border-identity\"", "name = \"au-border-other\"", 1),
+    )
+    .unwrap();
+    let unknown = year.verify_by(&bare, &report, &year.journals).failed();
+    assert!(unknown.contains("name the agreement `au-border-identity`"), "{unknown}");
 
     let of_one = &year.journals[..4];
     assert!(year.verify(&report, of_one).failed().contains("the journals are not those that were counted"));

@@ -114,6 +114,7 @@ async fn a_role_is_refused_exactly_where_the_table_says_no() {
     }
 }
 
+const NO_BREACH: &str = "breaches/00000000000000000000000000000001";
 const NO_REQUEST: &str = "subject-requests/00000000000000000000000000000001";
 
 const ROLES: [(Role, Who); 7] = [
@@ -261,6 +262,10 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
             let who = oversight::report_subject_request::Who::SourceId(nobody);
             oversight::ReportSubjectRequest { who: Some(who), reason, ..Default::default() }.encode_to_vec()
         }
+        Action::FindDuplicates => {
+            let collection = "collections/watch-face".to_owned();
+            oversight::FindDuplicatesRequest { collection, reason, ..Default::default() }.encode_to_vec()
+        }
         Action::OpenSubjectRequest => oversight::OpenRequestRequest {
             kind: "access".to_owned(),
             reference: "a test".to_owned(),
@@ -283,6 +288,41 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
             oversight::GetRequestRequest { name: NO_REQUEST.to_owned() }.encode_to_vec()
         }
         Action::ListSubjectRequests => oversight::ListRequestsRequest::default().encode_to_vec(),
+        Action::OpenBreach => oversight::OpenBreachRequest {
+            kind: "access".to_owned(),
+            description: "a test".to_owned(),
+            aware_time: Some(prost_types::Timestamp { seconds: 1_780_000_000, nanos: 0 }),
+            ..Default::default()
+        }
+        .encode_to_vec(),
+        Action::ContainBreach => {
+            let (name, description) = (NO_BREACH.to_owned(), reason);
+            oversight::ContainBreachRequest { name, description }.encode_to_vec()
+        }
+        Action::TraceBreach => {
+            let (name, partner) = (NO_BREACH.to_owned(), "au-border".to_owned());
+            oversight::TraceBreachRequest { name, partner, reason, ..Default::default() }.encode_to_vec()
+        }
+        Action::AssessBreach => {
+            let (name, finding) = (NO_BREACH.to_owned(), "notifiable".to_owned());
+            oversight::AssessBreachRequest { name, factors: Vec::new(), finding, reason }.encode_to_vec()
+        }
+        Action::ConfirmBreach => {
+            oversight::ConfirmBreachRequest { name: NO_BREACH.to_owned(), reason }.encode_to_vec()
+        }
+        Action::NotifyBreach => oversight::NotifyBreachRequest {
+            name: NO_BREACH.to_owned(),
+            told: "commissioner".to_owned(),
+            tell_time: Some(prost_types::Timestamp { seconds: 1_780_000_000, nanos: 0 }),
+            detail: "NPB-1".to_owned(),
+            reason,
+        }
+        .encode_to_vec(),
+        Action::CloseBreach => {
+            oversight::CloseBreachRequest { name: NO_BREACH.to_owned(), reason }.encode_to_vec()
+        }
+        Action::GetBreach => oversight::GetBreachRequest { name: NO_BREACH.to_owned() }.encode_to_vec(),
+        Action::ListBreaches => oversight::ListBreachesRequest::default().encode_to_vec(),
         Action::AttachStatement => oversight::AttachStatementRequest {
             source_id: nobody,
             field: FIELDS[0].to_owned(),

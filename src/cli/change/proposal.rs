@@ -36,6 +36,14 @@ pub enum Proposal {
     Policy(PolicyArgs),
     /// Shows a hidden person to partners again
     LiftRestriction(LiftArgs),
+    /// Takes two subjects for one person: what restricts one restricts both
+    ///
+    /// Each keeps its source id, its templates and its record. `onebit subject duplicates` suspects pairs.
+    MergeSubjects(MergeArgs),
+    /// Parts a subject from the person it was made one with
+    ///
+    /// What restricted only the others restricts it no more.
+    SplitSubject(SplitArgs),
     /// Lets a suspended partner act again
     RestorePartner(RestoreArgs),
     /// Lets a suspended person or system act again
@@ -165,6 +173,31 @@ pub struct LiftArgs {
     pub proposing: Proposing,
 }
 
+/// Two subjects that are one person.
+#[derive(Debug, clap::Args)]
+pub struct MergeArgs {
+    /// One of them, as `onebit subject duplicates` and `onebit subject show` name it
+    #[arg(long, value_name = "SUBJECT")]
+    pub subject: String,
+    /// The other
+    #[arg(long, value_name = "SUBJECT")]
+    pub same_as: String,
+    /// The rest.
+    #[command(flatten)]
+    pub proposing: Proposing,
+}
+
+/// A subject that is a person by itself.
+#[derive(Debug, clap::Args)]
+pub struct SplitArgs {
+    /// Which, as `onebit subject show` names it
+    #[arg(long, value_name = "SUBJECT")]
+    pub subject: String,
+    /// The rest.
+    #[command(flatten)]
+    pub proposing: Proposing,
+}
+
 /// Payloads to dispose of.
 #[derive(Debug, clap::Args)]
 pub struct DisposeArgs {
@@ -284,6 +317,10 @@ impl Proposal {
                 let restriction = name("--restriction", &args.restriction)?;
                 Change::LiftRestriction { source_id: args.source_id.clone(), restriction }
             }
+            Self::MergeSubjects(args) => {
+                Change::MergeSubjects([name("--subject", &args.subject)?, name("--same-as", &args.same_as)?])
+            }
+            Self::SplitSubject(args) => Change::SplitSubject(name("--subject", &args.subject)?),
             Self::RestorePartner(args) => Change::RestorePartner(name("NAME", &args.name)?),
             Self::RestorePerson(args) => Change::RestorePerson(name("NAME", &args.name)?),
             Self::Dispose(args) => Change::Dispose { class: args.class, before: args.before },
@@ -312,6 +349,8 @@ impl Proposal {
             Self::ReleaseKey(args) => &args.proposing,
             Self::Policy(args) => &args.proposing,
             Self::LiftRestriction(args) => &args.proposing,
+            Self::MergeSubjects(args) => &args.proposing,
+            Self::SplitSubject(args) => &args.proposing,
             Self::RestorePartner(args) | Self::RestorePerson(args) => &args.proposing,
             Self::Dispose(args) => &args.proposing,
             Self::LogKey(args) => &args.proposing,
@@ -342,6 +381,10 @@ pub(super) fn details(change: &Change) -> String {
             .map(|(path, content)| format!("file      {path}  {}", Digest::sha256(content)))
             .collect(),
         Change::LiftRestriction { source_id, .. } => vec![format!("source id {source_id}")],
+        Change::MergeSubjects([one, other]) => {
+            vec![format!("subject   {}", one.resource()), format!("same as   {}", other.resource())]
+        }
+        Change::SplitSubject(subject) => vec![format!("subject   {}", subject.resource())],
         Change::RenewCollection(collection) => vec![format!("collection {collection}")],
         Change::RestorePartner(_) | Change::RestorePerson(_) | Change::ChangeLogKey => Vec::new(),
         Change::Dispose { class, before } => {

@@ -7,9 +7,11 @@ use data_encoding::HEXLOWER;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::Counted;
+use super::{Counted, Known};
 use crate::clock::Timestamp;
-use crate::oversight::{EPSILON, FLOOR, Figures, Published, Secrets, commitment, published, quartiles};
+use crate::oversight::{
+    EPSILON, FLOOR, Figures, Published, Searched, Secrets, commitment, published, quartiles, spread,
+};
 
 /// A transparency report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +45,7 @@ pub(super) struct Partner {
     pub(super) partner: String,
     pub(super) questions: u64,
     pub(super) questions_refused: u64,
+    pub(super) refusals: BTreeMap<String, u64>,
     pub(super) hits: u64,
     /// With noise; absent when that is below the floor.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -66,7 +69,24 @@ pub(super) struct Partner {
     pub(super) minutes_to_answer: Option<Times>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) minutes_to_acknowledge: Option<Times>,
+    /// Requests by the hours until they were decided: up to each of [`WITHIN_HOURS`], and longer.
+    pub(super) decided_within: Vec<u64>,
     pub(super) months: Vec<Month>,
+    pub(super) collections: Vec<Collection>,
+}
+
+/// A collection, as a partner searched it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Collection {
+    pub(super) collection: String,
+    pub(super) modality: String,
+    pub(super) questions: u64,
+    pub(super) hits: u64,
+    /// Hits after which fields were asked for.
+    pub(super) followed: u64,
+    /// Of those, hits after which fields were released.
+    pub(super) released: u64,
 }
 
 /// Quartiles of times, in whole minutes.
@@ -118,7 +138,7 @@ impl Report {
             commitment: commitment(secrets, &exact(&counted.figures)).to_string(),
         };
         let partners = counted.figures.iter().map(|(name, figures)| {
-            let mut partner = Partner::of(name, figures, &counted.rates);
+            let mut partner = Partner::of(name, figures, &counted.known);
             partner.hidden_hits_about = about(secrets, name, figures.hidden_hits);
             partner
         });
@@ -152,10 +172,28 @@ impl Report {
             let months = it.months.iter().fold((0_u64, 0_u64), |(questions, hits), month| {
                 (questions.saturating_add(month.questions), hits.saturating_add(month.hits))
             });
+            let searched = it.collections.iter().fold((0_u64, 0_u64), |(questions, hits), of| {
+                (questions.saturating_add(of.questions), hits.saturating_add(of.hits))
+            });
+            let refusals = it.refusals.values().fold(0_u64, |all, times| all.saturating_add(*times));
+            let decided = it.decided_within.iter().fold(0_u64, |all, times| all.saturating_add(*times));
+            let followed =
+                it.collections.iter().fold(0_u64, |followed, of| followed.saturating_add(of.followed));
             let ended = [it.released, it.refused, it.withdrawn, it.expired];
             let ended = ended.into_iter().fold(0_u64, u64::saturating_add);
             let fits = [
                 ("its months do not add up", months == (it.questions, it.hits)),
+                ("its collections do not add up", searched == (it.questions, it.hits)),
+                (
+                    "its times to decide do not add up",
+                    decided == it.minutes_to_decide.map_or(0, |times| times.of),
+                ),
+                ("its refusals do not add up", refusals == it.questions_refused),
+                ("more hits were followed in collections than all told", followed <= it.hits_followed),
+                (
+                    "more hits led to a release than were followed",
+                    it.collections.iter().all(|of| of.released <= of.followed),
+                ),
                 ("more hits than questions", it.hits <= it.questions),
                 ("more hits were followed than there were", it.hits_followed <= it.requests),
                 ("more requests ended than were made", ended <= it.requests),
@@ -203,7 +241,7 @@ impl Report {
         let again: Vec<Partner> = counted
             .figures
             .iter()
-            .map(|(name, figures)| Partner::of(name, figures, &counted.rates))
+            .map(|(name, figures)| Partner::of(name, figures, &counted.known))
             .collect();
         if again.len() != self.partners.len() {
             return Err("the partners are not those of the journals".to_owned());
@@ -220,10 +258,11 @@ impl Report {
 
 impl Partner {
     /// All but what is hidden.
-    fn of(name: &str, figures: &Figures, rates: &BTreeMap<String, f64>) -> Self {
+    fn of(name: &str, figures: &Figures, known: &Known) -> Self {
         let Figures {
             questions,
             questions_refused,
+            refusals,
             hits,
             hidden_hits: _,
             hits_followed,
@@ -242,21 +281,31 @@ impl Partner {
             agreements,
             suspensions,
             months,
+            collections,
         } = figures.clone();
         let expected = agreements.iter().map(|(agreement, asked)| {
             // A count of questions is far below 2^32 in any period that is reported of.
             f64::from(u32::try_from(*asked).unwrap_or(u32::MAX))
-                * rates.get(agreement).copied().unwrap_or(0.0)
+                * known.rates.get(agreement).copied().unwrap_or(0.0)
         });
         let month = |(month, of): (String, crate::oversight::Month)| Month {
             month,
             questions: of.questions,
             hits: of.hits,
         };
+        let collection = |(collection, of): (String, Searched)| Collection {
+            modality: known.modalities.get(&collection).cloned().unwrap_or_default(),
+            collection,
+            questions: of.questions,
+            hits: of.hits,
+            followed: of.followed,
+            released: of.released,
+        };
         Self {
             partner: name.to_owned(),
             questions,
             questions_refused,
+            refusals,
             hits,
             hidden_hits_about: None,
             hits_followed,
@@ -274,7 +323,12 @@ impl Partner {
             minutes_to_decide: times(&to_decide),
             minutes_to_answer: times(&to_answer),
             minutes_to_acknowledge: times(&to_acknowledge),
+            decided_within: spread(
+                &to_decide,
+                &WITHIN_HOURS.map(|hours| Duration::from_secs(hours.saturating_mul(3_600))),
+            ),
             months: months.into_iter().map(month).collect(),
+            collections: collections.into_iter().map(collection).collect(),
         }
     }
 }
@@ -335,5 +389,7 @@ mod date {
     }
 }
 
+/// Limits of the hours to decide in, as they are told apart.
+pub(super) const WITHIN_HOURS: [u64; 5] = [1, 4, 12, 24, 72];
 const SCHEMA: &str = "onebit/transparency-report/v1";
 const OPENING_SCHEMA: &str = "onebit/transparency-opening/v1";

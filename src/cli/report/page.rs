@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::document::{Month, Partner, Report, Times};
-use crate::cli::sheet::{self, Ink, Plot, Series, escaped, figure, table};
+use super::document::{Collection, Month, Partner, Report, Times, WITHIN_HOURS};
+use crate::cli::sheet::{self, Bar, Bars, Ink, Plot, Series, escaped, figure, table};
 
 /// Draws the page.
 pub(super) fn draw(report: &Report) -> String {
@@ -31,8 +31,25 @@ pub(super) fn csv(report: &Report) -> String {
             // Names of partners have letters, digits and hyphens; writing to text does not fail.
             let _ = writeln!(text, "{},{name},{value}", it.partner);
         }
+        for (hours, count) in WITHIN_HOURS.iter().zip(&it.decided_within) {
+            let _ = writeln!(text, "{},decided_within_hours:{hours},{count}", it.partner);
+        }
         for (field, times) in &it.fields {
             let _ = writeln!(text, "{},released:{field},{times}", it.partner);
+        }
+        for (reason, times) in &it.refusals {
+            let _ = writeln!(text, "{},questions_refused:{reason},{times}", it.partner);
+        }
+        for of in &it.collections {
+            let (partner, name) = (&it.partner, &of.collection);
+            for (figure, value) in [
+                ("questions", of.questions),
+                ("hits", of.hits),
+                ("hits_followed", of.followed),
+                ("hits_released", of.released),
+            ] {
+                let _ = writeln!(text, "{partner},{figure}:{}:{name},{value}", of.modality);
+            }
         }
         for Month { month, questions, hits } in &it.months {
             let _ = writeln!(
@@ -58,7 +75,71 @@ fn in_short(report: &Report) -> String {
         row
     };
     let rows: Vec<Vec<String>> = report.partners.iter().map(row).collect();
-    format!("<section>\n<h2>In short</h2>\n{}\n</section>\n", table("All partners", &heads, &rows))
+    format!(
+        "<section>\n<h2>In short</h2>\n{}\n</section>\n{}{}",
+        table("All partners", &heads, &rows),
+        responsiveness(report),
+        by_modality(report)
+    )
+}
+
+/// How quickly each side does what the other waits for, the partners beside each other.
+fn responsiveness(report: &Report) -> String {
+    let heads = [
+        "Partner",
+        "We decided its requests",
+        "It answered our questions",
+        "It acknowledged releases",
+        "We let pass",
+        "It let pass",
+    ];
+    let times = |times: Option<Times>| times.map_or_else(|| "none".to_owned(), spread);
+    let row = |it: &Partner| {
+        vec![
+            escaped(&it.partner),
+            times(it.minutes_to_decide),
+            times(it.minutes_to_answer),
+            times(it.minutes_to_acknowledge),
+            it.expired.to_string(),
+            it.lapsed.to_string(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = report.partners.iter().map(row).collect();
+    format!(
+        "<section>\n<h2>How quickly each side answers</h2>\n{}\n<p>Medians, with the middle half of all in brackets. Let pass \
+         are requests that we did not decide in time, and releases that the partner never acknowledged.</p>\n</section>\n",
+        table("Both directions", &heads, &rows)
+    )
+}
+
+/// What was exchanged, by what the samples show: the statistics that the exchange rules ask for.
+fn by_modality(report: &Report) -> String {
+    let heads = [
+        "Partner",
+        "Category",
+        "Collection",
+        "Questions",
+        "Hits",
+        "Followed",
+        "Fields released",
+        "Followed, none released",
+    ];
+    let row = |(it, of): (&Partner, &Collection)| {
+        let mut row = vec![escaped(&it.partner), escaped(&of.modality), escaped(&of.collection)];
+        let none = of.followed.saturating_sub(of.released);
+        row.extend([of.questions, of.hits, of.followed, of.released, none].map(|count| count.to_string()));
+        row
+    };
+    let all = report.partners.iter().flat_map(|it| it.collections.iter().map(move |of| (it, of)));
+    let rows: Vec<Vec<String>> = all.map(row).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!(
+        "<section>\n<h2>By category of data</h2>\n{}\n<p>A hit is followed when its partner asked for fields; it is confirmed \
+         when people then released some.</p>\n</section>\n",
+        table("Questions and hits by category", &heads, &rows)
+    )
 }
 
 fn of_partner(at: usize, it: &Partner, report: &Report) -> String {
@@ -72,11 +153,14 @@ fn of_partner(at: usize, it: &Partner, report: &Report) -> String {
         table("Fields that were released", &["Field", "Times"], &fields)
     };
     format!(
-        "<section>\n<h2>{0}</h2>\n{1}\n{2}\n{fields}\n{3}</section>\n",
+        "<section>\n<h2>{0}</h2>\n{1}\n{2}\n{3}{4}{fields}\n{5}{6}</section>\n",
         escaped(&it.partner),
         table(&format!("Figures of {}", escaped(&it.partner)), &["Figure", "Value"], &figures),
         over_time(at, it),
-        ends(it)
+        false_hits(at, it),
+        refusals(at, it),
+        ends(at, it),
+        deciding(at, it),
     )
 }
 
@@ -135,6 +219,10 @@ fn over_time(at: usize, it: &Partner) -> String {
         .map(|it| vec![escaped(&it.month), it.questions.to_string(), it.hits.to_string()])
         .collect();
     let numbers = table("Questions and hits by month", &["Month", "Questions", "Hits"], &rows);
+    if it.months.len() == 1 {
+        // A line of one point can't be seen.
+        return numbers;
+    }
     let questions = plot(at, "questions", "Questions by month", it, |month| month.questions);
     let hits = plot(at, "hits", "Hits by month", it, |month| month.hits);
     format!("{questions}{hits}{numbers}")
@@ -165,22 +253,97 @@ fn plot(at: usize, id: &str, title: &str, it: &Partner, of: fn(&Month) -> u64) -
     figure(&plot, &description, "")
 }
 
-/// What became of requests, as bars of which the lengths are numbers too.
-fn ends(it: &Partner) -> String {
+/// What became of requests.
+fn ends(at: usize, it: &Partner) -> String {
     let ended =
         [it.released, it.refused, it.withdrawn, it.expired].into_iter().fold(0_u64, u64::saturating_add);
     let open = it.requests.saturating_sub(ended);
-    let rows: Vec<Vec<String>> = [
+    let ends = [
         ("Released", it.released),
         ("Refused", it.refused),
         ("Taken back by the partner", it.withdrawn),
         ("Not decided in time", it.expired),
         ("Still open", open),
-    ]
-    .into_iter()
-    .map(|(words, count)| vec![words.to_owned(), count.to_string(), percent(count, it.requests)])
-    .collect();
-    table("What became of the requests", &["End", "Requests", "Share"], &rows)
+    ];
+    counted(
+        ("ends", at),
+        ("What became of the requests", "End", "Requests"),
+        it.requests,
+        ends.map(|(words, count)| (words.to_owned(), count)).into(),
+    )
+}
+
+/// How long decisions took.
+fn deciding(at: usize, it: &Partner) -> String {
+    let mut names: Vec<String> = WITHIN_HOURS.iter().map(|hours| format!("Up to {hours} h")).collect();
+    names.push("Longer".to_owned());
+    let decided = it.minutes_to_decide.map_or(0, |times| times.of);
+    let within = names.into_iter().zip(it.decided_within.iter().copied()).collect();
+    counted(("deciding", at), ("Time to a decision", "Time", "Requests"), decided, within)
+}
+
+/// Why questions were refused, by the word that the partner was given.
+fn refusals(at: usize, it: &Partner) -> String {
+    let reasons = it.refusals.iter().map(|(reason, times)| (escaped(reason), *times)).collect();
+    counted(
+        ("refusals", at),
+        ("Questions that were refused", "Reason", "Questions"),
+        it.questions_refused,
+        reasons,
+    )
+}
+
+/// Bars and their table: parts of a whole.
+fn counted(
+    (id, at): (&str, usize),
+    (title, name, unit): (&str, &str, &str),
+    whole: u64,
+    parts: Vec<(String, u64)>,
+) -> String {
+    if whole == 0 {
+        return format!("<p>{title}: none.</p>\n");
+    }
+    let largest = parts.iter().max_by_key(|(_, count)| *count);
+    let described = largest.map_or_else(String::new, |(name, count)| {
+        format!("Of {whole}, most are “{name}”: {count}, which is {}.", percent(*count, whole))
+    });
+    let bar = |(name, count): &(String, u64)| Bar {
+        name: name.clone(),
+        length: share(*count, whole),
+        value: count.to_string(),
+    };
+    let bars = Bars {
+        id: &format!("{id}-{at}"),
+        title,
+        description: &described,
+        bars: parts.iter().map(bar).collect(),
+    };
+    let row = |(name, count): &(String, u64)| vec![name.clone(), count.to_string(), percent(*count, whole)];
+    let rows: Vec<Vec<String>> = parts.iter().map(row).collect();
+    format!("{}{}\n", bars.draw(), table(title, &[name, unit, "Share"], &rows))
+}
+
+/// False hits to expect beside those that were found; their numbers stand in the figures.
+fn false_hits(at: usize, it: &Partner) -> String {
+    let expected = it.expected_false_hits_millionths;
+    let found = it.erroneous_hits.saturating_mul(1_000_000);
+    // A scale of less than one false hit would make much of little.
+    let most = expected.max(found).max(1_000_000);
+    let bar = |name: &str, count: u64, value: String| Bar {
+        name: name.to_owned(),
+        length: share(count, most),
+        value,
+    };
+    let description = format!(
+        "{} to expect if everybody who was asked about were a stranger; {} found among the hits that were followed.",
+        millionths(expected),
+        it.erroneous_hits
+    );
+    let bars = vec![
+        bar("To expect", expected, millionths(expected)),
+        bar("Found", found, it.erroneous_hits.to_string()),
+    ];
+    Bars { id: &format!("false-hits-{at}"), title: "False hits", description: &description, bars }.draw()
 }
 
 fn meanings(report: &Report) -> String {
@@ -199,6 +362,7 @@ fn meanings(report: &Report) -> String {
          <li>A hidden hit is an answer NO_HIT to which somebody would have matched who is hidden from the partner. It is \
          published with two-sided geometric noise (epsilon {}), and as fewer than {} where it comes out lower. The exact \
          counts and the seed are committed to by <code>{}</code> and opened to the commissioner.</li>\n\
+         <li>Questions are refused for the reason that the partner was given, a word of the status codes.</li>\n\
          <li>False hits to expect are the agreement’s rate times its questions; found are those that an officer marked.</li>\n\
          </ul>\n<h2>What it was counted from</h2>\n{}\n<p>Whoever holds these journals checks every number: <code>onebit report \
          verify</code>.</p>\n</section>",
@@ -218,8 +382,10 @@ fn percent(count: u64, of: u64) -> String {
     if of == 0 { "none".to_owned() } else { format!("{:.0}%", share(count, of) * 100.0) }
 }
 
+/// A length to draw: numbers beyond 32 bits are shifted until both fit.
 fn share(count: u64, of: u64) -> f64 {
-    let real = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    let shift = 64_u32.saturating_sub(count.max(of).leading_zeros()).saturating_sub(32);
+    let real = |count: u64| f64::from(u32::try_from(count >> shift).unwrap_or(u32::MAX));
     real(count) / real(of).max(1.0)
 }
 

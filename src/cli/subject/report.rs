@@ -20,8 +20,11 @@ use crate::keys::SignatureDomain;
 #[derive(Debug, clap::Args)]
 pub struct ReportArgs {
     /// The source system's id of the person
-    #[arg(long, value_name = "ID", required_unless_present = "embedding", conflicts_with = "embedding")]
+    #[arg(long, value_name = "ID", required_unless_present_any = ["embedding", "subject"], conflicts_with_all = ["embedding", "subject"])]
     pub source_id: Option<String>,
+    /// The id of the person here, as `onebit subject duplicates` and `onebit subject show` name it
+    #[arg(long, value_name = "SUBJECT", conflicts_with = "embedding")]
+    pub subject: Option<String>,
     /// A fresh sample of the person, from a NumPy array; rows count from 0. Give it again for several of one person
     #[arg(long, value_name = "FILE.npy[:ROW]", requires = "collection")]
     pub embedding: Vec<String>,
@@ -138,6 +141,9 @@ pub(super) async fn make(args: &ReportArgs) -> Result<(), CliError> {
 fn who(args: &ReportArgs) -> Result<Who, CliError> {
     if let Some(source_id) = &args.source_id {
         return Ok(Who::SourceId(source_id.clone()));
+    }
+    if let Some(subject) = &args.subject {
+        return Ok(Who::Subject(wire::resource("subjects", subject)));
     }
     if !args.quality.is_empty() && args.quality.len() != args.embedding.len() {
         return Err(CliError::Usage("give each --embedding its --quality, or none of them".to_owned()));

@@ -63,6 +63,55 @@ fn a_request_of_the_period_is_followed_to_its_end_beyond_it() {
 }
 
 #[test]
+fn what_came_of_questions_is_told_by_the_collection_that_was_searched() {
+    let hit = |hour: i64, query: u8, collection: &str| {
+        question(hour, true, 0).with(Fact::Query, &[query; 16]).text(Fact::Collection, collection)
+    };
+    let request = |hour: i64, query: u8, disclosure: u8| {
+        Event::new(Kind::DisclosureRequested, at(hour), "somebody", Digest::from_bytes([1; 32]))
+            .with(Fact::Disclosure, &[disclosure; 16])
+            .with(Fact::Query, &[query; 16])
+    };
+    let release = |hour: i64, disclosure: u8| {
+        Event::new(Kind::DisclosureReleased, at(hour), "somebody", Digest::from_bytes([1; 32]))
+            .with(Fact::Disclosure, &[disclosure; 16])
+            .text(Fact::Fields, "family-name")
+    };
+    let events = [
+        hit(-2, 1, "face"),
+        hit(1, 2, "face"),
+        hit(2, 3, "finger"),
+        question(3, false, 0).text(Fact::Collection, "finger"),
+        // Two requests after one hit, both released; one after a hit from before the period, which nobody decided.
+        request(4, 3, 11),
+        request(5, 3, 12),
+        request(6, 1, 13),
+        release(7, 11),
+        release(8, 12),
+    ];
+    let searched = |questions, hits, followed, released| Searched { questions, hits, followed, released };
+    assert_eq!(
+        figures(&events).collections,
+        BTreeMap::from([
+            ("face".to_owned(), searched(1, 1, 1, 0)),
+            ("finger".to_owned(), searched(2, 1, 1, 1)),
+        ])
+    );
+}
+
+#[test]
+fn refused_questions_are_told_by_their_reason() {
+    let refused = |hour: i64, reason: &str| event(Kind::QueryRefused, hour).text(Fact::Reason, reason);
+    let found =
+        figures(&[refused(1, "VOLUME_EXHAUSTED"), refused(2, "VOLUME_EXHAUSTED"), refused(3, "EXPIRED")]);
+    assert_eq!(found.questions_refused, 3);
+    assert_eq!(
+        found.refusals,
+        BTreeMap::from([("EXPIRED".to_owned(), 1), ("VOLUME_EXHAUSTED".to_owned(), 2)])
+    );
+}
+
+#[test]
 fn a_request_from_before_the_period_is_not_counted_in_it() {
     let events = [
         event(Kind::DisclosureRequested, -1),
@@ -105,4 +154,11 @@ fn quartiles_are_of_the_nearest_rank() {
     assert_eq!(of(&[5]), [5, 5, 5]);
     assert_eq!(of(&[1, 2, 3, 4]), [1, 2, 3]);
     assert_eq!(of(&[1, 2, 3, 4, 5]), [2, 3, 4]);
+}
+
+#[test]
+fn a_spread_counts_each_time_once_and_a_limit_with_what_is_below_it() {
+    let seconds = |list: &[u64]| -> Vec<Duration> { list.iter().copied().map(Duration::from_secs).collect() };
+    assert_eq!(spread(&seconds(&[1, 2, 2, 5, 9]), &seconds(&[2, 4, 6])), [3, 0, 1, 1]);
+    assert_eq!(spread(&[], &seconds(&[2])), [0, 0]);
 }

@@ -17,8 +17,8 @@ use super::day_key::{DayKey, mark};
 use super::disposal::{Span, Taken};
 use super::tx::Tx;
 use super::{
-    Context, account, count, database, delegation, disposal, enrolment, holder, log_key, name, passkey,
-    renewal, session,
+    Context, account, count, database, delegation, disposal, enrolment, holder, log_key, name, one_person,
+    passkey, renewal, session,
 };
 
 /// Keeps a proposed change; the same id again gives the change that is there.
@@ -222,6 +222,13 @@ fn take_effect(
             let source = StoreKeys::new(std::sync::Arc::clone(&tx.context.keys.ring)).pseudonym(source_id);
             let gallery = enrolment::restriction_lift(tx, permit, &source, restriction)?;
             return Ok(if gallery.subject_known { Effect::Done(gallery) } else { Effect::Nothing });
+        }
+        Change::MergeSubjects(both) => {
+            return Ok(one_person::merge(tx, permit, record.id, *both)?.map_or(Effect::Nothing, Effect::Done));
+        }
+        Change::SplitSubject(subject) => {
+            let parted = one_person::split(tx, permit, record.id, *subject)?;
+            return Ok(parted.map_or(Effect::Nothing, Effect::Done));
         }
         Change::RestorePartner(partner) => {
             let event = tx.event(Kind::PartnerRestored, permit).text(Fact::Partner, partner.as_str());

@@ -13,7 +13,7 @@ use crate::store::notice::NoticeKind;
 use super::day_key::DayKey;
 use super::disclosure_list::CaseTags;
 use super::tx::Tx;
-use super::{Context, correction, count, database, enrolment, notice, release};
+use super::{Context, correction, count, database, notice, one_person, release};
 
 /// A disclosure with the subject it is about, which stays inside the store.
 pub(super) struct Row {
@@ -91,7 +91,7 @@ pub(super) fn seal_today(tx: &Tx<'_>, row: &mut Row) -> Result<(), StoreError> {
 /// A disclosure with what stands elsewhere about it.
 pub(super) fn case(sql: &Connection, disclosure: Disclosure, subject: SubjectId) -> Result<Case, StoreError> {
     let ends = disclosure.fetch_by().unwrap_or_else(|| disclosure.request().decide_by());
-    Ok(Case { enrolled_by: enrolment::enrolled_by(sql, subject)?, ends, disclosure })
+    Ok(Case { enrolled_by: one_person::enrolled(sql, subject)?, ends, disclosure })
 }
 
 /// Writes a step and the state it came to.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::audit::event::{Event, Fact, Kind};
 use crate::authz::{Disposable, PayloadClass, Permit};
 use crate::clock::{Timestamp, day_of};
-use crate::ids::{ChangeId, DisclosureId, PartnerName, QueryId, SubjectRequestId};
+use crate::ids::{BreachId, ChangeId, DisclosureId, PartnerName, QueryId, SubjectRequestId};
 use crate::keys::Domain;
 use crate::store::change::ChangeRecord;
 use crate::store::disposal::{PayloadFacts, Unfinished};
@@ -93,7 +93,16 @@ pub(super) fn needed(context: &Context, sql: &Connection, span: Span) -> Result<
             let open = "SELECT id FROM changes WHERE created_ms < ?1 AND state = 'proposed'
                         ORDER BY sequence LIMIT 1";
             let id = first_id(sql, open, span)?.map(ChangeId::from_bytes);
-            Ok(id.map(|id| format!("`{}` waits for a second person; confirm or reject it", id.resource())))
+            if let Some(id) = id {
+                return Ok(Some(format!(
+                    "`{}` waits for a second person; confirm or reject it",
+                    id.resource()
+                )));
+            }
+            let open = "SELECT id FROM breaches WHERE opened_ms < ?1 AND state = 'open'
+                        ORDER BY sequence LIMIT 1";
+            let id = first_id(sql, open, span)?.map(BreachId::from_bytes);
+            Ok(id.map(|id| format!("`{}` is open; close it", id.resource())))
         }
         PayloadClass::Enrolment => {
             let open = "SELECT id FROM subject_requests WHERE opened_ms < ?1 AND state = 'open'
@@ -344,7 +353,9 @@ fn rows_delete(sql: &Connection, span: Span, after: [u8; 16]) -> Result<Option<[
             "SELECT id FROM disclosures WHERE id > ?1 AND substr(body, 1, 8) < ?3 ORDER BY id LIMIT ?4"
         }
         PayloadClass::Administration => {
-            "SELECT id FROM changes WHERE id > ?1 AND substr(body, 1, 8) < ?3 ORDER BY id LIMIT ?4"
+            "SELECT id FROM (SELECT id FROM changes WHERE substr(body, 1, 8) < ?3
+                             UNION SELECT id FROM breaches WHERE substr(body, 1, 8) < ?3)
+             WHERE id > ?1 AND ?2 IS ?2 ORDER BY id LIMIT ?4"
         }
         PayloadClass::Access => return Ok(None),
     };
@@ -384,6 +395,8 @@ const fn deletions(class: PayloadClass) -> &'static [&'static str] {
         PayloadClass::Administration => &[
             "UPDATE changes SET body = zeroblob(length(body)) WHERE id = ?1",
             "DELETE FROM changes WHERE id = ?1",
+            "UPDATE breaches SET body = zeroblob(length(body)) WHERE id = ?1",
+            "DELETE FROM breaches WHERE id = ?1",
         ],
         PayloadClass::Access => &[],
     }

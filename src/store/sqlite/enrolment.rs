@@ -19,7 +19,7 @@ use crate::template::Protected;
 use super::day_key::DayKey;
 use super::sources::{self, Asked};
 use super::tx::Tx;
-use super::{Context, count, database, name, opened, record};
+use super::{Context, count, database, name, one_person, opened, record};
 
 /// Starts a batch, or finds the one of the same request id.
 pub(super) fn batch_start(
@@ -183,10 +183,11 @@ pub(super) fn restrictions_put(
     }
     let mut names: BTreeSet<RestrictionName> = restriction_names(tx.sql, subject.restriction_set)?;
     names.extend(add.iter().cloned());
-    restriction_set_put(tx, subject, &names, change)
+    restriction_set_put(tx, subject, &names, change)?;
+    one_person::restricted(tx, subject.id, add, change)
 }
 
-fn restriction_set_put(
+pub(super) fn restriction_set_put(
     tx: &Tx<'_>,
     subject: &mut Known,
     names: &BTreeSet<RestrictionName>,
@@ -219,7 +220,10 @@ pub(super) fn restriction_names(sql: &Connection, set: u64) -> Result<BTreeSet<R
     names.split(',').filter(|one| !one.is_empty()).map(name).collect()
 }
 
-fn restriction_set(sql: &Connection, names: &BTreeSet<RestrictionName>) -> Result<u64, StoreError> {
+pub(super) fn restriction_set(
+    sql: &Connection,
+    names: &BTreeSet<RestrictionName>,
+) -> Result<u64, StoreError> {
     let text = names.iter().map(RestrictionName::as_str).collect::<Vec<_>>().join(",");
     let inserted = sql.execute(
         "INSERT INTO restriction_sets (names) VALUES (?1) ON CONFLICT (names) DO NOTHING",
@@ -292,6 +296,7 @@ pub(super) fn restriction_lift(
         let mut names = restriction_names(tx.sql, known.restriction_set)?;
         names.remove(restriction);
         restriction_set_put(tx, &mut known, &names, &mut change)?;
+        one_person::unrestricted(tx, known.id, restriction, &mut change)?;
     }
     let event = tx
         .event(Kind::SubjectUnrestricted, permit)
@@ -329,6 +334,7 @@ pub(super) fn subject_erase(
 /// Removes the rows of a subject.
 pub(super) fn subject_remove(sql: &Connection, subject: SubjectId) -> Result<(), StoreError> {
     sources::forget(sql, subject)?;
+    one_person::erased(sql, subject)?;
     let removed = sql.execute("DELETE FROM subjects WHERE id = ?1", params![subject.as_bytes()]);
     database("erasing a subject", removed).map(count)
 }
@@ -351,7 +357,10 @@ pub(super) fn subject_get(sql: &Connection, source: &Pseudonym) -> Result<Option
         });
     let fields = database("reading fields", fields)?;
     let templates = slots_of(sql, known.id, None)?.len().try_into().unwrap_or(u32::MAX);
+    let same_person = one_person::all_of(sql, known.id)?.into_iter().filter(|one| *one != known.id);
     Ok(Some(SubjectFacts {
+        subject: known.id,
+        same_person: same_person.collect(),
         templates,
         fields: fields.iter().map(|field| name(field)).collect::<Result<Vec<FieldName>, _>>()?,
         restrictions: restriction_names(sql, known.restriction_set)?.into_iter().collect(),

@@ -4,6 +4,7 @@
 //! It only reads, in one consistent view, beside a running server or without one. It goes on after a fault and
 //! tells them all. What it covers, and what it can't, stands in `docs/audit-log.md`.
 
+mod breaches;
 mod changes;
 mod collections;
 mod disclosures;
@@ -14,6 +15,7 @@ mod heads;
 mod history;
 mod log_keys;
 mod notices;
+mod one_person;
 mod people;
 mod queries;
 mod report;
@@ -190,7 +192,9 @@ impl Check<'_> {
         part("people", people::compare(self.view, &self.history, &changes, report), report);
         part("notices", notices::compare(self.view, &self.history, report), report);
         part("subject_requests", subjects::requests(self.view, &self.history, report), report);
+        part("breaches", breaches::compare(self.view, &self.history, report), report);
         part("statements", subjects::statements(self.view, &self.history, report), report);
+        part("one_person", one_person::of(self.view, &self.history, report), report);
         part("templates", subjects::enrolled(self.view, &self.history, report), report);
         part("batches", gallery::batches(self.view, &self.history, report), report);
         part("collections", collections::compare(self.view, &self.history, report), report);

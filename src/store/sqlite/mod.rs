@@ -5,6 +5,7 @@
 
 mod account;
 mod backup;
+mod breach;
 mod case;
 mod change;
 mod changed;
@@ -17,6 +18,7 @@ mod disclosure;
 mod disclosure_list;
 mod disclosure_row;
 mod disposal;
+mod duplicates;
 mod enrolment;
 mod export;
 mod fork;
@@ -33,6 +35,7 @@ mod keystore;
 mod log;
 mod log_key;
 mod notice;
+mod one_person;
 mod pages;
 mod passkey;
 mod query;

@@ -11,15 +11,19 @@ use crate::audit::tiles::{BundleId, TileId};
 use crate::authz::{Action, Actor, Bundle, PayloadClass, Permit, Reason};
 use crate::clock::Timestamp;
 use crate::ids::{
-    ActorName, AgreementName, BatchId, ChangeId, CollectionName, Digest, DisclosureId, FieldName,
+    ActorName, AgreementName, BatchId, BreachId, ChangeId, CollectionName, Digest, DisclosureId, FieldName,
     PartnerName, QueryId, RequestId, SubjectId, SubjectRequestId,
 };
 use crate::keys::Pseudonym;
 use crate::store::ProviderAccount;
 use crate::store::backup::{BackupBegun, BackupMade};
+use crate::store::breach::{
+    Breach, BreachFilter, BreachNew, BreachStep, BreachStepped, BreachTraced, TraceNew,
+};
 use crate::store::change::{Ended, Found, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
 use crate::store::correction::{CorrectionTerms, CorrectionsAsk};
 use crate::store::disclosure::{Decided, DecisionNew, FieldValue, ReleaseTerms, Requested, Stepped};
+use crate::store::duplicates::{DuplicatesNew, ToCompare};
 use crate::store::enrolment::{
     BatchStarted, CollectionFound, CollectionGeneration, CollectionNew, Erased, InOrder, Line, Loaded,
     RestrictionNew, RestrictionSet,
@@ -51,9 +55,9 @@ use super::disposal::Span;
 use super::query::Recording;
 use super::writer::UNLOGGED;
 use super::{
-    SqliteStore, account, backup, case, change, correction, delegation, disclosure, disclosure_list,
-    disclosure_row, disposal, enrolment, export, gallery, holder, log, notice, passkey, query, renewal,
-    review, search, session, snapshot, statement, subject, subject_request, witness,
+    SqliteStore, account, backup, breach, case, change, correction, delegation, disclosure, disclosure_list,
+    disclosure_row, disposal, duplicates, enrolment, export, gallery, holder, log, notice, passkey, query,
+    renewal, review, search, session, snapshot, statement, subject, subject_request, witness,
 };
 
 #[async_trait]
@@ -345,6 +349,25 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn duplicates_page(
+        &self,
+        generation: CollectionGeneration,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<ToCompare>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        let read = move |sql: &_| duplicates::page(&context, sql, &generation, after, limit);
+        self.readers.read_before_entry(read).await
+    }
+
+    async fn duplicates_note(
+        &self,
+        permit: Permit,
+        new: DuplicatesNew,
+    ) -> Result<Committed<Vec<[SubjectId; 2]>>, StoreError> {
+        self.writer.logged(move |tx| duplicates::note(tx, &permit, &new)).await
+    }
+
     async fn statement_attach(
         &self,
         permit: Permit,
@@ -368,6 +391,52 @@ impl Store for SqliteStore {
         step: SubjectRequestStep,
     ) -> Result<Committed<SubjectRequestStepped>, StoreError> {
         self.writer.logged(move |tx| subject_request::step(tx, &permit, id, &step)).await
+    }
+
+    async fn breach_open(&self, permit: Permit, new: BreachNew) -> Result<Committed<Breach>, StoreError> {
+        self.writer.logged(move |tx| breach::open(tx, &permit, &new)).await
+    }
+
+    async fn breach_step(
+        &self,
+        permit: Permit,
+        id: BreachId,
+        step: BreachStep,
+    ) -> Result<Committed<BreachStepped>, StoreError> {
+        self.writer.logged(move |tx| breach::step(tx, &permit, id, &step)).await
+    }
+
+    async fn breach_trace(
+        &self,
+        permit: Permit,
+        id: BreachId,
+        new: TraceNew,
+    ) -> Result<Committed<BreachTraced>, StoreError> {
+        let (context, new) = (std::sync::Arc::clone(&self.context), std::sync::Arc::new(new));
+        let asked = std::sync::Arc::clone(&new);
+        // Beside the writer, as a search of the log is; it is withheld until the entry is there.
+        let read = move |sql: &_| breach::read(&context, sql, &asked);
+        let affected = self.readers.read_before_entry(read).await?;
+        self.writer.logged(move |tx| breach::trace(tx, &permit, id, &new, affected)).await
+    }
+
+    async fn breach_late(&self, id: BreachId) -> Result<bool, StoreError> {
+        self.writer
+            .unlogged(move |tx| {
+                let policy = holder::policy_active(tx.sql)?;
+                breach::late(tx, id, policy)
+            })
+            .await
+    }
+
+    async fn breach_get(&self, id: BreachId) -> Result<Option<Breach>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| breach::get(&context, sql, id)).await
+    }
+
+    async fn breach_list(&self, filter: BreachFilter) -> Result<Vec<Breach>, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| breach::list(&context, sql, &filter)).await
     }
 
     async fn subject_request_late(&self, id: SubjectRequestId) -> Result<bool, StoreError> {

@@ -24,7 +24,7 @@ use super::enrolment::{restrictions_of, subject_fact, subject_find, subject_tags
 use super::log::event_at;
 use super::release::field_open;
 use super::tx::Tx;
-use super::{Context, database, name, query, search, statement};
+use super::{Context, database, name, one_person, query, search, statement};
 
 /// Reads what is held of whoever it is, as far as it is not withheld; and who that is.
 pub(super) fn read(
@@ -34,6 +34,7 @@ pub(super) fn read(
 ) -> Result<(Option<SubjectId>, SubjectReport), StoreError> {
     let who = match &new.of {
         ReportOf::Source(source) => subject_find(sql, source)?.map(|known| known.id),
+        ReportOf::Subject(subject) => restrictions_of(sql, *subject)?.map(|_| *subject),
         ReportOf::Sample(found) => *found.inside(),
     };
     let classes = [PayloadClass::Query, PayloadClass::Disclosure, PayloadClass::Enrolment];
@@ -53,7 +54,9 @@ pub(super) fn read(
     };
     let Some(subject) = who else { return Ok((None, report)) };
     report.is_known = true;
-    Reading { context, sql, subject, withheld: &new.withheld }.fill(&mut report)?;
+    for one in one_person::all_of(sql, subject)? {
+        Reading { context, sql, subject: one, withheld: &new.withheld }.fill(&mut report)?;
+    }
     Ok((Some(subject), report))
 }
 
@@ -68,22 +71,24 @@ impl Reading<'_> {
     /// INVARIANT: what is withheld as a whole is not read at all.
     fn fill(&self, report: &mut SubjectReport) -> Result<(), StoreError> {
         if self.is_given(ReportPart::Templates) {
-            report.templates = self.templates()?;
+            report.templates.extend(self.templates()?);
         }
         if self.is_given(ReportPart::Record) {
-            report.fields = self.fields()?;
+            report.fields.extend(self.fields()?);
         }
         if self.is_given(ReportPart::Statements) {
-            report.statements = statement::of_subject(self.context, self.sql, self.subject)?;
+            report.statements.extend(statement::of_subject(self.context, self.sql, self.subject)?);
         }
         if self.is_given(ReportPart::Restrictions) {
-            report.restrictions = self.restrictions()?;
+            self.restrictions(&mut report.restrictions)?;
         }
         if self.is_given(ReportPart::Queries) || self.is_given(ReportPart::HiddenQueries) {
-            (report.queries, report.hidden_queries) = self.queries()?;
+            let (seen, hidden) = self.queries()?;
+            report.queries.extend(seen);
+            report.hidden_queries.extend(hidden);
         }
         if self.is_given(ReportPart::Disclosures) {
-            report.disclosures = self.disclosures()?;
+            report.disclosures.extend(self.disclosures()?);
         }
         Ok(())
     }
@@ -146,14 +151,15 @@ impl Reading<'_> {
         Ok(held)
     }
 
-    fn restrictions(&self) -> Result<Vec<RestrictionHeld>, StoreError> {
+    /// Adds what restricts; who is one person has the same restrictions, and one of them knows why.
+    fn restrictions(&self, held: &mut Vec<RestrictionHeld>) -> Result<(), StoreError> {
         let names = restrictions_of(self.sql, self.subject)?.unwrap_or_default();
         if names.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let tag = self.context.keys.ring.tags().tag(Domain::Subject, self.subject.as_bytes());
         let events = search::of_tag(self.context, self.sql, tag)?;
-        let held = names.into_iter().map(|name| {
+        for name in names {
             // The newest first: up to where it was lifted the last time, the oldest gave it.
             let of_name = |event: &&FoundEntry| event.event.text_of(Fact::Restriction) == Some(name.as_str());
             let since = events.iter().filter(of_name);
@@ -161,9 +167,12 @@ impl Reading<'_> {
             let given = since
                 .last()
                 .map(|found| (found.at, found.event.text_of(Fact::Reason).unwrap_or_default().to_owned()));
-            RestrictionHeld { name, given }
-        });
-        Ok(held.collect())
+            match held.iter_mut().find(|one| one.name == name) {
+                Some(known) => known.given = known.given.take().or(given),
+                None => held.push(RestrictionHeld { name, given }),
+            }
+        }
+        Ok(())
     }
 
     /// Questions that matched, and that would have.
@@ -271,6 +280,7 @@ pub(super) fn enter(
 ) -> Result<(), StoreError> {
     let by = match new.of {
         ReportOf::Source(_) => BY_SOURCE,
+        ReportOf::Subject(_) => BY_SUBJECT,
         ReportOf::Sample(_) => BY_SAMPLE,
     };
     let event = tx
@@ -291,4 +301,5 @@ const ABOUT: &str = "SELECT id FROM disclosures INDEXED BY disclosures_by_subjec
     WHERE subject_tag = ?1 AND substr(body, 1, 8) >= ?2 ORDER BY sequence";
 const LOOKING: &str = "looking for questions about a person";
 const BY_SOURCE: &str = "source-id";
+const BY_SUBJECT: &str = "subject";
 const BY_SAMPLE: &str = "sample";

@@ -254,16 +254,21 @@ pub(super) const fn state(request: &SubjectRequest) -> &'static str {
 /// Seals what the entries say under the key of today, since one of them is of today.
 fn seal(tx: &Tx<'_>, id: SubjectRequestId, events: &[Event]) -> Result<Vec<u8>, StoreError> {
     let key = DayKey::of_day(tx.context, PayloadClass::Enrolment, tx.now.day())?;
+    key.seal(tx.context, "sealing a request", place(id.as_bytes()), &encode(events)?)
+}
+
+/// What entries say, as a row holds it: each event after its length.
+pub(super) fn encode(events: &[Event]) -> Result<zeroize::Zeroizing<Vec<u8>>, StoreError> {
     let mut plain = zeroize::Zeroizing::new(Vec::new());
     for event in events {
         let bytes = event.encode().map_err(|_| DAMAGED)?;
         plain.extend_from_slice(&u32::try_from(bytes.len()).map_err(|_| DAMAGED)?.to_be_bytes());
         plain.extend_from_slice(&bytes);
     }
-    key.seal(tx.context, "sealing a request", place(id.as_bytes()), &plain)
+    Ok(plain)
 }
 
-/// What the entries say, as a row holds it: each event after its length.
+/// What the entries of a row say.
 pub(super) fn decode(mut bytes: &[u8]) -> Result<Vec<Event>, StoreError> {
     let mut events = Vec::new();
     while let Some((length, rest)) = bytes.split_first_chunk::<4>() {

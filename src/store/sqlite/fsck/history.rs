@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::event::{Event, Fact, Kind};
 use crate::clock::Timestamp;
-use crate::ids::{BatchId, ChangeId, Digest, DisclosureId, SubjectRequestId};
+use crate::ids::{BatchId, BreachId, ChangeId, Digest, DisclosureId, SubjectId, SubjectRequestId};
 
 use super::report::FaultPlace;
 use super::tree::HeadStated;
@@ -55,8 +55,12 @@ pub(super) struct History {
     pub(super) chunks: BTreeSet<(i64, String)>,
     /// By request of a person, its entries.
     pub(super) subject_requests: BTreeMap<SubjectRequestId, Vec<Event>>,
+    /// What happened to each case about a breach, in the order of its entries.
+    pub(super) breaches: BTreeMap<BreachId, Vec<Event>>,
     /// Statements beside fields: subject, field and digest, and where the entry stands.
     pub(super) statements: BTreeMap<(Vec<u8>, String, Vec<u8>), FaultPlace>,
+    /// Subjects that were made one person: by which change last, and since when; the last of a person too, who is one no more.
+    pub(super) one_person: BTreeMap<SubjectId, (ChangeId, Timestamp)>,
     /// Notices that were given up: receiver and id.
     pub(super) notices_given_up: BTreeSet<String>,
     /// Whether entries about people, partners and rules are disposed of.
@@ -196,6 +200,29 @@ impl History {
                     self.subject_requests.entry(id).or_default().push(event.clone());
                 }
             }
+            Kind::SubjectsMerged => {
+                let both = [Fact::Subject, Fact::OtherSubject].map(|fact| subject_of(event, fact));
+                if let ([Some(one), Some(other)], Some(change)) = (both, change_of(event)) {
+                    self.merged([one, other], change, event.at);
+                }
+            }
+            Kind::SubjectSplit | Kind::SubjectErased => {
+                let parted = subject_of(event, Fact::Subject);
+                self.one_person.retain(|one, _| Some(*one) != parted);
+            }
+            Kind::BreachOpened
+            | Kind::BreachContained
+            | Kind::BreachTraced
+            | Kind::BreachAssessed
+            | Kind::BreachConfirmed
+            | Kind::BreachNotified
+            | Kind::BreachOverdue
+            | Kind::BreachClosed => {
+                let id = event.fact(Fact::Breach).and_then(|id| id.try_into().ok());
+                if let Some(id) = id.map(BreachId::from_bytes) {
+                    self.breaches.entry(id).or_default().push(event.clone());
+                }
+            }
             Kind::SubjectStated => {
                 let bytes = |fact| event.fact(fact).unwrap_or_default().to_vec();
                 let field = text(event, Fact::Field).unwrap_or_default();
@@ -241,6 +268,18 @@ impl History {
                 self.offers.insert((partner.to_owned(), key.to_vec()));
             }
             _ => {}
+        }
+    }
+
+    fn merged(&mut self, both: [SubjectId; 2], change: ChangeId, at: Timestamp) {
+        let persons = both.map(|one| self.one_person.get(&one).map(|(person, _)| *person));
+        for (person, _) in self.one_person.values_mut() {
+            if persons.contains(&Some(*person)) {
+                *person = change;
+            }
+        }
+        for one in both {
+            self.one_person.entry(one).or_insert((change, at));
         }
     }
 
@@ -411,6 +450,10 @@ fn stated_head(tree: &str, entry: u64, event: &Event) -> HeadStated {
 
 fn disclosure_of(event: &Event) -> Option<DisclosureId> {
     event.fact(Fact::Disclosure).and_then(|id| id.try_into().ok()).map(DisclosureId::from_bytes)
+}
+
+fn subject_of(event: &Event, fact: Fact) -> Option<SubjectId> {
+    event.fact(fact).and_then(|id| id.try_into().ok()).map(SubjectId::from_bytes)
 }
 
 fn change_of(event: &Event) -> Option<ChangeId> {

@@ -34,10 +34,13 @@ pub(super) fn of_event(key: &TagKey, journal: &Journal, event: &Event) -> Option
         | Kind::SubjectRequestExtended
         | Kind::SubjectRequestOverdue
         | Kind::SubjectRequestClosed
+        | Kind::SubjectSplit
+        | Kind::SubjectsMerged
         | Kind::SubjectStated => event.fact(Fact::Subject).filter(|subject| somebody(subject)),
         _ => None,
     };
-    let given: Vec<Tag> = subject.map(|subject| key.tag(Domain::Subject, subject)).into_iter().collect();
+    let given = subject.into_iter().chain(event.fact(Fact::OtherSubject));
+    let given: Vec<Tag> = given.map(|subject| key.tag(Domain::Subject, subject)).collect();
     Some(tags::of_entry(key, journal, event, &given))
 }
 

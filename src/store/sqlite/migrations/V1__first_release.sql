@@ -290,6 +290,17 @@ INSERT INTO sources_tally (id, runs, waiting, next_part) VALUES (1, 0, 0, 0);
 -- Who is restricted, in the order of subjects: a start puts their templates into their compartments by it.
 CREATE INDEX subjects_restricted ON subjects (id, restriction_set) WHERE restriction_set != 0;
 
+-- Subjects that two people found to be one person: what restricts one restricts all. `person`: of all who are one, the change
+-- that brought them together last. `own_set`: what restricts this one when it is parted from the others. `joined_ms`: when it
+-- was made one with another first.
+CREATE TABLE one_person (
+    subject   BLOB    PRIMARY KEY CHECK (length(subject) = 16) REFERENCES subjects (id) ON DELETE CASCADE,
+    person    BLOB    NOT NULL CHECK (length(person) = 16),
+    own_set   INTEGER NOT NULL REFERENCES restriction_sets (id),
+    joined_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX one_person_by_person ON one_person (person);
+
 -- `enrolled_ms`, `enrolled_by`: of the chunk that brought it; a renewal of the collection changes neither.
 CREATE TABLE templates (
     slot        INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -332,6 +343,20 @@ CREATE TABLE subject_requests (
     body      BLOB    NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX subject_requests_open ON subject_requests (due_ms, sequence) WHERE state = 'open';
+
+-- Cases about breaches of privacy. What happened, and all that was found and done, is in the body; it follows from the entries.
+-- `running`: whether the Commissioner is still to be told; `late`: whether it is noted that this was not done in time.
+CREATE TABLE breaches (
+    id        BLOB    PRIMARY KEY CHECK (length(id) = 16),
+    sequence  INTEGER NOT NULL UNIQUE,
+    state     TEXT    NOT NULL CHECK (state IN ('open', 'closed')),
+    running   INTEGER NOT NULL CHECK (running IN (0, 1)),
+    opened_ms INTEGER NOT NULL,
+    due_ms    INTEGER NOT NULL,
+    late      INTEGER NOT NULL CHECK (late IN (0, 1)),
+    body      BLOB    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX breaches_open ON breaches (due_ms, sequence) WHERE state = 'open';
 
 CREATE TABLE batches (
     id            BLOB    PRIMARY KEY CHECK (length(id) = 16),

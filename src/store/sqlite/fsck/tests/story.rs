@@ -22,10 +22,15 @@ use crate::authz::{
 };
 use crate::clock::{Clock, ManualClock, Timestamp, date_of, day_of};
 use crate::ids::{
-    BatchId, ChangeId, Digest, DisclosureId, FieldName, QueryId, RequestId, SubjectId, SubjectRequestId,
+    BatchId, BreachId, ChangeId, Digest, DisclosureId, FieldName, QueryId, RequestId, SubjectId,
+    SubjectRequestId,
 };
 use crate::keys::{ReleaseSecretKey, RootKey, SignatureDomain, SigningKey};
 use crate::secret::{Secret, SystemEntropy, random_bytes};
+use crate::store::breach::{
+    BreachFinding, BreachKind, BreachNew, BreachStep, BreachStepped, BreachTold, BreachTraced,
+    Factor as BreachFactor, TraceNew,
+};
 use crate::store::change::{self, ReleaseKeyOffer, ReleaseKeyProof, ReleaseKeyProven};
 use crate::store::conformance::first_generation;
 use crate::store::correction::CorrectionTerms;
@@ -37,6 +42,7 @@ use crate::store::enrolment::{
     BatchNew, BatchStarted, Chunk, ChunkDone, ChunksDone, CollectionNew, FieldNew, Line, SubjectNew,
 };
 use crate::store::query::QueryRecorded;
+use crate::store::search::{Attribute, Sought};
 use crate::store::sqlite::SqliteStore;
 use crate::store::subject::{
     Ground, ReportNew, ReportOf, Stated, StatementNew, SubjectOutcome, SubjectRequestKind, SubjectRequestNew,
@@ -85,10 +91,13 @@ pub(super) async fn tell(folder: &Path) {
     }
     story.corrected(&cases[..2]).await;
     story.people_ask().await;
+    story.breaches().await;
     assert!(story.store.heads_record().await.unwrap() > 0);
     story.later();
     story.witness().await;
     assert!(story.store.tags_index().await.unwrap() > 0, "the story is too short for the index of tags");
+    let id = story.propose(Change::MergeSubjects([one, two])).await;
+    story.confirmed(id, None).await;
     let id = story.propose(Change::ChangeLogKey).await;
     story.confirmed(id, None).await;
     story.refuse().await;
@@ -293,6 +302,51 @@ impl Story {
         let made = self.store.subject_report(permit(Action::ReportSubject).await, new).await.unwrap();
         let report = made.open().ok().unwrap().0;
         assert!(report.is_known && !report.queries.is_empty() && report.disclosures.len() > 1);
+        self.later();
+    }
+
+    /// One breach that is contained, traced, assessed, told and closed; one of which the Commissioner is told too late.
+    async fn breaches(&self) {
+        let permit = async |action| self.permit("mere", action, About::Service, Digest::sha256(b"")).await;
+        let now = self.clock.now();
+        let new = |aware| BreachNew {
+            id: BreachId::from_bytes(random()),
+            kind: BreachKind::Disclosure,
+            what: "fields went to the wrong unit".to_owned(),
+            aware,
+            found_by: vec!["au-border/1".to_owned()],
+        };
+        let (first, late) = (new(now), new(now.before(DAY * 3)));
+        let (id, late_id) = (first.id, late.id);
+        for new in [first, late] {
+            let _opened = self.store.breach_open(permit(Action::OpenBreach).await, new).await.unwrap();
+            self.later();
+        }
+        let sought = Sought::new(Attribute::Partner, "au-border", None, None).unwrap();
+        let trace = TraceNew { sought: vec![sought], why: "who is it".to_owned() };
+        let traced = self.store.breach_trace(permit(Action::TraceBreach).await, id, trace).await.unwrap();
+        let BreachTraced::Done(_, affected) = traced.open().ok().unwrap().0 else { panic!("it is open") };
+        assert!(affected.people.values().any(|one| one.hits > 0 && !one.disclosed.is_empty()));
+        self.later();
+        let at = self.clock.now();
+        let why = "a test".to_owned();
+        let told = |told| BreachStep::Notify { told, at, detail: "NPB-1".to_owned(), why: why.clone() };
+        let factors = BreachFactor::ALL.iter().map(|factor| (*factor, "considered".to_owned())).collect();
+        let assess = BreachStep::Assess { factors, finding: BreachFinding::Notifiable, why: why.clone() };
+        for (action, step) in [
+            (Action::ContainBreach, BreachStep::Contain { what: "the release was revoked".to_owned() }),
+            (Action::AssessBreach, assess),
+            (Action::NotifyBreach, told(BreachTold::Commissioner)),
+            (Action::NotifyBreach, told(BreachTold::Individuals)),
+            (Action::CloseBreach, BreachStep::Close { why: why.clone() }),
+        ] {
+            let stepped = self.store.breach_step(permit(action).await, id, step).await.unwrap();
+            assert!(matches!(stepped.open().ok().unwrap().0, BreachStepped::Done(_)));
+            self.later();
+        }
+        assert!(self.store.breach_late(late_id).await.unwrap());
+        assert!(!self.store.breach_late(late_id).await.unwrap(), "it is noted once");
+        assert!(!self.store.breach_late(id).await.unwrap(), "it is closed");
         self.later();
     }
 
