@@ -86,7 +86,7 @@ impl Agency {
             What::Asked { .. } => panic!("questions are written at once"),
             What::AskedForNoPurpose { case } => self.refused(&cases[case]).await,
             What::Requested { case } => {
-                let query = written.queries.remove(&case).expect("a hit comes before its request");
+                let query = written.queries.remove(&case).unwrap();
                 let done = self.request(&cases[case], query).await;
                 written.disclosures.insert(case, done);
             }
