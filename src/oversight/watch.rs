@@ -19,7 +19,7 @@ use crate::ids::{Digest, SubjectId};
 pub enum Detector {
     /// More questions in a day than the partner's days of that kind explain.
     Volume,
-    /// More questions in hours in which the partner seldom asks.
+    /// More cases in hours in which the partner seldom asks.
     Hours,
     /// A larger share of cases with a hit than before: somebody knows whom to ask about.
     HitRate,
@@ -72,7 +72,7 @@ impl Detector {
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::Volume => "a partner asks more in a day than its days of that kind explain",
-            Self::Hours => "a partner asks more than it does in hours in which it seldom asks",
+            Self::Hours => "a partner asks in more cases than it does in hours in which it seldom asks",
             Self::HitRate => "more of a partner's cases have a hit than before",
             Self::Fishing => "one official has more cases in a day than officials of that partner have",
             Self::ManyPeople => "one case has more questions than cases of that partner have",

@@ -1,16 +1,15 @@
 //! The console in a real browser: Debian's Chromium, with a passkey of its own for each of two officers and a privacy officer. The story is in
 //! `tests/browser/console.mjs`; its pictures of every page lie in the target folder afterwards.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::chromium::{Story, chromium};
 use crate::confirm::{asked_with, at_cosine, confirming};
-use crate::console::{invite, with_console};
-use crate::holder::{Holder, repository, who};
-use crate::story::{FIELDS, fact, of_kind, people};
+use crate::console::with_console;
+use crate::holder::{Holder, who};
+use crate::story::{FIELDS, fact, invite, of_kind, people};
 use onebit::grpc::pb::officer::CaseState;
 
 const PERSON: u64 = 3;
@@ -49,29 +48,15 @@ async fn two_officers_release_fields_by_keyboard_and_every_page_holds_at_every_w
         "fields": FIELDS,
         "values": FIELDS.map(|field| record[field].value.clone()),
     });
-    let script = repository().join("tests/browser/console.mjs");
-    let packages = repository().join("node_modules/playwright-core");
-    assert!(packages.is_dir(), "the packages of the browser tests are not there; run `.ci/setup lint`");
-    let mut child = Command::new("node")
-        .arg(script)
-        .arg(story.to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("`node` should start; run `.ci/setup lint`");
-    let mut stdin = child.stdin.take().unwrap();
+    let mut played = Story::start("console.mjs", &story);
     let mut last = Value::Null;
-    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-        last = serde_json::from_str(&line.unwrap()).unwrap();
-        if let Some(change) = last["confirm"].as_str() {
-            holder.onebit(who::PRIVACY, &["change", "confirm", change]).ok();
-            writeln!(stdin, "{}", json!({})).unwrap();
+    while let Some(said) = played.next(&holder) {
+        if said["examiner"].as_bool().unwrap_or(false) {
+            played.answer(&examiner(&holder, &origin).await);
         }
-        if last["examiner"].as_bool().unwrap_or(false) {
-            writeln!(stdin, "{}", examiner(&holder, &origin).await).unwrap();
-        }
+        last = said;
     }
-    assert!(child.wait().unwrap().success(), "the story in the browser failed; what it said stands above");
+    played.ended();
     assert!(last["pages"].as_u64().unwrap() > 20, "{last}");
     assert_eq!(holder.case_state(&disclosures[0]).await, CaseState::Released);
     assert_eq!(holder.case_state(&disclosures[1]).await, CaseState::Denied);
@@ -134,9 +119,4 @@ async fn examiner(holder: &Holder, origin: &str) -> Value {
     let (change, code) = invite(holder, origin, "moana", "examiner");
     holder.onebit(who::OTHER_ADMIN, &["change", "confirm", &change]).ok();
     json!({ "case": disclosure.split_once('/').unwrap().1, "name": "moana", "code": code })
-}
-
-/// Debian's, which set-up installs.
-pub(crate) fn chromium() -> String {
-    std::env::var("ONEBIT_CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned())
 }

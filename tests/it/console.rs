@@ -30,18 +30,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::authenticator::Authenticator;
-use crate::holder::{Holder, HolderOptions, Who, free_address, who};
-use crate::story::{Choice, FIELDS, fact, of_kind};
+use crate::holder::{Holder, HolderOptions, Who, who};
+use crate::story::{Choice, FIELDS, fact, invite, of_kind};
 
 /// A holder with a console, and the console's origin.
 pub(crate) async fn with_console(options: HolderOptions) -> (Holder, String) {
-    let address = free_address();
-    let origin = format!("https://localhost:{}", address.rsplit_once(':').unwrap().1);
-    let options = options
-        .config("console", "listen", address)
-        .config("console", "origin", origin.clone())
-        .config("console", "certificate", "server/certificate.pem")
-        .config("console", "key", "server/key.pem");
+    let (options, origin) = options.console();
     (Holder::start(options).await, origin)
 }
 
@@ -433,18 +427,6 @@ fn caller(gate: &Gate, holder: &Holder, who: Who) -> Caller {
     let [certificate, _] = holder.credential(who);
     let key_fingerprint = PublicKey::from_pem(&certificate).unwrap().fingerprint();
     gate.caller(Credential { spiffe_id: who.spiffe_id(), key_fingerprint }).unwrap()
-}
-
-/// Proposes an invitation; gives the change and the code in the link.
-pub(crate) fn invite(holder: &Holder, origin: &str, name: &str, role: &str) -> (String, String) {
-    let args = ["change", "propose", "invite", "--name", name, "--role", role, "--console", origin];
-    let args = [&args[..], &["--reason", "for a test", "--output", "json"]].concat();
-    let output = holder.command(who::ADMIN).args(args).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
-    let change: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let code = told.split_once("/register#").expect("the link is shown").1.trim().to_owned();
-    (change["change"].as_str().unwrap().to_owned(), code)
 }
 
 /// A confirmed passkey of an approving officer whom the ceremony named.

@@ -132,6 +132,18 @@ impl HolderOptions {
         self
     }
 
+    /// With a console at an address of its own; and its origin.
+    pub(crate) fn console(self) -> (Self, String) {
+        let address = free_address();
+        let origin = format!("https://localhost:{}", address.rsplit_once(':').unwrap().1);
+        let options = self
+            .config("console", "listen", address)
+            .config("console", "origin", origin.clone())
+            .config("console", "certificate", "server/certificate.pem")
+            .config("console", "key", "server/key.pem");
+        (options, origin)
+    }
+
     /// With a text of the policy folder replaced, which must be there exactly once.
     pub(crate) fn policy(mut self, file: &'static str, text: &'static str, instead: &'static str) -> Self {
         self.policy.push((file, text, instead));

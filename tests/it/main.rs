@@ -21,6 +21,7 @@ mod breach;
 mod browser;
 mod calibrate;
 mod canary;
+mod chromium;
 mod confirm;
 mod console;
 mod delegation;

@@ -8,10 +8,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::browser::chromium;
-use crate::console::{invite, whole};
+use crate::chromium::chromium;
+use crate::console::whole;
 use crate::holder::{Holder, HolderOptions, free_address, repository, who};
-use crate::story::{FIELDS, fact, of_kind};
+use crate::story::{FIELDS, fact, invite, of_kind};
 use onebit::grpc::pb::officer::CaseState;
 
 const SECRET: &str = "a secret that both of them know: %+&=";

@@ -381,6 +381,18 @@ impl Holder {
     }
 }
 
+/// Proposes an invitation; gives the change and the code in the link.
+pub(crate) fn invite(holder: &Holder, origin: &str, name: &str, role: &str) -> (String, String) {
+    let args = ["change", "propose", "invite", "--name", name, "--role", role, "--console", origin];
+    let args = [&args[..], &["--reason", "for a test", "--output", "json"]].concat();
+    let output = holder.command(who::ADMIN).args(args).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    let change: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let code = told.split_once("/register#").expect("the link is shown").1.trim().to_owned();
+    (change["change"].as_str().unwrap().to_owned(), code)
+}
+
 /// The start of a batch.
 pub(crate) fn batch_start() -> enrolment::StartBatchRequest {
     enrolment::StartBatchRequest {

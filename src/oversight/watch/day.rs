@@ -22,6 +22,8 @@ struct Day {
     asked: Vec<(Place, Timestamp)>,
     cases: BTreeMap<String, CaseToday>,
     officials: BTreeMap<String, Official>,
+    /// Each case once for each hour in which it asked.
+    hours: BTreeSet<(usize, String)>,
 }
 
 #[derive(Default)]
@@ -47,6 +49,7 @@ struct Case {
 struct Past {
     number: i64,
     questions: u32,
+    /// The number of cases that asked in each hour.
     by_hour: [u32; HOURS],
     cases: u32,
     cases_with_hit: u32,
@@ -78,6 +81,7 @@ impl Partner {
         let by = day.officials.entry(official.clone()).or_default();
         by.cases.insert(case.clone());
         by.asked.push(entry.clone());
+        day.hours.insert((hour_of(seen.at), case.clone()));
         alerts.extend(self.case(case, entry));
     }
 
@@ -121,6 +125,7 @@ impl Partner {
         finding.alert()
     }
 
+    /// Cases count, not questions: one case that asks again and again at night is one reason to be awake.
     fn hours(&self, day: &Day) -> Option<Alert> {
         let mut by_hour = [0_u32; HOURS];
         for past in self.alike(day) {
@@ -129,21 +134,23 @@ impl Partner {
             }
         }
         let all: u32 = by_hour.iter().sum();
-        let is_quiet = |hour: usize| {
-            by_hour.get(hour).is_some_and(|count| f64::from(*count) < QUIET_SHARE * f64::from(all))
+        let is_busy = |hour: usize| {
+            by_hour.get(hour).is_some_and(|count| f64::from(*count) >= QUIET_SHARE * f64::from(all))
         };
+        // Clocks are put forward and back by an hour: a desk that opened at eight then opens at what was seven.
+        let is_quiet = |hour: usize| [HOURS - 1, 0, 1].iter().all(|beside| !is_busy((hour + beside) % HOURS));
         let of_quiet = |counts: &[u32; HOURS]| -> u32 {
             counts.iter().enumerate().filter(|(hour, _)| is_quiet(*hour)).map(|(_, count)| count).sum()
         };
         let before: Vec<u32> = self.alike(day).map(|past| of_quiet(&past.by_hour)).collect();
         let entries: Vec<_> = day.asked.iter().filter(|(_, at)| is_quiet(hour_of(*at))).cloned().collect();
-        let seen = number(entries.len());
+        let seen = number(day.hours.iter().filter(|(hour, _)| is_quiet(*hour)).count());
         let odds = odds::count(&before, seen);
         if odds >= ODDS_OF_A_WINDOW {
             return None;
         }
         let says = format!(
-            "{seen} questions in a day at hours (UTC) at which days of that kind had {}",
+            "{seen} cases in a day at hours (UTC) at which days of that kind had {}",
             spread(&before)
         );
         let finding = Finding {
@@ -239,14 +246,14 @@ impl Partner {
 
 impl Day {
     fn new(number: i64, journal: &str) -> Self {
-        let (cases, officials) = (BTreeMap::new(), BTreeMap::new());
-        Self { number, journal: journal.to_owned(), asked: Vec::new(), cases, officials }
+        let (cases, officials, hours) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        Self { number, journal: journal.to_owned(), asked: Vec::new(), cases, officials, hours }
     }
 
     fn past(&self) -> Past {
         let mut by_hour = [0_u32; HOURS];
-        for (_, at) in &self.asked {
-            if let Some(count) = by_hour.get_mut(hour_of(*at)) {
+        for (hour, _) in &self.hours {
+            if let Some(count) = by_hour.get_mut(*hour) {
                 *count = count.saturating_add(1);
             }
         }

@@ -52,6 +52,46 @@ fn three_hidden_misuses_are_found_and_named() {
     }
 }
 
+/// A desk with a case every ten minutes for eight hours from when it opens; on the last of sixty working days so many cases
+/// more, each with so many questions, from an hour on.
+fn desk(opens: impl Fn(i64) -> i64, last: (i64, i64, i64)) -> Vec<Seen> {
+    let (cases, questions, hour) = last;
+    let asked = |case: String, minutes: i64| Seen {
+        place: Place { journal: "desk".to_owned(), index: 0 },
+        at: Timestamp::from_millis(minutes * 60_000),
+        what: What::Asked { case, official: "o-1".to_owned(), is_hit: false, matched: Vec::new() },
+    };
+    let days: Vec<i64> = (20_458_i64..).filter(|day| (day + 3).rem_euclid(7) < 5).take(60).collect();
+    let begins = |day: i64, hour: i64| (day * 24 + hour) * 60;
+    let mut seen = Vec::new();
+    for (number, day) in (0..).zip(&days) {
+        let at = |case: i64| begins(*day, opens(number)) + case * 10;
+        seen.extend((0..48).map(|case| asked(format!("c-{day}-{case}"), at(case))));
+    }
+    let night = begins(days[59], hour);
+    for case in 0..cases {
+        seen.extend((0..questions).map(|number| asked(format!("n-{case}"), night + case * 10 + number)));
+    }
+    seen.sort_by_key(|seen| seen.at);
+    seen
+}
+
+#[test]
+fn clocks_that_are_changed_and_one_case_that_asks_again_at_night_are_no_misuse_and_many_cases_are() {
+    let hours = |seen: Vec<Seen>| -> usize {
+        let mut watch = Watch::new(BTreeSet::new());
+        seen.iter().for_each(|seen| watch.take(seen));
+        watch.done().iter().filter(|alert| alert.detector == Detector::Hours).count()
+    };
+    let (as_ever, nothing) = (|_| 8, (0, 0, 0));
+    assert_eq!(hours(desk(|day| if day < 40 { 8 } else { 7 }, nothing)), 0, "clocks are put forward");
+    assert_eq!(hours(desk(|day| if day < 40 { 8 } else { 9 }, nothing)), 0, "clocks are put back");
+    assert_eq!(hours(desk(as_ever, (1, 9, 2))), 0, "one case, nine questions");
+    assert_eq!(hours(desk(as_ever, (9, 1, 2))), 1, "nine cases");
+    let nights = hours(desk(|day| if day < 40 { 8 } else { 3 }, nothing));
+    assert_eq!(nights, 2, "another shift is told on its first two days, and then it is the past");
+}
+
 #[test]
 fn one_case_with_many_people_a_person_asked_for_again_a_flood_a_list_and_a_canary_are_found() {
     for (misuse, detector, whom) in [
