@@ -55,8 +55,8 @@ impl Gate {
         let pairs = pairs.await.map_err(GateError::Matching)?;
         let new = DuplicatesNew { collection: name, after, compared, pairs, why };
         let (pairs, receipt) = store.duplicates_note(permit, new).await?.open()?;
-        #[expect(clippy::cast_precision_loss, reason = "at most 2,048")]
-        let strangers_expected = compared as f64 * rate;
+        // At most [`TEMPLATES`].
+        let strangers_expected = f64::from(u32::try_from(compared).unwrap_or(TEMPLATES)) * rate;
         Ok(Suspected { pairs, compared, next, strangers_expected, receipt: receipt.to_text() })
     }
 }

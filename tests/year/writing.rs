@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use onebit::approval::{AskParts, Choice, DeciderRole, Decision, DecisionParts, Fields, PartnerAsk};
-use onebit::authz::{About, Action, Actor, Ask, Usage};
+use onebit::authz::{About, Action, Actor, Ask, Standings, Usage};
 use onebit::clock::{Clock, Timestamp};
 use onebit::gate::{DecideAsk, DecisionProof, DisclosureAsk};
 use onebit::ids::{
@@ -177,7 +177,8 @@ impl Agency {
         usage: Usage,
         content: Digest,
     ) -> Result<onebit::authz::Permit, onebit::authz::Refusal> {
-        let about = About::Query { agreement: None, collection, purpose, samples: 1, usage };
+        let standings = Standings::all_active();
+        let about = About::Query { agreement: None, collection, purpose, samples: 1, usage, standings };
         let ask = Ask { action: Action::AskQuery, about, content, now: self.clock.now() };
         self.rules.permit(actor, &ask)
     }

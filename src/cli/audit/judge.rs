@@ -1,7 +1,8 @@
 //! `onebit audit judge`: what came of looking at an alert.
 
 use data_encoding::HEXLOWER;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
 
 use super::JudgeArgs;
 use crate::cli::fault::CliError;
@@ -10,22 +11,35 @@ use crate::grpc::client::Client;
 use crate::grpc::pb::oversight as pb;
 use crate::grpc::pb::oversight::judge_alert_request::Stop;
 
+/// What `onebit audit alerts` prints, as far as it is needed here.
+#[derive(Deserialize)]
+struct Listed {
+    alerts: Vec<Alert>,
+}
+
+#[derive(Deserialize)]
+struct Alert {
+    alert: String,
+    detector: String,
+    whom: String,
+    entries: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    journal: String,
+    index: u64,
+}
+
 /// Reads the alert from what `onebit audit alerts` wrote, and sends the judgement.
 pub(super) async fn run(args: &JudgeArgs) -> Result<(), CliError> {
     let alert = alert(args)?;
-    let text = |key: &str| alert[key].as_str().unwrap_or_default().to_owned();
-    let entries = alert["entries"].as_array().into_iter().flatten().map(|one| {
-        format!(
-            "{}/{}",
-            one["journal"].as_str().unwrap_or_default(),
-            one["index"].as_u64().unwrap_or_default()
-        )
-    });
+    let entries = alert.entries.iter().map(|one| format!("{}/{}", one.journal, one.index));
     let client = Client::connect(&args.way.client).await?;
     let call = client.request(pb::JudgeAlertRequest {
-        alert_sha256: HEXLOWER.decode(text("alert").as_bytes()).map_err(|_| unreadable())?,
-        detector: text("detector"),
-        whom: text("whom"),
+        alert_sha256: HEXLOWER.decode(alert.alert.as_bytes()).map_err(|_| unreadable())?,
+        detector: alert.detector.clone(),
+        whom: alert.whom.clone(),
         entries: entries.collect(),
         finding: args.finding.clone(),
         reason: args.reason.clone(),
@@ -35,17 +49,19 @@ pub(super) async fn run(args: &JudgeArgs) -> Result<(), CliError> {
     let stopped = if args.stops() { "; whom you named is suspended" } else { "" };
     args.way.output.show(
         || format!("judged: {}{stopped}", args.finding),
-        &json!({ "alert": alert["alert"], "finding": args.finding, "receipt": judged.receipt }),
+        &json!({ "alert": alert.alert, "finding": args.finding, "receipt": judged.receipt }),
     )
 }
 
 /// The one alert of the file whose id begins like this.
-fn alert(args: &JudgeArgs) -> Result<Value, CliError> {
-    let file: Value = serde_json::from_str(&files::read_text(&args.alerts)?)
-        .map_err(|error| CliError::because(format!("`{}` is no JSON", args.alerts.display()), error))?;
-    let all = file["alerts"].as_array().cloned().unwrap_or_default();
-    let is_meant = |one: &Value| one["alert"].as_str().is_some_and(|id| id.starts_with(&args.alert));
-    let mut meant = all.into_iter().filter(is_meant);
+fn alert(args: &JudgeArgs) -> Result<Alert, CliError> {
+    let unreadable = |error| {
+        let what =
+            format!("`{}` is not what `onebit audit alerts --output json` prints", args.alerts.display());
+        CliError::because(what, error)
+    };
+    let listed: Listed = serde_json::from_str(&files::read_text(&args.alerts)?).map_err(unreadable)?;
+    let mut meant = listed.alerts.into_iter().filter(|one| one.alert.starts_with(&args.alert));
     match (meant.next(), meant.next()) {
         (Some(one), None) => Ok(one),
         (None, _) => Err(CliError::Usage(format!(

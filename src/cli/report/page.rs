@@ -269,7 +269,7 @@ fn ends(at: usize, it: &Partner) -> String {
         ("ends", at),
         ("What became of the requests", "End", "Requests"),
         it.requests,
-        ends.map(|(words, count)| (words.to_owned(), count)).into(),
+        &ends.map(|(words, count)| (words.to_owned(), count)),
     )
 }
 
@@ -278,18 +278,18 @@ fn deciding(at: usize, it: &Partner) -> String {
     let mut names: Vec<String> = WITHIN_HOURS.iter().map(|hours| format!("Up to {hours} h")).collect();
     names.push("Longer".to_owned());
     let decided = it.minutes_to_decide.map_or(0, |times| times.of);
-    let within = names.into_iter().zip(it.decided_within.iter().copied()).collect();
-    counted(("deciding", at), ("Time to a decision", "Time", "Requests"), decided, within)
+    let within: Vec<_> = names.into_iter().zip(it.decided_within.iter().copied()).collect();
+    counted(("deciding", at), ("Time to a decision", "Time", "Requests"), decided, &within)
 }
 
 /// Why questions were refused, by the word that the partner was given.
 fn refusals(at: usize, it: &Partner) -> String {
-    let reasons = it.refusals.iter().map(|(reason, times)| (escaped(reason), *times)).collect();
+    let reasons: Vec<_> = it.refusals.iter().map(|(reason, times)| (escaped(reason), *times)).collect();
     counted(
         ("refusals", at),
         ("Questions that were refused", "Reason", "Questions"),
         it.questions_refused,
-        reasons,
+        &reasons,
     )
 }
 
@@ -298,7 +298,7 @@ fn counted(
     (id, at): (&str, usize),
     (title, name, unit): (&str, &str, &str),
     whole: u64,
-    parts: Vec<(String, u64)>,
+    parts: &[(String, u64)],
 ) -> String {
     if whole == 0 {
         return format!("<p>{title}: none.</p>\n");

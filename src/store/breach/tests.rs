@@ -75,7 +75,7 @@ proptest! {
             }
             let stated = step.stated(event(step.kind(), hours, who)).with(Fact::Breach, breach.id.as_bytes());
             if was_closed {
-                let beyond = [events.as_slice(), &[stated.clone()]].concat();
+                let beyond = [events.as_slice(), std::slice::from_ref(&stated)].concat();
                 prop_assert_eq!(Breach::fold(&beyond), None, "nothing follows an end");
             }
             if taken.is_ok() {

@@ -3,6 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::approval::Fields;
 use crate::audit::event::{Event, Fact, Kind};
 use crate::authz::{PayloadClass, Permit};
 use crate::clock::Timestamp;
@@ -104,7 +105,7 @@ fn take(
     let Some(row) = disclosure_row::get(context, sql, id)? else { return Ok(()) };
     let Journal::Partner(partner) = &found.journal else { return Ok(()) };
     let granted = row.case.disclosure.granted();
-    let fields = granted.iter().flat_map(|fields| fields.iter()).map(ToString::to_string);
+    let fields = granted.iter().flat_map(Fields::iter).map(ToString::to_string);
     affected.disclosed(row.subject, fields, partner.as_str());
     Ok(())
 }

@@ -29,20 +29,20 @@ pub(super) fn of(view: &View, history: &History, report: &mut FsckReport) -> Res
         statement.query_map([], row)?.collect::<Result<Vec<_>, _>>()
     });
     let mut found = BTreeMap::new();
-    let mut people: BTreeMap<ChangeId, (BTreeSet<RestrictionName>, Vec<(SubjectId, u64)>)> = BTreeMap::new();
+    let mut people: BTreeMap<ChangeId, Person> = BTreeMap::new();
     for ((subject, person), own, joined, set) in database("reading who is one person", rows)? {
         let Some(set) = set else {
             report.fault(place(subject), "its subject is not there");
             continue;
         };
-        let (names, members) = people.entry(person).or_default();
-        names.extend(enrolment::restriction_names(&view.sql, own)?);
-        members.push((subject, set));
+        let all = people.entry(person).or_default();
+        all.restricted_by.extend(enrolment::restriction_names(&view.sql, own)?);
+        all.members.push((subject, set));
         found.insert(subject, (person, joined));
     }
-    for (names, members) in people.values() {
-        for (subject, set) in members {
-            if enrolment::restriction_names(&view.sql, *set)? != *names {
+    for person in people.values() {
+        for (subject, set) in &person.members {
+            if enrolment::restriction_names(&view.sql, *set)? != person.restricted_by {
                 report.fault(place(*subject), "it is not restricted by what restricts the one person");
             }
         }
@@ -63,6 +63,15 @@ pub(super) fn of(view: &View, history: &History, report: &mut FsckReport) -> Res
         }
     }
     Ok(())
+}
+
+/// All who are one.
+#[derive(Default)]
+struct Person {
+    /// What restricts any of them on its own account.
+    restricted_by: BTreeSet<RestrictionName>,
+    /// Each, with the set that its templates lie under.
+    members: Vec<(SubjectId, u64)>,
 }
 
 fn place(subject: SubjectId) -> FaultPlace {
