@@ -390,7 +390,7 @@ mod tests {
         );
     }
 
-    const TABLES_DIGEST: &str = "6b4804679ded608fa9cbf6c9b28d5bb218ba6ba8306e620e106a00443fa91cd6";
+    const TABLES_DIGEST: &str = "052619b78726cab07f4a02b81b0e16d57a8778763323dc74b98aacf8c3db6f5c";
 
     #[test]
     fn facts_are_rendered_for_people() {

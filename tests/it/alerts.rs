@@ -62,7 +62,8 @@ async fn a_canary_that_matched_is_found_in_an_export_and_honest_questions_are_no
     let entries = holder.entries("holder").await;
     let [first, last] = &of_kind(&entries, "alert.judged")[..] else { panic!("two judgements") };
     assert_eq!((fact(first, "finding"), fact(last, "finding")), ("wrong", "misuse"));
-    let [suspended] = &of_kind(&entries, "official.suspended")[..] else { panic!("one suspension") };
+    let [missed, suspended] = &of_kind(&entries, "official.suspended")[..] else { panic!("two attempts") };
+    assert_eq!(fact(missed, "detail"), "NOT_FOUND");
     assert!(fact(suspended, "reason").contains(id) && fact(last, "evidence").contains("au-border/"));
     let other = ["audit", "judge", id, "--alerts", "alerts.json", "--finding", "wrong", "--reason", "x"];
     assert!(holder.onebit(who::OFFICER, &other).failed().contains("PERMISSION_DENIED"));
