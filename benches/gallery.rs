@@ -301,6 +301,7 @@ async fn gate(store: SqliteStore) -> Arc<Gate> {
         entropy: Arc::new(SystemEntropy::new()),
         pool: pool(threads).expect("threads"),
         first_stage: FirstStage::default(),
+        canaries: std::collections::BTreeSet::new(),
     };
     Arc::new(Gate::open(parts).await.expect("a gate"))
 }

@@ -208,6 +208,7 @@ impl Opened {
             entropy: Arc::new(SystemEntropy::new()),
             pool: index::pool(config.search.threads)?,
             first_stage: config.search.index.clone(),
+            canaries: config.canaries.clone(),
         };
         let gate = Arc::new(Gate::open(parts).await?);
         let trust = TrustKeeper::open(&gate, config)?;

@@ -206,6 +206,8 @@ pub const REVIEWS_OWED: &str = "onebit_reviews_owed";
 pub const SUBJECT_REQUESTS_LATE: &str = "onebit_subject_requests_late_total";
 /// Breaches of which the Commissioner was not told in time, each counted once.
 pub const BREACHES_LATE: &str = "onebit_breaches_late_total";
+/// Alerts of detectors that nobody judged yet.
+pub const ALERTS_OPEN: &str = "onebit_alerts_open";
 /// Corrections that a recipient did not acknowledge in time, each counted once.
 pub const CORRECTIONS_OVERDUE: &str = "onebit_corrections_overdue_total";
 /// Days of payloads that are past their retention, by `kind`.
@@ -368,6 +370,7 @@ fn metrics_describe() {
     describe_counter!(SUBJECT_REQUESTS_LATE, Unit::Count, "requests of people that were not decided in time");
     describe_counter!(BREACHES_LATE, Unit::Count, "breaches of which the Commissioner was not told in time");
     describe_counter!(CORRECTIONS_OVERDUE, Unit::Count, "corrections that were not acknowledged in time");
+    describe_gauge!(ALERTS_OPEN, "alerts of detectors that nobody judged yet");
     describe_gauge!(SNAPSHOTS_SHARE, "share of all templates that the start took from search snapshots");
     describe_gauge!(
         RENEWAL_SHARE,

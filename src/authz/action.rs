@@ -108,6 +108,7 @@ actions! {
         SearchEntries = "SearchEntries",
         GetConsistencyProof = "GetConsistencyProof",
         ExportJournal = "ExportJournal",
+        ListAlerts = "ListAlerts",
         JudgeAlert = "JudgeAlert",
     }
     rpc "oversight", "SubjectService" {

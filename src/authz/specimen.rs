@@ -103,6 +103,7 @@ impl Specimen {
             | A::SearchEntries
             | A::GetConsistencyProof
             | A::ExportJournal
+            | A::ListAlerts
             | A::JudgeAlert
             | A::ReportSubject
             | A::OpenSubjectRequest

@@ -20,6 +20,7 @@ mod offline;
 mod own;
 mod search;
 mod site;
+mod told;
 mod witnessed;
 
 pub(super) use evidence::receipts;
@@ -44,12 +45,15 @@ pub struct AuditArgs {
 pub enum AuditCommand {
     /// Verifies an exported journal, offline: every entry, every opening, the tree and its signature
     Verify(VerifyArgs),
-    /// Looks through exported journals for what does not look like honest traffic, offline
+    /// Shows what does not look like honest traffic, for privacy officers
+    ///
+    /// The server follows its log and tells what its detectors found; asking is logged. With `--journal` exports are looked
+    /// through here instead, without the server, whose answer they check.
     Alerts(AlertsArgs),
     /// Judges an alert: what came of looking at it, and who is stopped at once
     ///
-    /// The judgement is an entry of the holder's journal. With an export of that journal `onebit audit alerts` shows it beside the
-    /// alert; a later judgement takes its place. Going on takes two people (`onebit change propose restore-…`).
+    /// The judgement is an entry of the holder's journal, and `onebit audit alerts` shows it beside the alert; for exports it takes
+    /// one of the holder's journal too. A later judgement takes its place. Going on takes two people (`onebit change propose restore-…`).
     Judge(JudgeArgs),
     /// Fetches a journal over HTTPS into a folder, only what is new, and verifies all of it
     Fetch(FetchArgs),
@@ -84,18 +88,22 @@ pub enum AuditCommand {
 /// Journals to look through.
 #[derive(Debug, clap::Args)]
 pub struct AlertsArgs {
-    /// The folder of an export of a partner's journal; give it once for each partner
-    #[arg(long, value_name = "DIR", required = true)]
+    /// Why you look; kept in the log. Without `--journal` the server is asked
+    #[arg(long, value_name = "TEXT", conflicts_with = "journal")]
+    pub reason: Option<String>,
+    /// The folder of an export of a journal, to look through it here; give it once for each partner
+    #[arg(long, value_name = "DIR", requires = "alerts_log_key")]
     pub journal: Vec<PathBuf>,
     /// The verifier key of the journal that was given in the same place, or a file that holds it
-    #[arg(long, value_name = "KEY|FILE", required = true)]
+    #[arg(id = "alerts_log_key", long = "log-key", value_name = "KEY|FILE", requires = "journal")]
     pub key: Vec<String>,
-    /// The subject of a template that no honest sample matches, `subjects/…`; may be given several times
-    #[arg(long, value_name = "SUBJECT")]
+    /// The subject of a template that no honest sample matches, `subjects/…`; may be given several times. The server has its
+    /// own in its configuration
+    #[arg(long, value_name = "SUBJECT", requires = "journal")]
     pub canary: Vec<String>,
-    /// The form of the output.
+    /// The rest.
     #[command(flatten)]
-    pub output: OutputOption,
+    pub way: Way,
 }
 
 /// A judgement.
@@ -104,9 +112,9 @@ pub struct JudgeArgs {
     /// The alert: its id, or as much of it as no other has
     #[arg(value_name = "ALERT")]
     pub alert: String,
-    /// What `onebit audit alerts --output json` printed
+    /// What `onebit audit alerts --output json` printed; the server is asked without
     #[arg(long, value_name = "FILE")]
-    pub alerts: PathBuf,
+    pub alerts: Option<PathBuf>,
     /// What came of looking: `explained`, `wrong` or `misuse`
     #[arg(long, value_name = "FINDING")]
     pub finding: String,
@@ -464,7 +472,7 @@ pub fn run_receipt(args: &ReceiptArgs) -> Result<(), CliError> {
 pub fn run(args: &AuditArgs) -> Result<(), CliError> {
     match &args.command {
         AuditCommand::Verify(args) => offline::verify(args),
-        AuditCommand::Alerts(args) => alerts::run(args),
+        AuditCommand::Alerts(args) => wire::calling(alerts::run(args)),
         AuditCommand::Judge(args) => wire::calling(judge::run(args)),
         AuditCommand::Fetch(args) => wire::calling(fetch::fetch(args)),
         AuditCommand::Own(args) => wire::calling(own::verify(args)),

@@ -9,7 +9,7 @@ mod notices;
 mod oidc;
 mod terminal;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ use crate::console::{ConsoleSettings, Origin};
 use crate::door::{DoorLimits, TrustDomainName, limits};
 use crate::gate::SessionTimes;
 use crate::grpc::{AnswerTime, Reflection};
-use crate::ids::WitnessName;
+use crate::ids::{SubjectId, WitnessName};
 use crate::index::FirstStage;
 use crate::jobs::Cadence;
 use crate::keys::Token;
@@ -84,6 +84,8 @@ pub struct Config {
     pub jobs: Cadence,
     /// Who is told what happened; nobody without.
     pub notices: Option<NoticesConfig>,
+    /// Subjects whose templates no honest sample matches: whoever's question does is an alert.
+    pub canaries: BTreeSet<SubjectId>,
 }
 
 /// Where backups go and when they are made.
@@ -216,6 +218,7 @@ fn config(document: &mut Document<'_>, file: &Path) -> Option<Config> {
     let revocation_lists = tls(document, folder);
     let jobs = jobs(document);
     let notices = notices::notices(document, folder);
+    let canaries = alerts(document);
     Some(Config {
         file: file.to_owned(),
         store_folder: store_folder?,
@@ -232,6 +235,7 @@ fn config(document: &mut Document<'_>, file: &Path) -> Option<Config> {
         revocation_lists: revocation_lists?,
         jobs: jobs?,
         notices: notices?,
+        canaries: canaries?,
     })
 }
 
@@ -712,6 +716,26 @@ fn jobs(document: &mut Document<'_>) -> Option<Cadence> {
         snapshots: snapshots?,
         ..default
     })
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct AlertKeys {
+    canaries: Vec<Spanned<String>>,
+}
+
+fn alerts(document: &mut Document<'_>) -> Option<BTreeSet<SubjectId>> {
+    let (place, keys): (Place, AlertKeys) = document.section("alerts");
+    let mut canaries = Some(BTreeSet::new());
+    for name in &keys.canaries {
+        match SubjectId::parse_resource(name.get_ref()) {
+            Ok(subject) => {
+                canaries.as_mut().map(|all| all.insert(subject));
+            }
+            Err(error) => canaries = document.fault(&place, "canaries", name, error.to_string()),
+        }
+    }
+    canaries
 }
 
 /// A whole number's key, the range that it may lie in, and what it is when nobody says.

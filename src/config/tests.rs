@@ -211,6 +211,7 @@ fn each_fault_names_its_key_and_what_to_do() {
             "8: `tls.revocation_lists`: `A` is not a trust",
         ),
         ("[server]", "[jobs]\nheads_every_s = 0\n[server]", "8: `jobs.heads_every_s`: `0` is outside"),
+        ("[server]", "[alerts]\ncanaries = ['x']\n[server]", "8: `alerts.canaries`: `x` is not"),
     ] {
         let found = faults(from, to);
         assert_eq!(found.len(), 1, "`{to}`: {found:#?}");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::authz::{About, Action};
 use crate::store::alert::{Judged, JudgementNew, Stop};
+use crate::telemetry;
 
 use super::{Caller, Gate, GateError, text};
 
@@ -52,7 +53,7 @@ impl Gate {
         }
         let new = JudgementNew { why, detector, whom, entries, stop, ..new };
         let gate = Arc::clone(self);
-        self.to_its_end(async move {
+        let done = self.to_its_end(async move {
             let (judged, receipt) = gate.parts.store.alert_judge(permit, new).await?.open()?;
             match judged {
                 Judged::Kept => {
@@ -61,8 +62,13 @@ impl Gate {
                 }
                 Judged::NobodyToStop => Err(GateError::NotFound("partner or person to suspend")),
             }
-        })
-        .await
+        });
+        let receipt = done.await?;
+        // Whoever lists the alerts next sees it. It stands in the log whatever comes of this.
+        if let Err(error) = self.alerts_tend().await {
+            tracing::warn!(error = %telemetry::chain(&error), "the log could not be followed; it will be tried again");
+        }
+        Ok(receipt)
     }
 }
 

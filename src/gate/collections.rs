@@ -295,7 +295,15 @@ mod tests {
         let (keys, store) = (store.keys(), Arc::new(store));
         let pool = pool(NonZeroUsize::MIN).unwrap();
         let first_stage = FirstStage::OneBit;
-        let parts = GateParts { store: store.clone(), keys, clock, entropy, pool, first_stage };
+        let parts = GateParts {
+            store: store.clone(),
+            keys,
+            clock,
+            entropy,
+            pool,
+            first_stage,
+            canaries: std::collections::BTreeSet::new(),
+        };
         let gate = Gate::open(parts).await.unwrap();
         let collection = gate.live.load().collections.values().next().cloned().unwrap();
         // Somebody whom no row names.

@@ -32,9 +32,10 @@ mod subject;
 mod subject_report;
 mod subject_request;
 mod tiles;
+mod watching;
 mod witness;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ use tokio::sync::{Mutex, Notify, watch};
 
 use crate::authz::{About, Action, Actor, Ask, Permit, Rules, Standings};
 use crate::clock::{Clock, Timestamp};
-use crate::ids::{CollectionName, Digest, PartnerName};
+use crate::ids::{CollectionName, Digest, PartnerName, SubjectId};
 use crate::index::{FirstStage, Pool};
 use crate::matching::Collection;
 use crate::secret::Entropy;
@@ -71,6 +72,7 @@ pub use search::SearchAsk;
 pub use session::{ProviderSignIn, SessionHeld, SessionTimes};
 pub use subject_report::{ReportAsk, ReportMade, ReportWho};
 pub use subject_request::{SubjectRequestAsk, SubjectRequestDeed};
+pub use watching::Watched;
 pub use witness::WitnessRefusal;
 
 /// What the gate is made of.
@@ -87,6 +89,8 @@ pub struct GateParts {
     pub pool: Pool,
     /// What searches begin with.
     pub first_stage: FirstStage,
+    /// Subjects whose templates no honest sample matches.
+    pub canaries: BTreeSet<SubjectId>,
 }
 
 /// Every use case of the service.
@@ -103,6 +107,8 @@ pub struct Gate {
     renewal_due: Arc<Notify>,
     /// Told when a recipient may be to be told of a correction.
     corrections_due: Arc<Notify>,
+    /// What detectors found in the log.
+    watching: watching::Watching,
 }
 
 /// What decisions are made by at this moment.
@@ -125,7 +131,8 @@ impl Gate {
         let (live, publish) = (ArcSwap::from_pointee(live), Arc::default());
         let (leaving, renewal_due) = (std::sync::Mutex::default(), Arc::default());
         let corrections_due = Arc::default();
-        Ok(Self { parts, live, publish, changes, leaving, renewal_due, corrections_due })
+        let watching = watching::Watching::new(parts.canaries.clone());
+        Ok(Self { parts, live, publish, changes, leaving, renewal_due, corrections_due, watching })
     }
 
     /// Tells whenever people, partners or rules changed.

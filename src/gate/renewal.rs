@@ -196,8 +196,15 @@ mod tests {
         let _receipt = store.holder_found(Bench::founding(&release_key)).await.unwrap();
         let (keys, store) = (store.keys(), Arc::new(store));
         let (pool, first_stage) = (pool(NonZeroUsize::MIN).unwrap(), FirstStage::OneBit);
-        let parts =
-            GateParts { store: store.clone(), keys: keys.clone(), clock: shown, entropy, pool, first_stage };
+        let parts = GateParts {
+            store: store.clone(),
+            keys: keys.clone(),
+            clock: shown,
+            entropy,
+            pool,
+            first_stage,
+            canaries: std::collections::BTreeSet::new(),
+        };
         let gate = Arc::new(Gate::open(parts).await.unwrap());
         let bench = Bench { store, keys, clock, rules: Bench::rules(), release_key };
         let subject = bench.enrol(&mut synthetic::rng(1), "P-1", &[]).await;

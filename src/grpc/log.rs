@@ -18,6 +18,7 @@ use crate::audit::event::Event;
 use crate::authz::Action;
 use crate::clock::Timestamp;
 use crate::gate::{ReadAsk, SearchAsk};
+use crate::oversight::{Alert, Judgement};
 use crate::store::alert::{JudgementNew, Stop};
 use crate::store::log::{ExportPlan, LogKey};
 use crate::store::search::{Attribute, Sought, SoughtError};
@@ -127,6 +128,21 @@ impl LogService for Logs {
         .await
     }
 
+    async fn list_alerts(&self, request: Request<pb::ListAlertsRequest>) -> Reply<pb::ListAlertsResponse> {
+        let call = self.desk.call(Action::ListAlerts, &request);
+        call.reply(async {
+            let caller = call.caller()?;
+            let watched = self.desk.gate().alert_list(&caller, request.into_inner().reason).await?;
+            let alerts = watched.alerts.into_iter().take(ALERTS_MAX).map(alert);
+            Ok(pb::ListAlertsResponse {
+                alerts: alerts.collect(),
+                entries: watched.looked_at,
+                current: watched.is_current,
+            })
+        })
+        .await
+    }
+
     async fn judge_alert(&self, request: Request<pb::JudgeAlertRequest>) -> Reply<pb::JudgeAlertResponse> {
         let call = self.desk.call(Action::JudgeAlert, &request);
         call.reply(async {
@@ -155,6 +171,26 @@ impl LogService for Logs {
         let (files, taken) = mpsc::channel(FILES_AHEAD);
         tokio::spawn(export(self.desk.clone(), call, plan, files));
         Ok(Response::new(Box::pin(ReceiverStream::new(taken))))
+    }
+}
+
+fn alert((alert, judgement): (Alert, Option<Judgement>)) -> pb::Alert {
+    pb::Alert {
+        alert_sha256: alert.id().as_bytes().to_vec(),
+        detector: alert.detector.to_string(),
+        whom: alert.whom.to_string(),
+        says: alert.says,
+        odds: alert.odds,
+        start_time: Some(timestamp_to_pb(alert.from)),
+        end_time: Some(timestamp_to_pb(alert.until)),
+        entries: alert.entries.iter().map(|place| format!("{}/{}", place.journal, place.index)).collect(),
+        entries_total: u64::try_from(alert.entries_total).unwrap_or(u64::MAX),
+        judgement: judgement.map(|it| pb::AlertJudgement {
+            finding: it.finding,
+            person: format!("people/{}", it.by),
+            time: Some(timestamp_to_pb(it.at)),
+            reason: it.why,
+        }),
     }
 }
 
@@ -299,6 +335,8 @@ fn entries(mut entries: Vec<pb::Entry>, limit: u32) -> pb::ListEntriesResponse {
 }
 
 const JOURNAL: &str = "journal";
+/// As the schema says: some two megabytes at most.
+const ALERTS_MAX: usize = 500;
 /// As the schema says.
 const PAGE: PageSizes = PageSizes { usual: 100, most: 1_000 };
 /// One file is sent while the next is read; files have 256 entries or hashes at most.

@@ -1,6 +1,7 @@
 //! What the server does by the clock, as an actor of its own: heads of partners' journals into the holder's, the
 //! holder's to its witnesses, cases whose time has come, corrections to their recipients, requests of people that
-//! are late, breaches of which the Commissioner was not told in time, a look at the payloads whose retention is over, renewals of collections, search snapshots for the next start, the index of tags, backups, and
+//! are late, breaches of which the Commissioner was not told in time, detectors that follow the log, a look at the payloads
+//! whose retention is over, renewals of collections, search snapshots for the next start, the index of tags, backups, and
 //! notices.
 //!
 //! Each job runs once at the start and then after each pause. A run that fails is logged and counted, and the
@@ -26,7 +27,7 @@ pub struct Cadence {
     pub heads: Duration,
     /// Between two times at which witnesses are asked; they are also asked whenever heads were written.
     pub witnesses: Duration,
-    /// Between two looks at the cases whose time has come.
+    /// Between two looks at the cases whose time has come, and at what was written into the log.
     pub tending: Duration,
     /// Between two looks at the payloads whose retention is over.
     pub retention: Duration,
@@ -105,6 +106,11 @@ impl Jobs {
         jobs.spawn("breaches", cadence.tending, Arc::default(), move || {
             let gate = Arc::clone(&breaches);
             async move { gate.breaches_tend().await }
+        });
+        let alerts = Arc::clone(gate);
+        jobs.spawn("alerts", cadence.tending, Arc::default(), move || {
+            let gate = Arc::clone(&alerts);
+            async move { gate.alerts_tend().await }
         });
         let retention = Arc::clone(gate);
         jobs.spawn("retention", cadence.retention, Arc::default(), move || {

@@ -4,6 +4,7 @@
 //! whoever calls.
 
 mod figures;
+mod judgement;
 mod noise;
 mod odds;
 mod replay;
@@ -11,7 +12,8 @@ mod seen;
 mod watch;
 
 pub use figures::{Figures, Month, Searched, Tally, quartiles, spread};
+pub use judgement::Judgement;
 pub use noise::{EPSILON, FLOOR, Published, SECRET_BYTES, Secrets, commitment, odds_ratio, published};
 pub use replay::{Differently, Replay, Replayed};
 pub use seen::{Place, Seen, What};
-pub use watch::{Alert, Detector, ENTRIES_SHOWN, ODDS_OF_A_CASE, ODDS_OF_A_WINDOW, Watch};
+pub use watch::{Alert, Detector, ENTRIES_SHOWN, ODDS_OF_A_CASE, ODDS_OF_A_WINDOW, Watch, Whom};

@@ -92,13 +92,46 @@ impl fmt::Display for Detector {
     }
 }
 
+/// Whom an alert is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whom {
+    /// A partner.
+    Partner(String),
+    /// An official of a partner.
+    Official {
+        /// The partner.
+        partner: String,
+        /// The partner's pseudonym of the official.
+        official: String,
+    },
+    /// A case of a partner.
+    Case {
+        /// The partner.
+        partner: String,
+        /// The partner's reference.
+        case: String,
+    },
+    /// An officer of the holder.
+    Officer(String),
+}
+
+impl fmt::Display for Whom {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Partner(name) | Self::Officer(name) => out.write_str(name),
+            Self::Official { partner, official } => write!(out, "{official} of {partner}"),
+            Self::Case { partner, case } => write!(out, "case {case} of {partner}"),
+        }
+    }
+}
+
 /// Something to look at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alert {
     /// What found it.
     pub detector: Detector,
-    /// Whom it is about: a partner, an official or a case of a partner, or an officer.
-    pub whom: String,
+    /// Whom it is about.
+    pub whom: Whom,
     /// When the first of its entries was made.
     pub from: Timestamp,
     /// When the last was.
@@ -119,8 +152,8 @@ impl Alert {
     #[must_use]
     pub fn id(&self) -> Digest {
         let first = self.entries.first().map(|one| format!("{}/{}", one.journal, one.index));
-        let parts =
-            [self.detector.as_str(), &self.whom, &first.unwrap_or_default(), &self.entries_total.to_string()];
+        let (whom, total) = (self.whom.to_string(), self.entries_total.to_string());
+        let parts = [self.detector.as_str(), &whom, &first.unwrap_or_default(), &total];
         Digest::sha256([ALERT, &parts.join("\0")].concat().as_bytes())
     }
 }
@@ -128,7 +161,7 @@ impl Alert {
 /// What an alert is made of.
 struct Finding<'a> {
     detector: Detector,
-    whom: String,
+    whom: Whom,
     says: String,
     odds: Option<f64>,
     entries: &'a [(Place, Timestamp)],
@@ -188,7 +221,22 @@ impl Watch {
         }
     }
 
-    /// The alerts in the order in which they began.
+    /// Looks at the days that were over at a moment, and forgets what no detector will look at again.
+    pub fn turn(&mut self, now: Timestamp) {
+        for partner in self.partners.values_mut() {
+            partner.turn(now, &mut self.alerts);
+        }
+        self.officers.forget(now);
+        self.requests.forget(now);
+    }
+
+    /// What was found by now, in the order in which it was found. A day that is not over is not looked at yet.
+    #[must_use]
+    pub fn alerts(&self) -> &[Alert] {
+        &self.alerts
+    }
+
+    /// The alerts in the order in which they began, the days that are not over too.
     #[must_use]
     pub fn done(mut self) -> Vec<Alert> {
         for partner in self.partners.values_mut() {
@@ -202,7 +250,7 @@ impl Watch {
         if matched.iter().any(|subject| self.canaries.contains(subject)) {
             let finding = Finding {
                 detector: Detector::Canary,
-                whom: format!("{official} of {}", seen.place.journal),
+                whom: Whom::Official { partner: seen.place.journal.clone(), official: official.to_owned() },
                 says: "a template that was made so that no person matches it was matched".to_owned(),
                 odds: None,
                 entries: &[(seen.place.clone(), seen.at)],

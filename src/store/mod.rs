@@ -654,6 +654,9 @@ pub trait Store: Send + Sync {
     /// What was searched for by the search that is this entry of the holder's journal. It is shown to nobody before
     /// [`Store::log_search`] noted that somebody searched for it again.
     async fn search_recall(&self, entry: u64) -> Result<Option<search::Sought>, StoreError>;
+    /// What was written into all journals after a place, the oldest first, from so many entries at the most. For the
+    /// watch of the system itself: it is shown to nobody before a read is noted.
+    async fn log_follow(&self, after: u64, limit: u32) -> Result<search::Followed, StoreError>;
     /// Indexes the entries that became many since it was last done; gives the number of runs that were written.
     async fn tags_index(&self) -> Result<u32, StoreError>;
     /// Notes an export of a journal; files follow by [`Store::export_file`].

@@ -242,6 +242,14 @@ pub struct FoundEntry {
     pub event: Event,
 }
 
+/// What was written after a place.
+pub struct Followed {
+    /// Entries that can still be opened, the oldest first.
+    pub entries: Vec<FoundEntry>,
+    /// The place of the last one that was looked at; `None` when nothing was written.
+    pub last: Option<u64>,
+}
+
 /// Longer than any case reference or name that entries have.
 const VALUE_MAX_CHARS: usize = 256;
 

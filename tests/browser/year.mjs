@@ -1,4 +1,4 @@
-// A privacy officer in front of a year of simulated traffic: looks for an official, leafs on, reads an entry with its proof, and
+// A privacy officer in front of a year of simulated traffic: judges an alert and stops whom it is about, looks for an official, leafs on, reads an entry with its proof, and
 // what became of a disclosure. Started by `tests/year/browser.rs`.
 
 import assert from "node:assert/strict";
@@ -45,6 +45,28 @@ await wiremu.go(`tbody a[href="${entry}"]`, entry);
 await wiremu.says("It holds");
 await wiremu.says(story.official.name);
 await wiremu.look("year-entry");
+
+// What the detectors found: one official with more cases in a night than others have in a day.
+await wiremu.open("/log/alerts");
+await wiremu.says("One official has more cases in a day than officials of that partner have");
+await wiremu.look("year-alerts");
+const alert = await wiremu.page.locator("tbody tr", { hasText: story.official.name }).first().locator("a").getAttribute("href");
+await wiremu.go(`a[href="${alert}"]`, alert);
+await wiremu.says(`Alert about ${story.official.name} of ${story.official.partner}`);
+await wiremu.look("year-alert");
+await wiremu.go("main form button", alert);
+await wiremu.says("Say what came of looking");
+await wiremu.says("Say what you found");
+await wiremu.look("year-alert-error");
+await wiremu.tabTo("#finding");
+await wiremu.page.keyboard.press("ArrowUp");
+await wiremu.type("#why", "No case stands behind these questions");
+await wiremu.tabTo("#stop");
+await wiremu.page.keyboard.press("ArrowDown");
+await wiremu.go("main form button", alert);
+await wiremu.says("Whom you chose is stopped");
+await wiremu.says("Misuse");
+await wiremu.look("year-alert-judged");
 
 // From a disclosure's request to what became of it.
 await search("Disclosure", story.disclosure);

@@ -419,7 +419,15 @@ async fn gate(holder: &Holder) -> Arc<Gate> {
     let keys = store.keys();
     let pool = onebit::index::pool(config.search.threads).unwrap();
     let first_stage = config.search.index.clone();
-    let parts = GateParts { store: Arc::new(store), keys, clock, entropy, pool, first_stage };
+    let parts = GateParts {
+        store: Arc::new(store),
+        keys,
+        clock,
+        entropy,
+        pool,
+        first_stage,
+        canaries: std::collections::BTreeSet::new(),
+    };
     Arc::new(Gate::open(parts).await.unwrap())
 }
 

@@ -258,6 +258,7 @@ fn call_message(action: Action, holder: &Holder, who: Who, known: &Known) -> Vec
         Action::ExportJournal => {
             oversight::ExportJournalRequest { journal: JOURNAL.to_owned(), reason }.encode_to_vec()
         }
+        Action::ListAlerts => oversight::ListAlertsRequest { reason }.encode_to_vec(),
         Action::JudgeAlert => oversight::JudgeAlertRequest {
             alert_sha256: vec![7; 32],
             detector: "volume".to_owned(),

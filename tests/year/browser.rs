@@ -9,7 +9,13 @@ use crate::holder::{Holder, who};
 use crate::story::invite;
 use crate::year::{FISHER, FISHING_OF, PARTNERS, What, Year};
 
-/// A privacy officer finds what the fisher asked, reads an entry, and what became of a disclosure.
+/// Lets the fisher's questions through again, with which the year goes on.
+fn restore(holder: &Holder) {
+    let official = ["restore-official", FISHER, "--partner", PARTNERS[FISHING_OF].name];
+    holder.change(who::PRIVACY, who::ADMIN, &[&official[..], &["--reason", "the story is over"]].concat());
+}
+
+/// A privacy officer judges an alert and stops whom it is about, finds what the fisher asked, reads an entry, and what became of a disclosure.
 pub(crate) fn pages_hold(holder: &Holder, origin: &str, year: &Year) {
     let (change, code) = invite(holder, origin, "wiremu", "privacy-officer");
     holder.onebit(who::OTHER_ADMIN, &["change", "confirm", &change]).ok();
@@ -35,5 +41,12 @@ pub(crate) fn pages_hold(holder: &Holder, origin: &str, year: &Year) {
         last = said;
     }
     played.ended();
-    assert_eq!(last["pages"].as_u64(), Some(4), "{last}");
+    assert_eq!(last["pages"].as_u64(), Some(8), "{last}");
+    let suspended = ["audit", "search", "--by", "kind", "--value", "official.suspended", "--output", "json"];
+    let suspended = holder.onebit(who::PRIVACY, &[&suspended[..], &["--reason", "the end"]].concat()).json();
+    assert_eq!(
+        (suspended["facts"]["official"].as_str(), suspended["actor"].as_str()),
+        (Some(FISHER), Some("wiremu"))
+    );
+    restore(holder);
 }

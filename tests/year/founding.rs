@@ -99,6 +99,7 @@ impl Agency {
             entropy,
             pool: index::pool(config.search.threads).unwrap(),
             first_stage: FirstStage::default(),
+            canaries: std::collections::BTreeSet::new(),
         };
         let gate = Arc::new(Gate::open(parts).await.unwrap());
         let mut agency = Self {

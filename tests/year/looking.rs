@@ -1,5 +1,6 @@
 //! What is found in a year that was written: by a check of the whole store, by alerts, by a report and by searches.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -36,6 +37,7 @@ impl Exports {
 /// An alert, as far as it is looked at here.
 #[derive(Debug)]
 pub(crate) struct Alert {
+    id: String,
     detector: String,
     whom: String,
     from: String,
@@ -46,9 +48,30 @@ pub(crate) struct Alert {
 
 /// What the detectors say of exported journals.
 pub(crate) fn alerts(holder: &Holder, exports: &Exports) -> Vec<Alert> {
-    let found = run(holder, &[&["audit", "alerts", "--output", "json"]], &exports.partners).json();
+    let of_command = |word: &String| if word == "--key" { "--log-key".to_owned() } else { word.clone() };
+    let exports: Vec<String> = exports.partners.iter().map(of_command).collect();
+    read(&run(holder, &[&["audit", "alerts", "--output", "json"]], &exports).json())
+}
+
+/// The server's own watch finds what is found in exports, each alert with the same id.
+pub(crate) fn server_found(holder: &Holder, alerts: &[Alert]) {
+    let look = ["audit", "alerts", "--reason", "a look at the year", "--output", "json"];
+    let found = loop {
+        let found = holder.onebit(who::PRIVACY, &look).json();
+        if found["current"] == true {
+            break read(&found);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    };
+    let ids =
+        |alerts: &[Alert]| -> BTreeSet<String> { alerts.iter().map(|alert| alert.id.clone()).collect() };
+    assert_eq!(ids(&found), ids(alerts), "{found:#?} instead of {alerts:#?}");
+}
+
+fn read(found: &Value) -> Vec<Alert> {
     let text = |alert: &Value, key: &str| alert[key].as_str().unwrap().to_owned();
     let alerts = found["alerts"].as_array().unwrap().iter().map(|alert| Alert {
+        id: text(alert, "alert"),
         detector: text(alert, "detector"),
         whom: text(alert, "whom"),
         from: text(alert, "from"),

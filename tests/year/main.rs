@@ -96,6 +96,9 @@ async fn three_hidden_misuses_of_a_year_are_named_and_the_report_and_the_searche
     println!("alerts in {:.1?}", begun.elapsed());
     looking::misuses_are_named(&alerts);
     let begun = Instant::now();
+    looking::server_found(&holder, &alerts);
+    println!("and the same by the server's own watch, {:.1?} later", begun.elapsed());
+    let begun = Instant::now();
     looking::report_agrees(&holder, &exports, &year);
     println!("report made and verified in {:.1?}", begun.elapsed());
     looking::searches_answer(&holder, &year);

@@ -1,20 +1,44 @@
-//! Alerts: what detectors find in exported journals.
+//! Alerts: what detectors found in the log, by the server's own watch or in exported journals.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
-
 use super::AlertsArgs;
 use super::offline::verify_folder;
+use super::told::{AlertTold, Listed};
 use crate::audit::entry::Side;
-use crate::audit::event::{Event, Fact, Kind};
 use crate::cli::fault::CliError;
 use crate::cli::receipt::parse_key;
-use crate::ids::{Digest, SubjectId};
-use crate::oversight::{Alert, Detector, Place, Seen, Watch};
+use crate::grpc::client::{Client, ClientOptions};
+use crate::grpc::pb::oversight as pb;
+use crate::ids::SubjectId;
+use crate::oversight::{Judgement, Seen, Watch};
 
-/// Verifies the exports, and shows what does not look like honest traffic.
-pub(super) fn run(args: &AlertsArgs) -> Result<(), CliError> {
+/// Shows what does not look like honest traffic.
+pub(super) async fn run(args: &AlertsArgs) -> Result<(), CliError> {
+    let listed = match (&args.reason, args.journal.is_empty()) {
+        (Some(reason), true) => of_server(&args.way.client, reason).await?,
+        (None, true) => {
+            return Err(CliError::Usage(
+                "say `--reason` to ask the server, which is logged, or give exports by `--journal` and `--key`"
+                    .to_owned(),
+            ));
+        }
+        (_, false) => of_exports(args)?,
+    };
+    args.way.output.show(|| listed.as_text(), &listed)
+}
+
+/// What the server's watch found.
+pub(super) async fn of_server(client: &ClientOptions, reason: &str) -> Result<Listed, CliError> {
+    let client = Client::connect(client).await?;
+    let call = client.request(pb::ListAlertsRequest { reason: reason.to_owned() });
+    let found = client.answer("the alerts", client.log().list_alerts(call)).await?;
+    let alerts = found.alerts.iter().map(AlertTold::sent).collect::<Result<_, _>>()?;
+    Ok(Listed { entries: found.entries, current: found.current, alerts })
+}
+
+/// What is found in exports, which are verified before.
+fn of_exports(args: &AlertsArgs) -> Result<Listed, CliError> {
     if args.journal.len() != args.key.len() {
         return Err(CliError::Usage(format!(
             "{} journals and {} keys were given; give each `--journal` its `--key`, in the same order",
@@ -28,12 +52,9 @@ pub(super) fn run(args: &AlertsArgs) -> Result<(), CliError> {
         let key = parse_key(key)?;
         let journal = key.name().rsplit('/').next().unwrap_or_default().to_owned();
         verify_folder(folder, &key, &mut |index, side, event| {
-            if side != Side::Holder {
-                return;
-            }
-            seen.extend(Seen::of(&journal, index, event));
-            if let Some((alert, judgement)) = judgement(event) {
-                judged.insert(alert, judgement);
+            if side == Side::Holder {
+                seen.extend(Seen::of(&journal, index, event));
+                judged.extend(Judgement::of(event));
             }
         })?;
     }
@@ -43,94 +64,12 @@ pub(super) fn run(args: &AlertsArgs) -> Result<(), CliError> {
     for one in &seen {
         watch.take(one);
     }
-    let (alerts, looked_at) = (watch.done(), seen.len());
-    let alerts: Vec<(Alert, Option<Judgement>)> = alerts
-        .into_iter()
-        .map(|alert| {
-            let judgement = judged.get(&alert.id()).cloned();
-            (alert, judgement)
-        })
-        .collect();
-    let told = json!({ "entries": looked_at, "alerts": alerts.iter().map(as_json).collect::<Vec<_>>() });
-    args.output.show(|| as_text(&alerts, looked_at), &told)
-}
-
-/// What somebody said of an alert.
-#[derive(Clone)]
-struct Judgement {
-    finding: String,
-    by: String,
-    at: String,
-    why: String,
-}
-
-/// A judgement stands in the holder's journal; the last one of an alert counts.
-fn judgement(event: &Event) -> Option<(Digest, Judgement)> {
-    let alert: [u8; 32] =
-        event.fact(Fact::Alert).filter(|_| event.kind == Kind::AlertJudged)?.try_into().ok()?;
-    let text = |fact| event.text_of(fact).unwrap_or_default().to_owned();
-    let judgement = Judgement {
-        finding: text(Fact::Finding),
-        by: event.actor.clone(),
-        at: event.at.to_string(),
-        why: text(Fact::Reason),
-    };
-    Some((Digest::from_bytes(alert), judgement))
+    let told = |alert| AlertTold::found(&alert, judged.get(&alert.id()));
+    let entries = u64::try_from(seen.len()).unwrap_or(u64::MAX);
+    Ok(Listed { entries, current: true, alerts: watch.done().into_iter().map(told).collect() })
 }
 
 fn canary(text: &str) -> Result<SubjectId, CliError> {
     SubjectId::parse_resource(text)
         .map_err(|error| CliError::because(format!("`{text}` is not the name of a subject"), error))
 }
-
-fn as_text(alerts: &[(Alert, Option<Judgement>)], looked_at: usize) -> String {
-    let mut page = format!("{looked_at} entries were looked at, by {} detectors", Detector::ALL.len());
-    if alerts.is_empty() {
-        page.push_str(
-            "\nnothing in them looks unlike honest traffic; that proves nothing of what was not looked for",
-        );
-    }
-    for (alert, judgement) in alerts {
-        let judged = judgement.as_ref().map_or_else(
-            || "not judged".to_owned(),
-            |it| format!("judged {} by {} at {}: {}", it.finding, it.by, it.at, it.why),
-        );
-        let odds = alert.odds.map_or_else(
-            || "a rule, without a chance".to_owned(),
-            |odds| format!("honest traffic looks like this {odds:.1e} of the times"),
-        );
-        let shown: Vec<String> = alert.entries.iter().take(SHOWN).map(place).collect();
-        let more = alert.entries_total.saturating_sub(shown.len());
-        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-        page.push_str(&format!(
-            "\n\n{}  {}  {}\n  {}: {}\n  {odds}\n  entries {}{more}\n  alert {}  {judged}",
-            alert.from,
-            alert.detector,
-            alert.whom,
-            alert.detector.sentence(),
-            alert.says,
-            shown.join(", "),
-            alert.id()
-        ));
-    }
-    page
-}
-
-fn as_json((alert, judgement): &(Alert, Option<Judgement>)) -> Value {
-    let judged = judgement
-        .as_ref()
-        .map(|it| json!({ "finding": it.finding, "by": it.by, "at": it.at, "reason": it.why }));
-    json!({
-        "alert": alert.id().to_string(), "judged": judged,
-        "detector": alert.detector.as_str(), "whom": alert.whom, "says": alert.says, "odds": alert.odds,
-        "from": alert.from.to_string(), "until": alert.until.to_string(), "entries_total": alert.entries_total,
-        "entries": alert.entries.iter().map(|it| json!({ "journal": it.journal, "index": it.index })).collect::<Vec<_>>(),
-    })
-}
-
-fn place(place: &Place) -> String {
-    format!("{} of {}", place.index, place.journal)
-}
-
-/// More would hide the next alert.
-const SHOWN: usize = 5;

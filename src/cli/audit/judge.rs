@@ -1,39 +1,19 @@
 //! `onebit audit judge`: what came of looking at an alert.
 
 use data_encoding::HEXLOWER;
-use serde::Deserialize;
 use serde_json::json;
 
-use super::JudgeArgs;
+use super::told::{AlertTold, Listed};
+use super::{JudgeArgs, alerts};
 use crate::cli::fault::CliError;
 use crate::cli::{files, wire};
 use crate::grpc::client::Client;
 use crate::grpc::pb::oversight as pb;
 use crate::grpc::pb::oversight::judge_alert_request::Stop;
 
-/// What `onebit audit alerts` prints, as far as it is needed here.
-#[derive(Deserialize)]
-struct Listed {
-    alerts: Vec<Alert>,
-}
-
-#[derive(Deserialize)]
-struct Alert {
-    alert: String,
-    detector: String,
-    whom: String,
-    entries: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    journal: String,
-    index: u64,
-}
-
-/// Reads the alert from what `onebit audit alerts` wrote, and sends the judgement.
+/// Takes the alert from what `onebit audit alerts` wrote, or else from the server, and sends the judgement.
 pub(super) async fn run(args: &JudgeArgs) -> Result<(), CliError> {
-    let alert = alert(args)?;
+    let alert = alert(args).await?;
     let entries = alert.entries.iter().map(|one| format!("{}/{}", one.journal, one.index));
     let client = Client::connect(&args.way.client).await?;
     let call = client.request(pb::JudgeAlertRequest {
@@ -53,20 +33,25 @@ pub(super) async fn run(args: &JudgeArgs) -> Result<(), CliError> {
     )
 }
 
-/// The one alert of the file whose id begins like this.
-fn alert(args: &JudgeArgs) -> Result<Alert, CliError> {
-    let unreadable = |error| {
-        let what =
-            format!("`{}` is not what `onebit audit alerts --output json` prints", args.alerts.display());
-        CliError::because(what, error)
+/// The one alert whose id begins like this.
+async fn alert(args: &JudgeArgs) -> Result<AlertTold, CliError> {
+    let (listed, place) = match &args.alerts {
+        Some(file) => {
+            let unreadable = |error| {
+                let what =
+                    format!("`{}` is not what `onebit audit alerts --output json` prints", file.display());
+                CliError::because(what, error)
+            };
+            let listed: Listed = serde_json::from_str(&files::read_text(file)?).map_err(unreadable)?;
+            (listed, format!("`{}`", file.display()))
+        }
+        None => (alerts::of_server(&args.way.client, &args.reason).await?, "the server".to_owned()),
     };
-    let listed: Listed = serde_json::from_str(&files::read_text(&args.alerts)?).map_err(unreadable)?;
     let mut meant = listed.alerts.into_iter().filter(|one| one.alert.starts_with(&args.alert));
     match (meant.next(), meant.next()) {
         (Some(one), None) => Ok(one),
         (None, _) => Err(CliError::Usage(format!(
-            "`{}` has no alert whose id begins with `{}`; it is what `onebit audit alerts --output json` prints",
-            args.alerts.display(),
+            "{place} has no alert whose id begins with `{}`; look with `onebit audit alerts`",
             args.alert
         ))),
         (Some(_), Some(_)) => {

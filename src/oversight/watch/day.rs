@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::super::odds;
 use super::super::seen::{Place, Seen};
-use super::{Alert, Detector, Finding, ODDS_OF_A_CASE, ODDS_OF_A_WINDOW};
+use super::{Alert, Detector, Finding, ODDS_OF_A_CASE, ODDS_OF_A_WINDOW, Whom};
 use crate::clock::Timestamp;
 
 /// What is known of a partner.
@@ -85,6 +85,13 @@ impl Partner {
         alerts.extend(self.case(case, entry));
     }
 
+    /// Ends the day if it is over.
+    pub(super) fn turn(&mut self, now: Timestamp, alerts: &mut Vec<Alert>) {
+        if self.today.as_ref().is_some_and(|day| day.number < now.day()) {
+            self.close(alerts);
+        }
+    }
+
     /// Ends the day: looks at it, and remembers it.
     pub(super) fn close(&mut self, alerts: &mut Vec<Alert>) {
         let Some(day) = self.today.take() else { return };
@@ -117,7 +124,7 @@ impl Partner {
         let says = format!("{seen} questions in a day; days of that kind had {}", spread(&before));
         let finding = Finding {
             detector: Detector::Volume,
-            whom: day.journal.clone(),
+            whom: Whom::Partner(day.journal.clone()),
             says,
             odds: Some(odds),
             entries: &day.asked,
@@ -155,7 +162,7 @@ impl Partner {
         );
         let finding = Finding {
             detector: Detector::Hours,
-            whom: day.journal.clone(),
+            whom: Whom::Partner(day.journal.clone()),
             says,
             odds: Some(odds),
             entries: &entries,
@@ -180,7 +187,7 @@ impl Partner {
         );
         let finding = Finding {
             detector: Detector::HitRate,
-            whom: day.journal.clone(),
+            whom: Whom::Partner(day.journal.clone()),
             says,
             odds: Some(odds),
             entries: &entries,
@@ -196,7 +203,7 @@ impl Partner {
             let seen = number(official.cases.len());
             let odds = odds::count(&before, seen);
             let says = format!("{seen} cases in a day; officials of this partner had {}", spread(&before));
-            let whom = format!("{name} of {}", day.journal);
+            let whom = Whom::Official { partner: day.journal.clone(), official: name.clone() };
             let finding = Finding {
                 detector: Detector::Fishing,
                 whom,
@@ -231,7 +238,7 @@ impl Partner {
         case.is_told = true;
         let says =
             format!("{length} questions in one case; the other {cases} cases have {mean:.1} on average");
-        let whom = format!("case {name} of {journal}");
+        let whom = Whom::Case { partner: journal, case: name.to_owned() };
         let finding =
             Finding { detector: Detector::ManyPeople, whom, says, odds: Some(odds), entries: &case.asked };
         finding.alert()

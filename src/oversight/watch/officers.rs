@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::odds;
 use super::super::seen::{Place, Seen};
-use super::{Alert, Detector, Finding, ODDS_OF_A_WINDOW};
+use super::{Alert, Detector, Finding, ODDS_OF_A_WINDOW, Whom};
 use crate::clock::Timestamp;
 use crate::ids::DisclosureId;
 
@@ -64,6 +64,11 @@ impl Officers {
         alerts.extend(self.is_fast(name));
     }
 
+    /// Requests so old that no decision on them can be a quick one.
+    pub(super) fn forget(&mut self, now: Timestamp) {
+        self.requested.retain(|_, at| at.after(FORGOTTEN_AFTER) >= now);
+    }
+
     /// What the others did together: decisions, refusals, quick ones.
     fn others(&self, name: &str) -> (u32, u32, u32) {
         let others = self.of_each.iter().filter(|(other, _)| other.as_str() != name);
@@ -90,7 +95,7 @@ impl Officers {
             format!("{row} decisions in a row were grants; the others refused {refusals} of {decisions}");
         let finding = Finding {
             detector: Detector::ApproveAll,
-            whom: name.to_owned(),
+            whom: Whom::Officer(name.to_owned()),
             says,
             odds: Some(odds),
             entries: &officer.granted,
@@ -113,7 +118,7 @@ impl Officers {
         );
         let finding = Finding {
             detector: Detector::FastApprovals,
-            whom: name.to_owned(),
+            whom: Whom::Officer(name.to_owned()),
             says,
             odds: Some(odds),
             entries: &entries,
@@ -124,6 +129,8 @@ impl Officers {
 
 /// Nobody has read who asks, what and why in less.
 const READ_AT_LEAST: Duration = Duration::from_secs(30);
+/// A day.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(86_400);
 /// A shorter row says little where few are refused.
 const ROW_MIN: u32 = 32;
 const LOOK_EVERY: u32 = 20;

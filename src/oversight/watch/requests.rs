@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::seen::{Place, Seen};
-use super::{Alert, Detector, Finding};
+use super::{Alert, Detector, Finding, Whom};
 use crate::clock::Timestamp;
 use crate::ids::{DisclosureId, SubjectId};
 
@@ -42,12 +42,20 @@ impl Requests {
         }
         let finding = Finding {
             detector: Detector::AskedAgain,
-            whom: seen.place.journal.clone(),
+            whom: Whom::Partner(seen.place.journal.clone()),
             says: format!("fields of one person are asked for again after {} refusals", asked.refusals),
             odds: None,
             entries: &asked.entries,
         };
         alerts.extend(finding.alert());
+    }
+
+    /// People of whom nobody asked for so long that the next request is a first one.
+    pub(super) fn forget(&mut self, now: Timestamp) {
+        self.of_person
+            .retain(|_, asked| asked.entries.last().is_some_and(|(_, at)| at.after(FORGOTTEN_AFTER) >= now));
+        let known = &self.of_person;
+        self.open.retain(|_, key| known.contains_key(key));
     }
 
     pub(super) fn refused(&mut self, disclosure: DisclosureId) {

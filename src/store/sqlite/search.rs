@@ -1,13 +1,13 @@
 //! Searching the log: entries that have a tag, the newest first.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::audit::entry::Entry;
 use crate::audit::event::{Event, Fact, Kind};
 use crate::authz::Permit;
 use crate::clock::Timestamp;
 use crate::keys::Tag;
-use crate::store::search::{Attribute, FoundEntry, Search, Sought};
+use crate::store::search::{Attribute, Followed, FoundEntry, Search, Sought};
 use crate::store::{Journal, StoreError};
 
 use super::log::{Column, Stored, entries_read, journal_find};
@@ -87,6 +87,24 @@ pub(super) fn of_tag(context: &Context, sql: &Connection, tag: Tag) -> Result<Ve
     Ok(found.found)
 }
 
+/// What was written after a place, from so many entries at the most.
+pub(super) fn follow(
+    context: &Context,
+    sql: &Connection,
+    after: u64,
+    limit: u32,
+) -> Result<Followed, StoreError> {
+    let mut found = Finding { context, sql, sought: None, before: None, limit, found: Vec::new() };
+    let mut last = None;
+    let mut statement = database("preparing to follow the log", sql.prepare_cached(FOLLOWING))?;
+    let mut rows = database(LOOKING, statement.query(params![after, limit]))?;
+    while let Some(row) = database(LOOKING, rows.next())? {
+        last = Some(database(LOOKING, row.get(9))?);
+        found.take_row(row)?;
+    }
+    Ok(Followed { entries: found.found, last })
+}
+
 /// A search on its way.
 struct Finding<'a> {
     context: &'a Context,
@@ -163,20 +181,22 @@ impl Finding<'_> {
         let Some(row) = database(LOOKING, rows.next())? else { return Ok(()) };
         let at = database(LOOKING, row.get(2))?;
         let has = tags::has(database(LOOKING, row.get_ref(4))?.as_blob().unwrap_or_default(), tag);
-        if !has || !self.is_due(at) {
-            return Ok(());
-        }
+        if has && self.is_due(at) { self.take_row(row) } else { Ok(()) }
+    }
+
+    /// Opens the entry in a row.
+    fn take_row(&mut self, row: &Row<'_>) -> Result<(), StoreError> {
         let entry = database(LOOKING, row.get::<_, Vec<u8>>(1))?;
         let stored = Stored {
             index: database(LOOKING, row.get(0))?,
             entry: Entry::decode(&entry).map_err(|_| StoreError::Damaged { what: "an entry" })?,
-            at: Timestamp::from_millis(at),
+            at: Timestamp::from_millis(database(LOOKING, row.get(2))?),
             class: database(LOOKING, row.get(3))?,
             partner_opening: database(LOOKING, row.get(5))?,
             holder_opening: database(LOOKING, row.get(6))?,
         };
         let (journal, name) = (database(LOOKING, row.get(7))?, database(LOOKING, row.get::<_, String>(8))?);
-        self.open(id, &name, journal, &stored)
+        self.open(database(LOOKING, row.get(9))?, &name, journal, &stored)
     }
 
     fn open(&mut self, id: u64, journal: &str, row: i64, stored: &Stored) -> Result<(), StoreError> {
@@ -219,8 +239,13 @@ pub(super) const RUNS: &str =
 /// One entry of a journal that is not left behind.
 pub(super) const ONE: &str =
     "SELECT e.idx, e.entry, e.at_ms, e.class, e.tags, e.partner_opening, e.holder_opening,
-     e.journal, j.name
+     e.journal, j.name, e.id
    FROM entries e JOIN journals j ON j.id = e.journal AND j.retired = 0 WHERE e.id = ?1";
+/// Entries in the order in which they were written.
+pub(super) const FOLLOWING: &str =
+    "SELECT e.idx, e.entry, e.at_ms, e.class, e.tags, e.partner_opening, e.holder_opening,
+     e.journal, j.name, e.id
+   FROM entries e JOIN journals j ON j.id = e.journal AND j.retired = 0 WHERE e.id > ?1 ORDER BY e.id LIMIT ?2";
 const LOOKING: &str = "looking for entries";
 /// Above every id.
 const MOST: u64 = 1 << 62;

@@ -34,7 +34,7 @@ use crate::store::notice::{Addressed, Delivery, DeliveryEnd, Notice};
 use crate::store::query::{AskedUnder, HitTemplate};
 use crate::store::receipt::Ticket;
 use crate::store::renewal::{Renewal, RenewalStep};
-use crate::store::search::{Search, Searched, Sought};
+use crate::store::search::{Followed, Search, Searched, Sought};
 use crate::store::session::{
     Passkey, PasskeyEnd, PasskeyNew, PasskeyRegistered, Session, SessionNew, SignIn,
 };
@@ -950,6 +950,11 @@ impl Store for SqliteStore {
     async fn search_recall(&self, entry: u64) -> Result<Option<Sought>, StoreError> {
         let context = std::sync::Arc::clone(&self.context);
         self.readers.read_before_entry(move |sql| search::recall(&context, sql, entry)).await
+    }
+
+    async fn log_follow(&self, after: u64, limit: u32) -> Result<Followed, StoreError> {
+        let context = std::sync::Arc::clone(&self.context);
+        self.readers.read(move |sql| search::follow(&context, sql, after, limit)).await
     }
 
     async fn tags_index(&self) -> Result<u32, StoreError> {

@@ -7,6 +7,7 @@ use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 
 use super::found::FoundRow;
+use super::problem::Problem;
 use super::reason::{checked, reason};
 use crate::authz::Role;
 use crate::clock::Timestamp;
@@ -197,18 +198,6 @@ struct Choice {
     is_chosen: bool,
 }
 
-/// What is wrong with a field.
-struct Problem {
-    anchor: &'static str,
-    words: String,
-}
-
-impl Problem {
-    fn new(anchor: &'static str, words: &str) -> Self {
-        Self { anchor, words: words.to_owned() }
-    }
-}
-
 #[derive(Template)]
 #[template(path = "console/log/search.html")]
 struct SearchPage {
@@ -221,7 +210,7 @@ struct SearchPage {
 impl SearchPage {
     /// What is wrong with a field; empty when nothing is.
     fn problem(&self, field: &str) -> &str {
-        self.errors.iter().find(|problem| problem.anchor == field).map_or("", |problem| &problem.words)
+        Problem::of(&self.errors, field)
     }
 }
 

@@ -139,6 +139,31 @@ async fn pages_hold_while_more_is_written_and_indexed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_follows_the_log_sees_every_entry_once_in_the_order_of_writing() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = founded(folder.path()).await;
+    let _ = told(&bench).await;
+    let sql = Connection::open(&files(folder.path())[0]).unwrap();
+    let wanted = "SELECT j.name, e.idx FROM entries e JOIN journals j ON j.id = e.journal ORDER BY e.id";
+    let mut wanted = sql.prepare(wanted).unwrap();
+    let wanted = wanted.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?))).unwrap();
+    let wanted: Vec<_> = wanted.map(Result::unwrap).collect();
+    assert!(wanted.len() > 70);
+    for limit in [1, 7, 1_000] {
+        let (mut after, mut found) = (0, Vec::new());
+        loop {
+            let followed = bench.store.log_follow(after, limit).await.unwrap();
+            found.extend(followed.entries.into_iter().map(|entry| (entry.journal.to_string(), entry.index)));
+            match followed.last {
+                Some(last) => after = last,
+                None => break,
+            }
+        }
+        assert_eq!(found, wanted, "{limit} at a time");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_search_is_an_entry_by_which_it_is_found_again() {
     let folder = tempfile::tempdir().unwrap();
     let bench = founded(folder.path()).await;
@@ -177,6 +202,11 @@ async fn every_lookup_of_a_search_goes_by_an_index() {
         ),
         (NEWEST, &["SEARCH entries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"][..]),
         (RUNS, &["SEARCH tag_runs USING INTEGER PRIMARY KEY (rowid<?)"][..]),
+        (
+            FOLLOWING,
+            &["SEARCH e USING INTEGER PRIMARY KEY (rowid>?)", "SEARCH j USING INTEGER PRIMARY KEY (rowid=?)"]
+                [..],
+        ),
         (
             ONE,
             &["SEARCH e USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH j USING INTEGER PRIMARY KEY (rowid=?)"]
