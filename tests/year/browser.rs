@@ -12,7 +12,7 @@ use crate::year::{FISHER, FISHING_OF, PARTNERS, What, Year};
 /// Lets the fisher's questions through again, with which the year goes on.
 fn restore(holder: &Holder) {
     let official = ["restore-official", FISHER, "--partner", PARTNERS[FISHING_OF].name];
-    holder.change(who::PRIVACY, who::ADMIN, &[&official[..], &["--reason", "the story is over"]].concat());
+    holder.change(who::PRIVACY, who::ADMIN, &official);
 }
 
 /// A privacy officer judges an alert and stops whom it is about, finds what the fisher asked, reads an entry, and what became of a disclosure.
