@@ -1,8 +1,10 @@
-//! The officers' pages: the queue, one case, its decision; and the privacy officers' pages of the log. What they show and do goes through the gate; nothing is
-//! decided here.
+//! The officers' pages: the queue, one case, its decision; and the privacy officers' pages: the log, alerts, requests of people and
+//! breaches. What they show and do goes through the gate; nothing is decided here.
 //!
 //! Every form works without a script, but for the last one, whose passkey only a script can ask for.
 
+mod breach_new;
+mod breaches;
 mod case;
 mod corrections;
 mod decide;
@@ -11,6 +13,7 @@ pub(super) mod frame;
 mod kept;
 mod life;
 mod log;
+mod problem;
 mod queue;
 mod requests;
 mod samples;
@@ -31,6 +34,8 @@ pub(super) fn routes() -> Router<Console> {
     Router::new()
         .merge(log::routes())
         .merge(requests::routes())
+        .merge(breaches::routes())
+        .merge(breach_new::routes())
         .route("/cases", get(queue::queue))
         .route("/cases/{case}", get(case::case))
         .route("/cases/{case}/value", post(case::value))

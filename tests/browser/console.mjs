@@ -221,6 +221,37 @@ await wiremu.says("An investigation is under way.");
 await wiremu.says("Section 53(c)");
 await wiremu.look("request-closed");
 
+// Breaches: one that is under way, and one that is opened here, after what is missing was told.
+await wiremu.open("/");
+await wiremu.go('.console-navigation a[href="/breaches"]', "/breaches");
+await wiremu.says("A list went to the wrong address.");
+await wiremu.look("breaches");
+await wiremu.go(`a[href="/breaches/${story.breach}"]`, `/breaches/${story.breach}`);
+await wiremu.says("It was called back.");
+await wiremu.says("Assessed: notifiable");
+await wiremu.says("66 hours left");
+await wiremu.says(`onebit breach notification breaches/${story.breach}`);
+await wiremu.look("breach");
+await wiremu.open("/breaches");
+await wiremu.go('main a[href="/breaches/new"]', "/breaches/new");
+await wiremu.look("breach-new");
+await wiremu.type("#aware", "yesterday");
+await wiremu.go("main form button", "/breaches/new");
+for (const words of ["Choose what kind of breach it is", "Say what happened", "Write day and time"]) await wiremu.says(words);
+await wiremu.look("breach-new-errors");
+await wiremu.choose("#kind");
+await wiremu.type("#what", "Somebody looked over a shoulder.");
+await wiremu.tabTo("#aware");
+await wiremu.page.keyboard.press("Control+A");
+await wiremu.page.keyboard.type("2026-01-12 08:00");
+await wiremu.tabTo("main form button");
+const opened = wiremu.page.waitForNavigation({ url: (url) => /^\/breaches\/[0-9a-f]{32}$/.test(url.pathname) });
+await wiremu.page.keyboard.press("Enter");
+await opened;
+await wiremu.says("Late");
+await wiremu.says("onebit breach contain");
+await wiremu.look("breach-late");
+
 // What a person is given: one file, opened from a disk.
 await wiremu.page.goto(story.report);
 await wiremu.says("What is held of you");

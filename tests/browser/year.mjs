@@ -68,6 +68,19 @@ await wiremu.says("Whom you chose is stopped");
 await wiremu.says("Misuse");
 await wiremu.look("year-alert-judged");
 
+// A breach is opened from it, which names the alert and its entries.
+const id = alert.split("/").at(-1);
+await wiremu.go(`a[href="/breaches/new?alert=${id}"]`, "/breaches/new");
+await wiremu.choose("#kind");
+await wiremu.type("#what", "An official looked people up at night without a case.");
+await wiremu.tabTo("main form button");
+const opened = wiremu.page.waitForNavigation({ url: (url) => /^\/breaches\/[0-9a-f]{32}$/.test(url.pathname) });
+await wiremu.page.keyboard.press("Enter");
+await opened;
+await wiremu.says(`alert ${id}`);
+await wiremu.says(`${story.official.partner}/`);
+await wiremu.look("year-breach");
+
 // From a disclosure's request to what became of it.
 await search("Disclosure", story.disclosure);
 const asked = (await entries()).at(-1);

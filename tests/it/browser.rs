@@ -44,6 +44,7 @@ async fn two_officers_release_fields_by_keyboard_and_every_page_holds_at_every_w
         "watcher": watcher,
         "cases": cases,
         "requests": requests,
+        "breach": breach(&holder),
         "report": report(&holder),
         "fields": FIELDS,
         "values": FIELDS.map(|field| record[field].value.clone()),
@@ -96,6 +97,31 @@ fn requests(holder: &Holder) -> Vec<String> {
     let close = ["close", &closed, "--outcome", "refused", "--ground", "53(c)"];
     run(&[&close[..], &["--reason", "An investigation is under way."]].concat());
     vec![closed, open("R-LATE")]
+}
+
+/// A breach that is assessed, of which the Commissioner was not told yet.
+fn breach(holder: &Holder) -> String {
+    let run = |args: &[&str]| {
+        holder.onebit(who::PRIVACY, &[&["breach"], args, &["--output", "json"]].concat()).json()
+    };
+    let aware = (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(5)).to_string();
+    let opened = run(&[
+        "open",
+        "--kind",
+        "disclosure",
+        "--what",
+        "A list went to the wrong address.",
+        "--aware",
+        &aware,
+    ]);
+    let name = opened["breach"].as_str().unwrap().to_owned();
+    run(&["contain", &name, "--what", "It was called back."]);
+    run(&["affected", &name, "--entry", "au-border/3", "--reason", "whom does it affect?"]);
+    let factors = ["action", "sensitivity", "harm", "recipient", "security", "other"];
+    let factors: Vec<String> = factors.iter().map(|factor| format!("{factor}:considered")).collect();
+    let factors: Vec<&str> = factors.iter().flat_map(|factor| ["--factor", factor.as_str()]).collect();
+    run(&[&["assess", &name, "--finding", "notifiable", "--reason", "likely to harm"], &factors[..]].concat());
+    name.split_once('/').unwrap().1.to_owned()
 }
 
 /// What a person is given, as the browser finds it on a disk.

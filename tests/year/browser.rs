@@ -41,7 +41,7 @@ pub(crate) fn pages_hold(holder: &Holder, origin: &str, year: &Year) {
         last = said;
     }
     played.ended();
-    assert_eq!(last["pages"].as_u64(), Some(8), "{last}");
+    assert_eq!(last["pages"].as_u64(), Some(9), "{last}");
     let suspended = ["audit", "search", "--by", "kind", "--value", "official.suspended", "--output", "json"];
     let suspended = holder.onebit(who::PRIVACY, &[&suspended[..], &["--reason", "the end"]].concat()).json();
     assert_eq!(

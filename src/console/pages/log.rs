@@ -7,7 +7,6 @@
 mod alerts;
 mod entry;
 mod found;
-mod problem;
 mod reason;
 mod search;
 mod timeline;
@@ -17,6 +16,7 @@ use axum::routing::get;
 
 use crate::console::Console;
 
+pub(super) use alerts::found_at;
 pub(in crate::console) use reason::Reasons;
 
 /// The pages of this room.

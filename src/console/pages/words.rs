@@ -33,6 +33,13 @@ pub(super) fn day_begun(date: jiff::civil::Date, later: i8) -> Option<Timestamp>
     Some(Timestamp::from_millis(begun.timestamp().as_millisecond()))
 }
 
+/// A moment as people write it in New Zealand, `2026-07-01 14:30`.
+pub(super) fn moment_of(text: &str) -> Option<Timestamp> {
+    let zone = TimeZone::posix(NEW_ZEALAND).ok()?;
+    let at = text.trim().parse::<jiff::civil::DateTime>().ok()?.to_zoned(zone).ok()?;
+    text.contains(':').then(|| Timestamp::from_millis(at.timestamp().as_millisecond()))
+}
+
 /// How long from one moment to a later one, in the unit that says enough.
 pub(super) fn of_span(from: Timestamp, to: Timestamp) -> String {
     let minutes = to.as_millis().saturating_sub(from.as_millis()).max(0) / 60_000;
@@ -86,6 +93,13 @@ mod tests {
         let begun = |date: &str, later| day_begun(date.parse().unwrap(), later).unwrap().to_string();
         assert_eq!(begun("2026-07-01", 0), "2026-06-30T12:00:00.000Z");
         assert_eq!(begun("2026-11-22", 1), "2026-11-22T11:00:00.000Z");
+    }
+
+    #[test]
+    fn moments_are_new_zealands() {
+        let moment = |text: &str| moment_of(text).map(|at| at.to_string());
+        assert_eq!(moment(" 2026-07-01 14:30 ").as_deref(), Some("2026-07-01T02:30:00.000Z"));
+        assert_eq!([moment("2026-07-01"), moment("half past two"), moment("")], [None, None, None]);
     }
 
     #[test]

@@ -8,9 +8,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::found::address as entry_address;
-use super::problem::Problem;
 use super::reason::reason;
 use crate::console::pages::frame::Frame;
+use crate::console::pages::problem::Problem;
 use crate::console::pages::words;
 use crate::console::sign_in::sentence;
 use crate::console::{Console, Fault, Fields, SignedForm, SignedIn, led_to, page};
@@ -36,7 +36,7 @@ async fn list(Shared(console): Shared<Console>, who: SignedIn, uri: Uri) -> Resu
         frame: Frame::of(&who, "Alerts"),
         open: rows(false),
         judged: rows(true),
-        looked_at: watched.looked_at,
+        looked_at: grouped(&watched.looked_at.to_string()),
         is_current: watched.is_current,
         here: ALERTS.to_owned(),
         reason: why,
@@ -97,6 +97,17 @@ async fn find(
     let id: Digest = id.parse().map_err(|_| missing())?;
     let watched = console.gate().alert_list(who.caller(), why.to_owned()).await.map_err(told)?;
     watched.alerts.into_iter().find(|(alert, _)| alert.id() == id).ok_or_else(missing)
+}
+
+/// Where the entries of an alert are, for whoever opens a breach about it.
+pub(in crate::console::pages) async fn found_at(
+    console: &Console,
+    who: &SignedIn,
+    id: &str,
+) -> Result<Vec<String>, Response> {
+    let (alert, _) = find(console, who, id, OPENS_A_BREACH).await?;
+    let places = alert.entries.iter().map(|it| format!("{}/{}", it.journal, it.index));
+    Ok(std::iter::once(format!("alert {id}")).chain(places).collect())
 }
 
 fn told(error: GateError) -> Response {
@@ -219,7 +230,7 @@ struct AlertRow {
 impl AlertRow {
     fn new(alert: &Alert, judgement: Option<&Judgement>) -> Self {
         let (state, colour) = match judgement {
-            None => ("To be judged".to_owned(), "govuk-tag--yellow"),
+            None => ("Open".to_owned(), "govuk-tag--yellow"),
             Some(it) => (words::of_name(&it.finding), colour_of(&it.finding)),
         };
         Self {
@@ -259,15 +270,19 @@ fn odds_words(odds: Option<f64>) -> String {
         }
         Some(odds) => format!(
             "Honest traffic looks like this once in {} times that it is looked at.",
-            grouped(1.0 / odds)
+            rounded(1.0 / odds)
         ),
     }
 }
 
-/// A count rounded to two digits, with spaces between thousands.
-fn grouped(count: f64) -> String {
+/// A count rounded to two digits.
+fn rounded(count: f64) -> String {
     let unit = 10_f64.powf((count.log10().floor() - 1.0).max(0.0));
-    let digits = format!("{:.0}", (count / unit).round() * unit);
+    grouped(&format!("{:.0}", (count / unit).round() * unit))
+}
+
+/// Digits with spaces between thousands.
+fn grouped(digits: &str) -> String {
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
         if place > 0 && (digits.len() - place).is_multiple_of(3) {
@@ -284,7 +299,7 @@ struct ListPage {
     frame: Frame,
     open: Vec<AlertRow>,
     judged: Vec<AlertRow>,
-    looked_at: u64,
+    looked_at: String,
     is_current: bool,
     here: String,
     reason: String,
@@ -296,6 +311,7 @@ struct AlertPage {
     frame: Frame,
     title: String,
     address: String,
+    id: String,
     whom: String,
     says: String,
     odds: String,
@@ -357,6 +373,7 @@ impl AlertPage {
             errors: Vec::new(),
             notice: None,
             here: address(&id),
+            id,
             reason: why,
             title,
         }
@@ -372,6 +389,7 @@ impl AlertPage {
 pub(super) const ALERTS: &str = "/log/alerts";
 /// More are found by `onebit audit alerts`; there are a few a year.
 const ROWS: usize = 100;
+const OPENS_A_BREACH: &str = "a breach is opened about this alert";
 /// What the gate takes.
 const WHY_MAX_CHARS: usize = 512;
 const ODDS_LEAST: f64 = 1e-9;

@@ -7,11 +7,11 @@ use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 
 use super::found::FoundRow;
-use super::problem::Problem;
 use super::reason::{checked, reason};
 use crate::authz::Role;
 use crate::clock::Timestamp;
 use crate::console::pages::frame::Frame;
+use crate::console::pages::problem::Problem;
 use crate::console::pages::words;
 use crate::console::{Console, Fault, Fields, SignedForm, SignedIn, led_to, page};
 use crate::gate::{GateError, SearchAsk};
