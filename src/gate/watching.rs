@@ -70,6 +70,9 @@ impl Watching {
     /// Looks at the days that are over; gives the number of alerts that nobody judged.
     fn turn(&self, now: Timestamp) -> usize {
         let mut state = self.lock();
+        if !state.is_current {
+            tracing::info!(count = state.looked_at, "detectors have caught up with the log");
+        }
         // Whatever began before midnight is written by then.
         state.watch.turn(now.before(LATE_ENTRIES));
         state.is_current = true;

@@ -98,6 +98,10 @@ async fn three_hidden_misuses_of_a_year_are_named_and_the_report_and_the_searche
     let begun = Instant::now();
     looking::server_found(&holder, &alerts);
     println!("and the same by the server's own watch, {:.1?} later", begun.elapsed());
+    let log = holder.log_output();
+    for line in log.lines().filter(|line| line.contains("listening") || line.contains("caught up")) {
+        println!("{line}");
+    }
     let begun = Instant::now();
     looking::report_agrees(&holder, &exports, &year);
     println!("report made and verified in {:.1?}", begun.elapsed());
