@@ -229,7 +229,7 @@ await wiremu.look("breaches");
 await wiremu.go(`a[href="/breaches/${story.breach}"]`, `/breaches/${story.breach}`);
 await wiremu.says("It was called back.");
 await wiremu.says("Assessed: notifiable");
-await wiremu.says("66 hours left");
+await wiremu.says("41 hours left");
 await wiremu.says(`onebit breach notification breaches/${story.breach}`);
 await wiremu.look("breach");
 await wiremu.open("/breaches");

@@ -104,7 +104,7 @@ fn breach(holder: &Holder) -> String {
     let run = |args: &[&str]| {
         holder.onebit(who::PRIVACY, &[&["breach"], args, &["--output", "json"]].concat()).json()
     };
-    let aware = (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(5)).to_string();
+    let aware = (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(30)).to_string();
     let opened = run(&[
         "open",
         "--kind",
