@@ -61,11 +61,6 @@ fn delegation(holder: &Holder) -> String {
     standing["change"].as_str().unwrap().to_owned()
 }
 
-fn assert_whole(holder: &Holder) {
-    let found = holder.onebit(who::ADMIN, &["audit", "fsck", "--config", "onebit.toml", "--output", "json"]);
-    assert_eq!(found.json()["whole"], true);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delegate_decides_once_for_the_unit_of_the_seat_until_one_person_ends_it() {
     let (holder, _) = two_units_and_one_away().await;
@@ -123,7 +118,7 @@ async fn a_delegate_decides_once_for_the_unit_of_the_seat_until_one_person_ends_
     assert!(
         fact(approved[0], "officer").contains(&format!("{} as approving-officer for hemi", other.name()))
     );
-    assert_whole(&holder);
+    holder.whole();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,7 +155,7 @@ async fn a_seat_is_delegated_by_two_people_to_an_officer_of_another_unit_and_for
     assert_eq!(listed[0]["ended"], true, "{listed:#}");
     let disclosure = holder.request(&holder.hit(1).await, &FIELDS).await;
     approve(&holder, who::OTHER_OFFICER, &disclosure, Some("hemi")).unwrap_err();
-    assert_whole(&holder);
+    holder.whole();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,5 +215,5 @@ async fn the_page_offers_a_delegated_seat_and_what_is_signed_names_it() {
     assert!(visitor.get(&case).await.body.contains("in the seat of hemi"));
     let decided = holder.decide(who::OFFICER, &disclosure, Choice::Grant(&FIELDS)).await.unwrap();
     assert_eq!(decided, CaseState::Released);
-    assert_whole(&holder);
+    holder.whole();
 }

@@ -70,7 +70,7 @@ async fn a_question_and_its_answer_by_the_command_line() {
     assert!(approve(who::OFFICER).ok().contains("released"));
     holder.onebit(who::AU, &["request", "fetch", &disclosure, "--out", "r.json", "--log-key", &log_key]).ok();
     holder.onebit(who::AU, &["audit", "own", "--log-key", &log_key]).ok();
-    assert_whole(&holder);
+    holder.whole();
 }
 
 #[tokio::test]
@@ -127,7 +127,7 @@ async fn claims_notes_and_recusals_are_the_holders_own() {
         let mut facts = found.iter().flat_map(|entry| &entry.facts);
         assert!(facts.all(|fact| !fact.value.contains("neighbour")), "the words are sealed with the case");
     }
-    assert_whole(&holder);
+    holder.whole();
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn a_release_that_is_revoked_or_locked_is_gone() {
     review(who::OFFICER, &["note", &released[0], "--text", "the partner was called"]).ok();
     let late = review(who::OFFICER, &["note", &released[1], "--text", "too late"]).failed();
     assert!(late.contains("NOT_NOW"), "nothing is added to a locked case: {late}");
-    assert_whole(&holder);
+    holder.whole();
 }
 
 #[tokio::test]
@@ -189,7 +189,7 @@ async fn an_erroneous_hit_and_a_locked_case_end_as_a_refusal_by_people_does() {
         (Code::PermissionDenied, "NOT_PERMITTED".to_owned()),
         "no factor asks for examiners"
     );
-    assert_whole(&holder);
+    holder.whole();
 }
 
 /// The agreement asks for two officers of different units, and for an examiner who compared the images elsewhere.
@@ -233,7 +233,7 @@ async fn units_and_a_comparison_outside_are_asked_for_where_the_agreement_says_s
         !of_kind(&holder.entries("au-border").await, "disclosure.approved").is_empty()
     })
     .await;
-    assert_whole(&holder);
+    holder.whole();
 }
 
 #[tokio::test]
@@ -287,10 +287,4 @@ async fn answer(holder: &Holder, disclosure: &str, question: Digest, signer: Who
 async fn fetch(holder: &Holder, disclosure: &str) -> Result<(), Status> {
     let mut service = DisclosureServiceClient::new(holder.channel(who::AU).await);
     service.fetch_release(FetchReleaseRequest { name: disclosure.to_owned() }).await.map(drop)
-}
-
-fn assert_whole(holder: &Holder) {
-    let fsck = ["audit", "fsck", "--config", "onebit.toml", "--output", "json"];
-    let found = holder.onebit(who::ADMIN, &fsck).json();
-    assert_eq!(found["whole"], true, "{found:#}");
 }

@@ -93,7 +93,7 @@ async fn what_happens_is_told_by_mail_and_webhook_and_nothing_of_a_person_is() {
     nothing_else_is_told(&sink);
     verified_by_python(&holder, &sink);
     assert!(!holder.log_output().contains("officer@holder"), "addresses are in no log line");
-    assert_whole(&holder);
+    holder.whole();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -161,7 +161,7 @@ async fn what_was_committed_before_a_kill_is_told_after_the_next_start_and_in_on
         assert!(mail.contains(disclosure.split_once('/').unwrap().1), "{mail}");
     }
     nothing_else_is_told(&sink);
-    assert_whole(&holder);
+    holder.whole();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -213,7 +213,7 @@ async fn a_receiver_that_fails_holds_up_nobody_and_one_that_is_gone_is_given_up_
     assert!(page.contains("onebit_notices_total{kind=\"system\",reason=\"given-up\"} 1"), "{page}");
     assert!(page.contains("onebit_notices_waiting"), "{page}");
     assert!(holder.log_output().contains("is given up"), "an operator reads of it");
-    assert_whole(&holder);
+    holder.whole();
 
     let tried = notices(&holder, &["test", "--output", "json"]);
     assert_eq!(tried.code(), Some(1), "some can't be told");
@@ -379,12 +379,6 @@ fn header(mail: &str, name: &str) -> String {
 
 fn sink_body(hook: &Value) -> Value {
     serde_json::from_str(hook["body"].as_str().unwrap()).unwrap()
-}
-
-fn assert_whole(holder: &Holder) {
-    let fsck = ["audit", "fsck", "--config", "onebit.toml", "--output", "json"];
-    let found = holder.onebit(who::ADMIN, &fsck).json();
-    assert_eq!(found["whole"], true, "{found:#}");
 }
 
 /// A mail server and a system, as a process of their own, with a certificate of the holder's authority.

@@ -160,7 +160,7 @@ async fn a_corrected_field_reaches_whoever_received_it_and_holds_no_value() {
     assert_eq!(refusal(service.acknowledge_correction(acknowledged).await).1, "NOT_NOW", "once");
     let waiting = service.list_corrections(ListCorrectionsRequest::default()).await.unwrap().into_inner();
     assert!(waiting.disclosures.is_empty());
-    assert_whole(&holder);
+    holder.whole();
 }
 
 /// Whoever may not see a person hears nothing of them either, and afterwards of what happened meanwhile.
@@ -189,7 +189,7 @@ async fn a_correction_waits_while_its_person_is_hidden_and_nothing_follows_an_er
     let lift = ["lift-restriction", "--source-id", &subject(0).source_id, "--restriction", RESTRICTION];
     holder.change(who::ADMIN, who::PRIVACY, &lift);
     until("the correction to be told", async || own(&holder, &hidden).await.corrections.len() == 1).await;
-    assert_whole(&holder);
+    holder.whole();
 }
 
 /// The whole way after a release, each step a process of its own.
@@ -274,7 +274,7 @@ async fn requests_answers_statements_and_corrections_by_the_command_line() {
     let withdrawn = [&["correct", &name, "--withdraw"], &words[..]].concat();
     assert!(request(&withdrawn).ok().contains("your need is withdrawn"));
     holder.onebit(who::AU, &["audit", "own", "--log-key", &log_key]).ok();
-    assert_whole(&holder);
+    holder.whole();
 }
 
 const RESTRICTION: &str = "protected-identity";
@@ -338,10 +338,4 @@ async fn own(holder: &Holder, name: &str) -> Disclosure {
     let mut service = DisclosureServiceClient::new(holder.channel(who::AU).await);
     let asked = GetDisclosureRequest { name: name.to_owned() };
     service.get_disclosure(asked).await.unwrap().into_inner().disclosure.unwrap()
-}
-
-fn assert_whole(holder: &Holder) {
-    let fsck = ["audit", "fsck", "--config", "onebit.toml", "--output", "json"];
-    let found = holder.onebit(who::ADMIN, &fsck).json();
-    assert_eq!(found["whole"], true, "{found:#}");
 }

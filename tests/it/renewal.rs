@@ -54,7 +54,7 @@ async fn a_collection_is_renewed_while_questions_are_answered_and_what_was_befor
     everybody_is(&holder).await;
     holder.restart().await;
     everybody_is(&holder).await;
-    assert!(is_whole(&holder));
+    holder.whole();
 
     // The backup from before gives nothing back; the one that the renewal made does.
     let newer = backups(&holder).into_iter().next_back().unwrap();
@@ -77,7 +77,7 @@ async fn a_collection_is_renewed_while_questions_are_answered_and_what_was_befor
     everybody_is(&holder).await;
     let ended = of_kind(&holder.entries("holder").await, "collection.renewed").len();
     assert_eq!(ended, 1, "the start should have ended what the backup was made before the end of");
-    assert!(is_whole(&holder));
+    holder.whole();
     renew(&holder);
     until("it is renewed again", async || keys(&holder) == [("collection:watch-face:3".to_owned(), true)])
         .await;
@@ -111,7 +111,7 @@ async fn a_renewal_that_is_killed_goes_on_where_it_was() {
     until("it is renewed again", async || keys(&holder) == [("collection:watch-face:3".to_owned(), true)])
         .await;
     assert_eq!(answer_about(&holder.channel(who::AU).await, 5).await, Answer::Hit);
-    assert!(is_whole(&holder));
+    holder.whole();
 }
 
 #[tokio::test]
@@ -217,12 +217,4 @@ fn collection_key(holder: &Holder, generation: u32) -> Vec<u8> {
     let keys = Connection::open(holder.store_folder().join("keys.sqlite")).unwrap();
     let read = "SELECT wrapped FROM collection_keys WHERE collection = 'watch-face' AND generation = ?1";
     keys.query_row(read, [generation], |row| row.get(0)).unwrap()
-}
-
-fn is_whole(holder: &Holder) -> bool {
-    let whole =
-        Command::new(ONEBIT).args(["audit", "fsck", "--config"]).arg(holder.config()).output().unwrap();
-    let is_whole = whole.status.success();
-    assert!(is_whole, "{}", words(&whole));
-    is_whole
 }

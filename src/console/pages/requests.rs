@@ -143,7 +143,7 @@ impl RequestRow {
             address: format!("{REQUESTS}/{}", request.id),
             kind: words::of_name(request.kind.as_str()),
             reference: request.reference.clone(),
-            received: request.received.clone(),
+            received: words::of_day(&request.received),
             due: before(request.due),
             clock,
             state,

@@ -25,6 +25,12 @@ pub(in crate::console) fn of_time(at: Timestamp) -> String {
         .unwrap_or_else(|_| at.to_string())
 }
 
+/// A day as it stands in the store, `2026-07-01`, as people read it.
+pub(super) fn of_day(date: &str) -> String {
+    let day = date.parse::<jiff::civil::Date>().ok();
+    day.and_then(|day| strtime::format("%-d %B %Y", day).ok()).unwrap_or_else(|| date.to_owned())
+}
+
 /// The moment at which a day begins in New Zealand, so many days later than the one named.
 pub(super) fn day_begun(date: jiff::civil::Date, later: i8) -> Option<Timestamp> {
     let zone = TimeZone::posix(NEW_ZEALAND).ok()?;
@@ -93,6 +99,11 @@ mod tests {
         let begun = |date: &str, later| day_begun(date.parse().unwrap(), later).unwrap().to_string();
         assert_eq!(begun("2026-07-01", 0), "2026-06-30T12:00:00.000Z");
         assert_eq!(begun("2026-11-22", 1), "2026-11-22T11:00:00.000Z");
+    }
+
+    #[test]
+    fn days_are_written_out() {
+        assert_eq!([of_day("2026-07-01"), of_day("soon")], ["1 July 2026", "soon"]);
     }
 
     #[test]
