@@ -1,6 +1,7 @@
 //! The sample holds, and each fault is told with its line and its key.
 
 use super::*;
+use crate::keys::Token;
 
 const LEAST: &str = "\
 [store]
