@@ -226,6 +226,8 @@ struct Known {
     rates: BTreeMap<String, f64>,
     /// What samples show, by collection: `face`.
     modalities: BTreeMap<String, String>,
+    /// Partners by agreement.
+    parties: BTreeMap<String, String>,
 }
 
 /// Counts journals; of those that are named in `sizes` only so many entries.
@@ -243,6 +245,10 @@ fn count(
     }
     let until = Timestamp::at_day(day_of(period.1).saturating_add(1));
     let mut tally = Tally::new(Timestamp::at_day(day_of(period.0)), until);
+    let known = known(&options.policy)?;
+    for (agreement, partner) in &known.parties {
+        tally.agreement(agreement, partner);
+    }
     let mut journals = Vec::new();
     for (folder, key) in options.journal.iter().zip(&options.key) {
         let key = parse_key(key)?;
@@ -275,25 +281,25 @@ fn count(
     }
     journals.sort_by(|one, other| one.journal.cmp(&other.journal));
     let figures = tally.done();
-    let known = known(&options.policy)?;
     known.covers(&figures)?;
     Ok(Counted { figures, journals, known })
 }
 
 fn known(folders: &[PathBuf]) -> Result<Known, CliError> {
-    let (mut rates, mut modalities) = (BTreeMap::new(), BTreeMap::new());
+    let (mut rates, mut modalities, mut parties) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     // The first folder that has a name says what it means.
     for folder in folders {
         let rules = rules_of(folder)?;
         for it in rules.agreements() {
             rates.entry(it.name.as_str().to_owned()).or_insert(it.accuracy.fpir);
+            parties.entry(it.name.as_str().to_owned()).or_insert_with(|| it.partner.as_str().to_owned());
         }
         for it in rules.collections() {
             let modality = rules.scheme(&it.scheme).map(|scheme| scheme.scheme.modality.to_string());
             modalities.entry(it.name.as_str().to_owned()).or_insert(modality.unwrap_or_default());
         }
     }
-    Ok(Known { rates, modalities })
+    Ok(Known { rates, modalities, parties })
 }
 
 impl Known {

@@ -49,7 +49,7 @@ pub struct Figures {
     pub to_acknowledge: Vec<Duration>,
     /// Questions by agreement: what to expect of false hits follows from its rate.
     pub agreements: BTreeMap<String, u64>,
-    /// Times that the partner was suspended.
+    /// Times that the partner, one of its officials or one of its agreements was suspended.
     pub suspensions: u64,
     /// Questions and hits by month, `2026-07`.
     pub months: BTreeMap<String, Month>,
@@ -89,6 +89,10 @@ pub struct Tally {
     hits: BTreeMap<QueryId, String>,
     followed: BTreeSet<QueryId>,
     served: BTreeSet<QueryId>,
+    /// Partners by agreement.
+    parties: BTreeMap<String, String>,
+    /// By partner, whether or not its journal is among those that are counted.
+    suspensions: BTreeMap<String, u64>,
 }
 
 /// A disclosure that was asked for in the period.
@@ -112,12 +116,19 @@ impl Tally {
             hits: BTreeMap::new(),
             followed: BTreeSet::new(),
             served: BTreeSet::new(),
+            parties: BTreeMap::new(),
+            suspensions: BTreeMap::new(),
         }
     }
 
     /// Names a partner, so that one of whom nothing is told has its zeros.
     pub fn partner(&mut self, partner: &str) {
         self.partners.entry(partner.to_owned()).or_default();
+    }
+
+    /// Says whose an agreement is, before it is named by an entry of the holder's journal.
+    pub fn agreement(&mut self, agreement: &str, partner: &str) {
+        self.parties.insert(agreement.to_owned(), partner.to_owned());
     }
 
     /// Takes the holder's side of an entry of a partner's journal.
@@ -142,18 +153,28 @@ impl Tally {
     /// Takes the holder's side of an entry of the holder's journal.
     pub fn take_of_holder(&mut self, event: &Event) {
         let is_within = self.from <= event.at && event.at < self.until;
-        if let (Kind::PartnerSuspended, true, Some(partner)) =
-            (event.kind, is_within, event.text_of(Fact::Partner))
-        {
-            let figures = self.partners.entry(partner.to_owned()).or_default();
-            figures.suspensions = figures.suspensions.saturating_add(1);
+        // An attempt that changed nothing says why.
+        if !is_within || event.fact(Fact::Detail).is_some() {
+            return;
+        }
+        let partner = match event.kind {
+            Kind::PartnerSuspended | Kind::OfficialSuspended => event.text_of(Fact::Partner),
+            Kind::AgreementSuspended => {
+                event.text_of(Fact::Agreement).and_then(|name| self.parties.get(name)).map(String::as_str)
+            }
+            _ => None,
+        };
+        if let Some(partner) = partner {
+            let times = self.suspensions.entry(partner.to_owned()).or_default();
+            *times = times.saturating_add(1);
         }
     }
 
     /// The figures by partner.
     #[must_use]
     pub fn done(mut self) -> BTreeMap<String, Figures> {
-        for figures in self.partners.values_mut() {
+        for (partner, figures) in &mut self.partners {
+            figures.suspensions = self.suspensions.get(partner).copied().unwrap_or_default();
             figures.to_decide.sort();
             figures.to_answer.sort();
             figures.to_acknowledge.sort();

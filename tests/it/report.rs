@@ -29,6 +29,9 @@ impl Year {
         }
         let refused = holder.request(&holder.hit(1).await, &FIELDS).await;
         holder.decide(who::OFFICER, &refused, Choice::Deny).await.unwrap();
+        let stop = ["suspend", "official", "official-x", "--partner", "au-border", "--reason", "a test"];
+        holder.onebit(who::PRIVACY, &stop).ok();
+        holder.onebit(who::PRIVACY, &["suspend", "partner", "no-such", "--reason", "a slip"]).failed();
         let mut year = Self { holder, journals: Vec::new() };
         for journal in ["au-border", "holder"] {
             let (folder, key) =
@@ -93,10 +96,11 @@ async fn a_report_says_what_the_journals_say_and_nothing_exact_of_hidden_people(
         ("released", 1),
         ("refused", 1),
         ("hits_followed", 2),
-        ("suspensions", 0),
+        ("suspensions", 1),
     ] {
         assert_eq!(au[figure].as_u64(), Some(due), "{figure} of {au}");
     }
+    assert_eq!(figures["partners"].as_array().unwrap().len(), 1, "nobody who is not there is reported");
     let searched = &au["collections"][0];
     assert_eq!(
         (searched["collection"].as_str(), searched["modality"].as_str()),

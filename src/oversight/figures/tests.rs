@@ -140,9 +140,27 @@ fn ends_are_told_apart_but_not_why_somebody_was_refused() {
 }
 
 #[test]
-fn suspensions_are_those_of_the_holders_journal() {
-    let found = figures(&[event(Kind::PartnerSuspended, 3).text(Fact::Partner, "au-border")]);
-    assert_eq!(found.suspensions, 1);
+fn suspensions_are_those_of_the_holders_journal_that_came_about() {
+    let of = |kind, hour, fact, name: &str| event(kind, hour).text(fact, name);
+    let mut tally = Tally::new(at(0), at(240));
+    tally.partner("au-border");
+    tally.agreement("au-identity", "au-border");
+    for entry in [
+        of(Kind::PartnerSuspended, 3, Fact::Partner, "au-border"),
+        of(Kind::OfficialSuspended, 4, Fact::Partner, "au-border"),
+        of(Kind::AgreementSuspended, 5, Fact::Agreement, "au-identity"),
+        // Before the period, of nobody who is there, and of others.
+        of(Kind::PartnerSuspended, -1, Fact::Partner, "au-border"),
+        of(Kind::OfficialSuspended, 6, Fact::Partner, "au-border").text(Fact::Detail, "NOT_FOUND"),
+        of(Kind::PartnerSuspended, 6, Fact::Partner, "no-such").text(Fact::Detail, "NOT_FOUND"),
+        of(Kind::AgreementSuspended, 7, Fact::Agreement, "uk-identity"),
+        of(Kind::PartnerSuspended, 8, Fact::Partner, "uk-border"),
+    ] {
+        tally.take_of_holder(&entry);
+    }
+    let found = tally.done();
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["au-border"], "a partner is reported by its journal");
+    assert_eq!(found["au-border"].suspensions, 3);
 }
 
 #[test]
