@@ -3,9 +3,10 @@
 //! Nothing of it is kept. A start follows the log from its first entry again, beside everything else.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use crate::authz::{About, Action};
@@ -35,6 +36,8 @@ pub(super) struct Watching {
     state: Mutex<State>,
     /// One run follows the log at a time.
     turn: tokio::sync::Mutex<()>,
+    /// Told when there is more to follow than a run takes.
+    due: Arc<Notify>,
 }
 
 struct State {
@@ -55,7 +58,7 @@ impl Watching {
             looked_at: 0,
             is_current: false,
         };
-        Self { state: Mutex::new(state), turn: tokio::sync::Mutex::default() }
+        Self { state: Mutex::new(state), turn: tokio::sync::Mutex::default(), due: Arc::default() }
     }
 
     fn take(&self, followed: &Followed) {
@@ -97,30 +100,38 @@ impl State {
 }
 
 impl Gate {
-    /// Follows the log to its end, and tells operators how many alerts wait to be judged; gives the number of entries that
-    /// were looked at. It rests as long as it works while there is much to follow.
+    /// Follows the log, to its end or as far as one run goes, and tells operators how many alerts wait to be judged; gives the
+    /// number of entries that were looked at. It rests as long as it works while there is much to follow.
     ///
     /// # Errors
     /// [`GateError::Store`].
     pub async fn alerts_tend(&self) -> Result<u32, GateError> {
         let _turn = self.watching.turn.lock().await;
         let mut count = 0_u32;
-        loop {
+        while count < ENTRIES_IN_A_RUN {
             let (begun, after) = (Instant::now(), self.watching.lock().after);
             let followed = self.parts.store.log_follow(after, ENTRIES_AT_ONCE).await?;
             self.watching.take(&followed);
+            if followed.last.is_none() {
+                let open = u32::try_from(self.watching.turn(self.now())).unwrap_or(u32::MAX);
+                metrics::gauge!(telemetry::ALERTS_OPEN).set(f64::from(open));
+                return Ok(count);
+            }
             let taken = u32::try_from(followed.entries.len()).unwrap_or(u32::MAX);
             count = count.saturating_add(taken);
-            if followed.last.is_none() {
-                break;
-            }
             if taken >= ENTRIES_AT_ONCE {
                 sleep(begun.elapsed()).await;
             }
         }
-        let open = u32::try_from(self.watching.turn(self.now())).unwrap_or(u32::MAX);
-        metrics::gauge!(telemetry::ALERTS_OPEN).set(f64::from(open));
+        // So that a server that is told to stop need not wait until a long log was followed.
+        self.watching.due.notify_one();
         Ok(count)
+    }
+
+    /// Told when the log is to be followed on at once.
+    #[must_use]
+    pub fn alerts_due(&self) -> Arc<Notify> {
+        Arc::clone(&self.watching.due)
     }
 
     /// What the detectors found by now. Whoever reads it reads the log: it is an entry with a reason.
@@ -149,5 +160,7 @@ impl Gate {
 
 /// Some tens of milliseconds of work.
 const ENTRIES_AT_ONCE: u32 = 1_000;
+/// A second or two.
+const ENTRIES_IN_A_RUN: u32 = 50_000;
 /// Longer than anything that is written takes.
 const LATE_ENTRIES: Duration = Duration::from_secs(10 * 60);

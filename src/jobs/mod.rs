@@ -108,7 +108,7 @@ impl Jobs {
             async move { gate.breaches_tend().await }
         });
         let alerts = Arc::clone(gate);
-        jobs.spawn("alerts", cadence.tending, Arc::default(), move || {
+        jobs.spawn("alerts", cadence.tending, gate.alerts_due(), move || {
             let gate = Arc::clone(&alerts);
             async move { gate.alerts_tend().await }
         });
