@@ -52,7 +52,8 @@ pub(in crate::index) struct Part<'a> {
 }
 
 /// Scores every template of the part by each plan and keeps in the plan's sink those that score its bound or less.
-/// Of the part that comes next what the only plan reads is asked for meanwhile.
+/// Of the part that comes next what the only plan reads is asked for meanwhile, line by line: all lines of a column
+/// asked for at once would wait for one another.
 #[inline(always)]
 pub(super) fn scan<L: Lane>(
     proof: L::Proof,
@@ -81,35 +82,29 @@ fn scan_one<L: Lane, const K: usize>(
     sink: &mut Sink,
 ) {
     for column in 0..part.count {
-        if let Some(coming) = coming {
-            let share = plan.read.len().div_ceil(part.count);
-            for plane in plan.read.iter().skip(column * share).take(share) {
-                let start = usize::from(*plane) * coming.columns + coming.from;
-                coming.planes[start..][..coming.count].iter().for_each(L::fetch);
-            }
-        }
-        let lines = &part.planes[part.from + column..];
+        let lines = part.column(column);
+        let coming = coming.and_then(|coming| (column < coming.count).then(|| coming.column(column)));
         for at in 0..L::PARTS {
             let mut sums = [L::splat(proof, 0); K];
             for step in &plan.twos {
-                add::<L, 1, K>(proof, lines, part.columns, step, at, &mut sums);
+                add::<L, 1, K>(proof, lines, coming, step, at, &mut sums);
             }
             for step in &plan.ones {
-                add::<L, 0, K>(proof, lines, part.columns, step, at, &mut sums);
+                add::<L, 0, K>(proof, lines, coming, step, at, &mut sums);
             }
             keep::<L, K>(proof, part, column, at, &sums, sink);
         }
     }
 }
 
-/// Adds the planes of a step to the sums.
+/// Adds the planes of a step to the sums, and asks for the same of the column that comes.
 ///
 /// No operation on lanes stands in a closure: closures don't take on the instructions of the function around them.
 #[inline(always)]
 fn add<L: Lane, const LEVEL: usize, const K: usize>(
     proof: L::Proof,
-    lines: &[Line],
-    columns: usize,
+    lines: Column<'_>,
+    coming: Option<Column<'_>>,
     step: &Step,
     at: usize,
     sums: &mut [L; K],
@@ -120,8 +115,11 @@ fn add<L: Lane, const LEVEL: usize, const K: usize>(
         let mut lanes = [low[0]; STEP_PLANES / 2];
         for (nth, lane) in lanes.iter_mut().enumerate() {
             let nth = half * (STEP_PLANES / 2) + nth;
-            let line = &lines[usize::from(step.planes[nth]).wrapping_mul(columns)];
-            *lane = L::load(proof, line, at).xor(L::splat(proof, step.flips[nth]));
+            let plane = usize::from(step.planes[nth]);
+            if let Some(coming) = coming.filter(|_| at == 0) {
+                L::fetch(coming.line(plane));
+            }
+            *lane = L::load(proof, lines.line(plane), at).xor(L::splat(proof, step.flips[nth]));
         }
         *carry = add_eight(&mut low, lanes);
     }
@@ -201,7 +199,28 @@ fn keep<L: Lane, const K: usize>(
     }
 }
 
-impl Part<'_> {
+/// The same 512 templates in all planes.
+#[derive(Clone, Copy)]
+struct Column<'a> {
+    /// From the line of the first plane on.
+    lines: &'a [Line],
+    /// Lines from one plane to the next.
+    stride: usize,
+}
+
+impl<'a> Column<'a> {
+    #[inline(always)]
+    fn line(self, plane: usize) -> &'a Line {
+        &self.lines[plane.wrapping_mul(self.stride)]
+    }
+}
+
+impl<'a> Part<'a> {
+    #[inline(always)]
+    fn column(&self, nth: usize) -> Column<'a> {
+        Column { lines: &self.planes[self.from + nth..], stride: self.columns }
+    }
+
     /// What the template of a bit is called.
     #[inline(always)]
     fn name(&self, column: usize, word: usize, bit: u32) -> u32 {

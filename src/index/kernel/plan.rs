@@ -53,8 +53,6 @@ pub(in crate::index) struct Plan {
     pub(super) ones: Vec<Step>,
     /// What is added twice.
     pub(super) twos: Vec<Step>,
-    /// All planes that are read, in the order in which they lie in memory.
-    pub(super) read: Vec<u16>,
     /// Bits of the greatest sum.
     pub(super) slices: usize,
     /// Mean and spread of the scores of strangers whose signs are independent of the probe's.
@@ -82,14 +80,10 @@ impl Plan {
         let thrice = twice.get(..weights.threes).unwrap_or(twice);
         // What fills up the last step is the plane of zeros behind all others.
         let zeros = u16::try_from(all.len()).unwrap_or(u16::MAX);
-        let mut planes: Vec<u16> = Vec::with_capacity(read.len());
-        planes.extend(read.iter().map(|one| one.plane));
-        planes.sort_unstable();
         let most = weights.ones.saturating_add(weights.twos).saturating_add(weights.threes);
         Self {
             ones: steps(&[once, thrice], zeros),
             twos: steps(&[twice], zeros),
-            read: planes,
             slices: usize::try_from(usize::BITS.saturating_sub(most.leading_zeros())).unwrap_or_default(),
             mean: weights.sum() / 2.0,
             spread: weights.squares().sqrt() / 2.0,
