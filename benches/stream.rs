@@ -9,7 +9,7 @@
 
 use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, Throughput};
+use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use onebit::cli::synth::People;
 use onebit::grpc::pb::partner::query_service_client::QueryServiceClient;
 use onebit::grpc::pb::partner::{AskQueriesRequest, Question, ask_queries_response::Result as Outcome};
@@ -34,7 +34,9 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     let holder = runtime.block_on(Holder::start(options));
     wide_collection(&holder);
     let mut group = criterion.benchmark_group(format!("stream, {count} templates, d = {DIMENSION}"));
-    group.sample_size(10).measurement_time(Duration::from_secs(8)).throughput(Throughput::Elements(1));
+    // Two seconds a sample, so that the time until the first answer may leave counts for little.
+    group.sample_size(10).sampling_mode(SamplingMode::Flat).measurement_time(Duration::from_secs(20));
+    group.throughput(Throughput::Elements(1));
     let took = runtime.block_on(enrol(&holder, count));
     println!("stream: {count} templates enrolled in {took:?}");
     let channel = runtime.block_on(holder.channel(who::AU));
