@@ -83,7 +83,7 @@ pub(crate) fn wide_collection(holder: &Holder) {
         .replace("per_day = 2_000", "per_day = 50_000_000")
         .replace("per_year = 400_000", "per_year = 50_000_000")
         // The calibration carries this rate for two million templates.
-        .replace("fpir = 1e-6", "fpir = 2e-6")
+        .replace("fpir = 1e-6", &format!("fpir = {FPIR:e}"))
         .replace("false_hits_per_year = 1.0", "false_hits_per_year = 1e6");
     holder.policy_activate_files(&[
         (AGREEMENT, &agreement),
@@ -246,6 +246,8 @@ impl Batch {
 }
 
 const AGREEMENT: &str = "agreements/au-border-identity.toml";
+/// What the agreement asks of the wide collection.
+pub(crate) const FPIR: f64 = 2e-6;
 /// The collection with [`DIMENSION`] components.
 pub(crate) const WIDE: &str = "collections/wide-face";
 /// Components of a template.

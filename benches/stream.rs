@@ -14,12 +14,13 @@ use onebit::cli::synth::People;
 use onebit::grpc::pb::partner::query_service_client::QueryServiceClient;
 use onebit::grpc::pb::partner::{AskQueriesRequest, Question, ask_queries_response::Result as Outcome};
 use onebit::template::Threshold;
+use statrs::distribution::{ContinuousCDF, Normal};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 
-use crate::enrol::{DIMENSION, WIDE, enrol, wide_collection};
+use crate::enrol::{DIMENSION, FPIR, WIDE, enrol, wide_collection};
 use crate::holder::{Holder, HolderOptions, who};
 use crate::processor::{LOG_THREADS, Processor};
 use crate::search::{filled, templates};
@@ -30,7 +31,12 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let count = std::env::var("ONEBIT_BENCH_TEMPLATES").ok().and_then(|text| text.parse().ok());
     let count: u64 = count.unwrap_or(100_000);
-    let options = HolderOptions::default().config("server", "answer_after_ms", 40);
+    // What was just enrolled would be written into snapshots beside the first questions, and then no more.
+    let options = HolderOptions::default().config("server", "answer_after_ms", 40).config(
+        "jobs",
+        "snapshots_every_s",
+        3_600,
+    );
     let holder = runtime.block_on(Holder::start(options));
     wide_collection(&holder);
     let mut group = criterion.benchmark_group(format!("stream, {count} templates, d = {DIMENSION}"));
@@ -60,12 +66,20 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     for batch in [64, 256] {
         let gallery = filled(templates(usize::try_from(count).unwrap(), 512, 3), 512);
         let probes = templates(batch, 512, 4);
+        let threshold = threshold(count);
         group.throughput(Throughput::Elements(batch as u64));
         group.bench_function(BenchmarkId::new("peer: the engine alone, batches of", batch), |bench| {
-            bench.iter(|| gallery.search(&probes, Threshold::new(THRESHOLD).unwrap()).unwrap());
+            bench.iter(|| gallery.search(&probes, threshold).unwrap());
         });
     }
     group.finish();
+}
+
+/// What the server decides by among so many templates: the FPIR of the agreement, shared by all of them, and the scheme's
+/// calibration, Q(16 t).
+fn threshold(templates: u64) -> Threshold {
+    let rate = Normal::standard().inverse_cdf(FPIR / templates as f64);
+    Threshold::new(-rate / 16.0).unwrap()
 }
 
 /// Where the processors' time goes: client and server share the machine here, and nowhere else.
@@ -125,5 +139,3 @@ async fn ask(channel: Channel, questions: Vec<Question>) {
 
 /// More than machines have that this runs on.
 const SEARCH_THREADS: usize = 256;
-/// About what the server's calibration gives for these templates.
-const THRESHOLD: f64 = 0.42;
