@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 
+use super::alert::{AlertFinding, Judged, JudgementNew, Stop};
 use super::disclosure::{AskSignature, Decided, DecisionNew, ReleaseTerms, Requested, Stepped};
 use super::enrolment::{
     BatchStarted, CollectionGeneration, CollectionNew, FieldNew, Line, RestrictionNew, SubjectNew,
@@ -320,6 +321,24 @@ impl Bench {
         decided.open().ok().unwrap().0
     }
 
+    /// A case about a hit of somebody who is enrolled for it, granted by two officers.
+    async fn approved(&self, source: &str) -> Case {
+        let subject = self.enrol(&mut synthetic::rng(2), source, &[]).await;
+        let (query, ..) =
+            self.ask(Verdict { answer: Answer::Hit, subject: Some(subject), hidden: None }).await;
+        let Requested::Kept(case) = self.disclosure(query).await else {
+            panic!("a hit of one's own is kept")
+        };
+        let Decided::Kept(half) = self.decide(&case, "sione", true).await else {
+            panic!("a first officer decides")
+        };
+        let Decided::Kept(whole) = self.decide(&half, "grace", true).await else {
+            panic!("a second officer decides")
+        };
+        assert_eq!(whole.disclosure.state(), State::Approved);
+        *whole
+    }
+
     pub(crate) async fn release(&self, case: &Case) -> Released {
         let approval = case.disclosure.approval(&eligible(), self.clock.now()).expect("it is approved");
         let terms = ReleaseTerms {
@@ -539,16 +558,7 @@ pub(crate) async fn hidden_or_erased_since_the_hit_ends_as_denied(bench: Bench) 
 
 /// The same between approval and release.
 pub(crate) async fn hidden_between_approval_and_release_ends_as_denied(bench: Bench) {
-    let subject = bench.enrol(&mut synthetic::rng(2), "P-hidden", &[]).await;
-    let (query, ..) = bench.ask(Verdict { answer: Answer::Hit, subject: Some(subject), hidden: None }).await;
-    let Requested::Kept(case) = bench.disclosure(query).await else { panic!("a hit of one's own is kept") };
-    let Decided::Kept(half) = bench.decide(&case, "sione", true).await else {
-        panic!("a first officer decides")
-    };
-    let Decided::Kept(whole) = bench.decide(&half, "grace", true).await else {
-        panic!("a second officer decides")
-    };
-    assert_eq!(whole.disclosure.state(), State::Approved);
+    let whole = bench.approved("P-hidden").await;
     let permit = bench.permit("intake", Action::AddRestriction, About::Service).await;
     let source = bench.keys.pseudonym("P-hidden");
     let restriction: RestrictionName = "protected-identity".parse().unwrap();
@@ -556,6 +566,27 @@ pub(crate) async fn hidden_between_approval_and_release_ends_as_denied(bench: Be
     let _done = bench.store.restriction_add(permit, new).await.unwrap();
     let Released::Denied(denied) = bench.release(&whole).await else { panic!("nothing of them is released") };
     assert_eq!(denied.disclosure.state(), State::Denied);
+}
+
+/// Whom or what a privacy officer stops between the gate's look and the release: nothing leaves, and the case stays approved.
+pub(crate) async fn stopped_between_approval_and_release_nothing_leaves(bench: Bench, stop: Stop) {
+    let whole = bench.approved("P-1").await;
+    let permit = bench.permit("mere", Action::JudgeAlert, About::Service).await;
+    let judgement = JudgementNew {
+        alert: Digest::sha256(b"an alert"),
+        detector: "volume".to_owned(),
+        whom: "somebody".to_owned(),
+        entries: vec!["holder/0".to_owned()],
+        finding: AlertFinding::Misuse,
+        why: "under investigation".to_owned(),
+        stop: Some(stop),
+    };
+    let judged = bench.store.alert_judge(permit, judgement).await.unwrap().open().ok().unwrap().0;
+    assert!(matches!(judged, Judged::Kept), "there is somebody to stop");
+    assert!(matches!(bench.release(&whole).await, Released::NotApproved), "it left all the same");
+    let id = whole.disclosure.request().disclosure();
+    let kept = bench.store.disclosure_get(id).await.unwrap().unwrap();
+    assert_eq!(kept.disclosure.state(), State::Approved);
 }
 
 /// A chunk that was answered is answered again; one that does not follow is refused; nothing is enrolled twice.

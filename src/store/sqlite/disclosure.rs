@@ -221,10 +221,11 @@ pub(super) fn release(
         // INVARIANT: what has an approval is open, and what is open can be withheld.
         return withhold(tx, &mut row, terms.policy).map(Box::new).map(Released::Denied);
     }
-    if !suspension::stand(tx, row.case.disclosure.request())? {
-        return note(tx, id, terms, Released::NotApproved);
-    }
-    if !delegation::stand_for(tx, approval.deciders())? {
+    // The gate looked at all of this a moment ago.
+    let stands = suspension::stand(tx, row.case.disclosure.request())?
+        && suspension::deciders_stand(tx, approval.deciders())?
+        && delegation::stand_for(tx, approval.deciders())?;
+    if !stands {
         return note(tx, id, terms, Released::NotApproved);
     }
     let (plain, held) = release::fields_open(tx, row.subject, approval.fields())?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, params};
 
-use crate::approval::Request;
+use crate::approval::{Decider, Request};
 use crate::audit::event::{Event, Fact, Kind};
 use crate::authz::{Permit, Standing};
 use crate::ids::{AgreementName, PartnerName};
@@ -95,6 +95,19 @@ pub(super) fn stand(tx: &Tx<'_>, request: &Request) -> Result<bool, StoreError> 
     let tag = official_tag(tx, request.ask().official());
     let which = params![partner, agreement, tag.as_bytes(), Standing::Active.as_str()];
     database("reading suspensions", tx.sql.query_row(read, which, |row| row.get(0)))
+}
+
+/// Whether everybody who approved still has the role of then and stands at this moment.
+pub(super) fn deciders_stand(tx: &Tx<'_>, deciders: &[Decider]) -> Result<bool, StoreError> {
+    let read = "SELECT EXISTS (SELECT 1 FROM people WHERE name = ?1 AND role = ?2 AND standing = ?3)";
+    for one in deciders {
+        let which = params![one.officer.as_str(), one.role.as_str(), Standing::Active.as_str()];
+        let stands = tx.sql.query_row(read, which, |row| row.get::<_, bool>(0));
+        if !database("reading the standing of deciders", stands)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Everything that is suspended beside partners and people.

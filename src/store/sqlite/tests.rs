@@ -10,6 +10,7 @@ use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::ids::RequestId;
 use crate::keys::{ReleaseSecretKey, RootKey};
 use crate::secret::{Secret, SystemEntropy};
+use crate::store::alert::Stop;
 use crate::store::conformance::{self, Bench, SECRETS, collection_new};
 use crate::store::{Answer, QueryRecorded, QuerySeen, Store, StoreError, Verdict, Withheld};
 
@@ -80,6 +81,21 @@ suite!(
     a_release_is_seen_when_witnesses_saw_a_head_over_its_entry,
     a_witnessed_head_proves_itself_to_its_partner,
 );
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopped_between_approval_and_release_nothing_leaves() {
+    let partner = || "au-border".parse().unwrap();
+    for stop in [
+        Stop::Partner(partner()),
+        Stop::Official(partner(), conformance::OFFICIAL.to_owned()),
+        Stop::Agreement("au-border-identity".parse().unwrap()),
+        Stop::Person("sione".parse().unwrap()),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let bench = founded(folder.path()).await;
+        conformance::stopped_between_approval_and_release_nothing_leaves(bench, stop).await;
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_is_founded_once() {
