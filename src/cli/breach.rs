@@ -191,6 +191,12 @@ pub struct Considered {
     words: String,
 }
 
+impl Considered {
+    fn to_pb(&self) -> pb::BreachFactor {
+        pb::BreachFactor { factor: self.factor.clone(), words: self.words.clone() }
+    }
+}
+
 fn factor(text: &str) -> Result<Considered, String> {
     match text.split_once(':').map(|(factor, words)| (factor.trim(), words.trim())) {
         Some((factor, words)) if !words.is_empty() => {
@@ -221,77 +227,69 @@ pub fn run(args: &BreachArgs) -> Result<(), CliError> {
                 let (found, _) = get(&client, name).await?;
                 shown(way, &found)
             }
-            BreachCommand::Open { .. } | BreachCommand::Contain { .. } | BreachCommand::Close { .. } => {
-                begin_or_end(&args.command).await
+            BreachCommand::Open { kind, what, aware, found_by, way } => {
+                let request = pb::OpenBreachRequest {
+                    kind: kind.clone(),
+                    description: what.clone(),
+                    aware_time: Some(timestamp_to_pb(*aware)),
+                    found_by: found_by.clone(),
+                };
+                let client = Client::connect(&way.client).await?;
+                let call = client.request(request);
+                after(way, client.answer("the case", client.breach().open_breach(call)).await?.breach)
             }
-            BreachCommand::Assess { .. } | BreachCommand::Confirm { .. } | BreachCommand::Notified { .. } => {
-                judge(&args.command).await
+            BreachCommand::Contain { name, what, way } => {
+                let name = wire::resource(BREACHES, name);
+                let request = pb::ContainBreachRequest { name, description: what.clone() };
+                let client = Client::connect(&way.client).await?;
+                let call = client.request(request);
+                after(way, client.answer("the case", client.breach().contain_breach(call)).await?.breach)
+            }
+            BreachCommand::Assess { name, factors, finding, reason, way } => {
+                let request = pb::AssessBreachRequest {
+                    name: wire::resource(BREACHES, name),
+                    factors: factors.iter().map(Considered::to_pb).collect(),
+                    finding: finding.clone(),
+                    reason: reason.clone(),
+                };
+                let client = Client::connect(&way.client).await?;
+                let call = client.request(request);
+                after(way, client.answer("the assessment", client.breach().assess_breach(call)).await?.breach)
+            }
+            BreachCommand::Confirm { name, reason, way } => {
+                let name = wire::resource(BREACHES, name);
+                let request = pb::ConfirmBreachRequest { name, reason: reason.clone() };
+                let client = Client::connect(&way.client).await?;
+                let call = client.request(request);
+                after(
+                    way,
+                    client.answer("the confirmation", client.breach().confirm_breach(call)).await?.breach,
+                )
+            }
+            BreachCommand::Notified { name, to, at, detail, reason, way } => {
+                let request = pb::NotifyBreachRequest {
+                    name: wire::resource(BREACHES, name),
+                    told: to.clone(),
+                    tell_time: Some(timestamp_to_pb(*at)),
+                    detail: detail.clone(),
+                    reason: reason.clone(),
+                };
+                let client = Client::connect(&way.client).await?;
+                let call = client.request(request);
+                after(
+                    way,
+                    client.answer("the notification", client.breach().notify_breach(call)).await?.breach,
+                )
+            }
+            BreachCommand::Close { name, reason, way } => {
+                let name = wire::resource(BREACHES, name);
+                let request = pb::CloseBreachRequest { name, reason: reason.clone() };
+                let client = Client::connect(&way.client).await?;
+                let call = client.request(request);
+                after(way, client.answer("the end", client.breach().close_breach(call)).await?.breach)
             }
         }
     })
-}
-
-async fn begin_or_end(command: &BreachCommand) -> Result<(), CliError> {
-    match command {
-        BreachCommand::Open { kind, what, aware, found_by, way } => {
-            let client = Client::connect(&way.client).await?;
-            let call = client.request(pb::OpenBreachRequest {
-                kind: kind.clone(),
-                description: what.clone(),
-                aware_time: Some(timestamp_to_pb(*aware)),
-                found_by: found_by.clone(),
-            });
-            after(way, client.answer("the case", client.breach().open_breach(call)).await?.breach)
-        }
-        BreachCommand::Contain { name, what, way } => {
-            let client = Client::connect(&way.client).await?;
-            let (name, description) = (wire::resource(BREACHES, name), what.clone());
-            let call = client.request(pb::ContainBreachRequest { name, description });
-            after(way, client.answer("the case", client.breach().contain_breach(call)).await?.breach)
-        }
-        BreachCommand::Close { name, reason, way } => {
-            let client = Client::connect(&way.client).await?;
-            let (name, reason) = (wire::resource(BREACHES, name), reason.clone());
-            let call = client.request(pb::CloseBreachRequest { name, reason });
-            after(way, client.answer("the end", client.breach().close_breach(call)).await?.breach)
-        }
-        _ => Ok(()),
-    }
-}
-
-async fn judge(command: &BreachCommand) -> Result<(), CliError> {
-    match command {
-        BreachCommand::Assess { name, factors, finding, reason, way } => {
-            let client = Client::connect(&way.client).await?;
-            let sent =
-                |one: &Considered| pb::BreachFactor { factor: one.factor.clone(), words: one.words.clone() };
-            let call = client.request(pb::AssessBreachRequest {
-                name: wire::resource(BREACHES, name),
-                factors: factors.iter().map(sent).collect(),
-                finding: finding.clone(),
-                reason: reason.clone(),
-            });
-            after(way, client.answer("the assessment", client.breach().assess_breach(call)).await?.breach)
-        }
-        BreachCommand::Confirm { name, reason, way } => {
-            let client = Client::connect(&way.client).await?;
-            let (name, reason) = (wire::resource(BREACHES, name), reason.clone());
-            let call = client.request(pb::ConfirmBreachRequest { name, reason });
-            after(way, client.answer("the confirmation", client.breach().confirm_breach(call)).await?.breach)
-        }
-        BreachCommand::Notified { name, to, at, detail, reason, way } => {
-            let client = Client::connect(&way.client).await?;
-            let call = client.request(pb::NotifyBreachRequest {
-                name: wire::resource(BREACHES, name),
-                told: to.clone(),
-                tell_time: Some(timestamp_to_pb(*at)),
-                detail: detail.clone(),
-                reason: reason.clone(),
-            });
-            after(way, client.answer("the notification", client.breach().notify_breach(call)).await?.breach)
-        }
-        _ => Ok(()),
-    }
 }
 
 async fn affected(args: &AffectedArgs) -> Result<(), CliError> {

@@ -72,6 +72,10 @@ async fn a_canary_that_matched_is_found_in_an_export_and_honest_questions_are_no
     let other = ["audit", "judge", id, "--alerts", "alerts.json", "--finding", "wrong", "--reason", "x"];
     assert!(holder.onebit(who::OFFICER, &other).failed().contains("PERMISSION_DENIED"));
     assert!(judge_unknown(&holder).contains("has no alert whose id begins with"));
+    let mut about_the_judge = found.clone();
+    about_the_judge["alerts"][0]["whom"] = who::PRIVACY.name().into();
+    std::fs::write(holder.path("alerts.json"), about_the_judge.to_string()).unwrap();
+    assert!(judge("explained", &[]).failed().contains("another privacy officer judges it"));
     holder.whole();
 
     let refused = holder.onebit(who::PRIVACY, &[&look[..], &["--canary", "somebody"]].concat()).failed();
