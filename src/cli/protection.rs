@@ -7,7 +7,7 @@ use serde_json::json;
 use self::measure::Measurement;
 use super::fault::CliError;
 use super::print::OutputOption;
-use super::signed::{self, Kind};
+use super::signed::{self, Kind, Ready};
 use crate::clock::SystemClock;
 use crate::keys::SignatureDomain;
 
@@ -138,16 +138,14 @@ pub fn run(args: &ProtectionArgs) -> Result<(), CliError> {
 
 fn write_report(args: &ReportArgs) -> Result<(), CliError> {
     // Whatever would keep the report from being written is found before minutes are spent on it.
-    let key = signed::read_key(&args.key)?;
-    signed::check_absent(&KIND, &args.out)?;
+    let ready = Ready::of(&KIND, &args.key, &args.out)?;
     let input = input::read(args)?;
     let report = Measurement::of(args, &input)?.report(&SystemClock)?;
     let page = page::draw(&report);
     let text = serde_json::to_string_pretty(&report)
         .map_err(|error| CliError::because("the report can't be put into words", error))?;
     let files = [(signed::PAGE, page), (signed::REPORT, format!("{text}\n"))];
-    signed::write(&KIND, &args.out, &files, &key)?;
-    let fingerprint = key.public_key().fingerprint();
+    let fingerprint = ready.write(&files)?;
     args.output.show(
         || format!("{}\nsigned by     {fingerprint}\nwritten       {}", report.told(), args.out.display()),
         &json!({

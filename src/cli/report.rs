@@ -12,7 +12,7 @@ use super::fault::CliError;
 use super::files;
 use super::print::OutputOption;
 use super::receipt::parse_key;
-use super::signed::{self, Kind};
+use super::signed::{self, Kind, Signing};
 use crate::audit::entry::Side;
 use crate::authz::{Bundle, Rules};
 use crate::clock::{Clock, SystemClock, Timestamp, day_of};
@@ -61,12 +61,9 @@ pub struct MakeArgs {
     /// The last day (UTC) of the period
     #[arg(long, value_name = "DATE")]
     pub until: Date,
-    /// The private key of whoever signs, PKCS#8 PEM: ECDSA P-256 or Ed25519, as for `onebit review`
-    #[arg(long, value_name = "FILE", env = "ONEBIT_KEY")]
-    pub signing_key: PathBuf,
-    /// The folder to write to; it is made if it is not there
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
+    /// The signature.
+    #[command(flatten)]
+    pub signing: Signing,
     /// Where to write what opens the exact counts of hidden people, for the commissioner only; a new file, outside of `--out`
     #[arg(long, value_name = "FILE")]
     pub opening: PathBuf,
@@ -134,9 +131,9 @@ fn make(args: &MakeArgs) -> Result<(), CliError> {
             "no journal was given; give `--journal` and `--key` for each partner".to_owned(),
         ));
     }
-    let key = signed::read_key(&args.signing_key)?;
-    signed::check_absent(&KIND, &args.out)?;
-    if args.opening.starts_with(&args.out) {
+    let ready = args.signing.ready(&KIND)?;
+    let out = &args.signing.out;
+    if args.opening.starts_with(out) {
         return Err(CliError::Usage(
             "the opening is not to be published; write it outside of `--out`".to_owned(),
         ));
@@ -153,19 +150,18 @@ fn make(args: &MakeArgs) -> Result<(), CliError> {
     let opening = as_json(&Opening::of(&secrets, &counted.figures))?;
     let files = [(PAGE, page::draw(&report)), (FIGURES, as_json(&report)?), (TABLE, page::csv(&report))];
     files::write_private(&args.opening, opening.as_bytes())?;
-    signed::write(&KIND, &args.out, &files, &key)?;
-    let fingerprint = key.public_key().fingerprint();
+    let fingerprint = ready.write(&files)?;
     args.output.show(
         || {
             format!(
                 "{}\nsigned by     {fingerprint}\nwritten       {}\nopening       {}: for the commissioner only",
                 report.told(),
-                args.out.display(),
+                out.display(),
                 args.opening.display()
             )
         },
         &json!({
-            "partners": report.partners.len(), "signer": fingerprint.to_string(), "folder": args.out, "opening": args.opening,
+            "partners": report.partners.len(), "signer": fingerprint.to_string(), "folder": out, "opening": args.opening,
         }),
     )
 }

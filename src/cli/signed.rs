@@ -1,7 +1,7 @@
 //! The files of a report, written together, and the signature over them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
 
@@ -9,6 +9,47 @@ use super::fault::CliError;
 use super::files;
 use crate::ids::Digest;
 use crate::keys::{PublicKey, SignatureDomain, SigningKey};
+
+/// Who signs a report, and where it is written.
+#[derive(Debug, clap::Args)]
+pub struct Signing {
+    /// Your private key, PKCS#8 PEM: ECDSA P-256 or Ed25519
+    #[arg(long, value_name = "FILE", env = "ONEBIT_KEY")]
+    pub signing_key: PathBuf,
+    /// The folder to write to; it is made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// A key that was read, and a folder in which none of the files is.
+pub(super) struct Ready<'a> {
+    kind: &'static Kind,
+    folder: &'a Path,
+    key: SigningKey,
+}
+
+impl Signing {
+    /// Looks before the work that the report takes whether it can be written.
+    pub(super) fn ready(&self, kind: &'static Kind) -> Result<Ready<'_>, CliError> {
+        Ready::of(kind, &self.signing_key, &self.out)
+    }
+}
+
+impl<'a> Ready<'a> {
+    /// Refuses a key that can't sign, and a folder in which one of the files is already.
+    pub(super) fn of(kind: &'static Kind, key: &Path, folder: &'a Path) -> Result<Self, CliError> {
+        let key = SigningKey::from_pkcs8_pem(&files::read_secret(key)?)
+            .map_err(|error| CliError::because(format!("`{}` can't sign", key.display()), error))?;
+        check_absent(kind, folder)?;
+        Ok(Self { kind, folder, key })
+    }
+
+    /// Writes the files and the signature over them, all or none; gives the fingerprint of the key.
+    pub(super) fn write(&self, contents: &[(&str, String)]) -> Result<Digest, CliError> {
+        write(self.kind, self.folder, contents, &self.key)?;
+        Ok(self.key.public_key().fingerprint())
+    }
+}
 
 /// A kind of report: what signs it, and its files in their order.
 pub(super) struct Kind {
@@ -32,15 +73,8 @@ impl Kind {
     }
 }
 
-/// Reads the key of whoever signs.
-pub(super) fn read_key(path: &Path) -> Result<SigningKey, CliError> {
-    let text = files::read_secret(path)?;
-    SigningKey::from_pkcs8_pem(&text)
-        .map_err(|error| CliError::because(format!("`{}` can't sign", path.display()), error))
-}
-
 /// Refuses a folder in which one of the files is already.
-pub(super) fn check_absent(kind: &Kind, folder: &Path) -> Result<(), CliError> {
+fn check_absent(kind: &Kind, folder: &Path) -> Result<(), CliError> {
     match kind.all().find(|name| folder.join(name).exists()) {
         None => Ok(()),
         Some(name) => Err(CliError::Found(format!(
@@ -50,13 +84,7 @@ pub(super) fn check_absent(kind: &Kind, folder: &Path) -> Result<(), CliError> {
     }
 }
 
-/// Writes the files and the signature over them, all or none.
-pub(super) fn write(
-    kind: &Kind,
-    folder: &Path,
-    contents: &[(&str, String)],
-    key: &SigningKey,
-) -> Result<(), CliError> {
+fn write(kind: &Kind, folder: &Path, contents: &[(&str, String)], key: &SigningKey) -> Result<(), CliError> {
     let digests: Vec<(String, Digest)> = contents
         .iter()
         .map(|(name, content)| ((*name).to_owned(), Digest::sha256(content.as_bytes())))

@@ -8,7 +8,7 @@ use super::document::Document;
 use super::{get, page};
 use crate::cli::fault::CliError;
 use crate::cli::print::OutputOption;
-use crate::cli::signed::{self, Kind};
+use crate::cli::signed::{self, Kind, Signing};
 use crate::grpc::client::{Client, ClientOptions};
 use crate::keys::SignatureDomain;
 use crate::store::breach::BreachFinding;
@@ -53,12 +53,9 @@ pub struct NotificationArgs {
     /// Another agency that you told, and why; for the Commissioner. Give it again for more
     #[arg(long = "agency", value_name = "TEXT")]
     pub agencies: Vec<String>,
-    /// Your private key, PKCS#8 PEM: ECDSA P-256 or Ed25519
-    #[arg(long, value_name = "FILE", env = "ONEBIT_KEY")]
-    pub signing_key: PathBuf,
-    /// The folder to write to; it is made if it is not there
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
+    /// The signature.
+    #[command(flatten)]
+    pub signing: Signing,
     /// The form of the output.
     #[command(flatten)]
     pub output: OutputOption,
@@ -83,8 +80,7 @@ pub struct VerifyArgs {
 
 /// Puts a notification together, writes and signs it.
 pub(super) async fn make(args: &NotificationArgs) -> Result<(), CliError> {
-    let key = signed::read_key(&args.signing_key)?;
-    signed::check_absent(&KIND, &args.out)?;
+    let ready = args.signing.ready(&KIND)?;
     let client = Client::connect(&args.client).await?;
     let (breach, holder) = get(&client, &args.name).await?;
     let finding = breach.assessment.as_ref().map(|one| one.finding.as_str());
@@ -97,11 +93,11 @@ pub(super) async fn make(args: &NotificationArgs) -> Result<(), CliError> {
     let figures = serde_json::to_string_pretty(&document)
         .map_err(|error| CliError::because("the notification can't be put into words", error))?;
     let contents = [(signed::PAGE, page::draw(&document)), (signed::REPORT, format!("{figures}\n"))];
-    signed::write(&KIND, &args.out, &contents, &key)?;
-    let signer = key.public_key().fingerprint();
+    let signer = ready.write(&contents)?;
+    let out = &args.signing.out;
     args.output.show(
-        || format!("to            {}\nsigned by     {signer}\nwritten       {}", document.to, args.out.display()),
-        &json!({ "breach": breach.name, "to": document.to, "signer": signer.to_string(), "folder": args.out }),
+        || format!("to            {}\nsigned by     {signer}\nwritten       {}", document.to, out.display()),
+        &json!({ "breach": breach.name, "to": document.to, "signer": signer.to_string(), "folder": out }),
     )
 }
 

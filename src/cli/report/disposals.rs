@@ -14,7 +14,7 @@ use crate::audit::receipt::Receipt;
 use crate::cli::fault::CliError;
 use crate::cli::files;
 use crate::cli::print::OutputOption;
-use crate::cli::signed::{self, Kind};
+use crate::cli::signed::{self, Kind, Signing};
 use crate::clock::{Clock, SystemClock};
 use crate::keys::SignatureDomain;
 
@@ -33,12 +33,9 @@ pub struct DisposalsArgs {
     /// The policy folder in force, for what is kept of people who were erased
     #[arg(long, value_name = "FOLDER", default_value = "policy")]
     pub policy: PathBuf,
-    /// The private key of whoever signs, PKCS#8 PEM: ECDSA P-256 or Ed25519
-    #[arg(long, value_name = "FILE", env = "ONEBIT_KEY")]
-    pub signing_key: PathBuf,
-    /// The folder to write to; it is made if it is not there
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
+    /// The signature.
+    #[command(flatten)]
+    pub signing: Signing,
     /// The form of the output.
     #[command(flatten)]
     pub output: OutputOption,
@@ -65,25 +62,23 @@ pub struct VerifyDisposalsArgs {
 }
 
 pub(super) fn make(args: &DisposalsArgs) -> Result<(), CliError> {
-    let signing_key = signed::read_key(&args.signing_key)?;
-    signed::check_absent(&KIND, &args.out)?;
+    let ready = args.signing.ready(&KIND)?;
     let key = parse_key(&args.key)?;
     let (rules, gathered) = (rules_of(&args.policy)?, gather(&args.journal, &key)?);
     let receipts = receipts(&Folder::open(&args.journal)?, gathered.size(), &gathered.indices())?;
     let register = gathered.register(&rules, SystemClock.now(), &receipts);
     let contents =
         [(PAGE, page::draw(&register)), (REGISTER, as_json(&register)?), (TABLE, page::csv(&register)?)];
-    signed::write(&KIND, &args.out, &contents, &signing_key)?;
-    let signer = signing_key.public_key().fingerprint();
+    let (signer, out) = (ready.write(&contents)?, &args.signing.out);
     let (disposals, erased) = (register.disposals.len(), register.erased());
     args.output.show(
         || {
             format!(
                 "{disposals} disposals; {erased} people were erased\nsigned by     {signer}\nwritten       {}",
-                args.out.display()
+                out.display()
             )
         },
-        &json!({ "disposals": disposals, "erased": erased, "signer": signer.to_string(), "folder": args.out }),
+        &json!({ "disposals": disposals, "erased": erased, "signer": signer.to_string(), "folder": out }),
     )
 }
 

@@ -9,7 +9,7 @@ use super::page;
 use crate::cli::fault::CliError;
 use crate::cli::print::OutputOption;
 use crate::cli::sample::{read_embedding, sample};
-use crate::cli::signed::{self, Kind};
+use crate::cli::signed::{self, Kind, Signing};
 use crate::cli::wire;
 use crate::grpc::client::{Client, ClientOptions};
 use crate::grpc::pb::oversight as pb;
@@ -45,12 +45,9 @@ pub struct ReportArgs {
     /// one thing, such as `queries/ID`, `hidden-queries/ID` or `disclosures/ID`. Give it again for more
     #[arg(long, value_name = "WHAT:SECTION:REASON", value_parser = withholding)]
     pub withhold: Vec<Withheld>,
-    /// Your private key, PKCS#8 PEM: ECDSA P-256 or Ed25519
-    #[arg(long, value_name = "FILE", env = "ONEBIT_KEY")]
-    pub signing_key: PathBuf,
-    /// The folder to write to; it is made if it is not there
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
+    /// The signature.
+    #[command(flatten)]
+    pub signing: Signing,
     /// The form of the output.
     #[command(flatten)]
     pub output: OutputOption,
@@ -102,9 +99,8 @@ fn withholding(text: &str) -> Result<Withheld, String> {
 
 /// Asks for a report, writes and signs it.
 pub(super) async fn make(args: &ReportArgs) -> Result<(), CliError> {
-    let key = signed::read_key(&args.signing_key)?;
     // What is asked for is an entry: nothing is asked that could not be written.
-    signed::check_absent(&KIND, &args.out)?;
+    let ready = args.signing.ready(&KIND)?;
     let who = who(args)?;
     let client = Client::connect(&args.client).await?;
     let withheld = args.withhold.iter().map(|one| pb::Withholding {
@@ -125,15 +121,15 @@ pub(super) async fn make(args: &ReportArgs) -> Result<(), CliError> {
     let figures = serde_json::to_string_pretty(&document)
         .map_err(|error| CliError::because("the report can't be put into words", error))?;
     let contents = [(signed::PAGE, page::draw(&document)), (signed::REPORT, format!("{figures}\n"))];
-    signed::write(&KIND, &args.out, &contents, &key)?;
-    let signer = key.public_key().fingerprint();
+    let (signer, out) = (ready.write(&contents)?, &args.signing.out);
     args.output.show(
         || {
-            let found = if document.known { document.told() } else { "nothing is held of this person".to_owned() };
-            format!("{found}\nsigned by     {signer}\nwritten       {}", args.out.display())
+            let found =
+                if document.known { document.told() } else { "nothing is held of this person".to_owned() };
+            format!("{found}\nsigned by     {signer}\nwritten       {}", out.display())
         },
         &json!({
-            "known": document.known, "signer": signer.to_string(), "folder": args.out, "receipt": report.receipt,
+            "known": document.known, "signer": signer.to_string(), "folder": out, "receipt": report.receipt,
         }),
     )
 }
