@@ -293,6 +293,8 @@ fn shortened(text: &str) -> String {
 }
 
 /// 128 bits: a guess among 2^40 live identifiers succeeds once in 2^88 tries.
+/// The most that an id of a person in a source system has.
+pub const SOURCE_ID_MAX_CHARS: usize = 256;
 const ID_BYTES: usize = 16;
 const DIGEST_BYTES: usize = 32;
 const NAME_MIN_CHARS: usize = 2;

@@ -10,6 +10,7 @@ mod corrections;
 mod decide;
 mod deed;
 pub(super) mod frame;
+mod held;
 mod kept;
 mod life;
 mod log;
@@ -34,6 +35,7 @@ pub(super) fn routes() -> Router<Console> {
     Router::new()
         .merge(log::routes())
         .merge(requests::routes())
+        .merge(held::routes())
         .merge(breaches::routes())
         .merge(breach_new::routes())
         .route("/cases", get(queue::queue))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::authz::{About, Action, Permit};
-use crate::ids::{BatchId, CollectionName, FieldName, RequestId, RestrictionName};
+use crate::ids::{BatchId, CollectionName, FieldName, RequestId, RestrictionName, SOURCE_ID_MAX_CHARS};
 use crate::matching::Collection;
 use crate::store::enrolment::{BatchStarted, FieldNew, Line, SubjectNew};
 use crate::store::{Batch, BatchNew, Chunk, ChunkDone, ChunksDone, GalleryChange};
@@ -294,7 +294,6 @@ fn field(ask: FieldAsk) -> Result<FieldNew, String> {
 }
 
 const OFFICIAL_MAX_CHARS: usize = 128;
-const SOURCE_ID_MAX_CHARS: usize = 256;
 const TEMPLATES_MAX: usize = 512;
 const VALUE_MAX_CHARS: usize = 4_096;
 const LABEL_MAX_CHARS: usize = 128;

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::grpc::parse::{AGREEMENTS, COLLECTIONS};
 use crate::grpc::pb::administration as pb;
 use crate::grpc::pb::administration::change::Change as Which;
-use crate::ids::{ActorName, AgreementName, Digest, IdError, PartnerName, SubjectId};
+use crate::ids::{ActorName, AgreementName, Digest, IdError, PartnerName, SOURCE_ID_MAX_CHARS, SubjectId};
 use crate::keys::SUBJECT_MAX_BYTES;
 use crate::keys::webauthn::CREDENTIAL_MAX_BYTES;
 use crate::store::ProviderAccount;
@@ -434,7 +434,6 @@ fn bytes(field: &str, value: Vec<u8>, max: usize) -> Result<Vec<u8>, FormFault> 
 const PARTNERS: &str = "partners/";
 const PEOPLE: &str = "people/";
 const MISSING: &str = "is missing; give it";
-const SOURCE_ID_MAX_CHARS: usize = 256;
 const OFFICIAL_MAX_CHARS: usize = 128;
 /// The longest SPIFFE id (SPIFFE-ID, section 2.3) is 2,048 bytes.
 const CONTACT_MAX_CHARS: usize = 256;

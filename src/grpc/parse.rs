@@ -10,6 +10,7 @@ use super::timestamp::timestamp_from_pb;
 use crate::clock::Timestamp;
 use crate::ids::{
     AgreementName, BatchId, ChangeId, CollectionName, Digest, DisclosureId, IdError, QueryId, RequestId,
+    SOURCE_ID_MAX_CHARS,
 };
 use crate::store::Journal;
 use crate::template::{Quality, QualityScore, Sample};
@@ -251,8 +252,6 @@ pub(super) const JOURNALS: &str = "journals/";
 /// The collection of schemes in resource names.
 pub(super) const SCHEMES: &str = "schemes/";
 const MISSING: &str = "is missing; give it";
-/// As the schema says.
-const SOURCE_ID_MAX_CHARS: usize = 256;
 /// ASN.1 around two integers of P-256 is 72 bytes at most, Ed25519 is 64; more is another kind of signature.
 const SIGNATURE_MAX_BYTES: usize = 128;
 /// 0001-01-01T00:00:00Z, the first second of google.protobuf.Timestamp.

@@ -328,10 +328,6 @@ fn query(made: &ReportMade, told: &QueryTold) -> pb::ToldQuery {
 fn disclosure(made: &ReportMade, told: &DisclosureTold) -> pb::ToldDisclosure {
     let names = |fields: &[FieldName]| fields.iter().map(ToString::to_string).collect();
     let (released, fields) = told.released.clone().unzip();
-    // It is kept with the last that happened to it.
-    let last = [Some(told.at), released, told.fetched, told.acknowledged].into_iter().flatten().max();
-    let corrected = told.corrections.iter().map(|one| one.made);
-    let last = last.into_iter().chain(corrected).max().unwrap_or(told.at);
     pb::ToldDisclosure {
         disclosure: told.disclosure.resource(),
         partner: told.partner.to_string(),
@@ -347,7 +343,7 @@ fn disclosure(made: &ReportMade, told: &DisclosureTold) -> pb::ToldDisclosure {
         fetch_time: told.fetched.map(timestamp_to_pb),
         acknowledge_time: told.acknowledged.map(timestamp_to_pb),
         corrections: told.corrections.iter().map(correction).collect(),
-        kept_until: made.kept_until(PayloadClass::Disclosure, last.day()),
+        kept_until: made.kept_until(PayloadClass::Disclosure, told.last_day()),
     }
 }
 

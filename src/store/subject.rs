@@ -313,6 +313,20 @@ pub struct DisclosureTold {
     pub corrections: Vec<Correction>,
 }
 
+impl DisclosureTold {
+    /// The day (from 1970-01-01) of the last that happened to it, from which its record is kept.
+    #[must_use]
+    pub fn last_day(&self) -> i64 {
+        let released = self.released.as_ref().map(|(at, _)| *at);
+        let steps = [released, self.fetched, self.acknowledged].into_iter().flatten();
+        steps
+            .chain(self.corrections.iter().map(|one| one.made))
+            .max()
+            .map_or(self.at, |last| last.max(self.at))
+            .day()
+    }
+}
+
 /// A statement to attach.
 pub struct StatementNew {
     /// Whose.

@@ -215,6 +215,26 @@ await wiremu.go('main a[href^="/requests/"]', `/requests/${story.requests[1]}`);
 await wiremu.says("R-LATE");
 await wiremu.says("Late");
 await wiremu.look("request-late");
+
+// What is held of the person who asks, after what is missing was told; nobody of that id; and the reason stands in the log.
+const held = `/requests/${story.requests[1]}/held`;
+await wiremu.go(`main a[href="${held}"]`, held);
+await wiremu.look("held-form");
+await wiremu.go("main form button", held);
+for (const words of ["Write the person’s id", "Say why you look"]) await wiremu.says(words);
+await wiremu.look("held-form-errors");
+await wiremu.type("#person", story.person);
+await wiremu.type("#why", "R-LATE, passport seen");
+await wiremu.go("main form button", held);
+for (const words of ["Questions that matched", "Requests and disclosures", "au-border", story.values[0]]) await wiremu.says(words);
+await wiremu.look("held");
+await wiremu.open(held);
+await wiremu.type("#person", "nobody-of-this-id");
+await wiremu.type("#why", "R-LATE, passport seen");
+await wiremu.go("main form button", held);
+await wiremu.says("Nothing is held of a person with this id");
+await wiremu.look("held-nobody");
+assert.equal((await nikau.open(held)).status(), 403);
 await wiremu.open("/requests?closed=1");
 await wiremu.go('main a[href^="/requests/"]', `/requests/${story.requests[0]}`);
 await wiremu.says("An investigation is under way.");

@@ -46,6 +46,7 @@ async fn two_officers_release_fields_by_keyboard_and_every_page_holds_at_every_w
         "requests": requests,
         "breach": breach(&holder),
         "report": report(&holder),
+        "person": people().source_id(PERSON),
         "fields": FIELDS,
         "values": FIELDS.map(|field| record[field].value.clone()),
     });
@@ -67,6 +68,13 @@ async fn two_officers_release_fields_by_keyboard_and_every_page_holds_at_every_w
     assert_eq!(viewed.len(), 1, "each value that was shown is an entry");
     assert_eq!(fact(viewed[0], "field"), FIELDS[0]);
     let read = |kind| of_kind(&entries, kind).into_iter().filter(|entry| entry.actor == "wiremu").count();
+    let looks = of_kind(&entries, "subject.reported").into_iter();
+    let looks = looks.filter(|entry| fact(entry, "reason") == "R-LATE, passport seen");
+    assert_eq!(
+        looks.count(),
+        2,
+        "each look at what is held of somebody is an entry, and so is one at nobody"
+    );
     assert!(read("log.searched") >= 4 && read("log.read") >= 1, "each page of the log is an entry");
 }
 

@@ -4,7 +4,8 @@
 
 use std::io::{self, BufRead, Read};
 
-use super::{About, DIMENSION_MAX, FormatError, Reject, Row, SOURCE_ID_MAX_CHARS, TemplateRow, narrowed};
+use super::{About, DIMENSION_MAX, FormatError, Reject, Row, TemplateRow, narrowed};
+use crate::ids::SOURCE_ID_MAX_CHARS;
 
 /// Templates of an archive, one key after another.
 pub struct ArkTemplates<R> {

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use super::lines::{Line, Lines};
 use super::{About, DIMENSION_MAX, FieldRow, RecordRow, Reject, Row, TemplateRow, checked, names};
+use crate::ids::SOURCE_ID_MAX_CHARS;
 
 /// What a probe of a data set should be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -202,7 +203,7 @@ fn rows<R: BufRead, T>(input: R, parse: fn(u64, &[u8]) -> Result<T, Reject>) -> 
 fn parse<T: DeserializeOwned>(line: u64, text: &[u8]) -> Result<T, Reject> {
     serde_json::from_slice(text).map(|Object(parsed)| parsed).map_err(|error| {
         let known = serde_json::from_slice(text).ok().map(|Object(Known { source_id })| source_id);
-        let source_id = known.filter(|id| checked("source id", id, super::SOURCE_ID_MAX_CHARS).is_ok());
+        let source_id = known.filter(|id| checked("source id", id, SOURCE_ID_MAX_CHARS).is_ok());
         Reject::new(line, source_id, reason(&error))
     })
 }

@@ -12,7 +12,7 @@ use std::io;
 
 use zeroize::Zeroizing;
 
-use crate::ids::{FieldName, PurposeName, RestrictionName};
+use crate::ids::{FieldName, PurposeName, RestrictionName, SOURCE_ID_MAX_CHARS};
 
 pub mod ark;
 pub mod jsonl;
@@ -212,7 +212,6 @@ fn narrowed(values: impl Iterator<Item = f64>) -> Result<Vec<f32>, String> {
         .collect()
 }
 
-const SOURCE_ID_MAX_CHARS: usize = 256;
 const QUALITY_MAX: u8 = 100;
 /// Four times the widest extractor in use (4,096); bounds what one row can take in memory (128 KiB as float64).
 const DIMENSION_MAX: usize = 16_384;

@@ -80,6 +80,11 @@ async fn one(
     }))
 }
 
+/// Where a request is.
+pub(super) fn address(request: SubjectRequestId) -> String {
+    format!("{REQUESTS}/{request}")
+}
+
 /// The last day before a moment at which a day ends.
 fn before(due: Timestamp) -> String {
     let last = words::of_time(due.before(std::time::Duration::from_secs(1)));
@@ -140,7 +145,7 @@ impl RequestRow {
             None => words::of_clock(now, request.due),
         };
         Self {
-            address: format!("{REQUESTS}/{}", request.id),
+            address: address(request.id),
             kind: words::of_name(request.kind.as_str()),
             reference: request.reference.clone(),
             received: words::of_day(&request.received),
