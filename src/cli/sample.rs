@@ -7,13 +7,12 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use npyz::{NpyFile, NpyReader};
 use serde::Deserialize;
 
 use super::fault::CliError;
 use super::formats::jsonl::Expected;
 use crate::grpc::pb::partner as pb;
-use crate::template::{Quality, QualityScore, Sample};
+use crate::template::{ArrayError, Quality, QualityScore, Sample, array_embedding};
 
 /// A question as it stands in a file: its samples, and in a bulk what differs from the options.
 #[derive(Deserialize)]
@@ -93,31 +92,14 @@ pub fn read_embedding(text: &str) -> Result<Vec<f32>, CliError> {
     let (path, row) = split_row(text);
     let path = Path::new(path);
     let file = File::open(path).map_err(|source| CliError::read(path, source))?;
-    let unreadable =
-        |error| CliError::because(format!("`{}` can't be read as a NumPy array", path.display()), error);
-    let array = NpyFile::new(BufReader::new(file)).map_err(unreadable)?;
-    let (rows, columns) = match *array.shape() {
-        [columns] => (1, columns),
-        [rows, columns] => (rows, columns),
-        _ => return Err(wrong_array(path, "has more than two dimensions")),
-    };
-    if array.order() == npyz::Order::Fortran && rows > 1 && columns > 1 {
-        return Err(wrong_array(path, "is in Fortran order"));
-    }
-    if row >= rows {
-        return Err(CliError::Usage(format!(
-            "`{}` has {rows} rows, counted from 0; there is no row {row}",
-            path.display()
-        )));
-    }
-    let first = row.saturating_mul(columns);
-    match array.try_data::<f32>() {
-        Ok(data) => components(data, first, columns).map_err(unreadable),
-        Err(array) => match array.data::<f64>() {
-            Ok(data) => Ok(narrowed(&components(data, first, columns).map_err(unreadable)?)),
-            Err(_) => Err(wrong_array(path, "holds neither float32 nor float64")),
-        },
-    }
+    array_embedding(BufReader::new(file), row).map_err(|error| {
+        let said = format!("`{}` {error}", path.display());
+        match error {
+            ArrayError::Unreadable(source) => CliError::because(said, source),
+            ArrayError::Form(_) => CliError::Found(said),
+            ArrayError::NoRow { .. } => CliError::Usage(said),
+        }
+    })
 }
 
 /// The question in a JSON file.
@@ -159,68 +141,31 @@ fn split_row(text: &str) -> (&str, u64) {
     }
 }
 
-fn components<T: npyz::Deserialize>(
-    mut data: NpyReader<T, BufReader<File>>,
-    first: u64,
-    columns: u64,
-) -> std::io::Result<Vec<T>> {
-    data.seek_to(first)?;
-    data.take(usize::try_from(columns).unwrap_or(usize::MAX)).collect()
-}
-
-fn narrowed(values: &[f64]) -> Vec<f32> {
-    let narrow = |value: &f64| {
-        #[expect(
-            clippy::as_conversions,
-            reason = "rounds to nearest (IEEE 754); there is no other way in core"
-        )]
-        let narrow = *value as f32;
-        narrow
-    };
-    values.iter().map(narrow).collect()
-}
-
-fn wrong_array(path: &Path, what: &str) -> CliError {
-    CliError::Found(format!(
-        "`{}` {what}; save a float32 array of one row, or of one row a sample, in C order",
-        path.display()
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use npyz::WriterBuilder;
 
     use super::*;
 
-    fn array<T: npyz::AutoSerialize>(path: &Path, shape: &[u64], values: impl IntoIterator<Item = T>) {
-        let mut bytes = Vec::new();
-        let mut writer =
-            npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut bytes).begin_nd().unwrap();
-        writer.extend(values).unwrap();
-        writer.finish().unwrap();
-        std::fs::write(path, bytes).unwrap();
-    }
-
     #[test]
-    fn a_row_of_an_array_is_read() {
+    fn a_row_of_a_file_is_named_behind_a_colon_and_a_file_that_is_so_named_comes_first() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("probes.npy");
-        array(&path, &[3, 2], [0.0_f32, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        let save = |path: &Path, values: &[f32]| {
+            let mut bytes = Vec::new();
+            let options = npyz::WriteOptions::new().default_dtype().shape(&[2, 2]);
+            let mut writer = options.writer(&mut bytes).begin_nd().unwrap();
+            writer.extend(values).unwrap();
+            writer.finish().unwrap();
+            std::fs::write(path, bytes).unwrap();
+        };
+        save(&path, &[0.0, 1.0, 2.0, 3.0]);
         let name = path.to_str().unwrap();
         assert_eq!(read_embedding(name).unwrap(), [0.0, 1.0]);
-        assert_eq!(read_embedding(&format!("{name}:2")).unwrap(), [4.0, 5.0]);
-        assert!(matches!(read_embedding(&format!("{name}:3")), Err(CliError::Usage(_))));
-    }
-
-    #[test]
-    fn one_dimension_and_double_precision_are_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("probe.npy");
-        array(&path, &[3], [0.5_f64, -1.0, 2.0]);
-        assert_eq!(read_embedding(path.to_str().unwrap()).unwrap(), [0.5, -1.0, 2.0]);
-        array(&path, &[3], [1_i64, 2, 3]);
-        assert!(matches!(read_embedding(path.to_str().unwrap()), Err(CliError::Found(_))));
+        assert_eq!(read_embedding(&format!("{name}:1")).unwrap(), [2.0, 3.0]);
+        assert!(matches!(read_embedding(&format!("{name}:2")), Err(CliError::Usage(_))));
+        save(&folder.path().join("probes.npy:1"), &[8.0, 9.0, 0.0, 0.0]);
+        assert_eq!(read_embedding(&format!("{name}:1")).unwrap(), [8.0, 9.0]);
     }
 
     #[test]

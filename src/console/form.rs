@@ -1,9 +1,10 @@
 //! Forms: their fields, and the token that says that a page of this very session sent them.
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use zeroize::Zeroizing;
 
 use super::session::SignedIn;
 use super::{Console, Fault};
@@ -66,16 +67,54 @@ impl FromRequest<Console> for SignedForm {
     }
 }
 
+/// The same with a file in it (RFC 7578).
+pub struct SignedUpload {
+    /// Who.
+    pub who: SignedIn,
+    /// What they filled in, the token and the file apart.
+    pub fields: Fields,
+    /// What is in the file; empty where none was chosen.
+    pub file: Zeroizing<Vec<u8>>,
+}
+
+impl FromRequest<Console> for SignedUpload {
+    type Rejection = Response;
+    async fn from_request(request: Request, console: &Console) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let who = SignedIn::find(&mut parts, console).await?;
+        let parts = Multipart::from_request(Request::from_parts(parts, body), console).await;
+        let parts = parts.map_err(|_| Fault::Form(NO_FORM_OF_OURS).into_response())?;
+        let (fields, file) = uploaded(parts).await.map_err(IntoResponse::into_response)?;
+        if !who.token().is(fields.get(TOKEN_FIELD).unwrap_or_default()) {
+            return Err(Fault::Token.into_response());
+        }
+        Ok(Self { who, fields, file })
+    }
+}
+
+async fn uploaded(mut parts: Multipart) -> Result<(Fields, Zeroizing<Vec<u8>>), Fault> {
+    let (mut fields, mut file) = (Vec::new(), Zeroizing::default());
+    while let Some(part) = parts.next_field().await.map_err(|_| Fault::Form(NO_FILE_OF_OURS))? {
+        let (name, is_file) = (part.name().unwrap_or_default().to_owned(), part.file_name().is_some());
+        let content = part.bytes().await.map_err(|_| Fault::Form(NO_FILE_OF_OURS))?;
+        if is_file {
+            file = Zeroizing::new(content.to_vec());
+        } else if fields.len() < FIELDS_MAX {
+            fields.push((name, String::from_utf8_lossy(&content).into_owned()));
+        }
+    }
+    Ok((Fields(fields), file))
+}
+
 /// The fields of a form, whoever sent it.
 pub(super) async fn fields(request: Request, console: &Console) -> Result<Fields, Fault> {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if kind.split(';').next().map(str::trim) != Some("application/x-www-form-urlencoded") {
-        return Err(Fault::Form("it is not in the form that pages send"));
+        return Err(Fault::Form(NO_FORM_OF_OURS));
     }
     let body = Bytes::from_request(request, console).await;
     let body = body.map_err(|_| Fault::Form("it is too long or broke off"))?;
-    let text =
-        std::str::from_utf8(&body).map_err(|_| Fault::Form("it is not in the form that pages send"))?;
+    let text = std::str::from_utf8(&body).map_err(|_| Fault::Form(NO_FORM_OF_OURS))?;
     Ok(Fields::parse(text))
 }
 
@@ -98,6 +137,8 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+const NO_FORM_OF_OURS: &str = "it is not in the form that pages send";
+const NO_FILE_OF_OURS: &str = "its file is too large or broke off";
 /// The hidden field of every form that changes something.
 pub(super) const TOKEN_FIELD: &str = "token";
 /// More than any page has, fewer than are work.

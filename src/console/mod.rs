@@ -39,7 +39,7 @@ use crate::outbox::Provider;
 use pending::Pending;
 
 pub use decision::{DecisionAsked, DecisionSigned, decision_ask, decision_sign};
-pub use form::{Fields, SignedForm};
+pub use form::{Fields, SignedForm, SignedUpload};
 pub use headers::PasskeyPage;
 pub use origin::{Origin, OriginError};
 pub use page::{Fault, page};

@@ -11,6 +11,7 @@
 //! from sealing the bytes of [`Protected::to_bytes`].
 
 mod accuracy;
+mod array;
 mod calibration;
 mod compact;
 mod labelled;
@@ -26,6 +27,7 @@ mod turn;
 pub(crate) mod synthetic;
 
 pub use accuracy::{Accuracy, AccuracyError, Bin, ErrorCounts, Scores, TableRow};
+pub use array::{ArrayError, array_embedding};
 pub use calibration::{Calibration, CalibrationError, Rate, Supported, Threshold, fmr_for};
 pub use compact::Compact;
 pub(crate) use compact::Length;

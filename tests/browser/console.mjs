@@ -234,6 +234,44 @@ await wiremu.type("#why", "R-LATE, passport seen");
 await wiremu.go("main form button", held);
 await wiremu.says("Nothing is held of a person with this id");
 await wiremu.look("held-nobody");
+
+// The same by a fresh sample, after a file that is none was told; and nobody for a stranger's.
+await wiremu.open(held);
+await wiremu.tabTo("main summary");
+await wiremu.page.keyboard.press("Enter");
+await wiremu.look("held-form-sample");
+await wiremu.attach("#sample", story.samples.none);
+await wiremu.type("#quality", "fair");
+await wiremu.type("#why", "R-LATE, passport seen");
+await wiremu.go("main form button", held);
+for (const words of ["Choose the collection", "The file can't be read as a NumPy array", "a whole number from 0 to 100"]) await wiremu.says(words);
+await wiremu.look("held-form-sample-errors");
+for (const [sample, said] of [["mate", story.values[0]], ["stranger", "The sample matches nobody there"]]) {
+  await wiremu.open(held);
+  await wiremu.tabTo("main summary");
+  await wiremu.page.keyboard.press("Enter");
+  await wiremu.type("#collection", "watch");
+  await wiremu.attach("#sample", story.samples[sample]);
+  await wiremu.type("#quality", "80");
+  if (sample === "mate") {
+    // What else is missing is told, and that the file has to be chosen again.
+    await wiremu.go("main form button", held);
+    for (const words of ["Say why you look", "Choose the file again"]) await wiremu.says(words);
+    await wiremu.attach("#sample", story.samples.mate);
+  }
+  await wiremu.type("#why", "R-LATE, passport seen");
+  await wiremu.go("main form button", held);
+  for (const words of ["A fresh sample, in watch-face", said]) await wiremu.says(words);
+  await wiremu.look(`held-by-sample-${sample}`);
+}
+await wiremu.open(held);
+await wiremu.type("#person", story.person);
+await wiremu.tabTo("main summary");
+await wiremu.page.keyboard.press("Enter");
+await wiremu.attach("#sample", story.samples.mate);
+await wiremu.type("#why", "R-LATE, passport seen");
+await wiremu.go("main form button", held);
+await wiremu.says("Give the person’s id or a sample, not both");
 assert.equal((await nikau.open(held)).status(), 403);
 await wiremu.open("/requests?closed=1");
 await wiremu.go('main a[href^="/requests/"]', `/requests/${story.requests[0]}`);

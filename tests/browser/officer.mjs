@@ -116,6 +116,14 @@ export class Officer {
     await this.page.keyboard.type(words);
   }
 
+  /** Reaches a field for files with the Tab key, opens it by Enter, and chooses a file. */
+  async attach(selector, path) {
+    await this.tabTo(selector);
+    const asked = this.page.waitForEvent("filechooser");
+    await this.page.keyboard.press("Enter");
+    await (await asked).setFiles(path);
+  }
+
   async choose(selector) {
     await this.tabTo(selector);
     await this.page.keyboard.press("Space");

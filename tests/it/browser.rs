@@ -1,6 +1,7 @@
 //! The console in a real browser: Debian's Chromium, with a passkey of its own for each of two officers and a privacy officer. The story is in
 //! `tests/browser/console.mjs`; its pictures of every page lie in the target folder afterwards.
 
+use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -8,8 +9,9 @@ use serde_json::{Value, json};
 use crate::chromium::{Story, chromium};
 use crate::confirm::{asked_with, at_cosine, confirming};
 use crate::console::with_console;
+use crate::enrolment::npy;
 use crate::holder::{Holder, who};
-use crate::story::{FIELDS, fact, invite, of_kind, people};
+use crate::story::{FIELDS, STRANGER, fact, invite, of_kind, people, sample_of};
 use onebit::grpc::pb::officer::CaseState;
 
 const PERSON: u64 = 3;
@@ -47,6 +49,7 @@ async fn two_officers_release_fields_by_keyboard_and_every_page_holds_at_every_w
         "breach": breach(&holder),
         "report": report(&holder),
         "person": people().source_id(PERSON),
+        "samples": samples(&holder),
         "fields": FIELDS,
         "values": FIELDS.map(|field| record[field].value.clone()),
     });
@@ -72,7 +75,7 @@ async fn two_officers_release_fields_by_keyboard_and_every_page_holds_at_every_w
     let looks = looks.filter(|entry| fact(entry, "reason") == "R-LATE, passport seen");
     assert_eq!(
         looks.count(),
-        2,
+        4,
         "each look at what is held of somebody is an entry, and so is one at nobody"
     );
     assert!(read("log.searched") >= 4 && read("log.read") >= 1, "each page of the log is an entry");
@@ -90,6 +93,20 @@ fn delegation(holder: &Holder) {
     let [since, until] = [now, now + jiff::SignedDuration::from_hours(24)].map(|at| at.to_string());
     let seat = ["delegation", "--seat-of", "hemi", "--to", "nikau", "--since", &since, "--until", &until];
     holder.change(who::ADMIN, who::PRIVACY, &seat);
+}
+
+/// Files to find a person by: a fresh sample of them, a stranger's, and one that is no array.
+fn samples(holder: &Holder) -> Value {
+    let saved = |name: &str, content: &[u8]| {
+        let path = holder.path(name);
+        fs::write(&path, content).unwrap();
+        path
+    };
+    json!({
+        "mate": saved("mate.npy", &npy(&[sample_of(PERSON, 9)])),
+        "stranger": saved("stranger.npy", &npy(&[sample_of(STRANGER, 9)])),
+        "none": saved("none.npy", b"no array"),
+    })
 }
 
 /// One request of a person that is closed, and one that is late.

@@ -1,6 +1,8 @@
 //! What is held of a person, for the privacy officer who answers the person's request. What the person is given is put together and
 //! signed at the command line.
 
+use std::io::Cursor;
+
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State as Shared};
@@ -13,10 +15,11 @@ use super::{requests, words};
 use crate::approval::Correction;
 use crate::authz::PayloadClass;
 use crate::clock::date_of;
-use crate::console::{Console, Fault, Fields, SignedForm, SignedIn, page};
+use crate::console::{Console, Fault, Fields, SignedIn, SignedUpload, page};
 use crate::gate::{GateError, ReportAsk, ReportMade, ReportWho};
-use crate::ids::{FieldName, SOURCE_ID_MAX_CHARS, SubjectId, SubjectRequestId};
+use crate::ids::{CollectionName, FieldName, SOURCE_ID_MAX_CHARS, SubjectId, SubjectRequestId};
 use crate::store::subject::{DisclosureTold, QueryTold};
+use crate::template::{Quality, QualityScore, Sample, array_embedding};
 
 /// The pages of this file.
 pub(super) fn routes() -> Router<Console> {
@@ -30,32 +33,47 @@ async fn form(
     who: SignedIn,
 ) -> Result<Response, Response> {
     let request = asked_by(&console, &who, &request).await?;
-    Ok(page(&FormPage::new(&who, request, Typed::default(), Vec::new())))
+    Ok(page(&FormPage::new(&console, &who, request, Typed::default(), Vec::new())))
 }
 
 /// What is held. Each look is an entry with its reason.
 async fn shown(
     Shared(console): Shared<Console>,
     Path(request): Path<String>,
-    form: SignedForm,
+    SignedUpload { who, fields, file }: SignedUpload,
 ) -> Result<Response, Response> {
-    let who = &form.who;
-    let request = asked_by(&console, who, &request).await?;
-    let typed = Typed::read(&form.fields);
-    let of = match typed.checked() {
-        Ok(of) => of,
-        Err(problems) => return Ok(page(&FormPage::new(who, request, typed, problems))),
+    let request = asked_by(&console, &who, &request).await?;
+    let typed = Typed::read(&fields, !file.is_empty());
+    let (of, found_by) = match typed.checked(&file) {
+        Ok(checked) => checked,
+        Err(problems) => return Ok(told(&console, &who, request, typed, problems)),
     };
+    let is_by_sample = matches!(of, ReportWho::Samples(..));
     let ask = ReportAsk { who: of, withheld: Vec::new(), request: Some(request), why: typed.why.clone() };
-    match console.gate().subject_report(who.caller(), ask).await {
-        Ok(made) => Ok(page(&HeldPage::new(who, request, typed.person, &made))),
-        // What a person can type wrongly is told where they typed it.
-        Err(GateError::Invalid { field: "reason", what }) => {
-            let problems = vec![Problem { anchor: "why", words: what }];
-            Ok(page(&FormPage::new(who, request, typed, problems)))
-        }
-        Err(error) => Err(Fault::Gate(error).into_response()),
+    let problem = match console.gate().subject_report(who.caller(), ask).await {
+        Ok(made) => return Ok(page(&HeldPage::new(&who, request, found_by, &made))),
+        // What a person can give wrongly is told where they gave it.
+        Err(GateError::Invalid { field: "reason", what }) => Problem { anchor: "why", words: what },
+        Err(GateError::Invalid { field: "samples", what }) => Problem { anchor: "sample", words: what },
+        Err(GateError::NotNow(what)) if is_by_sample => Problem { anchor: "collection", words: what },
+        Err(error) => return Err(Fault::Gate(error).into_response()),
+    };
+    Ok(told(&console, &who, request, typed, vec![problem]))
+}
+
+/// The form again, with what is wrong.
+fn told(
+    console: &Console,
+    who: &SignedIn,
+    request: SubjectRequestId,
+    typed: Typed,
+    mut problems: Vec<Problem>,
+) -> Response {
+    // A browser does not keep a file for the next page, and nor do we.
+    if typed.has_sample && typed.person.is_empty() && Problem::of(&problems, "sample").is_empty() {
+        problems.push(Problem::new("sample", "Choose the file again"));
     }
+    page(&FormPage::new(console, who, request, typed, problems))
 }
 
 /// The request, if it is there and whoever asks may see it.
@@ -69,31 +87,88 @@ async fn asked_by(console: &Console, who: &SignedIn, request: &str) -> Result<Su
 #[derive(Default)]
 struct Typed {
     person: String,
+    collection: String,
+    quality: String,
     why: String,
+    /// Whether a file was chosen.
+    has_sample: bool,
 }
 
 impl Typed {
-    fn read(fields: &Fields) -> Self {
+    fn read(fields: &Fields, has_sample: bool) -> Self {
         let field = |name| fields.get(name).unwrap_or_default().replace("\r\n", "\n").trim().to_owned();
-        Self { person: field("person"), why: field("why") }
+        Self {
+            person: field("person"),
+            collection: field("collection"),
+            quality: field("quality"),
+            why: field("why"),
+            has_sample,
+        }
     }
 
-    /// Of whom, or everything that is wrong.
-    fn checked(&self) -> Result<ReportWho, Vec<Problem>> {
+    /// Of whom, and how that is called on the page; or everything that is wrong. The sample is as it came, in an array.
+    fn checked(&self, sample: &[u8]) -> Result<(ReportWho, FoundBy), Vec<Problem>> {
         let mut problems = Vec::new();
-        let of = match self.person.strip_prefix(SUBJECTS) {
-            Some(id) => id.parse::<SubjectId>().map(ReportWho::Subject).ok(),
-            None => Some(ReportWho::Source(self.person.clone()))
-                .filter(|_| !self.person.is_empty() && self.person.chars().count() <= SOURCE_ID_MAX_CHARS),
+        let of = match (self.person.is_empty(), sample.is_empty()) {
+            (true, true) => {
+                Err(vec![Problem::new("person", "Write the person’s id, or choose a file with a sample")])
+            }
+            (false, false) => Err(vec![Problem::new("person", "Give the person’s id or a sample, not both")]),
+            (false, true) => self.by_id(),
+            (true, false) => self.by_sample(sample),
         };
-        if of.is_none() {
-            problems.push(Problem::new("person", "Write the person’s id, in 256 characters or fewer"));
-        }
+        let of = of.map_err(|wrong| problems.extend(wrong));
         if self.why.is_empty() {
             problems.push(Problem::new("why", "Say why you look"));
         }
-        of.filter(|_| problems.is_empty()).ok_or(problems)
+        of.ok().filter(|_| problems.is_empty()).ok_or(problems)
     }
+
+    fn by_id(&self) -> Result<(ReportWho, FoundBy), Vec<Problem>> {
+        let of = match self.person.strip_prefix(SUBJECTS) {
+            Some(id) => id.parse::<SubjectId>().map(ReportWho::Subject).ok(),
+            None => Some(ReportWho::Source(self.person.clone()))
+                .filter(|_| self.person.chars().count() <= SOURCE_ID_MAX_CHARS),
+        };
+        let of = of.map(|of| (of, FoundBy::Id(self.person.clone())));
+        of.ok_or_else(|| vec![Problem::new("person", "Write the person’s id, in 256 characters or fewer")])
+    }
+
+    fn by_sample(&self, sample: &[u8]) -> Result<(ReportWho, FoundBy), Vec<Problem>> {
+        let mut problems = Vec::new();
+        let collection = CollectionName::parse(&self.collection).ok();
+        if collection.is_none() {
+            problems
+                .push(Problem::new("collection", "Choose the collection in which the sample is looked for"));
+        }
+        let values = array_embedding(Cursor::new(sample), 0)
+            .map_err(|error| problems.push(Problem { anchor: "sample", words: format!("The file {error}") }));
+        let quality = match self.quality.as_str() {
+            "" => Some(Quality::Unknown),
+            score => score.parse().ok().and_then(|score| QualityScore::new(score).ok()).map(Quality::Score),
+        };
+        if quality.is_none() {
+            problems.push(Problem::new(
+                "quality",
+                "Write the quality as a whole number from 0 to 100, or nothing",
+            ));
+        }
+        match (collection, quality, values) {
+            (Some(collection), Some(quality), Ok(values)) => {
+                let of = ReportWho::Samples(collection.clone(), vec![Sample::embedding(values, quality)]);
+                Ok((of, FoundBy::Sample(collection)))
+            }
+            _ => Err(problems),
+        }
+    }
+}
+
+/// How a person was looked for.
+enum FoundBy {
+    /// By this id.
+    Id(String),
+    /// By a sample, in this collection.
+    Sample(CollectionName),
 }
 
 #[derive(Template)]
@@ -101,19 +176,40 @@ impl Typed {
 struct FormPage {
     frame: Frame,
     address: String,
+    collections: Vec<String>,
     typed: Typed,
     errors: Vec<Problem>,
 }
 
 impl FormPage {
-    fn new(who: &SignedIn, request: SubjectRequestId, typed: Typed, errors: Vec<Problem>) -> Self {
+    fn new(
+        console: &Console,
+        who: &SignedIn,
+        request: SubjectRequestId,
+        typed: Typed,
+        errors: Vec<Problem>,
+    ) -> Self {
         let titled = if errors.is_empty() { TITLE.to_owned() } else { format!("Error: {TITLE}") };
-        Self { frame: Frame::of(who, &titled), address: requests::address(request), typed, errors }
+        let collections =
+            console.gate().gallery_sizes().into_iter().map(|(name, _)| name.to_string()).collect();
+        Self {
+            frame: Frame::of(who, &titled),
+            address: requests::address(request),
+            collections,
+            typed,
+            errors,
+        }
     }
 
     /// What is wrong with a field; empty when nothing is.
     fn problem(&self, field: &str) -> &str {
         Problem::of(&self.errors, field)
+    }
+
+    /// Whether a sample was given, or something about one.
+    fn is_by_sample(&self) -> bool {
+        let is_about = |field: &&str| !self.problem(field).is_empty();
+        !self.typed.collection.is_empty() || ["collection", "sample", "quality"].iter().any(is_about)
     }
 }
 
@@ -123,7 +219,7 @@ struct HeldPage {
     frame: Frame,
     address: String,
     request: String,
-    person: String,
+    found_by: FoundBy,
     is_known: bool,
     at: String,
     sections: Vec<Section>,
@@ -131,12 +227,12 @@ struct HeldPage {
 }
 
 impl HeldPage {
-    fn new(who: &SignedIn, request: SubjectRequestId, person: String, made: &ReportMade) -> Self {
+    fn new(who: &SignedIn, request: SubjectRequestId, found_by: FoundBy, made: &ReportMade) -> Self {
         Self {
             frame: Frame::of(who, TITLE),
             address: requests::address(request),
             request: request.resource(),
-            person,
+            found_by,
             is_known: made.report.is_known,
             at: words::of_time(made.report.at),
             sections: sections(made),
