@@ -241,7 +241,7 @@ impl Scan {
         let next = AtomicUsize::new(0);
         let (scan, forms) = (Arc::clone(self), Arc::clone(forms));
         let shares = pool.shared(move || {
-            let mut sinks: Vec<Sink> = asked.iter().map(|asked| Sink::new(asked.bound)).collect();
+            let mut sinks: Vec<Sink> = asked.iter().map(|asked| Sink::new(asked.bound, asked.kept)).collect();
             let (mut plans, mut tables) = (Vec::new(), Vec::new());
             for asked in &asked {
                 match forms.get(asked.form).ok_or(IndexError::Search)? {
@@ -319,23 +319,26 @@ impl Scan {
     /// Exactly `kept` of these, the lowest scores, of equals the lowest slots; in ascending order.
     fn chosen(&self, hits: &[u64], kept: usize) -> Result<Vec<u32>, IndexError> {
         let edge = edge(hits, kept).ok_or(IndexError::Search)?;
-        let mut chosen = Vec::with_capacity(kept);
-        let mut ties = Vec::new();
+        let (mut chosen, mut even) = (Vec::with_capacity(kept), Vec::with_capacity(kept));
         for hit in hits {
             let template = u32::try_from(hit & u64::from(u32::MAX)).map_err(|_| IndexError::Search)?;
             match (hit >> 32).cmp(&edge) {
                 std::cmp::Ordering::Less => chosen.push(template),
-                std::cmp::Ordering::Equal => ties.push(template),
+                std::cmp::Ordering::Equal => even.push(template),
                 std::cmp::Ordering::Greater => {}
             }
         }
-        let places = self.places(&ties)?;
-        let slots = places.iter().map(|(segment, position)| segment.slot(*position));
-        let slots: Vec<Slot> = slots.collect::<Option<_>>().ok_or(IndexError::Search)?;
-        let mut ties: Vec<(Slot, u32)> = slots.into_iter().zip(ties).collect();
-        ties.sort_unstable();
         let room = kept.saturating_sub(chosen.len());
-        chosen.extend(ties.into_iter().take(room).map(|(_, template)| template));
+        if room < even.len() {
+            let mut ties: Vec<(Slot, u32)> = Vec::with_capacity(even.len());
+            for (&(segment, position), template) in self.places(&even)?.iter().zip(&even) {
+                ties.push((segment.slot(position).ok_or(IndexError::Search)?, *template));
+            }
+            // Where many have the same sketch, putting all of them in order would cost more than the scan.
+            ties.select_nth_unstable(room);
+            even = ties.into_iter().take(room).map(|(_, template)| template).collect();
+        }
+        chosen.append(&mut even);
         // A few ascending runs, one of each thread, which this sort merges.
         chosen.sort();
         Ok(chosen)
@@ -404,14 +407,15 @@ impl Scan {
         let mut findings = Findings::default();
         let places = self.places(templates)?;
         let rows: Vec<&[Line]> = places.iter().map(|(segment, position)| segment.row(*position)).collect();
-        let squares: Option<Vec<u32>> =
-            places.iter().map(|(segment, position)| segment.squares(*position)).collect();
+        let mut squares = Vec::with_capacity(places.len());
+        for (segment, position) in &places {
+            squares.push(segment.squares(*position).ok_or(IndexError::Search)?);
+        }
         let mut dots = Vec::with_capacity(rows.len());
         self.kernel.dots(&rows, &probe.wide, &mut dots);
         if dots.len() != places.len() {
             return Err(IndexError::Search);
         }
-        let squares = squares.ok_or(IndexError::Search)?;
         let mut best: Option<Finding> = None;
         for ((&(segment, position), dot), squares) in places.iter().zip(dots).zip(squares) {
             let similarity = probe.length.similarity(dot, squares);

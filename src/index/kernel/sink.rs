@@ -13,8 +13,10 @@ pub(in crate::index) struct Sink {
 }
 
 impl Sink {
-    pub(in crate::index) fn new(bound: u16) -> Self {
-        Self { bound, hits: Zeroizing::default(), full: 0 }
+    /// Room for as many as there are likely to be of the `kept` nearest on one of two threads: what has to grow is
+    /// copied, and wiped behind.
+    pub(in crate::index) fn new(bound: u16, kept: usize) -> Self {
+        Self { bound, hits: Zeroizing::new(Vec::with_capacity(kept)), full: 0 }
     }
 
     /// Lets go of what can't be among the `kept` nearest any more, once there is much of it.

@@ -6,7 +6,7 @@ use crate::template::synthetic;
 
 /// What a kernel keeps of a part.
 fn hits(kernel: Kernel, part: Part<'_>, plans: &[&Plan], bounds: &[u16]) -> Vec<Vec<u64>> {
-    let mut sinks: Vec<Sink> = bounds.iter().map(|&bound| Sink::new(bound)).collect();
+    let mut sinks: Vec<Sink> = bounds.iter().map(|&bound| Sink::new(bound, 0)).collect();
     kernel.scan(part, Some(part), plans, &mut sinks);
     sinks.into_iter().map(|sink| sink.hits.to_vec()).collect()
 }
@@ -159,7 +159,7 @@ fn the_edge_is_the_score_of_the_last_that_is_kept() {
 
 #[test]
 fn a_sink_that_is_cut_keeps_the_nearest_and_all_that_score_as_the_last_of_them() {
-    let mut sink = Sink::new(u16::MAX);
+    let mut sink = Sink::new(u16::MAX, 300);
     for template in 0..1_000_u32 {
         sink.keep(u64::from(template) % 100, template, 1_000);
     }

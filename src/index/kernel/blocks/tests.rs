@@ -7,7 +7,7 @@ use crate::template::synthetic;
 
 /// Hits in an order of their own: loops may find them in any.
 fn hits(kernel: Kernel, sketches: Sketches<'_>, probes: &[&Tables], bounds: &[u16]) -> Vec<Vec<u64>> {
-    let mut sinks: Vec<Sink> = bounds.iter().map(|&bound| Sink::new(bound)).collect();
+    let mut sinks: Vec<Sink> = bounds.iter().map(|&bound| Sink::new(bound, 0)).collect();
     kernel.look_up(sketches, probes, &mut sinks);
     let sorted = |sink: Sink| {
         let mut hits = sink.hits.to_vec();
