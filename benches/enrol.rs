@@ -15,6 +15,7 @@ use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use onebit::cli::synth::People;
 use onebit::grpc::pb::enrolment;
 use onebit::grpc::pb::enrolment::enrolment_service_client::EnrolmentServiceClient;
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -33,13 +34,13 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         let holder = runtime.block_on(Holder::start(HolderOptions::default()));
         wide_collection(&holder);
         let channel = runtime.block_on(holder.channel(who::ENROLLER));
-        let templates = Templates::new();
+        let people = People::new(1, DIMENSION);
         let mut enrolled = Enrolled::default();
         group.bench_function(
             BenchmarkId::new(format!("{CHUNKS} chunks of {CHUNK_ROWS}, streams"), streams),
             |bench| {
                 bench.iter_custom(|rounds| {
-                    runtime.block_on(enrolled.enrol(&channel, &templates, streams, rounds * CHUNKS))
+                    runtime.block_on(enrolled.enrol(&channel, &people, streams, rounds * CHUNKS))
                 });
             },
         );
@@ -102,24 +103,26 @@ fn test_vector() -> String {
     )
 }
 
-/// Enrols so many people over one stream, and tells how it goes as they become more, and what is written for each; gives
-/// the time it took.
-pub(crate) async fn enrol(holder: &Holder, people: u64) -> Duration {
-    let (channel, templates) = (holder.channel(who::ENROLLER).await, Templates::new());
+/// Enrols so many people over one stream, in full chunks, and tells how it goes as they become more, and what is written for
+/// each; gives how many are enrolled, and the time it took.
+pub(crate) async fn enrol(holder: &Holder, people: u64) -> (u64, Duration) {
+    let (channel, synthetic) = (holder.channel(who::ENROLLER).await, People::new(1, DIMENSION));
     let (mut enrolled, mut took) = (Enrolled::default(), Duration::ZERO);
+    let step = (people / CHUNK_ROWS / STEPS).max(1);
     while enrolled.people < people {
         let (before, written) = (enrolled.people, bytes_written(holder));
-        let step = enrolled.enrol(&channel, &templates, 1, (people / CHUNK_ROWS / STEPS).max(1)).await;
+        let left = (people - before).div_ceil(CHUNK_ROWS);
+        let took_now = enrolled.enrol(&channel, &synthetic, 1, step.min(left)).await;
         let more = enrolled.people - before;
         println!(
             "enrol: up to {}: {:.0} templates a second, {} bytes written for each",
             enrolled.people,
-            more as f64 / step.as_secs_f64(),
+            more as f64 / took_now.as_secs_f64(),
             (bytes_written(holder) - written) / more,
         );
-        took += step;
+        took += took_now;
     }
-    took
+    (enrolled.people, took)
 }
 
 /// What the server has had written to disks.
@@ -148,24 +151,15 @@ fn disk_speed() -> f64 {
     round()
 }
 
-/// Templates, each of which is many people's: what is done with them does not depend on whose they are.
-struct Templates(Vec<Vec<f32>>);
-
-impl Templates {
-    fn new() -> Self {
-        let people = People::new(1, DIMENSION);
-        Self((0..TEMPLATES).map(|person| people.embedding(person)).collect())
-    }
-
-    fn subject(&self, person: u64) -> enrolment::SubjectInput {
-        let values = self.0.iter().cycle().nth((person % TEMPLATES) as usize).unwrap().clone();
-        let form = Some(enrolment::template_input::Form::Embedding(enrolment::Embedding { values }));
-        enrolment::SubjectInput {
-            source_id: format!("person-{person:012}"),
-            templates: vec![enrolment::TemplateInput { form, quality: Some(80) }],
-            fields: Vec::new(),
-            restrictions: Vec::new(),
-        }
+/// A person without a name or a restriction, with one template of their own.
+fn subject(people: &People, person: u64) -> enrolment::SubjectInput {
+    let values = people.embedding(person);
+    let form = Some(enrolment::template_input::Form::Embedding(enrolment::Embedding { values }));
+    enrolment::SubjectInput {
+        source_id: format!("person-{person:012}"),
+        templates: vec![enrolment::TemplateInput { form, quality: Some(80) }],
+        fields: Vec::new(),
+        restrictions: Vec::new(),
     }
 }
 
@@ -178,17 +172,11 @@ struct Enrolled {
 impl Enrolled {
     /// Enrols so many full chunks over so many streams; gives the time from the first chunk sent to the last answered, for
     /// as many chunks as were asked for.
-    async fn enrol(
-        &mut self,
-        channel: &Channel,
-        templates: &Templates,
-        streams: u64,
-        rounds: u64,
-    ) -> Duration {
+    async fn enrol(&mut self, channel: &Channel, people: &People, streams: u64, rounds: u64) -> Duration {
         let each = rounds.div_ceil(streams);
         let mut begun = Vec::new();
         for _ in 0..streams {
-            begun.push(Batch::start(channel, templates, self.people, each).await);
+            begun.push(Batch::start(channel, people, self.people, each).await);
             self.people += each * CHUNK_ROWS;
         }
         let start = Instant::now();
@@ -208,7 +196,7 @@ struct Batch {
 
 impl Batch {
     /// Starts a batch and makes its messages, before the clock runs.
-    async fn start(channel: &Channel, templates: &Templates, first_person: u64, chunks: u64) -> Self {
+    async fn start(channel: &Channel, people: &People, first_person: u64, chunks: u64) -> Self {
         let mut service = EnrolmentServiceClient::new(channel.clone());
         let start = enrolment::StartBatchRequest {
             request_id: request_id(),
@@ -218,8 +206,8 @@ impl Batch {
         let batch = service.start_batch(start).await.unwrap().into_inner().batch;
         let chunk = |chunk: u64| {
             let first_row = chunk * CHUNK_ROWS;
-            let people = first_person + first_row..first_person + first_row + CHUNK_ROWS;
-            let subjects = people.map(|person| templates.subject(person)).collect();
+            let persons = first_person + first_row..first_person + first_row + CHUNK_ROWS;
+            let subjects = persons.into_par_iter().map(|person| subject(people, person)).collect();
             enrolment::EnrolSubjectsRequest { batch: batch.clone(), first_row, subjects }
         };
         Self { service, chunks: (0..chunks).map(chunk).collect() }
@@ -256,7 +244,6 @@ pub(crate) const DIMENSION: usize = 512;
 const CHUNK_ROWS: u64 = 512;
 /// Enough that the beginning and the end of a stream don't count.
 const CHUNKS: u64 = 32;
-const TEMPLATES: u64 = 256;
 /// How often it is told how enrolment goes.
 const STEPS: u64 = 10;
 /// About what a transaction of some thousand templates writes.

@@ -23,7 +23,7 @@ use tonic::transport::Channel;
 use crate::enrol::{DIMENSION, FPIR, WIDE, enrol, wide_collection};
 use crate::holder::{Holder, HolderOptions, who};
 use crate::processor::{LOG_THREADS, Processor};
-use crate::search::{filled, templates};
+use crate::search::{filled, templates as protected};
 use crate::story::question;
 
 /// Runs the benches of this file.
@@ -39,12 +39,12 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     );
     let holder = runtime.block_on(Holder::start(options));
     wide_collection(&holder);
+    let (templates, took) = runtime.block_on(enrol(&holder, count));
+    println!("stream: {templates} templates enrolled in {took:?}");
     let mut group = criterion.benchmark_group(format!("stream, {count} templates, d = {DIMENSION}"));
     // Two seconds a sample, so that the time until the first answer may leave counts for little.
     group.sample_size(10).sampling_mode(SamplingMode::Flat).measurement_time(Duration::from_secs(20));
     group.throughput(Throughput::Elements(1));
-    let took = runtime.block_on(enrol(&holder, count));
-    println!("stream: {count} templates enrolled in {took:?}");
     let channel = runtime.block_on(holder.channel(who::AU));
     let processes = [holder.process(), std::process::id()];
     for streams in [1_u64, 2] {
@@ -64,9 +64,9 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     }
     drop(holder);
     for batch in [64, 256] {
-        let gallery = filled(templates(usize::try_from(count).unwrap(), 512, 3), 512);
-        let probes = templates(batch, 512, 4);
-        let threshold = threshold(count);
+        let gallery = filled(protected(usize::try_from(templates).unwrap(), 512, 3), 512);
+        let probes = protected(batch, 512, 4);
+        let threshold = threshold(templates);
         group.throughput(Throughput::Elements(batch as u64));
         group.bench_function(BenchmarkId::new("peer: the engine alone, batches of", batch), |bench| {
             bench.iter(|| gallery.search(&probes, threshold).unwrap());
@@ -98,7 +98,7 @@ fn tell(server: &Processor, client: f64, answers: f64) {
 async fn ask_all(channel: &Channel, streams: u64, rounds: u64) -> Duration {
     let each = rounds.div_ceil(streams);
     let people = People::new(1, DIMENSION);
-    let samples: Vec<_> = (0..64).map(|person| people.sample_of(person, 0.8, 0)).collect();
+    let samples: Vec<_> = (0..SAMPLES).map(|person| people.sample_of(person, 0.8, 0)).collect();
     // Made before the clock runs.
     let questions: Vec<Vec<Question>> = (0..streams)
         .map(|_| {
@@ -137,5 +137,7 @@ async fn ask(channel: Channel, questions: Vec<Question>) {
     assert_eq!(answered, due);
 }
 
+/// People who are asked about, each once before any is asked about again.
+const SAMPLES: u64 = 1_024;
 /// More than machines have that this runs on.
 const SEARCH_THREADS: usize = 256;
