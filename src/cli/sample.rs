@@ -96,7 +96,7 @@ pub fn read_embedding(text: &str) -> Result<Vec<f32>, CliError> {
         let said = format!("`{}` {error}", path.display());
         match error {
             ArrayError::Unreadable(source) => CliError::because(said, source),
-            ArrayError::Form(_) => CliError::Found(said),
+            ArrayError::Refused(_) | ArrayError::Form(_) => CliError::Found(said),
             ArrayError::NoRow { .. } => CliError::Usage(said),
         }
     })

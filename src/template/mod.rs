@@ -27,7 +27,7 @@ mod turn;
 pub(crate) mod synthetic;
 
 pub use accuracy::{Accuracy, AccuracyError, Bin, ErrorCounts, Scores, TableRow};
-pub use array::{ArrayError, array_embedding};
+pub use array::{ArrayError, ArrayHeader, array_embedding};
 pub use calibration::{Calibration, CalibrationError, Rate, Supported, Threshold, fmr_for};
 pub use compact::Compact;
 pub(crate) use compact::Length;

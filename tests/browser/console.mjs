@@ -244,7 +244,7 @@ await wiremu.attach("#sample", story.samples.none);
 await wiremu.type("#quality", "fair");
 await wiremu.type("#why", "R-LATE, passport seen");
 await wiremu.go("main form button", held);
-for (const words of ["Choose the collection", "The file can't be read as a NumPy array", "a whole number from 0 to 100"]) await wiremu.says(words);
+for (const words of ["Choose the collection", "The file is not a NumPy array", "a whole number from 0 to 100"]) await wiremu.says(words);
 await wiremu.look("held-form-sample-errors");
 for (const [sample, said] of [["mate", story.values[0]], ["stranger", "The sample matches nobody there"]]) {
   await wiremu.open(held);

@@ -1,13 +1,14 @@
 //! NumPy arrays (`.npy`, NEP 1) of templates, one a row, with a manifest beside them: JSON Lines, one object a row,
 //! `{"source_id": "…", "quality": 80, "restrictions": ["minor"]}`, the last two optional.
 
-use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 
 use npyz::{DType, NpyHeader, Order};
 
 use super::jsonl::manifest_line;
 use super::lines::{Line, Lines};
 use super::{About, DIMENSION_MAX, FormatError, Reject, Row, TemplateRow, narrowed};
+use crate::template::{ArrayError, ArrayHeader};
 
 /// Templates of an array and its manifest.
 pub struct NpyTemplates<A, M> {
@@ -46,7 +47,7 @@ pub fn templates<A: Read, M: BufRead + Seek>(
     manifest: M,
 ) -> Result<NpyTemplates<A, M>, FormatError> {
     let mut array = BufReader::new(array);
-    let header = read_header(&mut array)?;
+    let header = header_of(&mut array)?;
     let (component, rows, columns) = layout(&header.parsed)?;
     let mut manifest = Lines::new(manifest);
     let lines = manifest.count()?;
@@ -145,53 +146,13 @@ impl Component {
     }
 }
 
-struct Header {
-    parsed: NpyHeader,
-    bytes: u64,
-}
-
-/// Reads magic, version, length and text of the header, and hands them to the parser once they are harmless:
-/// it allocates what the length says, multiplies what the shape says and descends as deep as brackets go.
-fn read_header(array: &mut impl Read) -> Result<Header, FormatError> {
-    let refused = |reason: &str| FormatError::Header { reason: reason.to_owned() };
-    let fill = |array: &mut dyn Read, bytes: &mut [u8]| {
-        array.read_exact(bytes).map_err(|source| match source.kind() {
-            io::ErrorKind::UnexpectedEof => refused("it ends within the header"),
-            _ => FormatError::Read { row: 1, source },
-        })
-    };
-    let mut head = vec![0; MAGIC.len().saturating_add(2)];
-    fill(array, &mut head)?;
-    let Some([major, _]) = head.strip_prefix(MAGIC) else {
-        return Err(refused("it does not begin like one"));
-    };
-    let mut length = vec![0; if *major == 1 { 2 } else { 4 }];
-    fill(array, &mut length)?;
-    let text_bytes = length
-        .iter()
-        .rev()
-        .fold(0_usize, |sum, byte| sum.saturating_mul(256).saturating_add(usize::from(*byte)));
-    if text_bytes > HEADER_MAX_BYTES {
-        return Err(refused("its header is longer than any that `numpy.save` writes"));
-    }
-    let mut text = vec![0; text_bytes];
-    fill(array, &mut text)?;
-    if !is_harmless(&text) {
-        return Err(refused("its header describes no two-dimensional array"));
-    }
-    let whole = [head, length, text].concat();
-    let bytes = u64::try_from(whole.len()).unwrap_or(u64::MAX);
-    let parsed = NpyHeader::from_reader(Cursor::new(whole))
-        .map_err(|error| FormatError::Header { reason: error.to_string() })?;
-    Ok(Header { parsed, bytes })
-}
-
-/// Numbers whose product stays below 10^18, few brackets, nothing in hexadecimal.
-fn is_harmless(text: &[u8]) -> bool {
-    let count = |is: fn(&u8) -> bool| text.iter().filter(|byte| is(byte)).count();
-    count(u8::is_ascii_digit) <= HEADER_MAX_DIGITS
-        && count(|byte| b"([{".contains(byte)) <= HEADER_MAX_BRACKETS
-        && !text.windows(2).any(|pair| pair.eq_ignore_ascii_case(b"0x"))
+/// The header, in this format's words.
+fn header_of(array: &mut impl Read) -> Result<ArrayHeader, FormatError> {
+    ArrayHeader::read(array).map_err(|error| match error {
+        ArrayError::Refused(reason) => FormatError::Header { reason },
+        ArrayError::Unreadable(source) => FormatError::Read { row: 1, source },
+        error => FormatError::Header { reason: error.to_string() },
+    })
 }
 
 fn layout(header: &NpyHeader) -> Result<(Component, u64, usize), FormatError> {
@@ -219,19 +180,15 @@ fn layout(header: &NpyHeader) -> Result<(Component, u64, usize), FormatError> {
     }
 }
 
-const MAGIC: &[u8] = b"\x93NUMPY";
-/// NumPy pads the header of a plain array to 64 or 128 bytes.
-const HEADER_MAX_BYTES: usize = 4_096;
-/// 10^18 is less than 2^63.
-const HEADER_MAX_DIGITS: usize = 18;
-/// A plain array has a dictionary and a tuple.
-const HEADER_MAX_BRACKETS: usize = 8;
-
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use proptest::prelude::*;
 
     use super::*;
+
+    const MAGIC: &[u8] = b"\x93NUMPY";
 
     fn array(header: &str, data: &[u8]) -> Vec<u8> {
         let mut text = header.as_bytes().to_vec();
