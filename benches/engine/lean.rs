@@ -3,11 +3,11 @@
 use std::hint::black_box;
 use std::{env, fs, process};
 
-use onebit::index::FirstStage;
+use onebit::index::{FirstStage, Gallery};
 use onebit::template::{Protected, Threshold};
 
-use crate::people::{Gathering, People};
-use crate::speed::Times;
+use crate::people::{Gathering, People, THREADS};
+use crate::speed::{Memory, Times};
 
 /// Runs this program again, to measure a process of its own.
 pub(crate) fn spawn(templates: usize) {
@@ -74,6 +74,28 @@ pub(crate) fn run(templates: usize) {
         searched as f64 / 1e6,
         (searched - before) as f64 / templates as f64,
     );
+    print_allowance(&gallery, templates);
+}
+
+/// What one probe may take at most: 1.3 times what two threads take to read its first stage's bytes, and then its second stage.
+fn print_allowance(gallery: &Gallery, templates: usize) {
+    let (memory, mut reading) = (Memory::taken(), Times::default());
+    for _ in 0..READINGS {
+        reading.add(|| memory.read());
+    }
+    let speed = Memory::speed(&reading);
+    println!("memory read on {THREADS} threads, of pages read before: {:.1} GB/s (median)\n", speed / 1e9);
+    for value in [0.45, 0.35] {
+        let signs = gallery.signs(Threshold::new(value).unwrap());
+        let bytes = (templates * signs / 8) as f64;
+        let read = bytes / speed * 1e3;
+        println!(
+            "- {value}: the first stage reads {:.0} MB, which takes {read:.2} ms; 1.3 times that is {:.2} ms",
+            bytes / 1e6,
+            read * 1.3,
+        );
+    }
+    println!();
 }
 
 /// The most memory that this process ever had at once.
@@ -86,3 +108,4 @@ fn peak_bytes() -> u64 {
 /// Set in the process that measures itself.
 pub(crate) const CHILD: &str = "ONEBIT_BENCH_LEAN";
 const PROBES: usize = 1_024;
+const READINGS: usize = 9;

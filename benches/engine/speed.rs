@@ -58,7 +58,7 @@ pub(crate) fn run(people: &People, gallery: &Gallery, peers: &mut Peers) {
         let codes = signs(&all);
         batch.add(|| drop(black_box(peers.binary.search(&codes, 100).unwrap())));
     }
-    let speed = READ_BYTES as f64 / reading.quantile(0.5);
+    let speed = Memory::speed(&reading);
     let bytes = (people.len * DIMENSION / 8) as f64;
     println!(
         "memory read on {THREADS} threads: {:.1} GB/s (median), all signs, {} MB, in {:.2} ms\n",
@@ -115,18 +115,23 @@ impl Times {
 }
 
 /// One gigabyte on large pages, as sketches lie.
-struct Memory(MmapMut);
+pub(crate) struct Memory(MmapMut);
 
 impl Memory {
-    fn taken() -> Self {
+    pub(crate) fn taken() -> Self {
         let mut map = MmapMut::map_anon(READ_BYTES).unwrap();
         map.advise(Advice::HugePage).unwrap();
         map.fill(1);
         Self(map)
     }
 
+    /// Bytes a second, the median.
+    pub(crate) fn speed(reading: &Times) -> f64 {
+        READ_BYTES as f64 / reading.quantile(0.5)
+    }
+
     /// Reads all of it on two threads, by a plain sum.
-    fn read(&self) {
+    pub(crate) fn read(&self) {
         let (numbers, _) = self.0.as_chunks::<8>();
         thread::scope(|scope| {
             for share in numbers.chunks(numbers.len().div_ceil(THREADS)) {

@@ -37,7 +37,7 @@ pub struct Figures {
     pub lapsed: u64,
     /// Releases that were taken back.
     pub revoked: u64,
-    /// Hits that an officer found to be of another person.
+    /// Hits that an officer found to be of another person, before a release or after one whose recipient was told.
     pub erroneous_hits: u64,
     /// How often each field was released.
     pub fields: BTreeMap<String, u64>,
@@ -68,6 +68,10 @@ pub struct Searched {
     pub followed: u64,
     /// Of those, hits after which fields were released.
     pub released: u64,
+    /// Of those followed, hits that were found to be of another person.
+    pub erroneous: u64,
+    /// Of those, hits after which fields were released.
+    pub erroneous_released: u64,
 }
 
 /// A month of a partner.
@@ -89,6 +93,8 @@ pub struct Tally {
     hits: BTreeMap<QueryId, String>,
     followed: BTreeSet<QueryId>,
     served: BTreeSet<QueryId>,
+    /// Hits found to be of another person, with the partner that followed them.
+    erroneous: BTreeMap<QueryId, String>,
     /// Partners by agreement.
     parties: BTreeMap<String, String>,
     /// By partner, whether or not its journal is among those that are counted.
@@ -116,6 +122,7 @@ impl Tally {
             hits: BTreeMap::new(),
             followed: BTreeSet::new(),
             served: BTreeSet::new(),
+            erroneous: BTreeMap::new(),
             parties: BTreeMap::new(),
             suspensions: BTreeMap::new(),
         }
@@ -173,6 +180,16 @@ impl Tally {
     /// The figures by partner.
     #[must_use]
     pub fn done(mut self) -> BTreeMap<String, Figures> {
+        for (query, partner) in &self.erroneous {
+            let figures = self.partners.entry(partner.clone()).or_default();
+            figures.erroneous_hits = figures.erroneous_hits.saturating_add(1);
+            if let Some(collection) = self.hits.get(query) {
+                let searched = figures.collections.entry(collection.clone()).or_default();
+                let is_released = u64::from(self.served.contains(query));
+                searched.erroneous = searched.erroneous.saturating_add(1);
+                searched.erroneous_released = searched.erroneous_released.saturating_add(is_released);
+            }
+        }
         for (partner, figures) in &mut self.partners {
             figures.suspensions = self.suspensions.get(partner).copied().unwrap_or_default();
             figures.to_decide.sort();
@@ -254,9 +271,14 @@ impl Tally {
             Kind::DisclosureDenied => {
                 figures.to_decide.push(between(case.requested, event.at));
                 if event.text_of(Fact::Reason) == Some(ERRONEOUS) {
-                    figures.erroneous_hits = figures.erroneous_hits.saturating_add(1);
+                    self.erroneous.extend(case.query.map(|query| (query, case.partner.clone())));
                 }
                 &mut figures.refused
+            }
+            Kind::CorrectionTold => {
+                let query = case.query.filter(|_| event.text_of(Fact::Reason) == Some(WITHDRAWN));
+                self.erroneous.extend(query.map(|query| (query, case.partner.clone())));
+                return;
             }
             Kind::DisclosureWithdrawn => &mut figures.withdrawn,
             // The same kind ends a request that nobody decided and a release that nobody acknowledged.
@@ -326,6 +348,8 @@ fn month_of(at: Timestamp) -> String {
 const HIT: u8 = 1;
 /// The reason in the log of a refusal because the hit is of another person.
 const ERRONEOUS: &str = "hit-erroneous";
+/// The reason in the log of a correction because the hit was of another person.
+const WITHDRAWN: &str = "withdrawn";
 
 #[cfg(test)]
 mod tests;

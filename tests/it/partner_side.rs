@@ -288,7 +288,7 @@ async fn released(holder: &Holder, person: u64, fields: &[&str]) -> String {
     name
 }
 
-async fn acknowledge(holder: &Holder, name: &str) {
+pub(crate) async fn acknowledge(holder: &Holder, name: &str) {
     let mut service = DisclosureServiceClient::new(holder.channel(who::AU).await);
     let fetch = FetchReleaseRequest { name: name.to_owned() };
     let release = service.fetch_release(fetch).await.unwrap().into_inner();
@@ -334,7 +334,7 @@ async fn next(watch: &mut Streaming<WatchDisclosureResponse>) -> WatchDisclosure
     message.expect("the watch should tell of the change").unwrap().expect("the watch should not end yet")
 }
 
-async fn own(holder: &Holder, name: &str) -> Disclosure {
+pub(crate) async fn own(holder: &Holder, name: &str) -> Disclosure {
     let mut service = DisclosureServiceClient::new(holder.channel(who::AU).await);
     let asked = GetDisclosureRequest { name: name.to_owned() };
     service.get_disclosure(asked).await.unwrap().into_inner().disclosure.unwrap()

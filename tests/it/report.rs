@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use onebit::grpc::pb::partner::Question;
 use serde_json::Value;
 
-use crate::holder::{Holder, HolderOptions, who};
+use crate::holder::{Holder, HolderOptions, until, who};
+use crate::partner_side::{acknowledge, own};
 use crate::story::{Choice, FIELDS, HIDDEN, OrRefused as _, STRANGER, answer_about, ask, question_about};
 
 /// A year of a holder with a hit, a stranger, a hidden person, a release and a refusal, and its journals' exports.
@@ -27,6 +28,12 @@ impl Year {
         for officer in [who::OFFICER, who::OTHER_OFFICER] {
             holder.decide(officer, &released, Choice::Grant(&FIELDS)).await.unwrap();
         }
+        // The release was of another person, as its recipient is told.
+        acknowledge(&holder, &released).await;
+        let why = ["review", "hit-erroneous", &released, "--reason", "another ear"];
+        holder.onebit(who::OFFICER, &why).ok();
+        until("the withdrawal to be told", async || own(&holder, &released).await.corrections.len() == 1)
+            .await;
         let refused = holder.request(&holder.hit(1).await, &FIELDS).await;
         holder.decide(who::OFFICER, &refused, Choice::Deny).await.unwrap();
         let stop = ["suspend", "official", "official-x", "--partner", "au-border", "--reason", "a test"];
@@ -96,6 +103,7 @@ async fn a_report_says_what_the_journals_say_and_nothing_exact_of_hidden_people(
         ("released", 1),
         ("refused", 1),
         ("hits_followed", 2),
+        ("erroneous_hits", 1),
         ("suspensions", 1),
     ] {
         assert_eq!(au[figure].as_u64(), Some(due), "{figure} of {au}");
@@ -106,7 +114,14 @@ async fn a_report_says_what_the_journals_say_and_nothing_exact_of_hidden_people(
         (searched["collection"].as_str(), searched["modality"].as_str()),
         (Some("watch-face"), Some("face"))
     );
-    for (figure, due) in [("questions", 5), ("hits", 3), ("followed", 2), ("released", 1)] {
+    for (figure, due) in [
+        ("questions", 5),
+        ("hits", 3),
+        ("followed", 2),
+        ("released", 1),
+        ("erroneous", 1),
+        ("erroneous_released", 1),
+    ] {
         assert_eq!(searched[figure].as_u64(), Some(due), "{figure} of {searched}");
     }
     assert_eq!(
@@ -126,6 +141,13 @@ async fn a_report_says_what_the_journals_say_and_nothing_exact_of_hidden_people(
     for file in ["report.json", "report.csv", "report.html"] {
         let text = std::fs::read_to_string(report.join(file)).unwrap();
         assert!(!text.contains(exact["seed"].as_str().unwrap()), "{file} has the seed");
+    }
+    let page = std::fs::read_to_string(report.join("report.html")).unwrap();
+    let (_, table) = page.split_once("Questions and hits by category").unwrap();
+    let cells: Vec<&str> = table.split("<td").skip(1).take(8).collect();
+    let due = ["face", "watch-face", "5", "3", "2", "0", "1", "1"];
+    for (cell, due) in cells.iter().zip(due) {
+        assert!(cell.contains(&format!(">{due}<")), "{due} in {cells:?}");
     }
 
     let all = [year.journals.clone(), vec!["--opening".to_owned(), opening.display().to_string()]].concat();

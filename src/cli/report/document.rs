@@ -87,6 +87,26 @@ pub(super) struct Collection {
     pub(super) followed: u64,
     /// Of those, hits after which fields were released.
     pub(super) released: u64,
+    /// Of those followed, hits that were found to be of another person.
+    pub(super) erroneous: u64,
+    /// Of those, hits after which fields were released.
+    pub(super) erroneous_released: u64,
+}
+
+impl Collection {
+    /// Whether its figures can be of one collection.
+    const fn fits(&self) -> bool {
+        let distinct = self.released.saturating_add(self.erroneous).saturating_sub(self.erroneous_released);
+        self.erroneous_released <= self.erroneous
+            && self.erroneous_released <= self.released
+            && distinct <= self.followed
+    }
+
+    /// Hits that were followed and not found to be of another person: with fields released, and with none.
+    pub(super) const fn confirmed(&self) -> [u64; 2] {
+        let exchanged = self.released.saturating_sub(self.erroneous_released);
+        [exchanged, self.followed.saturating_sub(self.erroneous).saturating_sub(exchanged)]
+    }
 }
 
 /// Quartiles of times, in whole minutes.
@@ -191,8 +211,8 @@ impl Report {
                 ("its refusals do not add up", refusals == it.questions_refused),
                 ("more hits were followed in collections than all told", followed <= it.hits_followed),
                 (
-                    "more hits led to a release than were followed",
-                    it.collections.iter().all(|of| of.released <= of.followed),
+                    "more hits led to a release, or were of another person, than were followed",
+                    it.collections.iter().all(Collection::fits),
                 ),
                 ("more hits than questions", it.hits <= it.questions),
                 ("more hits were followed than there were", it.hits_followed <= it.requests),
@@ -201,7 +221,7 @@ impl Report {
                     "more releases lapsed or were revoked than were made",
                     it.lapsed.saturating_add(it.revoked) <= it.released,
                 ),
-                ("more erroneous hits than refusals", it.erroneous_hits <= it.refused),
+                ("more hits of another person than were followed", it.erroneous_hits <= it.hits_followed),
             ];
             if let Some((what, _)) = fits.into_iter().find(|(_, fits)| !fits) {
                 return Err(format!("the figures of `{}` do not fit: {what}", it.partner));
@@ -300,6 +320,8 @@ impl Partner {
             hits: of.hits,
             followed: of.followed,
             released: of.released,
+            erroneous: of.erroneous,
+            erroneous_released: of.erroneous_released,
         };
         Self {
             partner: name.to_owned(),

@@ -121,13 +121,15 @@ fn by_modality(report: &Report) -> String {
         "Questions",
         "Hits",
         "Followed",
-        "Fields released",
-        "Followed, none released",
+        "Confirmed, fields released",
+        "Confirmed, none released",
+        "Of another person",
     ];
     let row = |(it, of): (&Partner, &Collection)| {
         let mut row = vec![escaped(&it.partner), escaped(&of.modality), escaped(&of.collection)];
-        let none = of.followed.saturating_sub(of.released);
-        row.extend([of.questions, of.hits, of.followed, of.released, none].map(|count| count.to_string()));
+        let [exchanged, none] = of.confirmed();
+        let counts = [of.questions, of.hits, of.followed, exchanged, none, of.erroneous];
+        row.extend(counts.map(|count| count.to_string()));
         row
     };
     let all = report.partners.iter().flat_map(|it| it.collections.iter().map(move |of| (it, of)));
@@ -136,8 +138,9 @@ fn by_modality(report: &Report) -> String {
         return String::new();
     }
     format!(
-        "<section>\n<h2>By category of data</h2>\n{}\n<p>A hit is followed when its partner asked for fields; it is confirmed \
-         when people then released some.</p>\n</section>\n",
+        "<section>\n<h2>By category of data</h2>\n{}\n<p>A hit is followed when its partner asked for fields, and confirmed \
+         unless it was then found to be of another person. Requests that are open count as those after which none were \
+         released.</p>\n</section>\n",
         table("Questions and hits by category", &heads, &rows)
     )
 }

@@ -89,7 +89,13 @@ fn what_came_of_questions_is_told_by_the_collection_that_was_searched() {
         release(7, 11),
         release(8, 12),
     ];
-    let searched = |questions, hits, followed, released| Searched { questions, hits, followed, released };
+    let searched = |questions, hits, followed, released| Searched {
+        questions,
+        hits,
+        followed,
+        released,
+        ..Searched::default()
+    };
     assert_eq!(
         figures(&events).collections,
         BTreeMap::from([
@@ -97,6 +103,46 @@ fn what_came_of_questions_is_told_by_the_collection_that_was_searched() {
             ("finger".to_owned(), searched(2, 1, 1, 1)),
         ])
     );
+}
+
+#[test]
+fn a_hit_of_another_person_is_counted_once_whenever_it_is_found() {
+    let of = |kind: Kind, hour: i64, disclosure: u8| {
+        Event::new(kind, at(hour), "somebody", Digest::from_bytes([1; 32]))
+            .with(Fact::Disclosure, &[disclosure; 16])
+    };
+    let hit = |query: u8| question(1, true, 0).with(Fact::Query, &[query; 16]).text(Fact::Collection, "face");
+    let asked = |query: u8, disclosure: u8| {
+        of(Kind::DisclosureRequested, 2, disclosure).with(Fact::Query, &[query; 16])
+    };
+    let ended = |kind: Kind, disclosure: u8, reason: &str| of(kind, 3, disclosure).text(Fact::Reason, reason);
+    let told =
+        |disclosure: u8, reason: &str| of(Kind::CorrectionTold, 4, disclosure).text(Fact::Reason, reason);
+    let found = figures(&[
+        hit(1),
+        hit(2),
+        hit(3),
+        hit(4),
+        // Found before a release, of two requests after the same hit.
+        asked(1, 11),
+        asked(1, 12),
+        ended(Kind::DisclosureDenied, 11, "hit-erroneous"),
+        ended(Kind::DisclosureDenied, 12, "hit-erroneous"),
+        // Found after it.
+        asked(2, 13),
+        ended(Kind::DisclosureReleased, 13, ""),
+        told(13, "withdrawn"),
+        // Released and corrected, and only refused: neither was of another person.
+        asked(3, 14),
+        ended(Kind::DisclosureReleased, 14, ""),
+        told(14, "changed"),
+        asked(4, 15),
+        ended(Kind::DisclosureDenied, 15, "by decision"),
+    ]);
+    assert_eq!((found.erroneous_hits, found.refused, found.released), (2, 3, 2));
+    let face =
+        Searched { questions: 4, hits: 4, followed: 4, released: 2, erroneous: 2, erroneous_released: 1 };
+    assert_eq!(found.collections, BTreeMap::from([("face".to_owned(), face)]));
 }
 
 #[test]
