@@ -54,6 +54,11 @@ export class Officer {
       if (line.type() === "error" && !isStatus) officer.complaints.push(line.text());
     });
     officer.page.on("pageerror", (error) => officer.complaints.push(String(error)));
+    // From the start: a dialog that opens before anybody listens is the browser's own, and waits for a person.
+    officer.page.on("filechooser", async (dialog) => {
+      await dialog.setFiles(officer.file);
+      officer.attached();
+    });
     officer.devtools = await officer.context.newCDPSession(officer.page);
     await officer.devtools.send("WebAuthn.enable");
     const { authenticatorId } = await officer.devtools.send("WebAuthn.addVirtualAuthenticator", {
@@ -119,9 +124,10 @@ export class Officer {
   /** Reaches a field for files with the Tab key, opens it by Enter, and chooses a file. */
   async attach(selector, path) {
     await this.tabTo(selector);
-    const asked = this.page.waitForEvent("filechooser");
+    this.file = path;
+    const attached = new Promise((resolve) => (this.attached = resolve));
     await this.page.keyboard.press("Enter");
-    await (await asked).setFiles(path);
+    await attached;
   }
 
   async choose(selector) {
